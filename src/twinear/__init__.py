@@ -1,0 +1,1 @@
+"""Which artists sound alike, learned from what people listen to."""

@@ -1,0 +1,68 @@
+"""What goes wrong for a user: one root, few classes, one line each.
+
+A message reads `place: found, expected …; remedy`. The edges (stages, command line, server) turn
+a `TwinearError` into that line and exit status 1; anything else is a bug and keeps its traceback.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+
+class TwinearError(Exception):
+    """Something the user can mend.
+
+    Parameters
+    ----------
+    place
+        Where: a file, `file:line`, or a params key.
+    found
+        What is there.
+    expected
+        What should be there, if `found` does not say it.
+    remedy
+        What to do about it.
+    """
+
+    def __init__(self, place: object, found: str, *, expected: str = "", remedy: str = "") -> None:
+        message = f"{place}: {found}"
+        if expected:
+            message += f", expected {expected}"
+        if remedy:
+            message += f"; {remedy}"
+        super().__init__(message)
+
+
+class ParamsError(TwinearError):
+    """A key or value of `params.yaml` that cannot be used."""
+
+
+class DataError(TwinearError):
+    """A file or table that is missing, malformed, too small, or cannot be written."""
+
+
+class ClipError(TwinearError):
+    """An audio file that cannot be used."""
+
+
+class TrainingError(TwinearError):
+    """A training that cannot go on."""
+
+
+def nearest(word: str, words: Iterable[str], n: int = 1) -> list[str]:
+    """The `n` words most like `word`, best first; empty when none is near."""
+    return get_close_matches(word, list(words), n=n, cutoff=0.6)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn a `TwinearError` into one line on stderr and exit status 1; an interrupt into 130."""
+    try:
+        yield
+    except TwinearError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -1,0 +1,81 @@
+"""Files that are whole or absent, never half-written.
+
+Everything the project writes goes through `replacing`: it is written under a temporary name in
+the same folder and renamed when complete, so that the last good file stays until then.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from twinear.errors import DataError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write a file or a folder to, then put it in place.
+
+    On any error the temporary is removed and what stood at `path` stays. A write that the
+    system refuses (disk full, no permission) becomes a `DataError`.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _put(temporary, path)
+    except OSError as error:
+        if error.filename not in (None, str(temporary)) and not _inside(error, temporary):
+            raise
+        raise DataError(
+            path,
+            f"could not be written ({error.strerror or error})",
+            remedy="free some space or mend the permissions and run again; what was there stays",
+        ) from error
+    finally:
+        _remove(temporary)
+
+
+def _inside(error: OSError, folder: Path) -> bool:
+    return isinstance(error.filename, str) and error.filename.startswith(f"{folder}{os.sep}")
+
+
+def _put(temporary: Path, path: Path) -> None:
+    if not temporary.is_dir():
+        temporary.replace(path)
+        return
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    if path.exists():
+        path.rename(old)
+    temporary.rename(path)
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text with a final newline, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def require(path: Path, remedy: str) -> Path:
+    """Return `path` if it is there and not an empty file, else raise `DataError`."""
+    if not path.exists():
+        raise DataError(path, "is missing", remedy=remedy)
+    if path.is_file() and path.stat().st_size == 0:
+        raise DataError(path, "is empty", remedy=remedy)
+    return path
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
