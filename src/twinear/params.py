@@ -63,14 +63,16 @@ def read_sections(path: Path = PARAMS) -> dict[str, Any]:
         raise ParamsError(path, f"holds a {type(sections).__name__}", expected="sections")
     for section in sections:
         if section not in SECTIONS:
-            raise ParamsError(f"{path}: {section}", "unknown section", remedy=_meant(section, SECTIONS))
+            meant = _meant(str(section), SECTIONS)
+            raise ParamsError(f"{path}: {section}", "unknown section", remedy=meant)
     return sections
 
 
 def parse_params(section: str, kind: type[P], values: object, path: Path = PARAMS) -> P:
     """Check the plain `values` of one section against `kind`."""
     if values is None:
-        raise ParamsError(path, f"has no section '{section}'", expected=", ".join(kind.model_fields))
+        keys = ", ".join(kind.model_fields)
+        raise ParamsError(path, f"has no section '{section}'", expected=f"one with {keys}")
     try:
         return kind.model_validate_json(json.dumps(values))
     except ValidationError as error:

@@ -14,8 +14,7 @@ def run_stage(stage: Callable[..., None]) -> None:
     started = time.monotonic()
     with one_line_errors():
         stage(*map(Path, sys.argv[1:]))
-    peak = max(
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
+    both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(each).ru_maxrss for each in both)
     name = Path(sys.argv[0]).stem
     print(f"{name}: {time.monotonic() - started:.1f} s, {peak / 1024:.0f} MB", file=sys.stderr)

@@ -1,0 +1,32 @@
+# make run: everything from a fresh clone to the report. make test: the tests. make check: all checks.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS = true
+
+.PHONY: run test check ui clean
+
+run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show the ranking
+	dvc repro --pull
+	@twinear ranking
+	@echo "report: reports/report.md, reports/report.html    runs: make ui"
+
+test: .venv/ready  ## set up and run the tests
+	pytest
+
+check: .venv/ready  ## style, types, import contract, tests
+	ruff format --check
+	ruff check
+	mypy
+	lint-imports
+	pytest
+
+ui: .venv/ready  ## the runs in MLflow, on http://127.0.0.1:5000
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 \
+	  --backend-store-uri sqlite:///mlflow.db
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch .venv/ready

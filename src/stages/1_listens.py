@@ -1,0 +1,21 @@
+"""Stage 1: the raw listens -> listens, cleaned and counted."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from twinear.files import write_text
+from twinear.listens import ListensParams, read_listens
+from twinear.params import read_params
+from twinear.stage import run_stage
+
+
+def listens(source: Path, folder: Path, report: Path) -> None:
+    """Read, clean, write; the report says what was dropped and why."""
+    cleaned, counts = read_listens(source, read_params("listens", ListensParams))
+    cleaned.write(folder)
+    write_text(report, json.dumps(asdict(counts), indent=2, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    run_stage(listens)

@@ -1,0 +1,29 @@
+"""Stage 3: the raw clips -> an index of the usable ones, and why the others were set aside."""
+
+import json
+import os
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from twinear.clips import ClipsParams, index_clips, read_clip_table, resolve
+from twinear.files import write_text
+from twinear.params import read_params
+from twinear.similarity import Similarity
+from twinear.stage import run_stage
+
+
+def clips(data: Path, similarity: Path, index: Path, report: Path) -> None:
+    """Index the usable clips of `data` under the artists of `similarity`."""
+    params = read_params("clips", ClipsParams)
+    table = resolve(read_clip_table(data / "clips.csv"), Similarity.read(similarity).artists)
+    progress = partial(tqdm, desc="clips", unit="clip")
+    found, told = index_clips(table, data, params, progress, os.cpu_count() or 1)
+    found.write(index)
+    write_text(report, json.dumps(asdict(told), indent=2, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    run_stage(clips)

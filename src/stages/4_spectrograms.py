@@ -1,0 +1,24 @@
+"""Stage 4: the indexed clips -> their spectrograms and MFCC statistics."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from twinear.clips import Clips
+from twinear.params import read_params
+from twinear.spectrograms import SpectrogramsParams, compute_spectrograms
+from twinear.stage import run_stage
+
+
+def spectrograms(data: Path, index: Path, folder: Path) -> None:
+    """Compute the spectrogram of every clip of `index`."""
+    params = read_params("spectrograms", SpectrogramsParams)
+    progress = partial(tqdm, desc="spectrograms", unit="clip")
+    clips = Clips.read(index)
+    compute_spectrograms(clips, data, params, progress, os.cpu_count() or 1).write(folder)
+
+
+if __name__ == "__main__":
+    run_stage(spectrograms)

@@ -1,0 +1,20 @@
+"""Stage 9: what all stages found -> figures, a report in Markdown and as one page."""
+
+from pathlib import Path
+
+from twinear.params import read_params
+from twinear.ranking.ranking import RankingParams
+from twinear.report.evidence import Evidence
+from twinear.report.page import ReportParams, write_report
+from twinear.stage import run_stage
+
+
+def report(reports: Path, artifacts: Path, markdown: Path, page: Path, figures: Path) -> None:
+    params = read_params("report", ReportParams)
+    confidence = read_params("ranking", RankingParams).confidence
+    evidence = Evidence.read(reports, artifacts)
+    write_report(evidence, params, confidence, markdown, page, figures)
+
+
+if __name__ == "__main__":
+    run_stage(report)

@@ -1,0 +1,189 @@
+"""Every artist encoded once: who sounds like whom, ranked.
+
+The score of two artists is the mean over the pairs of their clips. Artists with clips and no
+listens are in it like all others: they are what the project is for. The module does not know who
+listens to whom.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from twinear.artists import normalise_name
+from twinear.errors import DataError, nearest
+from twinear.files import replacing, require
+from twinear.params import Params
+
+if TYPE_CHECKING:  # looking an artist up needs neither torch nor librosa
+    from twinear.scorer import Scorer
+    from twinear.spectrograms import Spectrograms
+
+ROWS = 512  # clips scored against all others at a time
+
+
+class CatalogueParams(Params):
+    """How much of the ranking is kept."""
+
+    n_neighbours: int = Field(gt=0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Catalogue:
+    """All artists with clips, their embeddings and their scores.
+
+    Attributes
+    ----------
+    artists
+        Columns `artist` (id), `name`, `clips` (how many); sorted by id.
+    embeddings
+        (clips, dense_units), float32.
+    owner
+        (clips,), the row in `artists` of each clip.
+    scores
+        (artists, artists), float32 in (0, 1); symmetric.
+    neighbours
+        Columns `artist`, `rank` (from 1), `neighbour`, `name`, `score`; best first.
+    """
+
+    artists: pd.DataFrame
+    embeddings: np.ndarray
+    owner: np.ndarray
+    scores: np.ndarray
+    neighbours: pd.DataFrame
+
+    def write(self, folder: Path) -> None:
+        """Write a folder, whole or not at all."""
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            self.artists.to_csv(temporary / "artists.csv", index=False)
+            np.save(temporary / "embeddings.npy", self.embeddings)
+            np.save(temporary / "owner.npy", self.owner)
+            np.save(temporary / "scores.npy", self.scores)
+            self.neighbours.to_parquet(temporary / "neighbours.parquet", index=False)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Catalogue":
+        """Read and check what `write` wrote; the scores are mapped, not loaded."""
+        require(folder, "run 'dvc repro catalogue'")
+        artists = read_artists(folder)
+        scores = np.load(folder / "scores.npy", mmap_mode="r")
+        owner = np.load(folder / "owner.npy")
+        embeddings = np.load(folder / "embeddings.npy")
+        if scores.shape != (len(artists), len(artists)) or len(owner) != len(embeddings):
+            raise DataError(
+                folder,
+                f"{len(artists)} artists, scores {scores.shape}, {len(owner)} owners of "
+                f"{len(embeddings)} clips",
+                expected="shapes that agree",
+                remedy="run 'dvc repro catalogue'",
+            )
+        return cls(
+            artists=artists,
+            embeddings=embeddings,
+            owner=owner,
+            scores=scores,
+            neighbours=pd.read_parquet(folder / "neighbours.parquet"),
+        )
+
+
+def read_artists(folder: Path) -> pd.DataFrame:
+    """The artists of a catalogue's folder."""
+    path = require(folder / "artists.csv", "run 'dvc repro catalogue'")
+    text = {"artist": str, "name": str}
+    return pd.read_csv(path, dtype=text, keep_default_na=False)
+
+
+def find_neighbours(folder: Path, artist: str, top: int) -> pd.DataFrame:
+    """The `top` neighbours of an artist given by id or name, best first.
+
+    Returns
+    -------
+    Columns `rank`, `neighbour`, `name`, `score`.
+
+    Raises
+    ------
+    DataError
+        No such artist; the message names the nearest.
+    """
+    artists = read_artists(folder)
+    wanted = find_artist(artists, artist, folder)
+    table = pd.read_parquet(folder / "neighbours.parquet", filters=[("artist", "==", wanted)])
+    return table.head(top).drop(columns="artist").reset_index(drop=True)
+
+
+def find_artist(artists: pd.DataFrame, wanted: str, place: Path) -> str:
+    """The id of the artist of that id or name; case and accents do not matter."""
+    if wanted in set(artists["artist"]):
+        return wanted
+    ids = dict(zip(artists["name"].map(normalise_name), artists["artist"], strict=True))
+    names = dict(zip(artists["name"].map(normalise_name), artists["name"], strict=True))
+    key = normalise_name(wanted)
+    if key in ids:
+        return str(ids[key])
+    near = ", ".join(f"'{names[each]}'" for each in nearest(key, names, n=3))
+    raise DataError(
+        place,
+        f"no artist '{wanted}' among {len(artists)}",
+        remedy=f"did you mean {near}?" if near else "see artists.csv there for the names",
+    )
+
+
+def build_catalogue(
+    spectrograms: "Spectrograms",
+    scorer: "Scorer",
+    params: CatalogueParams,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> Catalogue:
+    """Encode every clip once and rank all artists for each artist."""
+    artists = _artists(spectrograms.clips)
+    rows = pd.Series(np.arange(len(artists)), index=artists["artist"])
+    owner = rows.loc[spectrograms.clips["artist"]].to_numpy(dtype=np.int64)
+    embeddings = scorer.encode(spectrograms.values, progress)
+    scores = score_artists(scorer, embeddings, owner, len(artists))
+    return Catalogue(
+        artists=artists,
+        embeddings=embeddings,
+        owner=owner,
+        scores=scores,
+        neighbours=_neighbours(artists, scores, params.n_neighbours),
+    )
+
+
+def score_artists(
+    scorer: "Scorer", embeddings: np.ndarray, owner: np.ndarray, n_artists: int
+) -> np.ndarray:
+    """The mean score over clip pairs, (artists, artists), float32."""
+    counts = np.bincount(owner, minlength=n_artists)
+    mean = np.zeros((len(owner), n_artists), dtype=np.float32)  # (clips, artists)
+    mean[np.arange(len(owner)), owner] = 1 / counts[owner]
+    scores = np.zeros((n_artists, n_artists), dtype=np.float32)
+    for start in range(0, len(owner), ROWS):
+        block = slice(start, start + ROWS)
+        scores += mean[block].T @ (scorer.score(embeddings[block], embeddings) @ mean)
+    return (scores + scores.T) / 2  # exact symmetry, against rounding
+
+
+def _artists(clips: pd.DataFrame) -> pd.DataFrame:
+    artists = clips.groupby("artist", sort=True).agg(name=("name", "first"), clips=("file", "size"))
+    return artists.reset_index()
+
+
+def _neighbours(artists: pd.DataFrame, scores: np.ndarray, n_neighbours: int) -> pd.DataFrame:
+    n = min(n_neighbours, len(artists) - 1)
+    ranked = np.where(np.eye(len(artists), dtype=bool), -np.inf, scores)
+    order = np.argsort(-ranked, axis=1, kind="stable")[:, :n]  # (artists, n)
+    ids, names = artists["artist"].to_numpy(), artists["name"].to_numpy()
+    return pd.DataFrame(
+        {
+            "artist": np.repeat(ids, n),
+            "rank": np.tile(np.arange(1, n + 1, dtype=np.int32), len(artists)),
+            "neighbour": ids[order].ravel(),
+            "name": names[order].ravel(),
+            "score": np.take_along_axis(scores, order, axis=1).ravel(),
+        }
+    )

@@ -1,0 +1,131 @@
+"""The command line `twinear`: results to stdout, progress and errors to stderr.
+
+Every command imports what it needs when it runs, so that `--help` answers at once.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from twinear.errors import one_line_errors
+
+app = typer.Typer(
+    help="Which artists sound alike, learned from what people listen to.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AsJson = Annotated[bool, typer.Option("--json/--text", help="JSON for machines, or text.")]
+
+
+@app.command()
+def similar(
+    artist: Annotated[str, typer.Argument(help="Name or id; case and accents do not matter.")],
+    top: Annotated[int, typer.Option(min=1, help="How many neighbours.")] = 10,
+    catalogue: Annotated[Path, typer.Option(help="The catalogue's folder.")] = Path(
+        "artifacts/catalogue"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Show the artists that sound most like ARTIST, with scores in 0..1."""
+    from twinear.catalogue import find_neighbours
+
+    found = find_neighbours(catalogue, artist, top)
+    if as_json:
+        _print_json({"artist": artist, "similar": found.to_dict("records")})
+        return
+    width = max(found["name"].str.len())
+    for row in found.itertuples():
+        print(f"{row.rank:>3}  {row.name:<{width}}  {row.score:.3f}")
+
+
+@app.command()
+def score(
+    clip: Annotated[Path, typer.Argument(help="An audio file.")],
+    other: Annotated[Path, typer.Argument(help="Another audio file.")],
+    scorer: Annotated[Path, typer.Option(help="The scorer's file.")] = Path(
+        "artifacts/training/scorer.safetensors"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Score how alike two clips sound, 0..1."""
+    from twinear.scorer import Scorer
+
+    value = Scorer.read(scorer).score_clips(clip, other)
+    if as_json:
+        _print_json({"clip": str(clip), "other": str(other), "score": value})
+    else:
+        print(f"{value:.3f}")
+
+
+@app.command("import")
+def import_(
+    listens: Annotated[Path, typer.Option(help="A listens file, or the folder that holds it.")],
+    clips: Annotated[Path, typer.Option(help="A clips table (CSV), or a folder Artist/….")],
+    into: Annotated[Path, typer.Option(help="The data folder to write.")] = Path("data"),
+    replace: Annotated[
+        bool, typer.Option("--replace/--keep", help="Replace what is there.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring listens and clips into the data folder."""
+    from dataclasses import asdict
+
+    from twinear.corpus import import_corpus
+
+    report = asdict(import_corpus(listens, clips, into, replace=replace))
+    if as_json:
+        _print_json(report)
+        return
+    for name, value in report.items():
+        print(f"{name}: {value}")
+    print("next: dvc add data, then dvc repro", file=sys.stderr)
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(help="A folder to write; it must not exist.")],
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another corpus.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Make the bundled sample: imagined artists, synthesised clips, simulated listeners."""
+    from twinear.sample import write_sample
+
+    write_sample(folder, seed)
+    if as_json:
+        _print_json({"folder": str(folder), "seed": seed})
+    else:
+        print(folder)
+
+
+@app.command()
+def ranking(
+    path: Annotated[Path, typer.Argument(help="The ranking's numbers.")] = Path(
+        "reports/ranking.json"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Show how well the trained scorer ranks, beside chance and the baselines."""
+    from twinear.files import require
+    from twinear.ranking.table import format_table
+
+    numbers = json.loads(require(path, "run 'dvc repro'").read_text(encoding="utf-8"))
+    if as_json:
+        _print_json(numbers)
+    else:
+        print(format_table(numbers))
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def main() -> None:
+    """Run the command line; an error of the user's becomes one line and exit status 1."""
+    with one_line_errors():
+        app()

@@ -1,0 +1,87 @@
+"""Audio file -> decoded frames -> mono: the only importer of PyAV, whose wheels bring the codecs.
+
+The first audio stream that has a codec is decoded, on one thread; pictures and other streams are passed over. A
+damaged or truncated file is worth what decodes of it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from twinear.errors import ClipError
+
+# Containers of audio, and nothing that could lead the decoder to another file or to the network.
+CONTAINERS = "aac,aiff,caf,flac,matroska,mov,mp3,ogg,w64,wav"
+
+# sample format -> dtype, zero and full scale; planar formats have a p behind
+FORMATS: dict[str, tuple[type[np.number[Any]], float, float]] = {
+    "u8": (np.uint8, 2.0**7, 2.0**7),
+    "s16": (np.int16, 0.0, 2.0**15),
+    "s32": (np.int32, 0.0, 2.0**31),
+    "s64": (np.int64, 0.0, 2.0**63),
+    "flt": (np.float32, 0.0, 1.0),
+    "dbl": (np.float64, 0.0, 1.0),
+}
+
+REPLACE = "replace the file or take it out of clips.csv"
+
+
+def frames(path: Path) -> Iterator[av.AudioFrame]:
+    """Decode the first audio stream, frame by frame: at least one, all of one sample rate."""
+    sr = 0
+    try:
+        with av.open(
+            f"file:{path}",
+            metadata_errors="ignore",
+            options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+        ) as container:
+            streams = [each for each in container.streams.audio if each.codec_context]
+            if not streams:
+                raise ClipError(path, "has no audio that can be decoded", remedy=REPLACE)
+            for frame in _what_decodes(container, streams[0]):
+                sr = sr or frame.sample_rate
+                if frame.sample_rate != sr:
+                    found = f"changes from {sr} to {frame.sample_rate} Hz"
+                    raise ClipError(path, found, expected="one sample rate", remedy=REPLACE)
+                yield frame
+    except av.FFmpegError as error:
+        raise ClipError(path, f"is not audio ({error.strerror})", remedy=REPLACE) from None
+    if not sr:
+        raise ClipError(path, "holds no samples", remedy=REPLACE)
+
+
+def _what_decodes(
+    container: av.container.InputContainer, stream: av.AudioStream
+) -> Iterator[av.AudioFrame]:
+    stream.codec_context.thread_count = 1
+    try:
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except av.FFmpegError:  # a damaged packet; the next may be whole
+                continue
+    except av.FFmpegError:  # cut off
+        return
+
+
+def mix(frame: av.AudioFrame, out: npt.NDArray[np.float32]) -> None:
+    """Write the mean of the frame's channels to `out`, (samples,)."""
+    dtype, zero, full = FORMATS[frame.format.name.removesuffix("p")]
+    n = frame.samples
+    if frame.format.is_planar:
+        channels = [np.frombuffer(plane, dtype, n) for plane in frame.planes]
+    else:
+        n_channels = frame.layout.nb_channels
+        packed = np.frombuffer(frame.planes[0], dtype, n * n_channels)
+        channels = [packed[c::n_channels] for c in range(n_channels)]
+    out[:] = channels[0]
+    for channel in channels[1:]:
+        out += channel
+    if full * len(channels) != 1:
+        out *= 1 / (full * len(channels))
+    if zero:
+        out -= zero / full

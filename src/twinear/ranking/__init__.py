@@ -1,0 +1,1 @@
+"""How well a system ranks artists: metrics, baselines, intervals, hubness."""

@@ -1,0 +1,144 @@
+"""What a trained system must beat: popularity, spectrogram distance, MFCC Gaussians.
+
+Every baseline is a matrix (artists, artists) of scores, higher is more similar; the score of two
+artists is the mean over their clip pairs. None of them is trained, so that every clip may take
+part: mutual proximity reads the distances among all artists, never their listens.
+
+- `popularity`: the candidate's listeners, the same for every query. It needs no audio, and it
+  reads the listeners that the truth is made of: a new artist has none.
+- `l2`: minus the L2 distance of the spectrograms, the original's baseline.
+- `mfcc`: a Gaussian of the MFCC frames of each clip, minus the symmetric Kullback-Leibler
+  divergence (Mandel and Ellis, "Song-level features and support vector machines for music
+  classification", ISMIR 2005).
+- `mfcc_mp`: empirical mutual proximity of the `mfcc` distances, which takes hubs down (Schnitzer,
+  Flexer, Schedl and Widmer, "Local and global scaling reduce hubs in space", JMLR 13, 2012).
+
+Distances come as matrix products over blocks of clips; beside the spectrograms in float32, memory
+grows with clips x artists, never with pairs of clips. The diagonal means nothing: no artist is its
+own candidate.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from twinear.errors import DataError
+from twinear.ranking.metrics import Floats, Ints
+
+BLOCK = 512  # clips at a time
+RIDGE = 1e-3  # of the mean variance of each coefficient, added to every clip's covariance
+
+
+def popularity(listeners: npt.ArrayLike) -> Floats:
+    """Score every candidate by its listeners, (artists,), whoever asks."""
+    counts = np.asarray(listeners, dtype=np.float64)
+    return np.tile(counts, (len(counts), 1))
+
+
+def l2(spectrograms: npt.NDArray[np.floating], owner: Ints) -> Floats:
+    """Score artists by minus the mean L2 distance of their clips' spectrograms.
+
+    Parameters
+    ----------
+    spectrograms
+        (clips, n_mels, n_frames), a memory map will do.
+    owner
+        (clips,), the artist of each clip, from 0; every artist owns at least one.
+    """
+    middle = np.mean([_flat(spectrograms, at).mean(axis=0) for at in _blocks(owner)], axis=0)
+    centred = [_flat(spectrograms, at) - middle for at in _blocks(owner)]  # keeps products small
+    squares = np.concatenate([(each**2).sum(axis=1) for each in centred])
+
+    def distance(rows: slice) -> Floats:
+        products = [centred[rows.start // BLOCK] @ each.T for each in centred]
+        squared = squares[rows, None] + squares - 2 * np.hstack(products)
+        return np.asarray(np.sqrt(np.maximum(squared, 0)), dtype=np.float64)
+
+    return -_mean_over_clip_pairs(distance, owner)
+
+
+def mfcc(mean: npt.ArrayLike, covariance: npt.ArrayLike, owner: Ints) -> Floats:
+    """Score artists by minus the mean symmetric KL divergence of their clips' MFCC Gaussians.
+
+    KL(p, q) + KL(q, p) = (tr(P S_q) + tr(Q S_p) + (m_p - m_q)' (P + Q) (m_p - m_q)) / 2 - d for
+    covariances S and their inverses P, Q: two products of what one clip gives alone.
+
+    Parameters
+    ----------
+    mean
+        (clips, n_mfcc)
+    covariance
+        (clips, n_mfcc, n_mfcc); made regular by adding `RIDGE` times the clips' mean variances.
+    owner
+        (clips,), the artist of each clip, from 0; every artist owns at least one.
+    """
+    means = np.asarray(mean, dtype=np.float64)
+    left, right = _divergence_factors(means, np.asarray(covariance, dtype=np.float64))
+    n_mfcc = means.shape[1]
+
+    def divergence(rows: slice) -> Floats:
+        both_ways = left[rows] @ right.T + right[rows] @ left.T
+        return np.asarray(np.maximum(both_ways / 2 - n_mfcc, 0))
+
+    return -_mean_over_clip_pairs(divergence, owner)
+
+
+def mutual_proximity(scores: Floats) -> Floats:
+    """Score two artists by the share of the others that are less similar to both of them.
+
+    Parameters
+    ----------
+    scores
+        (artists, artists), symmetric.
+
+    Returns
+    -------
+    (artists, artists), symmetric, in [0, 1].
+    """
+    n_artists = len(scores)
+    near = scores.copy()
+    np.fill_diagonal(near, np.inf)  # nobody is an "other" of itself
+    proximity = np.zeros((n_artists, n_artists))
+    for artist in range(n_artists):
+        later = slice(artist + 1, None)
+        farther = (near[artist] < near[artist, later, None]) & (near[later] < near[later, [artist]])
+        proximity[artist, later] = np.count_nonzero(farther, axis=1)
+    return (proximity + proximity.T) / max(n_artists - 2, 1)
+
+
+def _mean_over_clip_pairs(distance: Callable[[slice], Floats], owner: Ints) -> Floats:
+    """Average `distance(rows)`, (rows, clips), to (artists, artists), a block of rows at a time."""
+    clips = np.bincount(owner)
+    if not clips.all():
+        place = f"artist {np.flatnonzero(clips == 0)[0]}"
+        raise DataError(place, "owns no clip", expected="at least one for each artist")
+    where = (owner, np.arange(len(owner)))
+    mean = csr_array((1 / clips[owner], where), shape=(len(clips), len(owner)))
+    rows = [np.asarray(mean @ distance(at).T).T for at in _blocks(owner)]  # (rows, artists)
+    matrix = mean @ np.vstack(rows)  # (artists, artists)
+    return np.asarray((matrix + matrix.T) / 2)
+
+
+def _divergence_factors(mean: Floats, covariance: Floats) -> tuple[Floats, Floats]:
+    """Two matrices (clips, n_mfcc^2 + n_mfcc + 1) whose products add up to the divergence."""
+    centred = mean - mean.mean(axis=0)  # keeps the products small
+    ridge = RIDGE * np.diagonal(covariance, axis1=1, axis2=2).mean(axis=0)
+    regular = covariance + np.diag(ridge)
+    inverse = np.linalg.inv(regular)
+    pulled = np.einsum("cij,cj->ci", inverse, centred)
+    moment = regular + centred[:, :, None] * centred[:, None, :]
+    clips = len(mean)
+    left = np.hstack([moment.reshape(clips, -1), -2 * centred, np.ones((clips, 1))])
+    norm = (centred * pulled).sum(axis=1, keepdims=True)
+    return left, np.hstack([inverse.reshape(clips, -1), pulled, norm])
+
+
+def _blocks(owner: Ints) -> list[slice]:
+    return [slice(start, start + BLOCK) for start in range(0, len(owner), BLOCK)]
+
+
+def _flat(spectrograms: npt.NDArray[np.floating], rows: slice) -> npt.NDArray[np.float32]:
+    some = np.asarray(spectrograms[rows], dtype=np.float32)
+    return some.reshape(len(some), -1)  # (clips, n_mels * n_frames)

@@ -1,0 +1,250 @@
+"""How well a ranking by score agrees with the ranking by similarity, query by query.
+
+A query is an artist; it ranks its candidates, of which it is never one. Which artists are
+candidates is a mask, so that "all other artists" and "those held out with it" are one code path.
+
+- `unordered@n` and `edit@n`: the shared share of the two top n, and
+  `difflib.SequenceMatcher(None, top_by_similarity, top_by_score).ratio()`, as the original.
+- `ndcg@n` (Järvelin and Kekäläinen, 2002): gain is the similarity itself, discount log2(1 + rank).
+- `recall@n`: share of the relevant artists among the first n. `map`: mean over the relevant
+  artists of the precision at their rank. Relevant are the `n_relevant` most similar artists; an
+  artist with no similarity at all is never relevant.
+- `mrr`: 1 / rank of the single most similar artist.
+- `spearman`: rank correlation over the candidates, ties at their mean rank.
+
+Ties never follow the order of the table, which is sorted by popularity: similarity and score
+each break theirs by a random order of their own, so that a constant score ranks by chance.
+`n` is capped by the number of candidates. A query without any similar candidate has no defined
+`ndcg`, `recall`, `map`, `mrr`, and one whose similarities are all equal no `spearman`: they are
+NaN, to be counted and left out of means. A constant score has a `spearman` of 0.
+"""
+
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+from twinear.errors import DataError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+TOP = (3, 5, 10, 25)  # of unordered@n and edit@n
+NDCG = (10, 200)
+RECALL = (10, 25)
+METRICS = (
+    *(f"unordered@{n}" for n in TOP),
+    *(f"edit@{n}" for n in TOP),
+    *(f"ndcg@{n}" for n in NDCG),
+    *(f"recall@{n}" for n in RECALL),
+    "map",
+    "mrr",
+    "spearman",
+)
+
+
+def others(n_artists: int) -> Bools:
+    """The candidates of a square table: everyone but the query itself, (artists, artists)."""
+    return ~np.eye(n_artists, dtype=np.bool_)
+
+
+def ranked(values: npt.ArrayLike, candidates: Bools, generator: np.random.Generator) -> Ints:
+    """Order each query's candidates by descending value, ties at random.
+
+    Returns
+    -------
+    (queries, artists), columns of the table; those that are no candidates come last.
+    """
+    descending = np.where(candidates, -np.asarray(values, dtype=np.float64), np.inf)
+    order: Ints = np.lexsort((generator.random(descending.shape), descending))
+    return order
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Truth:
+    """What the listens say of some queries, ranked once for every system."""
+
+    similarity: Floats  # (queries, artists), 0 where not a candidate
+    candidates: Bools  # (queries, artists)
+    order: Ints  # (queries, artists), most similar first
+    n_relevant: int
+
+    @cached_property
+    def n_candidates(self) -> Ints:
+        """How many candidates each query has, (queries,)."""
+        return _count(self.candidates)
+
+    @cached_property
+    def position(self) -> Ints:
+        """The place of each artist in `order`, from 0, (queries, artists)."""
+        return _inverse(self.order)
+
+    @cached_property
+    def relevant(self) -> Bools:
+        """The most similar artists, `n_relevant` of them at most, (queries, artists)."""
+        return (self.position < self.n_relevant) & (self.similarity > 0)
+
+    @cached_property
+    def ideal(self) -> Floats:
+        """The similarities in the best order, (queries, artists)."""
+        return np.take_along_axis(self.similarity, self.order, axis=1)
+
+    @cached_property
+    def ranks(self) -> Floats:
+        """Centred ranks of the candidates, ties at their mean, (queries, artists)."""
+        return _centred_ranks(self.similarity, self.candidates)
+
+
+def rank_truth(
+    similarity: npt.ArrayLike,
+    candidates: Bools,
+    n_relevant: int,
+    generator: np.random.Generator,
+) -> Truth:
+    """Rank each query's candidates by similarity.
+
+    Parameters
+    ----------
+    similarity
+        (queries, artists), not negative.
+    candidates
+        (queries, artists); at least one in each row.
+    n_relevant
+        How many of the most similar artists count as relevant.
+
+    Raises
+    ------
+    DataError
+        Another shape, a query without candidates, a negative or undefined similarity.
+    """
+    values = _checked("similarity", similarity, candidates)
+    if (values < 0).any():
+        raise DataError("similarity", f"holds {values.min():g}", expected="values from 0")
+    order = ranked(values, candidates, generator)
+    return Truth(similarity=values, candidates=candidates, order=order, n_relevant=n_relevant)
+
+
+def query_metrics(
+    truth: Truth, scores: npt.ArrayLike, generator: np.random.Generator
+) -> dict[str, Floats]:
+    """Judge a system's scores, (queries, artists), by every metric of `METRICS`.
+
+    Returns
+    -------
+    Metric -> (queries,); NaN where the metric is not defined for the query.
+
+    Raises
+    ------
+    DataError
+        Another shape than the truth's, or an undefined score of a candidate.
+    """
+    values = _checked("scores", scores, truth.candidates)
+    order = ranked(values, truth.candidates, generator)
+    position = _inverse(order)
+    found = {
+        **{f"unordered@{n}": _unordered(truth, position, n) for n in TOP},
+        **{f"edit@{n}": _edit(truth, order, position, n) for n in TOP},
+        **{f"ndcg@{n}": _ndcg(truth, order, n) for n in NDCG},
+        **{f"recall@{n}": _recall(truth, position, n) for n in RECALL},
+        "map": _average_precision(truth, order),
+        "mrr": _reciprocal_rank(truth, position),
+        "spearman": _spearman(truth, values),
+    }
+    return {metric: found[metric] for metric in METRICS}
+
+
+def query_ndcg(
+    truth: Truth, scores: npt.ArrayLike, n: int, generator: np.random.Generator
+) -> Floats:
+    """Only the NDCG at `n` of a system's scores; (queries,), NaN where not defined."""
+    values = _checked("scores", scores, truth.candidates)
+    return _ndcg(truth, ranked(values, truth.candidates, generator), n)
+
+
+def _checked(name: str, values: npt.ArrayLike, candidates: Bools) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 2 or array.shape != candidates.shape:
+        raise DataError(name, f"has shape {array.shape}", expected=f"{candidates.shape}")
+    without = np.flatnonzero(~candidates.any(axis=1))
+    if without.size or not array.size:
+        place = f"query {without[0]}" if without.size else "candidates"
+        raise DataError(place, "nothing to rank", expected="at least one candidate for each query")
+    array = np.where(candidates, array, 0.0)
+    if not np.isfinite(array).all():
+        query, artist = np.argwhere(~np.isfinite(array))[0]
+        found = f"{array[query, artist]} for query {query} and artist {artist}"
+        raise DataError(name, found, expected="finite numbers")
+    return array
+
+
+def _count(mask: Bools) -> Ints:
+    return np.asarray(np.count_nonzero(mask, axis=1), dtype=np.int64)
+
+
+def _inverse(order: Ints) -> Ints:
+    position = np.empty_like(order)
+    np.put_along_axis(position, order, np.arange(order.shape[1])[None, :], axis=1)
+    return position
+
+
+def _shared(truth: Truth, position: Ints, n: Ints) -> Ints:
+    both = (truth.position < n[:, None]) & (position < n[:, None])
+    return _count(both)
+
+
+def _unordered(truth: Truth, position: Ints, n: int) -> Floats:
+    capped = np.minimum(n, truth.n_candidates)
+    return _shared(truth, position, capped) / capped
+
+
+def _edit(truth: Truth, order: Ints, position: Ints, n: int) -> Floats:
+    capped = np.minimum(n, truth.n_candidates)
+    shared = _shared(truth, position, capped)
+    ratio = shared / capped  # what SequenceMatcher finds when there is at most one to match
+    for query in np.flatnonzero(shared > 1):
+        top = slice(int(capped[query]))
+        pair = truth.order[query, top].tolist(), order[query, top].tolist()
+        ratio[query] = SequenceMatcher(None, *pair).ratio()
+    return ratio
+
+
+def _ndcg(truth: Truth, order: Ints, n: int) -> Floats:
+    gains = np.take_along_axis(truth.similarity, order[:, :n], axis=1)
+    discount = 1 / np.log2(np.arange(gains.shape[1]) + 2)
+    return _share(gains @ discount, truth.ideal[:, :n] @ discount)
+
+
+def _recall(truth: Truth, position: Ints, n: int) -> Floats:
+    return _share(_count(truth.relevant & (position < n)), _count(truth.relevant))
+
+
+def _average_precision(truth: Truth, order: Ints) -> Floats:
+    hits = np.take_along_axis(truth.relevant, order, axis=1)
+    precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
+    return _share((precision * hits).sum(axis=1), _count(hits))
+
+
+def _reciprocal_rank(truth: Truth, position: Ints) -> Floats:
+    place = np.take_along_axis(position, truth.order[:, :1], axis=1)[:, 0]
+    return np.where(truth.relevant.any(axis=1), 1 / (place + 1), np.nan)
+
+
+def _spearman(truth: Truth, values: Floats) -> Floats:
+    ranks = _centred_ranks(values, truth.candidates)
+    spread, ideal_spread = (ranks**2).sum(axis=1), (truth.ranks**2).sum(axis=1)
+    correlation = _share((ranks * truth.ranks).sum(axis=1), np.sqrt(spread * ideal_spread))
+    return np.where((spread == 0) & (ideal_spread > 0), 0.0, correlation)
+
+
+def _centred_ranks(values: Floats, candidates: Bools) -> Floats:
+    ranks = rankdata(np.where(candidates, values, np.inf), axis=1)  # the others come after them
+    mean = (_count(candidates) + 1) / 2
+    return np.where(candidates, ranks - mean[:, None], 0.0)
+
+
+def _share(part: Floats | Ints, whole: Floats | Ints) -> Floats:
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)

@@ -1,0 +1,60 @@
+"""Where artists stand in a figure: their order in a heat map, their place on a map.
+
+Scores enter by rank (`closeness`), so that any rising scale of scores gives the same figure and
+a handful of large values does not hide the rest.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+from scipy.stats import rankdata
+
+Floats = npt.NDArray[np.floating]
+
+
+def closeness(scores: Floats) -> npt.NDArray[np.float64]:
+    """Find the share of pairs with a lower score, for each pair of artists.
+
+    Parameters
+    ----------
+    scores
+        (artists, artists), symmetric; the diagonal is not read.
+
+    Returns
+    -------
+    (artists, artists), symmetric, in [0, 1); the diagonal is 1. Equal scores share the lowest rank.
+    """
+    pairs = squareform(np.asarray(scores, dtype=np.float64), checks=False)
+    close = squareform((rankdata(pairs, method="min") - 1) / max(len(pairs), 1))
+    np.fill_diagonal(close, 1.0)
+    return np.asarray(close)
+
+
+def clustered_order(scores: Floats) -> npt.NDArray[np.intp]:
+    """Find the order of artists that puts similar ones side by side.
+
+    Average linkage on 1 - closeness, its leaves ordered optimally (Bar-Joseph et al. 2001).
+    """
+    if len(scores) < 3:
+        return np.arange(len(scores))
+    apart = squareform(1 - closeness(scores), checks=False)
+    return np.asarray(leaves_list(linkage(apart, method="average", optimal_ordering=True)))
+
+
+def positions(scores: Floats) -> npt.NDArray[np.float64]:
+    """Places on a plane where near means a high score: classical scaling (Torgerson 1952).
+
+    Returns
+    -------
+    (artists, 2), centred; each axis points to the side of its largest absolute value, so that
+    equal scores give equal maps.
+    """
+    squared = (1 - closeness(scores)) ** 2
+    centred = squared - squared.mean(axis=0) - squared.mean(axis=1)[:, None] + squared.mean()
+    values, vectors = np.linalg.eigh(-centred / 2)
+    points = np.zeros((len(scores), 2))
+    axes = vectors[:, ::-1][:, :2] * np.sqrt(np.maximum(values[::-1][:2], 0))
+    points[:, : axes.shape[1]] = axes
+    extremes = np.take_along_axis(points, np.abs(points).argmax(axis=0)[None], axis=0)
+    return points * np.where(extremes < 0, -1.0, 1.0)

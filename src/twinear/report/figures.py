@@ -1,0 +1,251 @@
+"""The figures: arrays in, matplotlib figures out, and the same bytes for the same numbers.
+
+Colours are of Okabe and Ito (2008) and of colour maps safe for the colour-blind. No pyplot: a
+figure belongs to who draws it.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
+
+from twinear.ranking.intervals import Interval
+from twinear.report.labels import FONT, place_labels
+from twinear.report.prose import number
+
+Floats = npt.NDArray[np.floating[Any]]
+
+BLUE, ORANGE, GREY, PALE, INK = "#0072B2", "#D55E00", "#8C8C8C", "#E3E3E3", "#222222"
+SPLITS = {  # colour, marker, size
+    "train": (GREY, "o", 14),
+    "validation": ("#E69F00", "s", 22),
+    "test": (BLUE, "^", 36),
+    "no listens": ("#CC79A7", "D", 20),
+}
+DPI = 120
+STYLE: dict[str, Any] = {
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "font.family": [FONT],
+    "font.size": 9,
+    "legend.frameon": False,
+    "text.color": INK,
+}
+MOST_NAMED = 60  # artists whose names fit beside a heat map
+MOST_ON_MAP = 80  # names on the map
+MOST_ROWS = 250  # rows of a heat map; larger ones are averaged over blocks
+
+
+def style() -> AbstractContextManager[None]:
+    """Matplotlib's own defaults with ours on top, whatever the machine's settings are."""
+    return matplotlib.rc_context(dict(matplotlib.rcParamsDefault) | STYLE)  # type: ignore[arg-type]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG that says nothing of when and by what it was made."""
+    figure.savefig(path, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
+
+
+def draw_systems(systems: Sequence[tuple[str, Interval]], chance: Interval, metric: str) -> Figure:
+    """Draw a dot and an interval for each system, over the band of chance."""
+    figure, axes = _figure(7.5, 1.1 + 0.36 * len(systems))
+    axes.axvspan(chance.low, chance.high, color=PALE, lw=0)
+    axes.axvline(chance.value, color=GREY, lw=1)
+    axes.text(
+        chance.value, -0.98, "chance", color="#444444", ha="center", va="center", fontsize=8.5
+    )
+    for row, (_, at) in enumerate(systems):
+        colour = BLUE if row == 0 else INK
+        axes.plot([at.low, at.high], [row, row], color=colour, lw=2, solid_capstyle="butt")
+        axes.plot(at.value, row, "o", color=colour, ms=7)
+        axes.annotate(
+            number(at.value),
+            (at.value, row),
+            (0, 6),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8.5,
+            color=colour,
+        )
+    axes.set_yticks(range(len(systems)), [name for name, _ in systems])
+    axes.set_ylim(len(systems) - 0.5, -1.1)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(metric)
+    return figure
+
+
+def draw_training(training: pd.DataFrame, chosen: int) -> Figure:
+    """Draw loss and validation NDCG by epoch, the chosen epoch marked."""
+    figure, (loss, ndcg) = _panels(9, 3.1)
+    epochs = training["epoch"]
+    loss.plot(epochs, training["train_loss"], color=GREY, lw=1.8, label="training")
+    loss.plot(epochs, training["validation_loss"], color=BLUE, lw=1.8, label="validation")
+    loss.set_title("Loss")
+    loss.set_ylim(bottom=0)
+    loss.legend()
+    ndcg.plot(epochs, training["validation_ndcg"], color=BLUE, lw=1.8)
+    best = training.loc[epochs == chosen, "validation_ndcg"].iloc[0]
+    ndcg.plot(chosen, best, "o", color=ORANGE, ms=8)
+    ndcg.set_title(f"Validation NDCG: {number(best)} at the chosen epoch, {chosen}")
+    for axes in (loss, ndcg):
+        axes.axvline(chosen, color=ORANGE, lw=1, ls="--")
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.margins(x=0.03)
+    return figure
+
+
+def draw_heat_maps(truth: Floats, scores: Floats, names: Sequence[str]) -> Figure:
+    """Draw what listens and what the model say of the same artists in the same order.
+
+    Parameters
+    ----------
+    truth, scores
+        (artists, artists), closeness in [0, 1].
+    names
+        Of the artists; not shown when there are more than `MOST_NAMED`.
+    """
+    named = len(names) <= MOST_NAMED
+    side = max(3.9, 0.088 * len(names)) if named else 4.0
+    figure, (left, right) = _panels(2 * side + (2.2 if named else 1), side + 0.8)
+    image = _heat(left, truth, "From listens")
+    _heat(right, scores, "From sound, by the model")
+    if named:
+        left.set_yticks(range(len(names)), names, fontsize=8.5 if len(names) <= 30 else 6.5)
+        for label in left.get_yticklabels():
+            label.set_parse_math(False)
+    bar = figure.colorbar(image, ax=[left, right], shrink=0.8, aspect=30, pad=0.015)
+    bar.set_label("share of pairs less similar")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def draw_filters(weights: Floats, hz: Floats) -> Figure:
+    """Draw the first layer's filters, the lowest centre frequency first.
+
+    Parameters
+    ----------
+    weights
+        (channels, n_mels, kernel_size).
+    hz
+        (n_mels,), the frequency of each band.
+    """
+    bands = np.array([0, len(hz) // 3, 2 * len(hz) // 3, len(hz) - 1])
+    ordered = weights[np.argsort(_centres(weights), kind="stable")]
+    rows = -(-ordered.shape[0] * (ordered.shape[2] + 1) // 180)  # some 180 cells wide
+    columns = -(-ordered.shape[0] // rows)
+    figure = Figure(figsize=(9, 0.4 + 1.4 * rows), dpi=DPI, layout="compressed")
+    panels = figure.subplots(rows, 1, squeeze=False)[:, 0]
+    limit = float(np.percentile(np.abs(ordered), 99.5)) or 1.0
+    for row, axes in enumerate(panels):
+        strip = _strip(ordered[row * columns : (row + 1) * columns], columns)
+        image = axes.imshow(
+            strip,
+            cmap="RdBu_r",
+            vmin=-limit,
+            vmax=limit,
+            aspect="auto",
+            origin="lower",
+            interpolation="nearest",
+        )
+        axes.set_xticks([])
+        axes.set_yticks(bands, [f"{each:,.0f}" for each in hz[bands]], fontsize=8)
+        axes.spines[:].set_visible(False)
+    figure.supylabel("mel bands, Hz", fontsize=9)
+    bar = figure.colorbar(image, ax=list(panels), aspect=15 * rows, pad=0.012)
+    bar.set_label("weight")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def draw_map(points: Floats, splits: Sequence[str], names: Sequence[str]) -> Figure:
+    """Draw artists on a plane; those named first are labelled first.
+
+    Parameters
+    ----------
+    points
+        (artists, 2).
+    splits
+        One of `SPLITS`, of each artist.
+    names
+        Of each artist; at most `MOST_ON_MAP` are written.
+    """
+    figure, axes = _figure(9, 7.6)
+    FigureCanvasAgg(figure)
+    for split, (colour, marker, size) in SPLITS.items():
+        inside = np.array([each == split for each in splits], dtype=bool)
+        label = f"{split} ({inside.sum()})"
+        if inside.any():
+            x, y = points[inside].T
+            axes.scatter(x, y, s=size, c=colour, marker=marker, lw=0, label=label)
+    axes.margins(0.06)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_color(PALE)
+    axes.spines[:].set_visible(True)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    place_labels(axes, np.asarray(points, dtype=np.float64), names[:MOST_ON_MAP], size=8)
+    return figure
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="compressed")
+    return figure, figure.subplots()
+
+
+def _panels(width: float, height: float) -> tuple[Figure, tuple[Axes, Axes]]:
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="compressed")
+    left, right = figure.subplots(1, 2)
+    return figure, (left, right)
+
+
+def _heat(axes: Axes, values: Floats, title: str) -> AxesImage:
+    axes.set_title(title)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    return axes.imshow(_coarse(values), cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+
+
+def _coarse(values: Floats) -> Floats:
+    """Average over square blocks until there are no more than `MOST_ROWS` rows."""
+    block = -(-len(values) // MOST_ROWS)
+    edges = np.arange(0, len(values), block)
+    sums = np.add.reduceat(np.add.reduceat(values, edges, axis=0), edges, axis=1)
+    sizes = np.diff([*edges, len(values)])
+    return np.asarray(sums / np.outer(sizes, sizes))
+
+
+def _centres(weights: Floats) -> npt.NDArray[np.float64]:
+    """Find the centre of each filter's energy, in mel bands."""
+    energy = (np.asarray(weights, dtype=np.float64) ** 2).sum(axis=2)  # (channels, n_mels)
+    bands = np.arange(energy.shape[1])
+    return np.asarray(energy @ bands / np.maximum(energy.sum(axis=1), 1e-30))
+
+
+def _strip(filters: Floats, columns: int) -> npt.NDArray[np.float64]:
+    """Lay filters side by side: (n_mels, columns * (kernel_size + 1) - 1), NaN between."""
+    _, n_mels, kernel_size = filters.shape
+    strip = np.full((n_mels, columns * (kernel_size + 1)), np.nan)
+    for index, each in enumerate(filters):
+        start = index * (kernel_size + 1)
+        strip[:, start : start + kernel_size] = each
+    return strip[:, :-1]

@@ -1,0 +1,123 @@
+"""Names in figures: which can be drawn, how long, and where they collide with nothing.
+
+Figures use the one font that comes with matplotlib, so that they are the same on every machine.
+A name it cannot draw is shown as a number, and the report says whose.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
+
+FONT = "DejaVu Sans"
+LONGEST = 24  # characters; longer names end in an ellipsis
+Boxes = npt.NDArray[np.float64]  # (n, 4): left, bottom, right, top in pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureNames:
+    """Names as figures show them.
+
+    Attributes
+    ----------
+    shown
+        The text for each name.
+    numbered
+        The names shown as numbers, with their text.
+    """
+
+    shown: dict[str, str]
+    numbered: dict[str, str]
+
+
+def figure_names(names: Iterable[str]) -> FigureNames:
+    """Give each name the text that figures show for it."""
+    unique = sorted(set(names))
+    missing = [name for name in unique if not drawable(name)]
+    numbered = {name: f"№ {number}" for number, name in enumerate(missing, start=1)}
+    shown = {name: numbered.get(name, shortened(name)) for name in unique}
+    return FigureNames(shown=shown, numbered=numbered)
+
+
+def drawable(name: str) -> bool:
+    """Whether the figures' font has every character of `name`."""
+    font = get_font(findfont(FONT, fallback_to_default=False))
+    return bool(name.strip()) and all(
+        character.isprintable() and font.get_char_index(ord(character)) for character in name
+    )
+
+
+def shortened(name: str) -> str:
+    """Cut a name to `LONGEST` characters."""
+    return name if len(name) <= LONGEST else name[: LONGEST - 1].rstrip() + "…"
+
+
+def place_labels(
+    axes: Axes, points: npt.NDArray[np.float64], texts: Sequence[str], size: float
+) -> int:
+    """Write `texts` beside the first of `points`, the important first; leave out what collides.
+
+    Parameters
+    ----------
+    axes
+        With its final limits and size.
+    points
+        (points, 2) in data coordinates; the first `len(texts)` of them get a label.
+
+    Returns
+    -------
+    How many labels found a place.
+    """
+    pixels = axes.transData.transform(points)
+    taken = np.concatenate([pixels - 6, pixels + 6], axis=1)[: len(texts)]
+    frame = np.asarray(axes.get_window_extent().extents)
+    placed = 0
+    for index, text in enumerate(texts):
+        label = _label(axes, text, size)
+        corner = _free_corner(pixels[index], _extent(label), taken, frame)
+        if corner is None:
+            label.remove()
+            continue
+        label.set_position(tuple(axes.transData.inverted().transform(corner[:2])))
+        taken = np.vstack([taken, corner])
+        placed += 1
+    return placed
+
+
+def _label(axes: Axes, text: str, size: float) -> Text:
+    halo = [withStroke(linewidth=2, foreground="white")]
+    label = axes.text(0, 0, text, fontsize=size, va="bottom", ha="left", path_effects=halo)
+    label.set_parse_math(False)
+    return label
+
+
+def _extent(label: Text) -> npt.NDArray[np.float64]:
+    box = label.get_window_extent()
+    return np.array([box.width, box.height])
+
+
+def _free_corner(
+    point: npt.NDArray[np.float64],
+    extent: npt.NDArray[np.float64],
+    taken: Boxes,
+    frame: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64] | None:
+    """Find the first box around `point` that meets no taken one: (left, bottom, right, top)."""
+    for gap in (7, 11, 16):
+        for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
+            centre = point + np.array([x, y]) * (extent / 2 + gap * (1 if not x or not y else 0.7))
+            box = np.concatenate([centre - extent / 2, centre + extent / 2])
+            inside = (box[:2] >= frame[:2]).all() and (box[2:] <= frame[2:]).all()
+            if inside and not _meets(box, taken):
+                return box
+    return None
+
+
+def _meets(box: npt.NDArray[np.float64], taken: Boxes) -> bool:
+    apart = (taken[:, :2] >= box[2:]) | (taken[:, 2:] <= box[:2])
+    return bool((~apart.any(axis=1)).any())

@@ -1,0 +1,76 @@
+"""Who the imagined artists are: names, MusicBrainz-like ids, hidden styles, popularity.
+
+Styles are a Latin hypercube, so that every value of every dimension has its artists; popularity
+is Zipf's law in an order drawn apart from style.
+"""
+
+import uuid
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import qmc
+
+DIMENSIONS = ("pace", "sustain", "height")
+QUOTED_NAME = 'The 12" Lanterns'  # Last.fm-360K leaves double quotes as they are
+ZIPF = 0.8
+
+_ONSETS = ("b", "br", "d", "dr", "f", "g", "k", "kl", "l", "m", "n", "p", "s", "sk", "t", "v", "z")
+_VOWELS = ("a", "e", "i", "o", "u", "ai", "ou", "é", "ö")
+_CODAS = ("", "l", "n", "nd", "r", "rk", "s", "sh", "th", "x")
+_PATTERNS = ("{}", "{} {}", "The {}s", "{} & {}", "DJ {}", "{} {} Trio")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImaginedArtists:
+    """The artists and what is hidden about them.
+
+    Attributes
+    ----------
+    names, mbids
+        Unique; ids are random UUIDs (version 4) that belong to nobody.
+    styles
+        (artists, dimensions), in [-1, 1], in the order of `DIMENSIONS`.
+    popularity
+        (artists,), positive, sums to 1.
+    """
+
+    names: list[str]
+    mbids: list[str]
+    styles: np.ndarray
+    popularity: np.ndarray
+
+
+def imagine_artists(n_artists: int, rng: np.random.Generator) -> ImaginedArtists:
+    """Draw artists; one of them has an odd double quote in its name."""
+    styles = 2 * qmc.LatinHypercube(len(DIMENSIONS), rng=rng).random(n_artists) - 1
+    return ImaginedArtists(
+        names=[QUOTED_NAME, *_names(n_artists - 1, rng)],
+        mbids=[random_mbid(rng) for _ in range(n_artists)],
+        styles=styles,
+        popularity=_zipf(n_artists, rng),
+    )
+
+
+def random_mbid(rng: np.random.Generator) -> str:
+    """A UUID of version 4 from the generator."""
+    return str(uuid.UUID(bytes=rng.bytes(16), version=4))
+
+
+def invent_word(rng: np.random.Generator) -> str:
+    """A capitalised word of two syllables."""
+    parts = (_ONSETS, _VOWELS, _CODAS[:3], _ONSETS, _VOWELS, _CODAS)
+    return "".join(part[rng.integers(len(part))] for part in parts).capitalize()
+
+
+def _names(n: int, rng: np.random.Generator) -> list[str]:
+    """Invent names in which no word is used twice, so that no two normalise to the same."""
+    words: dict[str, None] = {}  # an ordered set
+    while len(words) < 2 * n:
+        words[invent_word(rng)] = None
+    pairs = zip(*[iter(words)] * 2, strict=True)
+    return [_PATTERNS[rng.integers(len(_PATTERNS))].format(*pair) for pair in pairs]
+
+
+def _zipf(n: int, rng: np.random.Generator) -> np.ndarray:
+    weights = rng.permutation(np.arange(1, n + 1) ** -ZIPF)
+    return np.asarray(weights / weights.sum())

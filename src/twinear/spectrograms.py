@@ -1,0 +1,251 @@
+"""Waveform -> log-mel spectrogram: the one front end of training and serving.
+
+The spectrogram is librosa's `feature.melspectrogram` (periodic Hann window, centred frames, Slaney
+mel bands), computed frame by frame without librosa's start-up and on as few frames as are kept.
+Values are `1 + dB / top_db`, where dB is under the clip's loudest value: 1 is that, 0 is `top_db`
+below or silence. Of a clip longer than `n_frames` the middle is taken; a shorter one is followed
+by zeros.
+
+For the MFCC-Gaussian baseline (Mandel and Ellis, ISMIR 2005) the same waveform gives the mean and
+the full covariance of librosa's first `n_mfcc` MFCCs, here of 2048 samples every 1024, 128 mel
+bands up to half the sample rate. Both are independent of the recording level.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.fft
+import scipy.sparse
+from librosa.filters import get_window, mel
+from pydantic import Field, ValidationInfo, field_validator
+
+from twinear.clips import Clips, load_clip
+from twinear.errors import ClipError, DataError
+from twinear.files import replacing, require, sha256
+from twinear.params import Params
+from twinear.pool import Progress, spread
+
+Floats = npt.NDArray[np.float32]
+
+MFCC_N_FFT = 2048
+MFCC_HOP_LENGTH = 1024
+MFCC_N_MELS = 128
+MFCC_TOP_DB = 80.0
+RIDGE = 1e-3  # on the covariance's diagonal: a steady tone varies in no MFCC
+
+HALF_ONE = 0x3C00  # the bits of 1.0 in float16; those of 0..1 run from 0 to here
+COLUMNS = ["file", "artist", "name"]
+REMEDY = "run 'dvc repro spectrograms'"
+
+
+class SpectrogramsParams(Params):
+    """The front end: `hop_length * n_frames / sr` seconds in `n_mels` bands; librosa's names."""
+
+    sr: int = Field(gt=0)
+    n_fft: int = Field(gt=0, multiple_of=2)
+    hop_length: int = Field(gt=0)
+    n_mels: int = Field(gt=0)
+    n_frames: int = Field(gt=0)
+    fmin: float = Field(ge=0)
+    fmax: float = Field(gt=0)
+    top_db: float = Field(gt=0)
+    n_mfcc: int = Field(gt=0, le=MFCC_N_MELS)
+    max_seconds: float = Field(gt=0)
+
+    @field_validator("fmax")
+    @classmethod
+    def _audible(cls, fmax: float, info: ValidationInfo) -> float:
+        if not info.data.get("fmin", 0) < fmax <= info.data.get("sr", np.inf) / 2:
+            raise ValueError("more than fmin and at most sr / 2")
+        return fmax
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Spectrograms:
+    """Every clip as the model and the baselines hear it, in the order of the index.
+
+    Parameters
+    ----------
+    clips
+        file, artist (id), name.
+    values
+        float16 (clips, n_mels, n_frames) in [0, 1].
+    mfcc_mean
+        float32 (clips, n_mfcc).
+    mfcc_cov
+        float32 (clips, n_mfcc, n_mfcc), positive definite.
+    """
+
+    clips: pd.DataFrame
+    values: npt.NDArray[np.float16]
+    mfcc_mean: Floats
+    mfcc_cov: Floats
+
+    def write(self, folder: Path) -> None:
+        """Write clips.csv, spectrograms.npy and mfcc.npz."""
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            self.clips.to_csv(temporary / "clips.csv", index=False, lineterminator="\n")
+            np.save(temporary / "spectrograms.npy", self.values)
+            np.savez(temporary / "mfcc.npz", mean=self.mfcc_mean, cov=self.mfcc_cov)
+
+    @staticmethod
+    def read(folder: Path) -> "Spectrograms":
+        """Read and check what `write` wrote; `values` stay on disk until they are used."""
+        for name in ("clips.csv", "spectrograms.npy", "mfcc.npz"):
+            require(folder / name, REMEDY)
+        try:
+            clips = pd.read_csv(folder / "clips.csv", dtype=str, keep_default_na=False)
+            values = np.load(folder / "spectrograms.npy", mmap_mode="r", allow_pickle=False)
+            with np.load(folder / "mfcc.npz", allow_pickle=False) as mfcc:
+                mean, cov = mfcc["mean"], mfcc["cov"]
+        except (ValueError, KeyError, EOFError) as error:
+            raise DataError(folder, f"cannot be read ({error})", remedy=REMEDY) from None
+        read = Spectrograms(clips=clips, values=values, mfcc_mean=mean, mfcc_cov=cov)
+        _check(read, folder)
+        return read
+
+
+def _check(read: Spectrograms, folder: Path) -> None:
+    n, n_mfcc = len(read.clips), read.mfcc_mean.shape[-1]
+    if list(read.clips.columns) != COLUMNS:
+        raise DataError(folder / "clips.csv", "has other columns", expected=", ".join(COLUMNS))
+    wanted: list[tuple[str, npt.NDArray[Any], Any, tuple[int, ...]]] = [
+        ("spectrograms.npy", read.values, np.float16, (n, *read.values.shape[1:])),
+        ("mfcc.npz", read.mfcc_mean, np.float32, (n, n_mfcc)),
+        ("mfcc.npz", read.mfcc_cov, np.float32, (n, n_mfcc, n_mfcc)),
+    ]
+    for name, array, dtype, shape in wanted:
+        if array.dtype != dtype or array.shape != shape:
+            found = f"{array.dtype} {array.shape}"
+            raise DataError(folder / name, found, expected=f"{dtype} {shape}", remedy=REMEDY)
+    whole = np.isfinite(read.mfcc_mean).all() and np.isfinite(read.mfcc_cov).all()
+    if not whole or read.values.ndim != 3 or read.values.view(np.uint16).max() > HALF_ONE:
+        raise DataError(folder, "holds values out of range", expected="0 to 1", remedy=REMEDY)
+
+
+def log_mel(y: Floats, params: SpectrogramsParams) -> Floats:
+    """Compute the log-mel spectrogram of a waveform.
+
+    Parameters
+    ----------
+    y
+        (n,), at `params.sr`; may be empty.
+
+    Returns
+    -------
+    spectrogram
+        (n_mels, n_frames) in [0, 1]; zeros for silence.
+    """
+    values = np.zeros((params.n_mels, params.n_frames), np.float32)
+    y = _middle(y, params)
+    power = _mel_power(
+        y, params.sr, params.n_fft, params.hop_length, params.n_mels, params.fmin, params.fmax
+    )[:, : params.n_frames]  # (n_mels, frames)
+    loudest = power.max(initial=0.0)
+    if loudest > 0:
+        floor = 10 ** (-params.top_db / 10)
+        db = 10 * np.log10(np.maximum(power / loudest, floor))
+        values[:, : power.shape[1]] = np.clip(1 + db / params.top_db, 0, 1)
+    return values
+
+
+def mfcc_statistics(y: Floats, params: SpectrogramsParams) -> tuple[Floats, Floats]:
+    """Summarise the MFCCs of a waveform: mean, (n_mfcc,), and covariance, (n_mfcc, n_mfcc)."""
+    y = _middle(y, params)
+    power = _mel_power(
+        y, params.sr, MFCC_N_FFT, MFCC_HOP_LENGTH, MFCC_N_MELS, 0.0, params.sr / 2
+    )  # (MFCC_N_MELS, frames)
+    db = 10 * np.log10(np.maximum(power, 1e-10))
+    db = np.maximum(db, db.max() - MFCC_TOP_DB)
+    mfcc = scipy.fft.dct(db, axis=0, norm="ortho")[: params.n_mfcc].astype(float)
+    cov = np.cov(mfcc, bias=True).reshape(params.n_mfcc, params.n_mfcc)
+    cov += RIDGE * np.eye(params.n_mfcc)
+    return mfcc.mean(axis=1).astype(np.float32), cov.astype(np.float32)
+
+
+def _middle(y: Floats, params: SpectrogramsParams) -> Floats:
+    """Take the middle of a long waveform, scaled to a peak of 1, so that any level can be squared."""
+    n = params.n_frames * params.hop_length
+    start = max(0, len(y) - n) // 2
+    y = y[start : start + n]
+    peak = np.abs(y).max(initial=0.0)
+    return y / peak if peak > 0 else y
+
+
+def _mel_power(
+    y: Floats, sr: int, n_fft: int, hop_length: int, n_mels: int, fmin: float, fmax: float
+) -> Floats:
+    """`librosa.feature.melspectrogram`, (n_mels, 1 + n // hop_length)."""
+    padded = np.pad(y, n_fft // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length]
+    spectrum = scipy.fft.rfft(frames * _window(n_fft), axis=1)  # (frames, bins)
+    power = spectrum.real**2 + spectrum.imag**2
+    # a sparse product: few bins in a band, and the same bits whatever the number of threads
+    banded: Floats = _bands(sr, n_fft, n_mels, fmin, fmax) @ power.T
+    return banded
+
+
+@lru_cache
+def _window(n_fft: int) -> Floats:
+    window: Floats = get_window("hann", n_fft).astype(np.float32)
+    return window
+
+
+@lru_cache
+def _bands(sr: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> scipy.sparse.csr_array:
+    bands = mel(sr=sr, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
+    return scipy.sparse.csr_array(bands)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Features:
+    values: npt.NDArray[np.float16]  # (n_mels, n_frames)
+    mfcc_mean: Floats  # (n_mfcc,)
+    mfcc_cov: Floats  # (n_mfcc, n_mfcc)
+
+
+def compute_spectrograms(
+    clips: Clips, data_folder: Path, params: SpectrogramsParams, progress: Progress, workers: int
+) -> Spectrograms:
+    """Hear every clip of the index; the same bits for any number of workers.
+
+    Raises
+    ------
+    DataError
+        A clip vanished or changed since it was indexed.
+    """
+    table = clips.table
+    paths = [data_folder / file for file in table["file"]]
+    n = len(table)
+    values = np.empty((n, params.n_mels, params.n_frames), np.float16)
+    mean = np.empty((n, params.n_mfcc), np.float32)
+    cov = np.empty((n, params.n_mfcc, params.n_mfcc), np.float32)
+    crashed: _Features | str = "crashes the decoder"
+    indexed = zip(paths, table["sha256"], strict=True)
+    features = spread(partial(_features, params=params), indexed, workers, crashed)
+    for row, (path, found) in enumerate(zip(progress(paths), features, strict=True)):
+        if isinstance(found, str):
+            raise DataError(path, found, remedy="run 'dvc repro clips' to index the clips again")
+        values[row], mean[row], cov[row] = found.values, found.mfcc_mean, found.mfcc_cov
+    return Spectrograms(clips=table[COLUMNS], values=values, mfcc_mean=mean, mfcc_cov=cov)
+
+
+def _features(clip: tuple[Path, str], params: SpectrogramsParams) -> _Features | str:
+    path, indexed = clip
+    if not path.is_file():
+        return "vanished since it was indexed"
+    if sha256(path) != indexed:
+        return "changed since it was indexed"
+    try:
+        y = load_clip(path, params.sr, params.max_seconds)
+    except ClipError:
+        return "can no longer be decoded"
+    mean, cov = mfcc_statistics(y, params)
+    values = log_mel(y, params).astype(np.float16)
+    return _Features(values=values, mfcc_mean=mean, mfcc_cov=cov)

@@ -1,0 +1,211 @@
+"""One MLflow run for a scorer, opened by every stage that has something to say about it.
+
+Metrics that the server did not take are kept and sent with the next ones, so that training goes on
+while a server is away; what never arrived is said at the end.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+EXPERIMENT = "twinear"
+MODEL = "twinear"
+SCORER_TAG = "scorer"
+SERVING_PACKAGES = (
+    "av", "librosa", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "soxr",
+    "torch",
+)  # fmt: skip
+
+
+class Run(Protocol):
+    """What a stage can say about a run."""
+
+    def log_params(self, sections: Mapping[str, Any]) -> None:
+        """Log every value of `params.yaml`, nested keys joined by dots."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log numbers; names may hold `@`."""
+
+    def log_data(self, name: str, source: Path, digest: str) -> None:
+        """Log a dataset as an input of the run, known by its digest."""
+
+    def log_files(self, path: Path) -> None:
+        """Log a file, or all files of a folder, as artefacts."""
+
+    def log_scorer(self, path: Path, digest: str, shape: tuple[int, int]) -> None:
+        """Log and register the scorer of spectrograms of that shape (n_mels, n_frames); tag it."""
+
+
+class NoRun:
+    """Tracking is off: does nothing."""
+
+    def log_params(self, sections: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Do nothing."""
+
+    def log_data(self, name: str, source: Path, digest: str) -> None:
+        """Do nothing."""
+
+    def log_files(self, path: Path) -> None:
+        """Do nothing."""
+
+    def log_scorer(self, path: Path, digest: str, shape: tuple[int, int]) -> None:
+        """Do nothing."""
+
+
+@contextmanager
+def open_run(name: str, scorer: str = "") -> Iterator[Run]:
+    """Open the run of a scorer for one stage.
+
+    Parameters
+    ----------
+    name
+        The run's name if it is new.
+    scorer
+        The SHA-256 of the scorer's file: the latest run that logged it is opened again, or a new
+        one made. Empty: a new run.
+    """
+    if os.environ.get("TWINEAR_TRACKING", "on") == "off":
+        yield NoRun()
+        return
+    mlflow = _connect()
+    parent = os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run`: ours is its child
+    found = _find(mlflow, scorer) if scorer else None
+    started = (
+        mlflow.start_run(run_id=found)
+        if found
+        else mlflow.start_run(run_name=name, parent_run_id=parent, tags=_tags(scorer))
+    )
+    with started as active:
+        run = _MlflowRun(mlflow, active.info.run_id)
+        yield run
+        run.report_gap()
+
+
+def _connect() -> Any:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    import mlflow
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+    if "MLFLOW_EXPERIMENT_ID" not in os.environ:
+        _set_experiment(mlflow, root)
+    return mlflow
+
+
+def _set_experiment(mlflow: Any, root: Path) -> None:
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    local = mlflow.get_tracking_uri().startswith("sqlite:")
+    if local and mlflow.get_experiment_by_name(name) is None:
+        mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
+    mlflow.set_experiment(name)
+
+
+def _find(mlflow: Any, scorer: str) -> str | None:
+    query = f"tags.{SCORER_TAG} = '{scorer}'"
+    runs = mlflow.search_runs(filter_string=query, max_results=1, output_format="list")
+    return str(runs[0].info.run_id) if runs else None
+
+
+def _tags(scorer: str) -> dict[str, str]:
+    experiment = os.environ.get("DVC_EXP_NAME")
+    tags = {SCORER_TAG: scorer} if scorer else {}
+    return tags | ({"dvc_experiment": experiment} if experiment else {})
+
+
+class _MlflowRun:
+    def __init__(self, mlflow: Any, run_id: str) -> None:
+        self._mlflow = mlflow
+        self._client = mlflow.MlflowClient()
+        self._run_id = run_id
+        self._waiting: list[Any] = []
+
+    def log_params(self, sections: Mapping[str, Any]) -> None:
+        self._mlflow.log_params(flatten(sections))
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        now = int(time.time() * 1000)
+        self._waiting += [
+            self._mlflow.entities.Metric(metric_name(name), value, now, step)
+            for name, value in metrics.items()
+        ]
+        try:
+            while self._waiting:
+                self._client.log_batch(self._run_id, metrics=self._waiting[:1000])
+                del self._waiting[:1000]
+        except self._mlflow.MlflowException as error:
+            reason = str(error).splitlines()[0]
+            print(f"tracking: {len(self._waiting)} numbers wait ({reason})", file=sys.stderr)
+
+    def report_gap(self) -> None:
+        """Try once more to send what waits, and say what is lost."""
+        if self._waiting:
+            self.log_metrics({})
+        if self._waiting:
+            print(f"tracking: {len(self._waiting)} numbers never arrived", file=sys.stderr)
+
+    def log_data(self, name: str, source: Path, digest: str) -> None:
+        from mlflow.data.meta_dataset import MetaDataset
+        from mlflow.data.sources import LocalArtifactDatasetSource
+
+        origin = LocalArtifactDatasetSource(str(source))
+        dataset = MetaDataset(origin, name=name, digest=digest[:32])
+        self._mlflow.log_input(dataset, context="training")
+
+    def log_files(self, path: Path) -> None:
+        if path.is_dir():
+            self._mlflow.log_artifacts(str(path), artifact_path=path.name)
+        else:
+            self._mlflow.log_artifact(str(path))
+
+    def log_scorer(self, path: Path, digest: str, shape: tuple[int, int]) -> None:
+        self._mlflow.set_tag(SCORER_TAG, digest)
+        self._mlflow.pyfunc.log_model(
+            name="scorer",
+            python_model=str(Path(__file__).with_name("served.py")),
+            artifacts={"scorer": str(path)},
+            code_paths=[str(Path(__file__).parents[1])],
+            signature=_signature(shape),
+            input_example=np.zeros((1, 2, *shape), dtype=np.float32),
+            pip_requirements=[f"{each}=={version(each)}" for each in SERVING_PACKAGES],
+            registered_model_name=MODEL,
+        )
+
+
+def _signature(shape: tuple[int, int]) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    pairs = TensorSpec(np.dtype(np.float32), (-1, 2, *shape))
+    scores = TensorSpec(np.dtype(np.float32), (-1,))
+    return ModelSignature(inputs=Schema([pairs]), outputs=Schema([scores]))
+
+
+def metric_name(name: str) -> str:
+    """A name that MLflow takes: `ndcg@10` becomes `ndcg_at_10`."""
+    return name.replace("@", "_at_")
+
+
+def flatten(sections: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as one level, keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in sections.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,92 @@
+"""dvc.yaml says the truth: deps are what a stage really imports, params what it really reads."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT
+from twinear.params import SECTIONS
+
+PIPELINE: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+SCRIPTS = {path.stem.split("_", 1)[1]: path for path in sorted((ROOT / "src/stages").glob("*.py"))}
+
+
+class Imports(ast.NodeVisitor):
+    """The modules that a file imports when it runs; imports for types only do not count."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def visit_If(self, node: ast.If) -> None:
+        if ast.unparse(node.test) != "TYPE_CHECKING":
+            self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.names |= {each.name for each in node.names}
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        module = node.module or ""
+        self.names |= {module} | {f"{module}.{each.name}" for each in node.names}
+
+
+def imported(path: Path) -> set[Path]:
+    """The files of twinear that a file imports, directly or not; docstring-only ones left out."""
+    visitor = Imports()
+    visitor.visit(ast.parse(path.read_text(encoding="utf-8")))
+    found: set[Path] = set()
+    for name in visitor.names:
+        module = ROOT / "src" / Path(*name.split(".")).with_suffix(".py")
+        if name.startswith("twinear.") and module.exists():
+            found |= {module} | imported(module)
+    return found
+
+
+def code_deps(stage: str) -> set[str]:
+    return {each for each in PIPELINE[stage]["deps"] if each.startswith("src/")}
+
+
+def test_stages_params_and_scripts_share_their_words() -> None:
+    assert tuple(PIPELINE) == tuple(SCRIPTS) == SECTIONS
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stages_code_deps_are_what_it_imports(stage: str) -> None:
+    script = SCRIPTS[stage]
+    files = {script, *imported(script), *templates(stage)}
+    assert code_deps(stage) == {str(each.relative_to(ROOT)) for each in files}
+
+
+def templates(stage: str) -> set[Path]:
+    return set((ROOT / "src/twinear/report").glob("*.jinja")) if stage == "report" else set()
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stages_params_are_the_sections_it_reads(stage: str) -> None:
+    calls = [
+        node
+        for node in ast.walk(ast.parse(SCRIPTS[stage].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "read_params"
+    ]
+    sections = {ast.literal_eval(call.args[0]) for call in calls}
+    assert sections == set(PIPELINE[stage]["params"])
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stages_paths_are_its_deps_and_outs(stage: str) -> None:
+    words = PIPELINE[stage]["cmd"].split()
+    paths = {word.rstrip("/") for word in words[1:]}
+    outs = {path: options for each in all_outs(stage) for path, options in each.items()}
+    data = set(PIPELINE[stage]["deps"]) - code_deps(stage) | {str(SCRIPTS[stage].relative_to(ROOT))}
+    assert set(outs) <= paths
+    assert all(any(each == path or each.startswith(f"{path}/") for path in paths) for each in data)
+    assert all(options.get("persist") for options in outs.values())
+
+
+def all_outs(stage: str) -> list[dict[str, Any]]:
+    entries = [
+        each for key in ("outs", "metrics", "plots") for each in PIPELINE[stage].get(key, [])
+    ]
+    return [each if isinstance(each, dict) else {each: {}} for each in entries]

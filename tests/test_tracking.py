@@ -1,0 +1,157 @@
+"""Runs are found in a real MLflow database; a logged scorer scores pairs of spectrograms."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.test_scorer import small_scorer, spectrograms
+from twinear.files import sha256
+from twinear.tracking.runs import NoRun, flatten, metric_name, open_run
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables, whose making takes seconds."""
+    import mlflow
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def mlflow(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    import mlflow
+
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    monkeypatch.setenv("TWINEAR_TRACKING", "on")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    yield mlflow
+    mlflow.set_tracking_uri(None)
+
+
+def runs(mlflow: Any) -> list[Any]:
+    found: list[Any] = mlflow.search_runs(experiment_names=["twinear"], output_format="list")
+    return found
+
+
+def test_params_curves_inputs_and_files_are_found_again(mlflow: Any, tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "a.png").write_bytes(b"png")
+    with open_run("training") as run:
+        run.log_params({"training": {"model": {"conv_depth": 3}, "seed": 1}})
+        for epoch in (1, 2):
+            run.log_metrics({"train_loss": 1 / epoch}, step=epoch)
+        run.log_data("similarity", tmp_path, "ab" * 32)
+        run.log_files(tmp_path / "figures")
+    (found,) = runs(mlflow)
+    assert found.info.run_name == "training"
+    assert found.data.params == {"training.model.conv_depth": "3", "training.seed": "1"}
+    curve = mlflow.MlflowClient().get_metric_history(found.info.run_id, "train_loss")
+    assert [(each.step, each.value) for each in curve] == [(1, 1.0), (2, 0.5)]
+    assert [each.dataset.name for each in found.inputs.dataset_inputs] == ["similarity"]
+    assert (tmp_path / "mlflow.db").exists()
+    (artefact,) = (tmp_path / "mlartifacts").rglob("a.png")
+    assert artefact.read_bytes() == b"png"
+
+
+def test_a_logged_scorer_is_registered_and_scores_two_spectrograms(
+    mlflow: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "scorer.safetensors"
+    scorer = small_scorer()
+    scorer.write(path)
+    with open_run("training") as run:
+        run.log_scorer(path, sha256(path), (64, 256))
+    x = spectrograms(6).astype(np.float32).reshape(3, 2, 64, 256)
+    model = mlflow.pyfunc.load_model("models:/twinear/1")
+    u, v = scorer.encode(x[:, 0]), scorer.encode(x[:, 1])
+    np.testing.assert_allclose(model.predict(x), np.diag(scorer.score(u, v)), atol=1e-6)
+    assert model.metadata.signature.inputs.inputs[0].shape == (-1, 2, 64, 256)
+    assert not list((tmp_path / "mlartifacts").rglob("*.pkl"))
+
+
+def test_a_later_stage_finds_the_run_of_its_scorer(mlflow: Any, tmp_path: Path) -> None:
+    path = tmp_path / "scorer.safetensors"
+    small_scorer().write(path)
+    with open_run("other"):
+        pass
+    with open_run("training") as run:
+        run.log_scorer(path, sha256(path), (64, 256))
+    with open_run("ranking", scorer=sha256(path)) as run:
+        run.log_metrics({"ndcg@10": 0.5})
+    latest = {each.info.run_name: each.data.metrics for each in runs(mlflow)}
+    assert latest == {"training": {"ndcg_at_10": 0.5}, "other": {}}
+
+
+def test_a_scorer_without_a_run_gets_one(mlflow: Any) -> None:
+    for _ in range(2):
+        with open_run("ranking", scorer="cd" * 32) as run:
+            run.log_metrics({"mrr": 0.1})
+    assert len(runs(mlflow)) == 1
+
+
+def test_a_run_inside_mlflow_run_is_its_child(mlflow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_run("main"):
+        pass
+    (parent,) = runs(mlflow)
+    monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
+    with open_run("training") as run:
+        run.log_params({"a": 1})
+    child = next(each for each in runs(mlflow) if each.info.run_name == "training")
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+
+
+def rename_table(database: Path, old: str, new: str) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+
+def test_metrics_wait_while_the_database_refuses_them(
+    mlflow: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_run("training") as run:
+        rename_table(tmp_path / "mlflow.db", "metrics", "away")
+        run.log_metrics({"train_loss": 1.0}, step=1)
+        assert "tracking: 1 numbers wait" in capsys.readouterr().err
+        rename_table(tmp_path / "mlflow.db", "away", "metrics")
+        run.log_metrics({"train_loss": 0.5}, step=2)
+    (found,) = runs(mlflow)
+    curve = mlflow.MlflowClient().get_metric_history(found.info.run_id, "train_loss")
+    assert [each.step for each in curve] == [1, 2]
+
+
+def test_numbers_that_never_arrive_are_said(
+    mlflow: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_run("training") as run:
+        rename_table(tmp_path / "mlflow.db", "metrics", "away")
+        run.log_metrics({"train_loss": 1.0, "validation_loss": 2.0}, step=1)
+    assert "tracking: 2 numbers never arrived" in capsys.readouterr().err
+
+
+def test_tracking_that_is_off_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open_run("training") as run:
+        assert isinstance(run, NoRun)
+        run.log_params({})
+        run.log_metrics({})
+        run.log_data("a", tmp_path, "")
+        run.log_files(tmp_path)
+        run.log_scorer(tmp_path, "", (64, 256))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_and_nested_params_are_flattened() -> None:
+    assert metric_name("ndcg@10") == "ndcg_at_10"
+    assert flatten({"a": {"b": {"c": 1}, "d": [2]}, "e": 3}) == {"a.b.c": 1, "a.d": [2], "e": 3}
