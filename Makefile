@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export DVC_NO_ANALYTICS = true
+export DVC_NO_ANALYTICS := true
+export OMP_WAIT_POLICY := PASSIVE  # threads that wait do not burn a busy machine's cores
 
 .PHONY: run test check ui clean
 

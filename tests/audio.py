@@ -28,7 +28,7 @@ def music(seconds: float, sr: int = 44100, seed: int = 0) -> npt.NDArray[np.floa
         for overtone in range(1, int(min(6000, sr / 2) / tone), 3):
             swell = np.exp(-4 * t) * np.minimum(t * 50, 1) / overtone
             y[start : start + sr] += swell * np.sin(2 * np.pi * tone * overtone * t)
-    return (y[:n] / np.abs(y[:n]).max() / 2).astype(np.float32)
+    return np.asarray(y[:n] / np.abs(y[:n]).max() / 2, np.float32)
 
 
 def write_clip(path: Path, y: npt.NDArray[np.floating], sr: int = 44100, codec: str = "") -> Path:

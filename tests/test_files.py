@@ -1,5 +1,6 @@
 """Files are whole or absent, and what stood there stays until the new one is complete."""
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,9 @@ def test_an_error_becomes_one_line_and_status_one(capsys: pytest.CaptureFixture[
 def test_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError), one_line_errors():
         raise ZeroDivisionError
+
+
+def test_an_error_survives_the_way_between_processes() -> None:
+    error = DataError("clips.csv:17", "no file a.mp3", expected="a file", remedy="look")
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert (type(again), str(again)) == (DataError, str(error))

@@ -293,8 +293,9 @@ def test_the_stage_writes_its_reports_and_prints_the_table(
     split.to_csv(tmp_path / "pairs.csv", index=False)
     reports = [tmp_path / f"{name}.json" for name in ("ranking", "differences", "hubness")]
     inputs = [tmp_path / name for name in ("catalogue", "spectrograms", "similarity", "pairs.csv")]
+    (tmp_path / "scorer").write_bytes(b"any")
     script = str(ROOT / "src" / "stages" / "8_ranking.py")
-    argv = [script, *map(str, [*inputs, tmp_path / "ranking", *reports])]
+    argv = [script, *map(str, [*inputs, tmp_path / "scorer", tmp_path / "ranking", *reports])]
     monkeypatch.setattr("sys.argv", argv)
     monkeypatch.chdir(ROOT)
     runpy.run_path(script, run_name="__main__")

@@ -5,16 +5,17 @@ import sys
 from pathlib import Path
 
 from twinear.catalogue import Catalogue
-from twinear.files import write_text
+from twinear.files import sha256, write_text
 from twinear.pairs import Split
 from twinear.params import read_params
 from twinear.ranking.ranking import RankingParams, rank_test
-from twinear.ranking.summary import differences, hubs, summarise, undefined
+from twinear.ranking.summary import as_metrics, differences, hubs, summarise, undefined
 from twinear.ranking.systems import line_up
 from twinear.ranking.table import format_table
 from twinear.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 from twinear.stage import run_stage
+from twinear.tracking.runs import open_run
 
 
 def ranking(
@@ -22,6 +23,7 @@ def ranking(
     spectrograms: Path,
     similarity: Path,
     pairs: Path,
+    scorer: Path,
     folder: Path,
     ranks: Path,
     apart: Path,
@@ -32,14 +34,15 @@ def ranking(
         Catalogue.read(catalogue), Spectrograms.read(spectrograms), Similarity.read(similarity)
     )
     test, chance = rank_test(systems.of(Split.read(pairs).members("test")), params)
-    test.write(folder)
     summary = summarise(test.queries, chance, params)
-    lead = differences(test.queries, params)
-    write_text(ranks, json.dumps(summary, indent=2))
-    write_text(apart, json.dumps(lead, indent=2))
-    write_text(hubness, json.dumps(hubs(systems, params), indent=2))
+    lead, hub = differences(test.queries, params), hubs(systems, params)
+    test.write(folder)
+    for path, numbers in ((ranks, summary), (apart, lead), (hubness, hub)):
+        write_text(path, json.dumps(numbers, indent=2))
     for metric, count in undefined(test.queries).items():
         print(f"{metric} is not defined for {count} of {len(test.artists)}", file=sys.stderr)
+    with open_run("ranking", scorer=sha256(scorer)) as run:
+        run.log_metrics(as_metrics(summary))
     print(format_table(summary, lead))
 
 

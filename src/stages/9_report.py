@@ -2,18 +2,25 @@
 
 from pathlib import Path
 
+from twinear.files import sha256
 from twinear.params import read_params
 from twinear.ranking.ranking import RankingParams
 from twinear.report.evidence import Evidence
 from twinear.report.page import ReportParams, write_report
 from twinear.stage import run_stage
+from twinear.tracking.runs import open_run
 
 
-def report(reports: Path, artifacts: Path, markdown: Path, page: Path, figures: Path) -> None:
+def report(
+    reports: Path, artifacts: Path, scorer: Path, markdown: Path, page: Path, figures: Path
+) -> None:
     params = read_params("report", ReportParams)
     confidence = read_params("ranking", RankingParams).confidence
     evidence = Evidence.read(reports, artifacts)
     write_report(evidence, params, confidence, markdown, page, figures)
+    with open_run("report", scorer=sha256(scorer)) as run:
+        for path in (markdown, page, figures, *sorted(reports.glob("*.json"))):
+            run.log_files(path)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def sample(
     as_json: AsJson = False,
 ) -> None:
     """Make the bundled sample: imagined artists, synthesised clips, simulated listeners."""
-    from twinear.sample import write_sample
+    from twinear.sample.corpus import write_sample
 
     write_sample(folder, seed)
     if as_json:
@@ -105,20 +105,21 @@ def sample(
 
 @app.command()
 def ranking(
-    path: Annotated[Path, typer.Argument(help="The ranking's numbers.")] = Path(
-        "reports/ranking.json"
-    ),
+    reports: Annotated[Path, typer.Option(help="The folder of the reports.")] = Path("reports"),
     as_json: AsJson = False,
 ) -> None:
     """Show how well the trained scorer ranks, beside chance and the baselines."""
     from twinear.files import require
     from twinear.ranking.table import format_table
 
-    numbers = json.loads(require(path, "run 'dvc repro'").read_text(encoding="utf-8"))
+    numbers, differences = (
+        json.loads(require(reports / name, "run 'dvc repro'").read_text(encoding="utf-8"))
+        for name in ("ranking.json", "differences.json")
+    )
     if as_json:
-        _print_json(numbers)
+        _print_json({"ranking": numbers, "differences": differences})
     else:
-        print(format_table(numbers))
+        print(format_table(numbers, differences))
 
 
 def _print_json(value: Any) -> None:

@@ -245,11 +245,14 @@ def load_clip(path: Path, sr: int, max_seconds: float = math.inf) -> npt.NDArray
         if n >= max_seconds * native_sr:
             break
         if n + frame.samples > len(y):
-            more = max(len(y), ROOM_SECONDS * native_sr, frame.samples)
-            y = np.concatenate([y, np.empty(more, np.float32)])
+            room = np.empty(
+                max(2 * len(y), ROOM_SECONDS * native_sr, n + frame.samples), np.float32
+            )
+            room[:n] = y[:n]
+            y = room
         mix(frame, y[n : n + frame.samples])
         n += frame.samples
-    y = y[:n]
+    y = y[: int(min(n, max_seconds * native_sr))]
     offset = y.mean()
     if not np.isfinite(offset):
         raise ClipError(path, NOT_NUMBERS, remedy=REPLACE)
@@ -320,7 +323,7 @@ def _hear(path: Path, params: ClipsParams) -> Heard | Fault:
             n += len(y)
             sr, channels = frame.sample_rate, frame.layout.nb_channels
             total += float(y.sum())
-            squares += float(y @ y)
+            squares += float(np.square(y).sum())
     except ClipError as error:
         return Fault(reason="unreadable", found=str(error))
     if not math.isfinite(squares):

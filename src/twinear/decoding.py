@@ -1,7 +1,7 @@
 """Audio file -> decoded frames -> mono: the only importer of PyAV, whose wheels bring the codecs.
 
-The first audio stream that has a codec is decoded, on one thread; pictures and other streams are passed over. A
-damaged or truncated file is worth what decodes of it.
+The first audio stream that has a codec is decoded, on one thread; pictures and other streams are
+passed over. A damaged or truncated file is worth what decodes of it.
 """
 
 from collections.abc import Iterator
@@ -27,6 +27,8 @@ FORMATS: dict[str, tuple[type[np.number[Any]], float, float]] = {
     "dbl": (np.float64, 0.0, 1.0),
 }
 
+JOINED = 2**15  # samples
+
 REPLACE = "replace the file or take it out of clips.csv"
 
 
@@ -42,7 +44,7 @@ def frames(path: Path) -> Iterator[av.AudioFrame]:
             streams = [each for each in container.streams.audio if each.codec_context]
             if not streams:
                 raise ClipError(path, "has no audio that can be decoded", remedy=REPLACE)
-            for frame in _what_decodes(container, streams[0]):
+            for frame in _joined(_what_decodes(container, streams[0])):
                 sr = sr or frame.sample_rate
                 if frame.sample_rate != sr:
                     found = f"changes from {sr} to {frame.sample_rate} Hz"
@@ -66,6 +68,24 @@ def _what_decodes(
                 continue
     except av.FFmpegError:  # cut off
         return
+
+
+def _joined(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+    """Join frames of about a thousand samples to large ones: Python steps cost as much as audio."""
+    fifo = av.AudioFifo()
+    for frame in frames:
+        frame.pts = None  # a gap is no reason to stop
+        try:
+            fifo.write(frame)
+        except ValueError:  # another layout, format or sample rate
+            if fifo.samples:
+                yield fifo.read()
+            fifo = av.AudioFifo()
+            fifo.write(frame)
+        if fifo.samples >= JOINED:
+            yield fifo.read()
+    if fifo.samples:
+        yield fifo.read()
 
 
 def mix(frame: av.AudioFrame, out: npt.NDArray[np.float32]) -> None:

@@ -5,7 +5,7 @@ a `TwinearError` into that line and exit status 1; anything else is a bug and ke
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
@@ -26,12 +26,23 @@ class TwinearError(Exception):
     """
 
     def __init__(self, place: object, found: str, *, expected: str = "", remedy: str = "") -> None:
+        self._parts = (str(place), found, expected, remedy)
         message = f"{place}: {found}"
         if expected:
             message += f", expected {expected}"
         if remedy:
             message += f"; {remedy}"
         super().__init__(message)
+
+    def __reduce__(self) -> tuple[Callable[..., "TwinearError"], tuple[object, ...]]:
+        """Survive the way back from another process."""
+        return _again, (type(self), *self._parts)
+
+
+def _again(
+    kind: type[TwinearError], place: str, found: str, expected: str, remedy: str
+) -> TwinearError:
+    return kind(place, found, expected=expected, remedy=remedy)
 
 
 class ParamsError(TwinearError):

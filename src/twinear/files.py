@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         _put(temporary, path)
     except OSError as error:
-        if error.filename not in (None, str(temporary)) and not _inside(error, temporary):
+        if not _concerns(error, temporary):
             raise
         raise DataError(
             path,
@@ -38,8 +38,10 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(temporary)
 
 
-def _inside(error: OSError, folder: Path) -> bool:
-    return isinstance(error.filename, str) and error.filename.startswith(f"{folder}{os.sep}")
+def _concerns(error: OSError, temporary: Path) -> bool:
+    """Whether the error is about writing: it names no file, or the temporary or one in it."""
+    named = [Path(each) for each in (error.filename, error.filename2) if isinstance(each, str)]
+    return not named or any(each.is_relative_to(temporary) for each in named)
 
 
 def _put(temporary: Path, path: Path) -> None:

@@ -188,7 +188,8 @@ def _codes(rows: Rows, spellings: pl.DataFrame) -> pl.DataFrame:
         "malformed", LISTENER, spelling=SPELLING, plays=pl.when(whole).then(plays).cast(pl.Int32)
     )
     judged = spellings.select("spelling", "code", "fault")
-    return rows.collect(codes).join(judged, on="spelling", how="left", maintain_order="left")
+    joined = rows.collect(codes).join(judged, on="spelling", how="left", maintain_order="left")
+    return joined.drop("spelling")
 
 
 def _kept(
@@ -219,18 +220,12 @@ def _gathered(kept: pl.DataFrame, spellings: pl.DataFrame) -> Listens:
     """
     spelt = (
         kept.group_by("code")
-        .agg(rows=pl.len(), total=pl.sum("plays").cast(pl.Int64))
+        .agg(rows=pl.len(), total=pl.col("plays").cast(pl.Int64).sum())
         .join(spellings, on="code")
         .sort("rows", "total", "code", descending=[True, True, False])
     )
     ids = identify(spelt.select("mbid", "name").iter_rows())
-    table = pd.DataFrame({"artist": ids, "name": spelt["name"].to_list()})
-    artists = table.drop_duplicates("artist").sort_values("artist", ignore_index=True)
-    artists["mbid"] = [artist if is_mbid(artist) else "" for artist in artists["artist"]]
-    artists["name"] = [
-        " ".join(name.split()) or artist
-        for artist, name in zip(artists["artist"], artists["name"], strict=True)
-    ]
+    artists = _named(ids, spelt["name"].to_list())
     column = np.zeros(len(spellings), np.int32)
     column[spelt["code"].to_numpy()] = pd.Index(artists["artist"]).get_indexer(pd.Index(ids))
     listener, listeners = pd.factorize(kept["listener"].to_numpy())
@@ -239,6 +234,19 @@ def _gathered(kept: pl.DataFrame, spellings: pl.DataFrame) -> Listens:
         (kept["plays"].to_numpy().astype(np.int64), coords), shape=(len(listeners), len(artists))
     )
     return Listens(artists=artists, plays=plays.tocsr())
+
+
+def _named(ids: list[str], names: list[str]) -> pd.DataFrame:
+    """Each artist once, sorted, under the first name it has: artist, name, mbid."""
+    name_of = dict(zip(reversed(ids), reversed(names), strict=True))
+    artists = sorted(name_of)
+    return pd.DataFrame(
+        {
+            "artist": artists,
+            "name": [" ".join(name_of[artist].split()) or artist for artist in artists],
+            "mbid": [artist if is_mbid(artist) else "" for artist in artists],
+        }
+    )
 
 
 def _listened_enough(everything: Listens, min_listeners: int) -> Listens:

@@ -1,8 +1,8 @@
 """Work spread over processes: results in order, memory bounded, a worker that dies loses one item.
 
-Workers are forked from a clean server that has imported the function's module once: as fast as
-plain forking, and safe when the caller has threads. Where there is no such server they are
-spawned. Functions return their failures: an exception raised in a worker is a bug.
+Workers are forked from a clean server that has made the slow imports once: as fast as plain
+forking, and safe when the caller has threads. Where there is no such server they are spawned.
+Functions return their failures: an exception raised in a worker is a bug.
 """
 
 import multiprocessing
@@ -19,6 +19,7 @@ R = TypeVar("R")
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
+PRELOAD = ["twinear.spectrograms"]  # the slow imports; what a worker lacks it imports itself
 AHEAD = 4  # items handed out for each worker: enough to keep it busy, few enough to hold
 
 
@@ -30,14 +31,14 @@ def spread(function: Callable[[T], R], items: Iterable[T], workers: int, died: R
     """
     todo = iter(items)
     flying: deque[tuple[T, Future[R]]] = deque()
-    pool = _pool(function, workers)
+    pool = _pool(workers)
     try:
         while True:
             for item in islice(todo, AHEAD * workers - len(flying)):
                 try:
                     future = pool.submit(function, item)
                 except BrokenProcessPool:
-                    pool = _pool(function, workers)
+                    pool = _pool(workers)
                     future = pool.submit(function, item)
                 flying.append((item, future))
             if not flying:
@@ -53,17 +54,17 @@ def spread(function: Callable[[T], R], items: Iterable[T], workers: int, died: R
 
 
 def _alone(function: Callable[[T], R], item: T, died: R) -> R:
-    with _pool(function, 1) as pool:
+    with _pool(1) as pool:
         try:
             return pool.submit(function, item).result()
         except BrokenProcessPool:
             return died
 
 
-def _pool(function: Callable[..., object], workers: int) -> ProcessPoolExecutor:
+def _pool(workers: int) -> ProcessPoolExecutor:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    context.set_forkserver_preload([function.__module__])
+    context.set_forkserver_preload(PRELOAD)
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
 
 

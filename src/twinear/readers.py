@@ -100,9 +100,16 @@ def find_listens(source: Path, form: Format | Literal["auto"] = "auto") -> Liste
     usual = [path for path in paths if path.name == PLAYS.get(known)]
     tables = [path for path in paths if path.suffix in TABLES and path.name not in BESIDE.values()]
     plays = require(_only_one(source, usual or tables), REMEDY)
-    beside = plays.with_name(BESIDE.get(known, plays.name))
-    with_beside = known in BESIDE and beside.is_file()
-    return ListensFiles(format=known, plays=plays, beside=beside if with_beside else None)
+    return ListensFiles(format=known, plays=plays, beside=_beside(plays, known))
+
+
+def _beside(plays: Path, known: Format) -> Path | None:
+    if known not in BESIDE:
+        return None
+    beside = plays.with_name(BESIDE[known])
+    if known == "hetrec":
+        return require(beside, "put it beside the listens")
+    return beside if beside.is_file() else None
 
 
 def _recognised(paths: Sequence[Path]) -> Format:
@@ -128,7 +135,10 @@ def scan_listens(files: ListensFiles, columns: TableColumns) -> Rows:
     try:
         if files.format == "lastfm_360k":
             return _lastfm_360k(files)
-        frame = _hetrec(files.plays) if files.format == "hetrec" else _table(files.plays, columns)
+        if files.format == "hetrec" and files.beside:
+            frame = _hetrec(files.plays, files.beside)
+        else:
+            frame = _table(files.plays, columns)
     except pl.exceptions.PolarsError as error:
         raise _unreadable(files.plays, error) from error
     return Rows(files=files, frame=_tidy(frame))
@@ -142,13 +152,14 @@ def _lastfm_360k(files: ListensFiles) -> Rows:
     return Rows(files=files, frame=frame, profiles=profiles.select(_text("listener")))
 
 
-def _hetrec(plays: Path) -> pl.LazyFrame:
-    beside = require(plays.with_name(BESIDE["hetrec"]), "put it beside the listens")
-    artists = _headed(beside, ["id", "name", "url", "pictureURL"], _decoded(beside))
-    names = artists.select("name", artistID=_text("id")).unique("artistID", keep="first")
+def _hetrec(plays: Path, artists: Path) -> pl.LazyFrame:
+    played = _headed(plays, ["userID", "artistID", "weight"])
+    named = _headed(artists, ["id", "name", "url", "pictureURL"], _decoded(artists))
+    _require_columns(plays, played, ["userID", "artistID", "weight"])
+    _require_columns(artists, named, ["id", "name"])
+    names = named.select("name", artistID=_text("id")).unique("artistID", keep="first")
     return (
-        _headed(plays, ["userID", "artistID", "weight"])
-        .with_columns(_text("artistID"))
+        played.with_columns(_text("artistID"))
         .join(names, on="artistID", how="left", maintain_order="left")
         .select("malformed", "name", listener="userID", mbid=pl.lit(""), plays="weight")
     )
@@ -156,9 +167,8 @@ def _hetrec(plays: Path) -> pl.LazyFrame:
 
 def _table(path: Path, columns: TableColumns) -> pl.LazyFrame:
     frame = {".csv": _csv, ".tsv": _headed, ".parquet": _parquet}[path.suffix](path)
-    names = frame.collect_schema().names()
-    for key in ("listener", "artist", "plays"):
-        _require_column(path, getattr(columns, key), names, f"name it in listens.columns.{key}")
+    needed = [columns.listener, columns.artist, columns.plays]
+    names = _require_columns(path, frame, needed, "name the columns in listens.columns")
     return frame.select(
         "malformed",
         listener=columns.listener,
@@ -168,10 +178,16 @@ def _table(path: Path, columns: TableColumns) -> pl.LazyFrame:
     )
 
 
-def _require_column(path: Path, column: str, names: Sequence[str], remedy: str = "") -> None:
-    if column not in names:
-        there = ", ".join(nearest(column, names) or names)
-        raise DataError(path, f"has no column '{column}' but {there}", remedy=remedy)
+def _require_columns(
+    path: Path, frame: pl.LazyFrame, columns: Sequence[str], remedy: str = ""
+) -> list[str]:
+    """Return all columns of the file if the needed ones are among them."""
+    names = [name for name in frame.collect_schema().names() if name != "malformed"]
+    for column in columns:
+        if column not in names:
+            there = ", ".join(nearest(column, names) or names)
+            raise DataError(path, f"has no column '{column}' but {there}", remedy=remedy)
+    return names
 
 
 def _parquet(path: Path) -> pl.LazyFrame:
@@ -190,7 +206,7 @@ def _csv(path: Path) -> pl.LazyFrame:
         missing_columns="insert",
         glob=False,
     )
-    return frame.with_columns(malformed=pl.col("\n").is_not_null())
+    return frame.with_columns(malformed=pl.col("\n").is_not_null()).drop("\n")
 
 
 def _headed(path: Path, usual: Sequence[str] = (), source: bytes | None = None) -> pl.LazyFrame:
@@ -201,8 +217,6 @@ def _headed(path: Path, usual: Sequence[str] = (), source: bytes | None = None) 
     text = path if source is None else source
     if usual and not set(usual) & set(names):
         return _fields(text, usual)
-    for column in usual:
-        _require_column(path, column, names)
     return _fields(text, names, skip_lines=1)
 
 

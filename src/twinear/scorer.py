@@ -101,7 +101,7 @@ class Scorer:
             A file that cannot be decoded.
         """
         front = self.spectrograms
-        clips = [log_mel(load_clip(path, front.sr), front) for path in (a, b)]
+        clips = [log_mel(load_clip(each, front.sr, front.max_seconds), front) for each in (a, b)]
         u, v = self.encode(np.stack(clips))[:, None]
         return float(self.score(u, v)[0, 0])
 

@@ -164,13 +164,16 @@ def mfcc_statistics(y: Floats, params: SpectrogramsParams) -> tuple[Floats, Floa
     db = 10 * np.log10(np.maximum(power, 1e-10))
     db = np.maximum(db, db.max() - MFCC_TOP_DB)
     mfcc = scipy.fft.dct(db, axis=0, norm="ortho")[: params.n_mfcc].astype(float)
-    cov = np.cov(mfcc, bias=True).reshape(params.n_mfcc, params.n_mfcc)
+    mean = mfcc.mean(axis=1)
+    centred = mfcc - mean[:, None]
+    # einsum and not a BLAS product, whose threads would be in the way of the other workers
+    cov = np.einsum("if,jf->ij", centred, centred) / mfcc.shape[1]
     cov += RIDGE * np.eye(params.n_mfcc)
-    return mfcc.mean(axis=1).astype(np.float32), cov.astype(np.float32)
+    return mean.astype(np.float32), cov.astype(np.float32)
 
 
 def _middle(y: Floats, params: SpectrogramsParams) -> Floats:
-    """Take the middle of a long waveform, scaled to a peak of 1, so that any level can be squared."""
+    """Take the middle of a long waveform, at a peak of 1: any level can then be squared."""
     n = params.n_frames * params.hop_length
     start = max(0, len(y) - n) // 2
     y = y[start : start + n]

@@ -1,6 +1,5 @@
-"""The frame of a stage script: paths from the command line, errors in one line, time and memory."""
+"""The frame of a stage script: paths from the command line, errors in one line, the time it took."""
 
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +13,4 @@ def run_stage(stage: Callable[..., None]) -> None:
     started = time.monotonic()
     with one_line_errors():
         stage(*map(Path, sys.argv[1:]))
-    both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    peak = max(resource.getrusage(each).ru_maxrss for each in both)
-    name = Path(sys.argv[0]).stem
-    print(f"{name}: {time.monotonic() - started:.1f} s, {peak / 1024:.0f} MB", file=sys.stderr)
+    print(f"{stage.__name__}: {time.monotonic() - started:.1f} s", file=sys.stderr)

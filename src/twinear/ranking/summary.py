@@ -52,6 +52,16 @@ def differences(queries: pd.DataFrame, params: RankingParams) -> Summary:
     return _intervals(pd.concat(apart, axis=1, names=["system"]), params)
 
 
+def as_metrics(summary: Summary) -> dict[str, float]:
+    """One level of names, `system/metric`, with `_low` and `_high`, for experiment tracking."""
+    return {
+        f"{system}/{metric}{'' if part == 'value' else f'_{part}'}": value
+        for system, metrics in summary.items()
+        for metric, numbers in metrics.items()
+        for part, value in numbers.items()
+    }
+
+
 def undefined(queries: pd.DataFrame) -> dict[str, int]:
     """How many queries each metric is not defined for; those that all have are left out."""
     lacking = queries[queries["value"].isna()].groupby("metric", sort=False)["query"].nunique()

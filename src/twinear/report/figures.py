@@ -64,7 +64,7 @@ def draw_systems(systems: Sequence[tuple[str, Interval]], chance: Interval, metr
     """Draw a dot and an interval for each system, over the band of chance."""
     figure, axes = _figure(7.5, 1.1 + 0.36 * len(systems))
     axes.axvspan(chance.low, chance.high, color=PALE, lw=0)
-    axes.axvline(chance.value, color=GREY, lw=1)
+    axes.vlines(chance.value, -0.75, len(systems) - 0.5, color=GREY, lw=1)
     axes.text(
         chance.value, -0.98, "chance", color="#444444", ha="center", va="center", fontsize=8.5
     )

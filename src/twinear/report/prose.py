@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from twinear.ranking.intervals import Interval
 from twinear.ranking.ranking import CHANCE
@@ -70,7 +71,6 @@ def answer(evidence: Evidence, confidence: float) -> str:
     """Put the finding in one paragraph of Markdown."""
     ours, chance = (evidence.ranking[each][HEADLINE] for each in (MODEL, CHANCE))
     n, share = len(evidence.test.artists), f"{confidence:.0%}".replace("%", " %")
-    half = (ours.high - ours.low) / 2
     return " ".join(
         (
             f"{n} test artists, whom the model never heard in training, each ranked the other "
@@ -79,8 +79,7 @@ def answer(evidence: Evidence, confidence: float) -> str:
             f"({share} interval {number(ours.low)} to {number(ours.high)}).",
             _on_chance(ours, chance, evidence.differences.get(CHANCE, {}).get(HEADLINE), share),
             *_on_baselines(evidence.differences),
-            f"With {n} test artists the result is known to about ±{number(half)}, so smaller "
-            "differences cannot be seen here.",
+            f"With {n} test artists {_precision(ours, evidence.differences)}.",
         )
     )
 
@@ -114,6 +113,18 @@ def _on_baselines(differences: Mapping[str, Mapping[str, Interval]]) -> list[str
     if sentences:
         sentences[0] = sentences[0].replace("It is", "Compared query by query, it is", 1)
     return sentences
+
+
+def _precision(ours: Interval, differences: Mapping[str, Mapping[str, Interval]]) -> str:
+    found = f"the value is known to about ±{number(_half(ours))}"
+    halves = [_half(metrics[HEADLINE]) for metrics in differences.values()]
+    if not halves:
+        return found
+    return f"{found} and a difference to about ±{number(median(halves))}: less cannot be seen here"
+
+
+def _half(at: Interval) -> float:
+    return (at.high - at.low) / 2
 
 
 def _difference(at: Interval) -> str:

@@ -7,9 +7,9 @@ artists near their own taste in that space (`listeners`), and clips sound like i
 number through two traits. So the similarity of two artists, from listens, and the likeness of
 their clips have one common cause.
 
-Nuisance, independent of style: an artist's popularity, and for every clip its recording level,
-equalisation, noise floor, drone, key, melody, rhythm phase and codec. They move the spectrum of a
-clip more than style does, so that a plain distance between spectra is misled; but all except
-melody and rhythm phase stay the same for the length of a clip, and what changes in time can be
-learned.
+Nuisance, independent of style: an artist's popularity, and for every clip its recording level, a
+slow swell, equalisation, noise floor, key, melody, rhythm phase and codec. They move the spectrum
+of a clip more than style does, so that a plain distance between spectra is misled; but level,
+equaliser, noise and codec stay the same for the length of a clip, so that style, which is in how
+sound changes from moment to moment, can be learned.
 """

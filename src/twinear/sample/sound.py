@@ -7,8 +7,8 @@ Each dimension of the style is audible through two traits:
     height   register of the melody, brightness of its timbre
 
 A melody of decaying harmonic notes and a high-passed noise burst (hat) play in two free pulses.
-What is the same for a whole clip and says nothing of the artist comes on top: key, mode, drone,
-noise floor, equalisation, level. In a log spectrum these are additive or a floor, so that a
+What is the same for a whole clip and says nothing of the artist comes on top: key, mode, noise
+floor, equalisation, a slow swell, level. In a log spectrum these are additive or a floor, so that a
 distance between spectra feels them first; differences along time do not.
 """
 
@@ -24,7 +24,7 @@ Waveform = NDArray[np.float32]  # (n,)
 # planted: the trait at -1 and at +1 of its dimension
 NOTES_HZ = (0.4, 3.0)
 HATS_HZ = (0.4, 3.0)
-DECAY_SECONDS = (0.06, 1.2)
+DECAY_SECONDS = (0.05, 1.6)
 ATTACK_SECONDS = (0.005, 0.08)
 REGISTER_MIDI = (36.0, 70.0)
 ROLL_OFF = (3.0, 0.3)  # the k-th harmonic has amplitude k ** -roll_off
@@ -33,20 +33,20 @@ WOBBLE = 0.05  # standard deviation of a clip's style about its artist's
 # nuisance: ranges that a clip's values are drawn from
 KEY_SEMITONES = (-3, 3)
 ACCENT_DB = (-3.0, 0.0)
-DRONE_DB = (-30.0, -10.0)
-DRONE_MIDI = (36, 84)
-NOISE_DB = (-50.0, -25.0)
+NOISE_DB = (-62.0, -37.0)
 TILT_DB_PER_OCTAVE = (-6.0, 6.0)
-PEAK_DB = (-18.0, 18.0)
+PEAK_DB = (-22.0, 22.0)
 N_PEAKS = 5
+SWELL_DB = (0.0, 9.0)
+SWELL_SECONDS = (20.0, 60.0)
 LEVEL_DB = (-14.0, -1.0)
 
 MODES = np.array([[0, 2, 4, 5, 7, 9, 11], [0, 2, 3, 5, 7, 8, 10]])  # major, minor
 HATS_DB = -6.0
-HATS_ABOVE_HZ = 3500.0
+HATS_ABOVE_HZ = 2500.0
 TOP_HZ = 9000.0
 SKIPPED = 0.1  # share of a pulse's beats left out
-LONGEST_SECONDS = 4.0
+LONGEST_SECONDS = 5.0
 TABLE = 4096
 
 
@@ -95,9 +95,8 @@ def synthesise(style: np.ndarray, seconds: float, sr: int, rng: np.random.Genera
     y = _peak_one(_melody(traits, n, sr, rng)) + _gain(HATS_DB) * _peak_one(
         _hats(traits.hats_hz, n, sr, rng)
     )
-    y = _peak_one(y) + _gain(rng.uniform(*DRONE_DB)) * _drone(n, sr, rng)
-    y += _gain(rng.uniform(*NOISE_DB)) * rng.standard_normal(n, dtype=np.float32)
-    y = _equalised(y, sr, rng)
+    noise = _gain(rng.uniform(*NOISE_DB)) * rng.standard_normal(n, dtype=np.float32)
+    y = _equalised(_peak_one(y) + noise, sr, rng) * _swell(n, sr, rng)
     return _gain(rng.uniform(*LEVEL_DB)) * _peak_one(y)
 
 
@@ -136,14 +135,12 @@ def _pulse(rate_hz: float, n: int, sr: int, rng: np.random.Generator) -> Iterato
     yield from (beats[kept] / rate_hz * sr).astype(int)
 
 
-def _drone(n: int, sr: int, rng: np.random.Generator) -> Waveform:
-    """Three held tones of any register and timbre."""
-    pitches = rng.integers(*DRONE_MIDI, size=3, endpoint=True)
-    tones = [
-        _tone(_harmonics(_hz(each), rng.uniform(0.5, 2.5), sr, rng), _hz(each), n, sr)
-        for each in pitches
-    ]
-    return _peak_one(np.sum(tones, axis=0, dtype=np.float32))
+def _swell(n: int, sr: int, rng: np.random.Generator) -> Waveform:
+    """A slow rise and fall of the level, as gain; (n,)."""
+    period, phase = rng.uniform(*SWELL_SECONDS), rng.uniform(0, 2 * np.pi)
+    depth_db = rng.uniform(*SWELL_DB)
+    wave = np.sin(np.arange(n) * (2 * np.pi / (period * sr)) + phase)
+    return np.asarray(10 ** (depth_db / 20 * wave), dtype=np.float32)
 
 
 def _equalised(y: Waveform, sr: int, rng: np.random.Generator) -> Waveform:
@@ -176,7 +173,7 @@ def _envelope(n: int, attack: float, decay: float) -> Waveform:
 
 
 def _peak_one(y: Waveform) -> Waveform:
-    return y / np.abs(y).max()
+    return np.asarray(y / np.abs(y).max(), dtype=np.float32)
 
 
 def _gain(db: float) -> np.float32:

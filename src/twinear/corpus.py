@@ -1,0 +1,170 @@
+"""A corpus brought in: any listens and any clips -> the folder that the pipeline starts from.
+
+```
+into/listens/     the files of listens, as they came
+into/clips/       the audio, each file named by its content
+into/clips.csv    file, artist, mbid, title, source (where the file was), then what else was known
+```
+
+Clips come with a table, or in folders named by their artists. Nothing is listened to or cleaned
+here: the stages do that, and count it.
+"""
+
+import csv
+import os
+import shutil
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinear.artists import artist_id
+from twinear.clips import read_clip_table
+from twinear.errors import DataError
+from twinear.files import replacing, require, sha256
+from twinear.readers import find_listens
+
+AUDIO = (".mp3", ".m4a", ".aac", ".mp4", ".ogg", ".oga", ".opus", ".flac", ".wav")
+COLUMNS = ("file", "artist", "mbid", "title", "source")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusReport:
+    """What was brought in.
+
+    Parameters
+    ----------
+    listens
+        Names of the files of listens.
+    duplicates
+        Clips left out because their artist has the same recording already.
+    """
+
+    listens: list[str]
+    clips: int
+    artists: int
+    duplicates: int
+
+
+def import_corpus(listens: Path, clips: Path, into: Path, replace: bool = False) -> CorpusReport:
+    """Copy listens and clips into a data folder, whole or not at all.
+
+    Parameters
+    ----------
+    listens
+        A file of listens, or the folder that holds it.
+    clips
+        A table (CSV: file, under the table's folder; artist; mbid and title if known), or a
+        folder `Artist/…` with audio at any depth; the title is then the file's name.
+    into
+        The folder to write.
+    replace
+        Replace the corpus that is there.
+
+    Raises
+    ------
+    DataError
+        Listens not recognised, a clip that is missing or unreadable, no clips, or an `into` that
+        holds something else than a corpus to replace.
+    """
+    _require_free(into, replace)
+    files = find_listens(listens).paths
+    require(clips, "give a table of clips (CSV) or a folder Artist/… of audio")
+    listed = _in_folders(clips) if clips.is_dir() else _in_table(clips)
+    with replacing(into) as temporary:
+        for path in files:
+            _copy(path, temporary / "listens" / path.name)
+        kept = _copy_clips(listed, temporary)
+        _write_table(kept, temporary / "clips.csv")
+    return CorpusReport(
+        listens=[path.name for path in files],
+        clips=len(kept),
+        artists=len({artist_id(row["mbid"], row["artist"]) for row in kept}),
+        duplicates=len(listed) - len(kept),
+    )
+
+
+def _require_free(into: Path, replace: bool) -> None:
+    if not into.exists() or (into.is_dir() and not any(into.iterdir())):
+        return
+    if not (into / "clips.csv").is_file() or not (into / "listens").is_dir():
+        raise DataError(into, "is there and is no corpus", remedy="name another folder")
+    if not replace:
+        raise DataError(into, "holds a corpus", remedy="replace it with --replace")
+
+
+def _in_table(table: Path) -> list[tuple[Path, dict[str, str]]]:
+    """Every clip of a table with the row it gets."""
+    checked = read_clip_table(table)
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    clips = []
+    for row, file, line in zip(rows, checked["file"], checked["line"], strict=True):
+        path = table.parent / file
+        if not path.is_file():
+            raise DataError(f"{table}:{line}", f"no file {path}", remedy="mend the path")
+        values = {column: _plain(value) for column, value in row.items() if column}
+        clips.append((path, values | {"source": file}))
+    return clips
+
+
+def _in_folders(folder: Path) -> list[tuple[Path, dict[str, str]]]:
+    """Every clip under `Artist/…` with the row it gets."""
+    clips = []
+    for path in sorted(folder.glob("*/**/*")):
+        if path.suffix.lower() in AUDIO and not path.name.startswith(".") and path.is_file():
+            source = path.relative_to(folder)
+            row = {"artist": _plain(source.parts[0]), "title": _plain(path.stem)}
+            clips.append((path, row | {"source": source.as_posix()}))
+    if not clips:
+        expected = f"Artist/… with {', '.join(AUDIO)}"
+        raise DataError(folder, "holds no clips", expected=expected, remedy="name another folder")
+    return clips
+
+
+def _plain(text: str | list[str] | None) -> str:
+    """One line, composed as keyboards type it; file systems may hold accents apart."""
+    return unicodedata.normalize("NFC", " ".join(text.split())) if isinstance(text, str) else ""
+
+
+def _copy_clips(
+    listed: Iterable[tuple[Path, dict[str, str]]], folder: Path
+) -> list[dict[str, str]]:
+    """Copy each recording of each artist once; give the rows of those kept."""
+    seen = set()
+    kept = []
+    for path, values in listed:
+        row = dict.fromkeys(COLUMNS, "") | values
+        content = _content(path)
+        recording = content, artist_id(row["mbid"], row["artist"])
+        if recording in seen:
+            continue
+        seen.add(recording)
+        row["file"] = f"clips/{content[:16]}{path.suffix.lower()}"
+        if not (folder / row["file"]).exists():
+            _copy(path, folder / row["file"])
+        kept.append(row)
+    return kept
+
+
+def _content(path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({error.strerror})", remedy="mend it") from error
+
+
+def _copy(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(path, target)
+    except OSError as error:  # names the source, also when it is the target's disk that is full
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(target)) from error
+
+
+def _write_table(rows: list[dict[str, str]], path: Path) -> None:
+    columns = list(dict.fromkeys([*COLUMNS, *(column for row in rows for column in row)]))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
