@@ -1,9 +1,11 @@
 # make run: everything from a fresh clone to the report. make test: the tests. make check: all checks.
 PYTHON ?= python3
+PORT ?= 5000
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
-export OMP_WAIT_POLICY := PASSIVE  # threads that wait do not burn a busy machine's cores
+export OMP_WAIT_POLICY := PASSIVE
+# threads that wait do not burn a busy machine's cores
 
 .PHONY: run test check ui clean
 
@@ -23,7 +25,7 @@ check: .venv/ready  ## style, types, import contract, tests
 	pytest
 
 ui: .venv/ready  ## the runs in MLflow, on http://127.0.0.1:5000
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 \
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \
 	  --backend-store-uri sqlite:///mlflow.db
 
 .venv/ready: pyproject.toml constraints.txt

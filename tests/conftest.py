@@ -1,5 +1,11 @@
-"""What every test may use: the project's root, its params, and tracking turned off."""
+"""What every test may use: the project's root, its params, and a scratch project that has run."""
 
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,3 +18,95 @@ PARAMS = ROOT / "params.yaml"
 def _no_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWINEAR_TRACKING", "off")
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A scratch clone of the project, and the programs of this environment in it."""
+
+    folder: Path
+
+    def run(self, *command: str, tracking: str = "off") -> subprocess.CompletedProcess[str]:
+        """Run a command line there; output is captured."""
+        programs = str(Path(sys.executable).parent)
+        settings = {
+            "PATH": programs + os.pathsep + os.environ["PATH"],
+            "TWINEAR_TRACKING": tracking,
+            "DVC_NO_ANALYTICS": "true",
+            "COLUMNS": "100",
+            "OMP_WAIT_POLICY": "PASSIVE",
+        }
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**os.environ, **settings},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def must(self, *command: str, tracking: str = "off") -> str:
+        """Run a command line that must succeed; its standard output."""
+        done = self.run(*command, tracking=tracking)
+        assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
+        return done.stdout
+
+    def copy(self, folder: Path) -> "Project":
+        """A copy of it, to be spoiled."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder=folder)
+
+
+def clone(folder: Path) -> Project:
+    """The working tree as a fresh clone would have it, with one commit, nothing run."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).exists():  # not one deleted and not yet committed
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    project = Project(folder=folder)
+    project.must("git", "init", "-q", "-b", "main")
+    project.must("git", "add", "-A")
+    project.must("git", "add", "-f", "dvcstore")
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    project.must("git", *identity, "commit", "-qm", "clone")
+    return project
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A clone in which `dvc repro --pull` has run on the bundled sample, tracked by MLflow.
+
+    Tests read it and do not change it.
+    """
+    project = clone(tmp_path_factory.mktemp("finished"))
+    project.must("dvc", "repro", "--pull", tracking="on")
+    return project
+
+
+@pytest.fixture
+def spoiled(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project, to be changed."""
+    return finished.copy(tmp_path / "project")
+
+
+Edit = Callable[[str, str], None]
+
+
+@pytest.fixture
+def edit_params(spoiled: Project) -> Edit:
+    """Replace a text in the copy's params.yaml."""
+
+    def edit(old: str, new: str) -> None:
+        path = spoiled.folder / "params.yaml"
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    return edit

@@ -1,4 +1,4 @@
-"""The frame of a stage script: paths from the command line, errors in one line, the time it took."""
+"""The frame of a stage script: paths as arguments, errors in one line, the time it took."""
 
 import sys
 import time

@@ -1,0 +1,188 @@
+"""Every command that the README shows runs, and every figure it shows is the committed one."""
+
+import os
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.audio import music, write_clip
+from tests.conftest import PARAMS, ROOT, Project
+from tests.test_scorer import spectrograms
+from twinear.params import SECTIONS, read_sections
+from twinear.scorer import Scorer
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.split("#")[0].removeprefix("$ ").strip()
+    for block in re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+]
+LONG = {"make ui", "make run", "make test"}  # have tests of their own
+
+
+@pytest.fixture(scope="module")
+def reader(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project of somebody who follows the README from top to bottom."""
+    folder = tmp_path_factory.mktemp("reader")
+    project = finished.copy(folder / "project")
+    (project.folder / ".venv").symlink_to(Path(sys.executable).parents[1])
+    (folder / "LISTENS").mkdir()
+    for path in (project.folder / "data/listens").iterdir():
+        (folder / "LISTENS" / path.name).write_bytes(path.read_bytes())
+    (folder / "CLIPS").symlink_to(project.folder / "data")
+    return project
+
+
+def concrete(command: str, project: Project) -> list[str]:
+    """A command of the README with the reader's own files in it."""
+    clips = sorted((project.folder / "data/clips").iterdir())
+    files = {"data/clips/A.mp3": str(clips[0]), "data/clips/B.mp3": str(clips[-1])}
+    files |= {"LISTENS": "../LISTENS", "CLIPS": "../CLIPS/clips.csv"}
+    words = re.findall(r'"[^"]*"|\S+', command)
+    return [files.get(word, word.strip('"')) for word in words]
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each not in LONG])
+def test_a_command_of_the_readme_runs(reader: Project, command: str) -> None:
+    reader.must(*concrete(command, reader), tracking="off")
+
+
+def test_the_commands_are_found_in_the_readme() -> None:
+    assert COMMANDS[:2] == ["make run", "make test"]
+    assert len(COMMANDS) > 12
+
+
+@pytest.fixture(scope="module")
+def environment(reader: Project) -> None:
+    """Tell make that the environment is ready: it is the one that runs this test."""
+    ready = reader.folder / ".venv" / "ready"
+    ready.touch()
+    os.utime(ready)
+
+
+def test_make_run_shows_the_ranking_and_where_things_are(
+    finished: Project, reader: Project, environment: None
+) -> None:
+    shown = reader.must("make", "run")
+    assert "siamese ahead, NDCG@10" in shown
+    assert "report: reports/report.md, reports/report.html    runs: make ui" in shown
+
+
+def test_make_test_runs_pytest(reader: Project, environment: None) -> None:
+    assert reader.must("make", "--dry-run", "test").splitlines()[-1] == "pytest"
+    assert "make test" in (ROOT / ".ci/run").read_text()
+
+
+@contextmanager
+def served(project: Project, *command: str) -> Iterator[None]:
+    """A server in its own process group, stopped at the end."""
+    programs = str(Path(sys.executable).parent)
+    path = programs + os.pathsep + os.environ["PATH"]
+    process = subprocess.Popen(
+        command,
+        cwd=project.folder,
+        env={**os.environ, "PATH": path},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answer(request: str | urllib.request.Request, seconds: float = 90) -> bytes:
+    """What a server on loopback answers, once it does."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+                body: bytes = response.read()
+                return body
+        except (urllib.error.URLError, ConnectionError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.3)
+
+
+def test_make_ui_shows_the_runs(reader: Project, environment: None) -> None:
+    port = free_port()
+    with served(reader, "make", "ui", f"PORT={port}"):
+        assert b"MLflow" in answer(f"http://127.0.0.1:{port}")
+
+
+def test_the_registered_scorer_is_served(finished: Project, reader: Project) -> None:
+    command = re.search(r"`(mlflow models serve .*?)`", README)
+    assert command is not None
+    port = free_port()
+    pair = spectrograms(2).astype(float)[None]  # (1, 2, n_mels, n_frames)
+    body = json.dumps({"inputs": pair.tolist()}).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations",
+        data=body,
+        headers={"Content-Type": "application/json"},
+    )
+    with served(reader, *command.group(1).split(), "--port", str(port)):
+        (score,) = json.loads(answer(request))["predictions"]
+    scorer = Scorer.read(finished.folder / "artifacts/training/scorer.safetensors")
+    u, v = scorer.encode(pair[0])[:, None]
+    assert score == pytest.approx(float(scorer.score(u, v)[0, 0]), abs=1e-5)
+
+
+def test_the_ranking_in_the_readme_is_the_committed_one(finished: Project) -> None:
+    shown = finished.must("twinear", "ranking", "--reports", str(ROOT / "reports"))
+    block = re.search(r"<!-- ranking -->\n```text\n(.*?)```", README, flags=re.DOTALL)
+    assert block is not None
+    assert block.group(1) == shown
+
+
+def test_the_readmes_tree_names_every_stage_and_only_what_is_there() -> None:
+    stages = {path.name for path in (ROOT / "src/stages").glob("*.py")}
+    assert stages <= set(README.split())
+    linked = re.findall(r"\]\(((?!http)[^)]+)\)", README)
+    assert all((ROOT / each).exists() for each in linked)
+
+
+def test_every_key_of_params_is_explained_where_it_stands() -> None:
+    assert tuple(read_sections(PARAMS)) == SECTIONS
+    lines = [line for line in PARAMS.read_text().splitlines() if re.match(r"  +\w+:", line)]
+    plain = [line for line in lines if "#" not in line]
+    assert len(plain) < len(lines) / 3
+
+
+def test_a_folder_of_artists_is_imported_too(finished: Project, tmp_path: Path) -> None:
+    for artist in ("One", "Two"):
+        (tmp_path / "music" / artist / "Album").mkdir(parents=True)
+    write_clip(tmp_path / "music/One/Album/a.flac", music(2.0))
+    done = finished.must(
+        "twinear",
+        "import",
+        "--listens",
+        "data/listens",
+        "--clips",
+        str(tmp_path / "music"),
+        "--into",
+        str(tmp_path / "data"),
+        "--json",
+    )
+    assert '"clips": 1' in done

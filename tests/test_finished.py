@@ -1,0 +1,178 @@
+"""The whole pipeline on the bundled sample: what a newcomer gets from one command."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import Edit, Project
+from twinear.ranking.metrics import METRICS
+
+SYSTEMS = ["siamese", "chance", "popularity", "l2", "mfcc", "mfcc_mp"]
+
+
+def ranking(project: Project) -> dict[str, Any]:
+    numbers: dict[str, Any] = json.loads((project.folder / "reports/ranking.json").read_text())
+    return numbers
+
+
+def test_every_system_has_every_metric_with_its_interval(finished: Project) -> None:
+    numbers = ranking(finished)
+    assert list(numbers) == SYSTEMS
+    for metrics in numbers.values():
+        assert list(metrics) == list(METRICS)
+        for each in metrics.values():
+            assert list(each) == ["value", "low", "high"]
+            assert each["low"] <= each["value"] <= each["high"]
+
+
+def test_the_planted_truth_is_found_far_above_chance_and_every_baseline(finished: Project) -> None:
+    numbers = {system: metrics["ndcg@10"] for system, metrics in ranking(finished).items()}
+    found = numbers["siamese"]["value"]
+    assert numbers["siamese"]["low"] > numbers["chance"]["high"]
+    for baseline in SYSTEMS[1:]:
+        assert found > numbers[baseline]["value"] + 0.1
+    differences = json.loads((finished.folder / "reports/differences.json").read_text())
+    assert all(differences[each]["ndcg@10"]["low"] > 0 for each in SYSTEMS[1:])
+
+
+def test_the_report_is_there_with_figures_and_says_it_is_made_up(finished: Project) -> None:
+    reports = finished.folder / "reports"
+    text = (reports / "report.md").read_text(encoding="utf-8")
+    page = (reports / "report.html").read_text(encoding="utf-8")
+    assert "imagined artists" in text
+    assert "imagined artists" in page
+    assert "ranks better than chance" in text
+    assert len(list((reports / "figures").glob("*.png"))) >= 5
+
+
+def test_what_was_dropped_is_counted(finished: Project) -> None:
+    listens = json.loads((finished.folder / "reports/listens.json").read_text())
+    dropped = sum(listens["dropped"].values())
+    assert listens["rows"] == listens["kept"] + dropped + listens["duplicates"]
+    assert dropped > 0
+    clips = json.loads((finished.folder / "reports/clips.json").read_text())
+    assert clips["used"] == clips["listed"] == 160
+
+
+def test_nothing_that_did_not_change_runs_again(finished: Project) -> None:
+    assert "Data and pipelines are up to date" in finished.must("dvc", "repro")
+
+
+def test_outputs_hold_no_path_of_this_machine(finished: Project) -> None:
+    place = str(finished.folder).encode()
+    for folder in ("artifacts", "reports"):
+        for path in (finished.folder / folder).rglob("*"):
+            assert path.is_dir() or place not in path.read_bytes(), path
+
+
+def test_the_run_in_mlflow_has_params_curve_ranking_inputs_files_and_model(
+    finished: Project,
+) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{finished.folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("twinear")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.data.params["training.model.conv_depth"] == "3"
+    assert run.data.params["pairs.seeds"] == "[1, 2]"
+    curve = client.get_metric_history(run.info.run_id, "validation_ndcg")
+    history = pd.read_csv(finished.folder / "reports/training.csv")
+    np.testing.assert_allclose([each.value for each in curve], history["validation_ndcg"])
+    found = ranking(finished)["siamese"]["ndcg@10"]
+    assert run.data.metrics["siamese/ndcg_at_10"] == pytest.approx(found["value"])
+    assert run.data.metrics["siamese/ndcg_at_10_low"] == pytest.approx(found["low"])
+    assert {each.dataset.name for each in run.inputs.dataset_inputs} == {
+        "spectrograms",
+        "similarity",
+    }
+    assert len(run.data.tags["mlflow.source.git.commit"]) == 40
+    assert len(run.data.tags["scorer"]) == 64
+    files = {each.path for each in client.list_artifacts(run.info.run_id)}
+    assert {"report.md", "report.html", "figures", "ranking.json"} <= files
+    (version,) = client.search_model_versions("name = 'twinear'")
+    assert version.run_id == run.info.run_id
+
+
+def test_an_experiment_from_a_temporary_folder_is_in_mlflow_too(spoiled: Project) -> None:
+    spoiled.must("dvc", "exp", "run", "--temp", "-S", "training.epochs=3", tracking="on")
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{spoiled.folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("twinear")
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.data.params["training.epochs"] for run in runs} == {"60", "3"}
+
+
+def test_metrics_and_plots_of_an_experiment_are_compared(spoiled: Project) -> None:
+    spoiled.must("dvc", "exp", "run", "-S", "training.epochs=3")
+    assert "siamese.ndcg@10.value" in spoiled.must("dvc", "metrics", "diff", "--md")
+    spoiled.must("dvc", "plots", "diff", "-o", "compared")
+    assert (spoiled.folder / "compared" / "index.html").exists()
+    history = pd.read_csv(spoiled.folder / "reports/training.csv")
+    assert list(history["epoch"]) == [1, 2, 3]
+
+
+def test_mlflow_runs_the_project(spoiled: Project, edit_params: Edit) -> None:
+    edit_params("  epochs: 60 ", "  epochs: 2 ")
+    spoiled.must("mlflow", "run", ".", "--env-manager", "local", tracking="on")
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{spoiled.folder / 'mlflow.db'}")
+    runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    (child,) = [run for run in runs if run.data.params.get("training.epochs") == "2"]
+    assert child.data.tags["mlflow.parentRunId"] in {run.info.run_id for run in runs}
+
+
+BAD = {
+    "an unknown key": ("  patience:", "  patienc:", "training.patienc: unknown key; did you mean"),
+    "too few artists": ("fractions: [0.6, 0.2, 0.2]", "fractions: [0.98, 0.01, 0.01]", "pairs: "),
+    "a loss that is no number": (
+        "learning_rate: 1e-3",
+        "learning_rate: 1.0e+30",
+        "epoch 1: the loss is nan",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_parameter_is_one_line_and_the_last_good_outputs_stay(
+    spoiled: Project, edit_params: Edit, case: str
+) -> None:
+    old, new, message = BAD[case]
+    edit_params(old, new)
+    before = contents(spoiled.folder)
+    done = spoiled.run("dvc", "repro")
+    assert done.returncode != 0
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in done.stderr
+    assert contents(spoiled.folder) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = [path for each in ("artifacts", "reports") for path in (folder / each).rglob("*")]
+    return {str(path): path.read_bytes() for path in files if path.is_file()}
+
+
+def test_an_empty_listens_file_is_one_line(spoiled: Project) -> None:
+    (path,) = (spoiled.folder / "data/listens").glob("*plays.tsv")
+    path.write_bytes(b"")
+    done = spoiled.run("dvc", "repro", "listens")
+    assert "plays.tsv: is empty" in done.stderr
+
+
+def test_a_clip_that_vanished_since_it_was_indexed_is_one_line(spoiled: Project) -> None:
+    folder = spoiled.folder
+    victim = next((folder / "data/clips").iterdir())
+    victim.unlink()
+    command = ["src/stages/4_spectrograms.py", "data", "artifacts/clips.csv", "artifacts/other"]
+    done = spoiled.run("python", *command)
+    assert done.returncode == 1
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert victim.name in error
+    assert not (folder / "artifacts/other").exists()
