@@ -7,10 +7,11 @@ export DVC_NO_ANALYTICS := true
 export OMP_WAIT_POLICY := PASSIVE
 # threads that wait do not burn a busy machine's cores
 
-.PHONY: run test check ui clean
+.PHONY: run test check ui
 
 run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show the ranking
-	dvc repro --pull
+	@[ -e data ] || dvc pull --quiet data.dvc
+	dvc repro
 	@twinear ranking
 	@echo "report: reports/report.md, reports/report.html    runs: make ui"
 
@@ -29,7 +30,7 @@ ui: .venv/ready  ## the runs in MLflow, on http://127.0.0.1:5000
 	  --backend-store-uri sqlite:///mlflow.db
 
 .venv/ready: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; make PYTHON=python3.12 …")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
 	pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch .venv/ready

@@ -75,9 +75,10 @@ def test_an_artist_is_found_by_id_or_name_whatever_case_and_accents(
 ) -> None:
     catalogue().write(tmp_path / "catalogue")
     found = find_neighbours(tmp_path / "catalogue", wanted, top=2)
-    assert list(found.columns) == ["rank", "neighbour", "name", "score"]
-    assert len(found) == 2
-    assert "b" not in set(found["neighbour"])
+    assert (found.artist, found.name) == ("b", "Sigur Rós")
+    assert list(found.table.columns) == ["rank", "neighbour", "name", "score"]
+    assert len(found.table) == 2
+    assert "b" not in set(found.table["neighbour"])
 
 
 def test_an_unknown_artist_names_the_nearest(tmp_path: Path) -> None:
@@ -91,3 +92,21 @@ def test_an_unknown_artist_names_the_nearest(tmp_path: Path) -> None:
 def test_no_catalogue_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is missing; run 'dvc repro catalogue'"):
         find_neighbours(tmp_path / "catalogue", "Björk", top=2)
+
+
+def test_namesakes_are_told_apart_by_id(tmp_path: Path) -> None:
+    made = catalogue()
+    made.artists.loc[made.artists["artist"] == "c", "name"] = "Bjork"
+    made.write(tmp_path / "catalogue")
+    with pytest.raises(DataError, match=r"several artists 'björk': Bjork \(c\), Björk \(d\)"):
+        find_neighbours(tmp_path / "catalogue", "björk", top=2)
+    assert find_neighbours(tmp_path / "catalogue", "D", top=2).artist == "d"
+
+
+@pytest.mark.parametrize("name", ["artists.csv", "scores.npy", "owner.npy", "neighbours.parquet"])
+def test_a_damaged_catalogue_is_one_line(tmp_path: Path, name: str) -> None:
+    catalogue().write(tmp_path / "catalogue")
+    path = tmp_path / "catalogue" / name
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DataError, match="dvc repro catalogue"):
+        Catalogue.read(tmp_path / "catalogue")

@@ -1,3 +1,5 @@
+"""Clips: what is heard, what is set aside and why, and what stops the run."""
+
 import os
 import wave
 from dataclasses import asdict

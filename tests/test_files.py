@@ -63,6 +63,24 @@ def test_a_full_disk_is_one_line_and_the_last_good_file_stays(tmp_path: Path) ->
     assert path.read_text() == "good\n"
 
 
+def test_a_folder_under_a_file_is_one_line_too(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("good")
+    with pytest.raises(DataError, match="could not be written"):
+        write_text(tmp_path / "file" / "a.txt", "text")
+    assert (tmp_path / "file").read_text() == "good"
+
+
+def test_what_a_link_points_to_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    with replacing(tmp_path / "link") as temporary:
+        temporary.mkdir()
+        (temporary / "new").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path) == ["folder", "link"]
+    assert names(tmp_path / "folder") == ["new"]
+
+
 def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="elsewhere"), replacing(tmp_path / "a.txt"):
         (tmp_path / "elsewhere").read_text()

@@ -1,3 +1,5 @@
+"""A pool of processes that outlives its workers."""
+
 import os
 from pathlib import Path
 

@@ -158,7 +158,7 @@ def test_chance_is_n_over_the_candidates(systems: Systems, params: RankingParams
     for n in (3, 5, 10):
         assert chance[f"unordered@{n}"]["value"] == pytest.approx(n / (N - 1), abs=0.03)
     assert chance["unordered@25"] == {"value": 1, "low": 1, "high": 1}
-    assert chance["spearman"]["value"] == 0
+    assert chance["spearman"]["low"] < 0 < chance["spearman"]["high"]
 
 
 def test_the_paired_difference_is_the_difference_of_the_means(
@@ -278,11 +278,10 @@ def test_listens_and_clips_of_other_artists_are_refused(
         line_up(catalogue, spectrograms, similarity)
 
 
-def test_the_stage_writes_its_reports_and_prints_the_table(
+def test_the_stage_writes_its_reports(
     nouns: tuple[Catalogue, Spectrograms, Similarity],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     catalogue, spectrograms, similarity = nouns
     catalogue.write(tmp_path / "catalogue")
@@ -303,5 +302,4 @@ def test_the_stage_writes_its_reports_and_prints_the_table(
     systems = ["siamese", "chance", "popularity", "l2", "mfcc", "mfcc_mp"]
     assert list(ranking) == list(hub) == systems
     assert list(apart) == systems[1:]
-    assert capsys.readouterr().out == format_table(ranking, apart) + "\n"
     assert len(Ranking.read(tmp_path / "ranking").artists) == N - 4

@@ -1,3 +1,5 @@
+"""One front end: equal to librosa, whatever the codec and however many workers."""
+
 from pathlib import Path
 from typing import Any
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.test_scorer import small_scorer, spectrograms
+from twinear.errors import TwinearError
 from twinear.files import sha256
 from twinear.tracking.runs import NoRun, flatten, metric_name, open_run
 
@@ -48,14 +49,13 @@ def runs(mlflow: Any) -> list[Any]:
 def test_params_curves_inputs_and_files_are_found_again(mlflow: Any, tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "a.png").write_bytes(b"png")
-    with open_run("training") as run:
-        run.log_params({"training": {"model": {"conv_depth": 3}, "seed": 1}})
+    with open_run({"training": {"model": {"conv_depth": 3}, "seed": 1}}) as run:
         for epoch in (1, 2):
             run.log_metrics({"train_loss": 1 / epoch}, step=epoch)
         run.log_data("similarity", tmp_path, "ab" * 32)
         run.log_files(tmp_path / "figures")
     (found,) = runs(mlflow)
-    assert found.info.run_name == "training"
+    assert found.info.run_name == "pipeline"
     assert found.data.params == {"training.model.conv_depth": "3", "training.seed": "1"}
     curve = mlflow.MlflowClient().get_metric_history(found.info.run_id, "train_loss")
     assert [(each.step, each.value) for each in curve] == [(1, 1.0), (2, 0.5)]
@@ -71,7 +71,7 @@ def test_a_logged_scorer_is_registered_and_scores_two_spectrograms(
     path = tmp_path / "scorer.safetensors"
     scorer = small_scorer()
     scorer.write(path)
-    with open_run("training") as run:
+    with open_run({}) as run:
         run.log_scorer(path, sha256(path), (64, 256))
     x = spectrograms(6).astype(np.float32).reshape(3, 2, 64, 256)
     model = mlflow.pyfunc.load_model("models:/twinear/1")
@@ -84,31 +84,51 @@ def test_a_logged_scorer_is_registered_and_scores_two_spectrograms(
 def test_a_later_stage_finds_the_run_of_its_scorer(mlflow: Any, tmp_path: Path) -> None:
     path = tmp_path / "scorer.safetensors"
     small_scorer().write(path)
-    with open_run("other"):
+    with open_run({"seed": 2}):
         pass
-    with open_run("training") as run:
+    with open_run({"seed": 1}) as run:
         run.log_scorer(path, sha256(path), (64, 256))
-    with open_run("ranking", scorer=sha256(path)) as run:
+    with open_run({"seed": 1}, scorer=sha256(path)) as run:
         run.log_metrics({"ndcg@10": 0.5})
-    latest = {each.info.run_name: each.data.metrics for each in runs(mlflow)}
-    assert latest == {"training": {"ndcg_at_10": 0.5}, "other": {}}
+    latest = {each.data.params["seed"]: each.data.metrics for each in runs(mlflow)}
+    assert latest == {"1": {"ndcg_at_10": 0.5}, "2": {}}
+
+
+def test_other_params_of_the_same_scorer_are_another_run(mlflow: Any) -> None:
+    for n_relevant in (5, 10, 10):
+        with open_run({"ranking": {"n_relevant": n_relevant}}, scorer="ab" * 32) as run:
+            run.log_metrics({"map": n_relevant / 10})
+    found = {each.data.params["ranking.n_relevant"]: each.data.metrics for each in runs(mlflow)}
+    assert found == {"5": {"map": 0.5}, "10": {"map": 1.0}}
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "garbage://x"])
+def test_a_server_that_cannot_be_reached_is_one_line(
+    mlflow: Any, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    mlflow.set_tracking_uri(uri)
+    unreachable = pytest.raises(TwinearError, match=r"cannot be reached.*TWINEAR_TRACKING=off")
+    with unreachable, open_run({}):
+        pass
 
 
 def test_a_scorer_without_a_run_gets_one(mlflow: Any) -> None:
     for _ in range(2):
-        with open_run("ranking", scorer="cd" * 32) as run:
+        with open_run({}, scorer="cd" * 32) as run:
             run.log_metrics({"mrr": 0.1})
     assert len(runs(mlflow)) == 1
 
 
 def test_a_run_inside_mlflow_run_is_its_child(mlflow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_run("main"):
+    with open_run({}):
         pass
     (parent,) = runs(mlflow)
     monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
-    with open_run("training") as run:
-        run.log_params({"a": 1})
-    child = next(each for each in runs(mlflow) if each.info.run_name == "training")
+    with open_run({"a": 1}):
+        pass
+    child = next(each for each in runs(mlflow) if each.data.params)
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
 
 
@@ -120,7 +140,7 @@ def rename_table(database: Path, old: str, new: str) -> None:
 def test_metrics_wait_while_the_database_refuses_them(
     mlflow: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with open_run("training") as run:
+    with open_run({}) as run:
         rename_table(tmp_path / "mlflow.db", "metrics", "away")
         run.log_metrics({"train_loss": 1.0}, step=1)
         assert "tracking: 1 numbers wait" in capsys.readouterr().err
@@ -134,7 +154,7 @@ def test_metrics_wait_while_the_database_refuses_them(
 def test_numbers_that_never_arrive_are_said(
     mlflow: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with open_run("training") as run:
+    with open_run({}) as run:
         rename_table(tmp_path / "mlflow.db", "metrics", "away")
         run.log_metrics({"train_loss": 1.0, "validation_loss": 2.0}, step=1)
     assert "tracking: 2 numbers never arrived" in capsys.readouterr().err
@@ -142,9 +162,8 @@ def test_numbers_that_never_arrive_are_said(
 
 def test_tracking_that_is_off_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with open_run("training") as run:
+    with open_run({}) as run:
         assert isinstance(run, NoRun)
-        run.log_params({})
         run.log_metrics({})
         run.log_data("a", tmp_path, "")
         run.log_files(tmp_path)

@@ -87,6 +87,7 @@ def test_it_stops_when_patience_ends(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Path) -> None:
     first, again = run(tmp_path / "a")[0], run(tmp_path / "b")[0]
     assert weights(first) == weights(again)
+    assert (tmp_path / "a/c.pt").read_bytes() == (tmp_path / "b/c.pt").read_bytes()
     assert weights(run(tmp_path / "c", seed=2)[0]) != weights(first)
 
 

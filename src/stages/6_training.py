@@ -27,8 +27,7 @@ def training(
     train, validation = (
         examples_of(clips, target, split.members(each)) for each in ("train", "validation")
     )
-    with open_run("training") as run, tqdm(total=params.epochs, unit="epoch") as bar:
-        run.log_params(read_sections())
+    with open_run(read_sections()) as run, tqdm(total=params.epochs, unit="epoch") as bar:
         run.log_data("spectrograms", spectrograms, sha256(spectrograms / "spectrograms.npy"))
         run.log_data("similarity", similarity, sha256(similarity / "similarity.npy"))
 

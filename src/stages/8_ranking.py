@@ -7,11 +7,10 @@ from pathlib import Path
 from twinear.catalogue import Catalogue
 from twinear.files import sha256, write_text
 from twinear.pairs import Split
-from twinear.params import read_params
+from twinear.params import read_params, read_sections
 from twinear.ranking.ranking import RankingParams, rank_test
 from twinear.ranking.summary import as_metrics, differences, hubs, summarise, undefined
 from twinear.ranking.systems import line_up
-from twinear.ranking.table import format_table
 from twinear.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 from twinear.stage import run_stage
@@ -41,9 +40,8 @@ def ranking(
         write_text(path, json.dumps(numbers, indent=2))
     for metric, count in undefined(test.queries).items():
         print(f"{metric} is not defined for {count} of {len(test.artists)}", file=sys.stderr)
-    with open_run("ranking", scorer=sha256(scorer)) as run:
+    with open_run(read_sections(), sha256(scorer)) as run:
         run.log_metrics(as_metrics(summary))
-    print(format_table(summary, lead))
 
 
 if __name__ == "__main__":

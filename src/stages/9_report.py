@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from twinear.files import sha256
-from twinear.params import read_params
+from twinear.params import read_params, read_sections
 from twinear.ranking.ranking import RankingParams
 from twinear.report.evidence import Evidence
 from twinear.report.page import ReportParams, write_report
@@ -18,7 +18,7 @@ def report(
     confidence = read_params("ranking", RankingParams).confidence
     evidence = Evidence.read(reports, artifacts)
     write_report(evidence, params, confidence, markdown, page, figures)
-    with open_run("report", scorer=sha256(scorer)) as run:
+    with open_run(read_sections(), sha256(scorer)) as run:
         for path in (markdown, page, figures, *sorted(reports.glob("*.json"))):
             run.log_files(path)
 

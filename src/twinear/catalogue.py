@@ -8,7 +8,7 @@ listens to whom.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # looking an artist up needs neither torch nor librosa
     from twinear.scorer import Scorer
     from twinear.spectrograms import Spectrograms
 
+AGAIN = "run 'dvc repro catalogue'"
 ROWS = 512  # clips scored against all others at a time
 
 
@@ -69,41 +70,71 @@ class Catalogue:
     @classmethod
     def read(cls, folder: Path) -> "Catalogue":
         """Read and check what `write` wrote; the scores are mapped, not loaded."""
-        require(folder, "run 'dvc repro catalogue'")
+        require(folder, AGAIN)
         artists = read_artists(folder)
-        scores = np.load(folder / "scores.npy", mmap_mode="r")
-        owner = np.load(folder / "owner.npy")
-        embeddings = np.load(folder / "embeddings.npy")
+        scores = _read_array(folder / "scores.npy", mmap_mode="r")
+        owner = _read_array(folder / "owner.npy")
+        embeddings = _read_array(folder / "embeddings.npy")
         if scores.shape != (len(artists), len(artists)) or len(owner) != len(embeddings):
             raise DataError(
                 folder,
                 f"{len(artists)} artists, scores {scores.shape}, {len(owner)} owners of "
                 f"{len(embeddings)} clips",
                 expected="shapes that agree",
-                remedy="run 'dvc repro catalogue'",
+                remedy=AGAIN,
             )
         return cls(
             artists=artists,
             embeddings=embeddings,
             owner=owner,
             scores=scores,
-            neighbours=pd.read_parquet(folder / "neighbours.parquet"),
+            neighbours=_read_neighbours(folder),
         )
 
 
 def read_artists(folder: Path) -> pd.DataFrame:
     """The artists of a catalogue's folder."""
-    path = require(folder / "artists.csv", "run 'dvc repro catalogue'")
-    text = {"artist": str, "name": str}
-    return pd.read_csv(path, dtype=text, keep_default_na=False)
+    path = require(folder / "artists.csv", AGAIN)
+    try:
+        text = {"artist": str, "name": str}
+        artists = pd.read_csv(path, dtype=text, keep_default_na=False)
+        return artists[["artist", "name", "clips"]]
+    except (ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
 
 
-def find_neighbours(folder: Path, artist: str, top: int) -> pd.DataFrame:
+def _read_neighbours(folder: Path, **chosen: Any) -> pd.DataFrame:
+    path = require(folder / "neighbours.parquet", AGAIN)
+    try:
+        return pd.read_parquet(path, **chosen)
+    except (ValueError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _read_array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(require(path, AGAIN), mmap_mode=mmap_mode, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise _damaged(path, error) from error
+    return array
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    reason = str(error).splitlines()[0]
+    return DataError(path, f"is not what was written there ({reason})", remedy=AGAIN)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Neighbours:
+    """An artist and those that sound most like it: `rank`, `neighbour` (id), `name`, `score`."""
+
+    artist: str
+    name: str
+    table: pd.DataFrame
+
+
+def find_neighbours(folder: Path, artist: str, top: int) -> Neighbours:
     """The `top` neighbours of an artist given by id or name, best first.
-
-    Returns
-    -------
-    Columns `rank`, `neighbour`, `name`, `score`.
 
     Raises
     ------
@@ -112,20 +143,23 @@ def find_neighbours(folder: Path, artist: str, top: int) -> pd.DataFrame:
     """
     artists = read_artists(folder)
     wanted = find_artist(artists, artist, folder)
-    table = pd.read_parquet(folder / "neighbours.parquet", filters=[("artist", "==", wanted)])
-    return table.head(top).drop(columns="artist").reset_index(drop=True)
+    table = _read_neighbours(folder, filters=[("artist", "==", wanted["artist"])])
+    table = table.head(top).drop(columns="artist").reset_index(drop=True)
+    return Neighbours(artist=wanted["artist"], name=wanted["name"], table=table)
 
 
-def find_artist(artists: pd.DataFrame, wanted: str, place: Path) -> str:
-    """The id of the artist of that id or name; case and accents do not matter."""
-    if wanted in set(artists["artist"]):
-        return wanted
-    ids = dict(zip(artists["name"].map(normalise_name), artists["artist"], strict=True))
-    names = dict(zip(artists["name"].map(normalise_name), artists["name"], strict=True))
-    key = normalise_name(wanted)
-    if key in ids:
-        return str(ids[key])
-    near = ", ".join(f"'{names[each]}'" for each in nearest(key, names, n=3))
+def find_artist(artists: pd.DataFrame, wanted: str, place: Path) -> dict[str, str]:
+    """The row of the artist of that id or name; case and accents do not matter."""
+    by_id = artists[artists["artist"].isin([wanted, wanted.strip().lower()])]
+    keys = artists["name"].map(normalise_name)
+    found = by_id if len(by_id) else artists[keys == normalise_name(wanted)]
+    if len(found) == 1:
+        return {column: str(found[column].item()) for column in ("artist", "name")}
+    if len(found) > 1:
+        namesakes = ", ".join(f"{row.name} ({row.artist})" for row in found.itertuples(index=False))
+        raise DataError(place, f"several artists '{wanted}': {namesakes}", remedy="give the id")
+    names = dict(zip(keys, artists["name"], strict=True))
+    near = ", ".join(f"'{names[each]}'" for each in nearest(normalise_name(wanted), names, n=3))
     raise DataError(
         place,
         f"no artist '{wanted}' among {len(artists)}",

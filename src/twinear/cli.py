@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from twinear.errors import one_line_errors
+from twinear.errors import DataError, one_line_errors
 
 app = typer.Typer(
     help="Which artists sound alike, learned from what people listen to.",
@@ -37,10 +37,11 @@ def similar(
 
     found = find_neighbours(catalogue, artist, top)
     if as_json:
-        _print_json({"artist": artist, "similar": found.to_dict("records")})
+        similar = found.table.to_dict("records")
+        _print_json({"artist": found.artist, "name": found.name, "similar": similar})
         return
-    width = max(found["name"].str.len())
-    for row in found.itertuples():
+    width = max(found.table["name"].str.len())
+    for row in found.table.itertuples():
         print(f"{row.rank:>3}  {row.name:<{width}}  {row.score:.3f}")
 
 
@@ -89,14 +90,18 @@ def import_(
 
 @app.command()
 def sample(
-    folder: Annotated[Path, typer.Argument(help="A folder to write; it must not exist.")],
+    folder: Annotated[Path, typer.Argument(help="A folder to write, new or empty.")],
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another corpus.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Make the bundled sample: imagined artists, synthesised clips, simulated listeners."""
+    from functools import partial
+
+    from tqdm import tqdm
+
     from twinear.sample.corpus import write_sample
 
-    write_sample(folder, seed)
+    write_sample(folder, seed, partial(tqdm, unit="artist"))
     if as_json:
         _print_json({"folder": str(folder), "seed": seed})
     else:
@@ -109,17 +114,24 @@ def ranking(
     as_json: AsJson = False,
 ) -> None:
     """Show how well the trained scorer ranks, beside chance and the baselines."""
-    from twinear.files import require
     from twinear.ranking.table import format_table
 
     numbers, differences = (
-        json.loads(require(reports / name, "run 'dvc repro'").read_text(encoding="utf-8"))
-        for name in ("ranking.json", "differences.json")
+        _read_json(reports / name) for name in ("ranking.json", "differences.json")
     )
     if as_json:
         _print_json({"ranking": numbers, "differences": differences})
     else:
         print(format_table(numbers, differences))
+
+
+def _read_json(path: Path) -> Any:
+    from twinear.files import require
+
+    try:
+        return json.loads(require(path, "run 'dvc repro'").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(path, f"is not JSON ({error})", remedy="run 'dvc repro'") from error
 
 
 def _print_json(value: Any) -> None:

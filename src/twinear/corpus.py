@@ -25,6 +25,7 @@ from twinear.files import replacing, require, sha256
 from twinear.readers import find_listens
 
 AUDIO = (".mp3", ".m4a", ".aac", ".mp4", ".ogg", ".oga", ".opus", ".flac", ".wav")
+OF_A_CORPUS = {"listens", "clips", "clips.csv", "redirects.csv", "truth.csv", "README.md"}
 COLUMNS = ("file", "artist", "mbid", "title", "source")
 
 
@@ -91,6 +92,10 @@ def _require_free(into: Path, replace: bool) -> None:
         raise DataError(into, "is there and is no corpus", remedy="name another folder")
     if not replace:
         raise DataError(into, "holds a corpus", remedy="replace it with --replace")
+    others = sorted(path.name for path in into.iterdir() if path.name not in OF_A_CORPUS)
+    if others:
+        found = f"also holds {', '.join(others)}, which would be lost"
+        raise DataError(into, found, remedy="move that away, or name another folder")
 
 
 def _in_table(table: Path) -> list[tuple[Path, dict[str, str]]]:

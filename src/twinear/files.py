@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from twinear.errors import DataError
@@ -21,6 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     On any error the temporary is removed and what stood at `path` stays. A write that the
     system refuses (disk full, no permission) becomes a `DataError`.
     """
+    path = path.resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
         if not _concerns(error, temporary):
             raise
         raise DataError(
-            path,
+            _shown(path),
             f"could not be written ({error.strerror or error})",
             remedy="free some space or mend the permissions and run again; what was there stays",
         ) from error
@@ -39,9 +40,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _concerns(error: OSError, temporary: Path) -> bool:
-    """Whether the error is about writing: it names no file, or the temporary or one in it."""
+    """Whether the error is about writing: it names no file, the temporary, or a folder of it."""
     named = [Path(each) for each in (error.filename, error.filename2) if isinstance(each, str)]
-    return not named or any(each.is_relative_to(temporary) for each in named)
+    return not named or any(
+        each.is_relative_to(temporary) or each in temporary.parents for each in named
+    )
+
+
+def _shown(path: Path) -> Path:
+    """The path as short as it can be said from here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _put(temporary: Path, path: Path) -> None:
@@ -56,10 +65,11 @@ def _put(temporary: Path, path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -110,7 +110,8 @@ class Listens:
         with replacing(folder) as temporary:
             temporary.mkdir()
             write_artists(self.artists, temporary / "artists.csv")
-            table.write_parquet(temporary / "plays.parquet")
+            with (temporary / "plays.parquet").open("wb") as file:  # its errors are OSError
+                table.write_parquet(file)
 
     @staticmethod
     def read(folder: Path) -> "Listens":

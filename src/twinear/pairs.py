@@ -21,6 +21,7 @@ from twinear.errors import DataError
 from twinear.files import replacing, require
 from twinear.params import Params
 
+AGAIN = "run 'dvc repro pairs'"
 SPLITS = ("train", "validation", "test")
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 RandomState = Annotated[int, Field(ge=0, lt=2**32)]
@@ -69,15 +70,18 @@ class Split:
     @classmethod
     def read(cls, path: Path) -> "Split":
         """Read and check what `write` wrote."""
-        require(path, "run 'dvc repro pairs'")
-        artists = pd.read_csv(path, dtype=str, keep_default_na=False)
+        require(path, AGAIN)
+        try:
+            artists = pd.read_csv(path, dtype=str, keep_default_na=False)
+        except ValueError as error:
+            raise DataError(path, f"is no table ({error})", remedy=AGAIN) from error
         missing = {"artist", "name", "split"} - set(artists.columns)
         if missing or not set(artists["split"]) <= set(SPLITS):
             raise DataError(
                 path,
                 f"columns {list(artists.columns)}, splits {sorted(set(artists.get('split', ())))}",
                 expected=f"columns artist, name, split with splits {', '.join(SPLITS)}",
-                remedy="run 'dvc repro pairs'",
+                remedy=AGAIN,
             )
         return cls(artists=artists)
 

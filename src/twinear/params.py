@@ -74,7 +74,7 @@ def parse_params(section: str, kind: type[P], values: object, path: Path = PARAM
         keys = ", ".join(kind.model_fields)
         raise ParamsError(path, f"has no section '{section}'", expected=f"one with {keys}")
     try:
-        return kind.model_validate_json(json.dumps(values))
+        return kind.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         raise _explain(error, section, kind, path) from None
 
@@ -86,9 +86,12 @@ def _explain(error: ValidationError, section: str, kind: type[Params], path: Pat
         keys = _fields_at(kind, first["loc"][:-1])
         return ParamsError(place, "unknown key", remedy=_meant(str(first["loc"][-1]), keys))
     if first["type"] == "missing":
-        return ParamsError(place, "is missing", remedy="add it; the README lists every key")
+        return ParamsError(
+            place, "is missing", remedy="add it, as the project's own params.yaml explains it"
+        )
     reason = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return ParamsError(place, f"found {first['input']!r}", expected=reason)
+    found = "does not fit together" if isinstance(first["input"], dict) else repr(first["input"])
+    return ParamsError(place, f"found {found}" if found[0] != "d" else found, expected=reason)
 
 
 def _fields_at(kind: type[Params], loc: tuple[int | str, ...]) -> list[str]:

@@ -98,7 +98,9 @@ def find_listens(source: Path, form: Format | Literal["auto"] = "auto") -> Liste
     paths = [source] if source.is_file() else sorted(filter(Path.is_file, source.iterdir()))
     known = _recognised(paths) if form == "auto" else form
     usual = [path for path in paths if path.name == PLAYS.get(known)]
-    tables = [path for path in paths if path.suffix in TABLES and path.name not in BESIDE.values()]
+    tables = [
+        path for path in paths if path.suffix.lower() in TABLES and path.name not in BESIDE.values()
+    ]
     plays = require(_only_one(source, usual or tables), REMEDY)
     return ListensFiles(format=known, plays=plays, beside=_beside(plays, known))
 

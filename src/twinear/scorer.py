@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from twinear.clips import load_clip
 from twinear.errors import DataError
@@ -51,7 +51,7 @@ class Scorer:
         }
         weights = {name: each.contiguous() for name, each in self.net.state_dict().items()}
         with replacing(path) as temporary:
-            save_file(weights, temporary, metadata={HEADER: json.dumps(header, sort_keys=True)})
+            temporary.write_bytes(save(weights, {HEADER: json.dumps(header, sort_keys=True)}))
 
     @classmethod
     def read(cls, path: Path) -> "Scorer":
@@ -68,7 +68,7 @@ class Scorer:
                 header = json.loads((file.metadata() or {})[HEADER])
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return _assemble(header, weights, path)
-        except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise DataError(
                 path,
                 f"is not a scorer ({str(error).splitlines()[0]})",
@@ -100,6 +100,8 @@ class Scorer:
         ClipError
             A file that cannot be decoded.
         """
+        for path in (a, b):
+            require(path, "name an audio file")
         front = self.spectrograms
         clips = [log_mel(load_clip(each, front.sr, front.max_seconds), front) for each in (a, b)]
         u, v = self.encode(np.stack(clips))[:, None]

@@ -338,8 +338,8 @@ def _write_checkpoint(state: _State, path: Path, fingerprint: str, *, finished: 
         "best": state.best,
         "optimizer": state.optimizer.state_dict(),
     }
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)  # a file, not its name: the name would become part of the bytes
 
 
 def _resume(state: _State, path: Path, fingerprint: str) -> None:
@@ -357,10 +357,10 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        content = torch.load(path, weights_only=True, map_location="cpu")
     except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
         return {}  # a damaged checkpoint is no checkpoint
-    return content
+    return content if isinstance(content, dict) else {}
 
 
 def examples_of(clips: "Spectrograms", similarity: "Similarity", artists: list[str]) -> Examples:

@@ -138,8 +138,10 @@ def truth_of(similarity: Floats, candidates: Bools, params: RankingParams) -> Tr
 
 def random_rankings(truth: Truth, params: RankingParams) -> dict[str, Floats]:
     """Judge `n_chance` random rankings: metric -> (n_chance, queries)."""
-    generator, constant = params.generator("chance"), np.zeros(truth.similarity.shape)
-    drawn = [query_metrics(truth, constant, generator) for _ in range(params.n_chance)]
+    generator, shape = params.generator("chance"), truth.similarity.shape
+    drawn = [
+        query_metrics(truth, generator.random(shape), generator) for _ in range(params.n_chance)
+    ]
     return {metric: np.array([each[metric] for each in drawn]) for metric in METRICS}
 
 

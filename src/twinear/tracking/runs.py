@@ -1,9 +1,12 @@
-"""One MLflow run for a scorer, opened by every stage that has something to say about it.
+"""One MLflow run for a scorer and its params, opened by every stage that has something to say.
 
-Metrics that the server did not take are kept and sent with the next ones, so that training goes on
-while a server is away; what never arrived is said at the end.
+A server that cannot be reached at the start is an error. One that fails later does not stop a
+stage: metrics that it did not take are kept and sent with the next ones, and what never arrived is
+said on stderr.
 """
 
+import hashlib
+import json
 import logging
 import os
 import sys
@@ -16,9 +19,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from twinear.errors import TwinearError
+
 EXPERIMENT = "twinear"
 MODEL = "twinear"
-SCORER_TAG = "scorer"
+NAME = "pipeline"
+SCORER_TAG, PARAMS_TAG = "scorer", "params"
 SERVING_PACKAGES = (
     "av", "librosa", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "soxr",
     "torch",
@@ -27,9 +33,6 @@ SERVING_PACKAGES = (
 
 class Run(Protocol):
     """What a stage can say about a run."""
-
-    def log_params(self, sections: Mapping[str, Any]) -> None:
-        """Log every value of `params.yaml`, nested keys joined by dots."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log numbers; names may hold `@`."""
@@ -47,9 +50,6 @@ class Run(Protocol):
 class NoRun:
     """Tracking is off: does nothing."""
 
-    def log_params(self, sections: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Do nothing."""
 
@@ -64,32 +64,43 @@ class NoRun:
 
 
 @contextmanager
-def open_run(name: str, scorer: str = "") -> Iterator[Run]:
-    """Open the run of a scorer for one stage.
+def open_run(params: Mapping[str, Any], scorer: str = "") -> Iterator[Run]:
+    """Open the run of some params for one stage.
 
     Parameters
     ----------
-    name
-        The run's name if it is new.
+    params
+        Every section of `params.yaml`; logged when the run is new.
     scorer
-        The SHA-256 of the scorer's file: the latest run that logged it is opened again, or a new
-        one made. Empty: a new run.
+        The SHA-256 of the scorer's file: the latest run of that scorer and of equal params is
+        opened again, or a new one made. Empty: a new run.
+
+    Raises
+    ------
+    TwinearError
+        The tracking server cannot be reached.
     """
     if os.environ.get("TWINEAR_TRACKING", "on") == "off":
         yield NoRun()
         return
     mlflow = _connect()
-    parent = os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run`: ours is its child
-    found = _find(mlflow, scorer) if scorer else None
-    started = (
-        mlflow.start_run(run_id=found)
-        if found
-        else mlflow.start_run(run_name=name, parent_run_id=parent, tags=_tags(scorer))
-    )
-    with started as active:
+    with _start(mlflow, params, scorer) as active:
         run = _MlflowRun(mlflow, active.info.run_id)
         yield run
         run.report_gap()
+
+
+def _start(mlflow: Any, params: Mapping[str, Any], scorer: str) -> Any:
+    tags = _tags(params, scorer)
+    parent = os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run`: ours is its child
+    try:
+        if found := _find(mlflow, tags) if scorer else None:
+            return mlflow.start_run(run_id=found)
+        started = mlflow.start_run(run_name=NAME, parent_run_id=parent, tags=tags)
+        mlflow.log_params(flatten(params))
+    except mlflow.MlflowException as error:
+        raise _unreachable(mlflow.get_tracking_uri(), error) from error
+    return started
 
 
 def _connect() -> Any:
@@ -103,9 +114,18 @@ def _connect() -> Any:
     root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
     if "MLFLOW_TRACKING_URI" not in os.environ:
         mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
-    if "MLFLOW_EXPERIMENT_ID" not in os.environ:
-        _set_experiment(mlflow, root)
+    try:
+        if "MLFLOW_EXPERIMENT_ID" not in os.environ:
+            _set_experiment(mlflow, root)
+    except mlflow.MlflowException as error:
+        raise _unreachable(mlflow.get_tracking_uri(), error) from error
     return mlflow
+
+
+def _unreachable(place: str, error: Exception) -> TwinearError:
+    reason = str(error).splitlines()[0][:200]
+    remedy = "start the server, mend MLFLOW_TRACKING_URI, or set TWINEAR_TRACKING=off"
+    return TwinearError(place, f"tracking cannot be reached ({reason})", remedy=remedy)
 
 
 def _set_experiment(mlflow: Any, root: Path) -> None:
@@ -116,15 +136,16 @@ def _set_experiment(mlflow: Any, root: Path) -> None:
     mlflow.set_experiment(name)
 
 
-def _find(mlflow: Any, scorer: str) -> str | None:
-    query = f"tags.{SCORER_TAG} = '{scorer}'"
+def _find(mlflow: Any, tags: Mapping[str, str]) -> str | None:
+    query = " and ".join(f"tags.{name} = '{tags[name]}'" for name in (SCORER_TAG, PARAMS_TAG))
     runs = mlflow.search_runs(filter_string=query, max_results=1, output_format="list")
     return str(runs[0].info.run_id) if runs else None
 
 
-def _tags(scorer: str) -> dict[str, str]:
+def _tags(params: Mapping[str, Any], scorer: str) -> dict[str, str]:
+    text = json.dumps(params, sort_keys=True, default=str)
+    tags = {PARAMS_TAG: hashlib.sha256(text.encode()).hexdigest(), SCORER_TAG: scorer}
     experiment = os.environ.get("DVC_EXP_NAME")
-    tags = {SCORER_TAG: scorer} if scorer else {}
     return tags | ({"dvc_experiment": experiment} if experiment else {})
 
 
@@ -134,9 +155,6 @@ class _MlflowRun:
         self._client = mlflow.MlflowClient()
         self._run_id = run_id
         self._waiting: list[Any] = []
-
-    def log_params(self, sections: Mapping[str, Any]) -> None:
-        self._mlflow.log_params(flatten(sections))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         now = int(time.time() * 1000)
@@ -165,26 +183,38 @@ class _MlflowRun:
 
         origin = LocalArtifactDatasetSource(str(source))
         dataset = MetaDataset(origin, name=name, digest=digest[:32])
-        self._mlflow.log_input(dataset, context="training")
+        with self._reported(name):
+            self._mlflow.log_input(dataset, context="training")
 
     def log_files(self, path: Path) -> None:
-        if path.is_dir():
-            self._mlflow.log_artifacts(str(path), artifact_path=path.name)
-        else:
-            self._mlflow.log_artifact(str(path))
+        with self._reported(path.name):
+            if path.is_dir():
+                self._mlflow.log_artifacts(str(path), artifact_path=path.name)
+            else:
+                self._mlflow.log_artifact(str(path))
+
+    @contextmanager
+    def _reported(self, what: str) -> Iterator[None]:
+        """What the server does not take is said, and the stage goes on."""
+        try:
+            yield
+        except self._mlflow.MlflowException as error:
+            reason = str(error).splitlines()[0]
+            print(f"tracking: {what} was not logged ({reason})", file=sys.stderr)
 
     def log_scorer(self, path: Path, digest: str, shape: tuple[int, int]) -> None:
-        self._mlflow.set_tag(SCORER_TAG, digest)
-        self._mlflow.pyfunc.log_model(
-            name="scorer",
-            python_model=str(Path(__file__).with_name("served.py")),
-            artifacts={"scorer": str(path)},
-            code_paths=[str(Path(__file__).parents[1])],
-            signature=_signature(shape),
-            input_example=np.zeros((1, 2, *shape), dtype=np.float32),
-            pip_requirements=[f"{each}=={version(each)}" for each in SERVING_PACKAGES],
-            registered_model_name=MODEL,
-        )
+        with self._reported("the scorer"):
+            self._mlflow.set_tag(SCORER_TAG, digest)
+            self._mlflow.pyfunc.log_model(
+                name="scorer",
+                python_model=str(Path(__file__).with_name("served.py")),
+                artifacts={"scorer": str(path)},
+                code_paths=[str(Path(__file__).parents[1])],
+                signature=_signature(shape),
+                input_example=np.zeros((1, 2, *shape), dtype=np.float32),
+                pip_requirements=[f"{each}=={version(each)}" for each in SERVING_PACKAGES],
+                registered_model_name=MODEL,
+            )
 
 
 def _signature(shape: tuple[int, int]) -> Any:
