@@ -1,8 +1,9 @@
 """Stage 9: what all stages found -> figures, a report in Markdown and as one page."""
 
+import json
 from pathlib import Path
 
-from twinear.files import sha256
+from twinear.files import sha256, write_text
 from twinear.params import read_params, read_sections
 from twinear.ranking.ranking import RankingParams
 from twinear.report.evidence import Evidence
@@ -12,7 +13,13 @@ from twinear.tracking.runs import open_run
 
 
 def report(
-    reports: Path, artifacts: Path, scorer: Path, markdown: Path, page: Path, figures: Path
+    reports: Path,
+    artifacts: Path,
+    scorer: Path,
+    receipt: Path,
+    markdown: Path,
+    page: Path,
+    figures: Path,
 ) -> None:
     params = read_params("report", ReportParams)
     confidence = read_params("ranking", RankingParams).confidence
@@ -21,6 +28,9 @@ def report(
     with open_run(read_sections(), sha256(scorer)) as run:
         for path in (markdown, page, figures, *sorted(reports.glob("*.json"))):
             run.log_files(path)
+    # Not in git, unlike the report: a fresh clone lacks it, makes the report again and logs it.
+    made = [markdown, page, *sorted(figures.iterdir())]
+    write_text(receipt, json.dumps({path.name: sha256(path) for path in made}, indent=2))
 
 
 if __name__ == "__main__":
