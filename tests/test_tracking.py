@@ -55,7 +55,7 @@ def test_params_curves_inputs_and_files_are_found_again(mlflow: Any, tmp_path: P
         run.log_data("similarity", tmp_path, "ab" * 32)
         run.log_files(tmp_path / "figures")
     (found,) = runs(mlflow)
-    assert found.info.run_name == "pipeline"
+    assert found.info.run_name == f"pipeline-{found.data.tags['params'][:8]}"
     assert found.data.params == {"training.model.conv_depth": "3", "training.seed": "1"}
     curve = mlflow.MlflowClient().get_metric_history(found.info.run_id, "train_loss")
     assert [(each.step, each.value) for each in curve] == [(1, 1.0), (2, 0.5)]

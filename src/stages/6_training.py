@@ -34,7 +34,7 @@ def training(
         def say(epoch: Epoch) -> None:
             bar.set_postfix(loss=f"{epoch.train_loss:.4f}", ndcg=f"{epoch.validation_ndcg:.3f}")
             bar.update()
-            run.log_metrics(asdict(epoch), step=epoch.epoch)
+            run.log_metrics(epoch.measures, step=epoch.epoch)
 
         fitted = fit(train, validation, params, checkpoint, say)
         front = read_params("spectrograms", SpectrogramsParams)

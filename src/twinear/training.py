@@ -83,6 +83,11 @@ class Epoch:
     validation_loss: float
     validation_ndcg: float
 
+    @property
+    def measures(self) -> dict[str, float]:
+        """All but the number of the epoch."""
+        return {name: value for name, value in asdict(self).items() if name != "epoch"}
+
 
 @dataclass(kw_only=True, eq=False)
 class _State:

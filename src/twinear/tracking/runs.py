@@ -23,8 +23,7 @@ from twinear.errors import TwinearError
 
 EXPERIMENT = "twinear"
 MODEL = "twinear"
-NAME = "pipeline"
-SCORER_TAG, PARAMS_TAG = "scorer", "params"
+SCORER_TAG, PARAMS_TAG, EXPERIMENT_TAG = "scorer", "params", "dvc_experiment"
 SERVING_PACKAGES = (
     "av", "librosa", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "soxr",
     "torch",
@@ -96,7 +95,8 @@ def _start(mlflow: Any, params: Mapping[str, Any], scorer: str) -> Any:
     try:
         if found := _find(mlflow, tags) if scorer else None:
             return mlflow.start_run(run_id=found)
-        started = mlflow.start_run(run_name=NAME, parent_run_id=parent, tags=tags)
+        name = tags.get(EXPERIMENT_TAG) or f"pipeline-{tags[PARAMS_TAG][:8]}"
+        started = mlflow.start_run(run_name=name, parent_run_id=parent, tags=tags)
         mlflow.log_params(flatten(params))
     except mlflow.MlflowException as error:
         raise _unreachable(mlflow.get_tracking_uri(), error) from error
@@ -146,7 +146,7 @@ def _tags(params: Mapping[str, Any], scorer: str) -> dict[str, str]:
     text = json.dumps(params, sort_keys=True, default=str)
     tags = {PARAMS_TAG: hashlib.sha256(text.encode()).hexdigest(), SCORER_TAG: scorer}
     experiment = os.environ.get("DVC_EXP_NAME")
-    return tags | ({"dvc_experiment": experiment} if experiment else {})
+    return tags | ({EXPERIMENT_TAG: experiment} if experiment else {})
 
 
 class _MlflowRun:
