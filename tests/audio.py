@@ -14,7 +14,7 @@ CODECS = {
     ".flac": "flac",
     ".wav": "pcm_s16le",
 }
-LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 
 def music(seconds: float, sr: int = 44100, seed: int = 0) -> npt.NDArray[np.float32]:
@@ -31,7 +31,9 @@ def music(seconds: float, sr: int = 44100, seed: int = 0) -> npt.NDArray[np.floa
     return np.asarray(y[:n] / np.abs(y[:n]).max() / 2, np.float32)
 
 
-def write_clip(path: Path, y: npt.NDArray[np.floating], sr: int = 44100, codec: str = "") -> Path:
+def write_clip(
+    path: Path, y: npt.NDArray[np.floating], sr: int = 44100, codec: str = "", bit_rate: int = 0
+) -> Path:
     """Encode `y`, (n,) or (channels, n), in the kind that the suffix of `path` names."""
     channels = np.atleast_2d(y).astype(np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +41,10 @@ def write_clip(path: Path, y: npt.NDArray[np.floating], sr: int = 44100, codec: 
         layout = LAYOUTS[len(channels)]
         stream = container.add_stream(codec or CODECS[path.suffix], rate=sr, layout=layout)
         stream.codec_context.options = {"strict": "experimental"}  # vorbis
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(channels), "fltp", layout)
+        if bit_rate:
+            stream.bit_rate = bit_rate
+        packed = np.ascontiguousarray(channels.T.reshape(1, -1))
+        frame = av.AudioFrame.from_ndarray(packed, "flt", layout)
         frame.sample_rate = sr
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

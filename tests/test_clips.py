@@ -1,10 +1,13 @@
 """Clips: what is heard, what is set aside and why, and what stops the run."""
 
 import os
+import tracemalloc
 import wave
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -148,14 +151,44 @@ def test_mono_is_the_mean_of_the_channels(tmp_path: Path) -> None:
     np.testing.assert_allclose(load_clip(path, 44100), 0.75 * (y - y.mean()), atol=1e-6)
 
 
-def test_no_more_than_max_seconds_is_decoded(tmp_path: Path) -> None:
-    path = tmp_path / "hour.wav"
+def _write_hour(path: Path) -> Path:
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 1, 8000, 0, "NONE", ""))
         file.writeframes(np.uint8(128 + 50 * music(60, 8000)).tobytes() * 60)
+    return path
+
+
+def test_no_more_than_max_seconds_is_decoded(tmp_path: Path) -> None:
+    path = _write_hour(tmp_path / "hour.wav")
     assert load_clip(path, 8000, max_seconds=50).size == 50 * 8000
     found, _ = _index(tmp_path, ["hour.wav"])
     assert list(found.table["seconds"]) == [3600]
+
+
+def _peak_megabytes(call: Callable[[], object]) -> float:
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_hour_takes_no_more_memory_than_max_seconds_of_it(tmp_path: Path) -> None:
+    path = _write_hour(tmp_path / "hour.wav")
+    megabytes = 300 * 8000 * 4 / 1e6
+    assert _peak_megabytes(lambda: load_clip(path, 8000, max_seconds=300)) < 2 * megabytes
+    assert _peak_megabytes(lambda: _hear(path, params=_params())) < 2  # all of it, in pieces
+
+
+def test_a_header_that_claims_any_sample_rate_claims_no_memory(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.wav", music(1, 8000), 8000)
+    whole = path.read_bytes()
+    for sr in (1, 999, 384_001, 2**31 - 1):
+        at = whole.index(b"fmt ") + 12
+        path.write_bytes(whole[:at] + sr.to_bytes(4, "little") + whole[at + 4 :])
+        with pytest.raises(ClipError, match=rf"a\.wav: claims {sr} Hz, expected 1000 to 384000 Hz"):
+            load_clip(path, SR)
 
 
 def test_a_longer_clip_than_the_first_buffer_is_whole(tmp_path: Path) -> None:
@@ -192,6 +225,61 @@ def test_joined_files_of_one_sample_rate_are_one_clip(tmp_path: Path) -> None:
         load_clip(path, SR)
 
 
+def test_a_change_of_channels_loses_nothing_of_any(tmp_path: Path) -> None:
+    left = np.stack([music(2), np.zeros(88200)])
+    mono = write_clip(tmp_path / "a.mp3", music(2)).read_bytes()
+    stereo = write_clip(tmp_path / "b.mp3", left).read_bytes()
+    path = tmp_path / "joined.mp3"
+    for first, second, n in ((mono, stereo, 1), (stereo, mono, 2)):
+        path.write_bytes(first + second + first)
+        y = load_clip(path, SR)
+        loudness = [_loudness(part) for part in np.array_split(y, 3)]
+        whole, half = (loudness[0], loudness[1]) if n == 1 else (loudness[1], loudness[0])
+        assert half == pytest.approx(whole / 2, rel=0.1)
+        assert loudness[2] == pytest.approx(loudness[0], rel=0.1)
+
+
+@pytest.mark.parametrize("suffix", [".m4a", ".opus", ".flac", ".wav"])
+@pytest.mark.parametrize("channels", [6, 8])
+def test_all_channels_of_surround_are_mixed_and_no_more(
+    tmp_path: Path, suffix: str, channels: int
+) -> None:
+    y = music(2, 48000)
+    path = write_clip(tmp_path / f"a{suffix}", np.stack([y] * channels), 48000)
+    found = load_clip(path, 48000)
+    assert found.size == pytest.approx(len(y), abs=2048)
+    # 5.1 and 7.1 have a channel of bass alone, which a lossy codec cuts
+    assert _loudness(found) == pytest.approx(_loudness(y), rel=0.2)
+
+
+def test_more_than_eight_channels_are_a_clip_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((9, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(9 * 2 * 8000))
+    with pytest.raises(ClipError, match="has 9 channels, expected at most 8"):
+        load_clip(path, SR)
+
+
+def _write_variable_bit_rate(path: Path, y: npt.NDArray[np.floating]) -> Path:
+    """An mp3 without the header that tells its length; a guess from its first frames is wrong."""
+    with av.open(str(path), "w", options={"write_xing": "0", "id3v2_version": "0"}) as container:
+        stream = container.add_stream("libmp3lame", rate=44100, layout="mono")
+        stream.codec_context.options = {"flags": "+qscale", "global_quality": "472"}
+        frame = av.AudioFrame.from_ndarray(y[None].astype(np.float32), "fltp", "mono")
+        frame.sample_rate = 44100
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    return path
+
+
+def test_a_variable_bit_rate_without_header_decodes_to_its_end(tmp_path: Path) -> None:
+    y = np.concatenate([music(4) / 1000, music(4)])
+    path = _write_variable_bit_rate(tmp_path / "a.mp3", y)
+    with av.open(str(path)) as container:
+        assert container.duration > 9e6  # microseconds, guessed
+    assert load_clip(path, SR).size / SR == pytest.approx(8, abs=0.1)
+
+
 def test_the_content_counts_and_not_the_name(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.flac", music(1)).rename(tmp_path / "a.mp3")
     assert load_clip(path, SR).size == SR
@@ -213,6 +301,27 @@ def test_a_cover_picture_and_latin_tags_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "b.mp3").write_bytes(b"ID3\3\0\0" + size + tags + audio)
     y = load_clip(tmp_path / "a.mp3", SR)
     np.testing.assert_array_equal(load_clip(tmp_path / "b.mp3", SR), y)
+
+
+@pytest.mark.parametrize("suffix", [".m4a", ".flac", ".mp3"])
+def test_a_cover_picture_is_no_audio(tmp_path: Path, suffix: str) -> None:
+    plain = write_clip(tmp_path / f"a{suffix}", music(2))
+    path = tmp_path / f"b{suffix}"
+    kind = "mp4" if suffix == ".m4a" else None
+    with av.open(str(plain)) as source, av.open(str(path), "w", format=kind) as container:
+        audio = container.add_stream_from_template(source.streams.audio[0])
+        cover = container.add_stream("png", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 16, 16, "rgb24"
+        cover.disposition = av.stream.Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), "rgb24")
+        container.mux([*cover.encode(picture), *cover.encode(None)])
+        for packet in source.demux(audio=0):
+            if packet.size:
+                packet.stream = audio
+                container.mux(packet)
+    with av.open(str(path)) as container:
+        assert len(container.streams) == 2
+    assert load_clip(path, SR).size == pytest.approx(2 * SR, abs=1200)
 
 
 def test_no_dc_offset_is_left(tmp_path: Path) -> None:
@@ -312,6 +421,52 @@ def test_bad_clips_are_set_aside_with_reason_and_place(tmp_path: Path) -> None:
     assert missing["place"].endswith("clips.csv:10")
     assert missing["found"] == f"no file {tmp_path / 'gone.mp3'}"
     assert asdict(report)["used"] == 1
+
+
+def test_of_a_corpus_of_bad_audio_each_clip_is_used_or_set_aside_with_its_reason(
+    tmp_path: Path,
+) -> None:
+    y = music(2)
+    whole = {
+        suffix: write_clip(tmp_path / f"whole{suffix}", np.stack([y, y])).read_bytes()
+        for suffix in (".mp3", ".m4a", ".ogg", ".flac", ".wav")
+    }
+    contents = {
+        "zero.mp3": (b"", "unreadable"),
+        "words.ogg": (b"<html><body>404</body></html>", "unreadable"),
+        "flac.m4a": (whole[".flac"], "used"),
+        "cut.mp3": (whole[".mp3"][: len(whole[".mp3"]) // 4], "short"),
+        "cut.m4a": (whole[".m4a"][: len(whole[".m4a"]) // 2], "unreadable"),  # its index is last
+        "cut.wav": (whole[".wav"][:60], "unreadable"),
+        "headless.ogg": (bytes(200) + whole[".ogg"][200:], "unreadable"),
+    }
+    for name, (content, _) in contents.items():
+        (tmp_path / name).write_bytes(content)
+    written = {
+        write_clip(tmp_path / "8kHz.wav", music(2, 8000), 8000): "used",
+        write_clip(tmp_path / "192kHz.wav", music(2, 192000), 192000, "pcm_s24le"): "used",
+        write_clip(tmp_path / "5.1.m4a", np.stack([y] * 6)): "used",
+        write_clip(tmp_path / "7.1.opus", np.stack([music(2, 48000)] * 8), 48000): "used",
+        write_clip(tmp_path / "clipped.flac", np.clip(20 * y, -1, 1)): "used",
+        write_clip(tmp_path / "offset.wav", y / 2 + 0.5, codec="pcm_f32le"): "used",
+        write_clip(tmp_path / "one.wav", y[:1]): "short",
+        write_clip(tmp_path / "silent.flac", np.zeros(88200)): "silent",
+        write_clip(tmp_path / "nan.wav", np.where(y > 0.4, np.nan, y), 44100, "pcm_f32le"): (
+            "unreadable"
+        ),
+        _write_hour(tmp_path / "hour.wav"): "used",
+        _write_variable_bit_rate(tmp_path / "variable.mp3", y): "used",
+    }
+    reasons = {name: reason for name, (_, reason) in contents.items()}
+    reasons |= {path.name: reason for path, reason in written.items()}
+    found, report = _index(tmp_path, list(reasons))
+    outcomes = dict.fromkeys(found.table["file"], "used")
+    for reason, entries in report.set_aside.items():
+        for entry in entries:
+            line = int(entry["place"].rsplit(":")[-1])
+            outcomes[list(reasons)[line - 2]] = reason
+            assert entry["found"]
+    assert outcomes == reasons
 
 
 def test_clipped_and_full_scale_audio_is_used(tmp_path: Path) -> None:

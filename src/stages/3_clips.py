@@ -11,6 +11,7 @@ from tqdm import tqdm
 from twinear.clips import ClipsParams, index_clips, read_clip_table, resolve
 from twinear.files import write_text
 from twinear.params import read_params
+from twinear.pool import choose_workers
 from twinear.similarity import Similarity
 from twinear.stage import run_stage
 
@@ -20,7 +21,7 @@ def clips(data: Path, similarity: Path, index: Path, report: Path) -> None:
     params = read_params("clips", ClipsParams)
     table = resolve(read_clip_table(data / "clips.csv"), Similarity.read(similarity).artists)
     progress = partial(tqdm, desc="clips", unit="clip")
-    found, told = index_clips(table, data, params, progress, os.cpu_count() or 1)
+    found, told = index_clips(table, data, params, progress, choose_workers(os.environ))
     found.write(index)
     write_text(report, json.dumps(asdict(told), indent=2, ensure_ascii=False))
 

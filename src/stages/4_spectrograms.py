@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from twinear.clips import Clips
 from twinear.params import read_params
+from twinear.pool import choose_workers
 from twinear.spectrograms import SpectrogramsParams, compute_spectrograms
 from twinear.stage import run_stage
 
@@ -17,7 +18,8 @@ def spectrograms(data: Path, index: Path, folder: Path) -> None:
     params = read_params("spectrograms", SpectrogramsParams)
     progress = partial(tqdm, desc="spectrograms", unit="clip")
     clips = Clips.read(index)
-    compute_spectrograms(clips, data, params, progress, os.cpu_count() or 1).write(folder)
+    workers = choose_workers(os.environ)
+    compute_spectrograms(clips, data, params, progress, workers).write(folder)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ FORMATS: dict[str, tuple[type[np.number[Any]], float, float]] = {
 
 JOINED = 2**15  # samples
 
+MAX_CHANNELS = 8  # as many planes as PyAV tells apart
+SAMPLE_RATES = range(1000, 384_001)  # Hz; what a header claims sets how much memory is asked for
+
 REPLACE = "replace the file or take it out of clips.csv"
 
 
@@ -46,14 +49,24 @@ def frames(path: Path) -> Iterator[av.AudioFrame]:
                 raise ClipError(path, "has no audio that can be decoded", remedy=REPLACE)
             for frame in _joined(_what_decodes(container, streams[0])):
                 sr = sr or frame.sample_rate
-                if frame.sample_rate != sr:
-                    found = f"changes from {sr} to {frame.sample_rate} Hz"
-                    raise ClipError(path, found, expected="one sample rate", remedy=REPLACE)
+                _require_audible(path, frame, sr)
                 yield frame
     except av.FFmpegError as error:
         raise ClipError(path, f"is not audio ({error.strerror})", remedy=REPLACE) from None
     if not sr:
         raise ClipError(path, "holds no samples", remedy=REPLACE)
+
+
+def _require_audible(path: Path, frame: av.AudioFrame, sr: int) -> None:
+    if frame.sample_rate != sr:
+        found = f"changes from {sr} to {frame.sample_rate} Hz"
+        raise ClipError(path, found, expected="one sample rate", remedy=REPLACE)
+    if sr not in SAMPLE_RATES:
+        usual = f"{SAMPLE_RATES[0]} to {SAMPLE_RATES[-1]} Hz"
+        raise ClipError(path, f"claims {sr} Hz", expected=usual, remedy=REPLACE)
+    if frame.layout.nb_channels > MAX_CHANNELS:
+        found = f"has {frame.layout.nb_channels} channels"
+        raise ClipError(path, found, expected=f"at most {MAX_CHANNELS}", remedy=REPLACE)
 
 
 def _what_decodes(
@@ -72,15 +85,17 @@ def _what_decodes(
 
 def _joined(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
     """Join frames of about a thousand samples to large ones: Python steps cost as much as audio."""
-    fifo = av.AudioFifo()
+    fifo, channels = av.AudioFifo(), 0
     for frame in frames:
         frame.pts = None  # a gap is no reason to stop
         try:
-            fifo.write(frame)
-        except ValueError:  # another layout, format or sample rate
+            if frame.layout.nb_channels != channels:
+                raise ValueError(channels)
+            fifo.write(frame)  # looks at all but the channels
+        except ValueError:
             if fifo.samples:
                 yield fifo.read()
-            fifo = av.AudioFifo()
+            fifo, channels = av.AudioFifo(), frame.layout.nb_channels
             fifo.write(frame)
         if fifo.samples >= JOINED:
             yield fifo.read()
@@ -91,15 +106,17 @@ def _joined(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
 def mix(frame: av.AudioFrame, out: npt.NDArray[np.float32]) -> None:
     """Write the mean of the frame's channels to `out`, (samples,)."""
     dtype, zero, full = FORMATS[frame.format.name.removesuffix("p")]
-    n = frame.samples
-    if frame.format.is_planar:
-        channels = [np.frombuffer(plane, dtype, n) for plane in frame.planes]
+    n, n_channels = frame.samples, frame.layout.nb_channels
+    if frame.format.is_planar:  # of eight planes PyAV gives nine
+        channels = [np.frombuffer(plane, dtype, n) for plane in frame.planes[:n_channels]]
     else:
-        n_channels = frame.layout.nb_channels
         packed = np.frombuffer(frame.planes[0], dtype, n * n_channels)
         channels = [packed[c::n_channels] for c in range(n_channels)]
-    out[:] = channels[0]
-    for channel in channels[1:]:
+    if len(channels) > 1:
+        np.add(channels[0], channels[1], out=out, dtype=np.float32)
+    else:
+        out[:] = channels[0]
+    for channel in channels[2:]:
         out += channel
     if full * len(channels) != 1:
         out *= 1 / (full * len(channels))
