@@ -1,4 +1,4 @@
-"""Audio file -> decoded frames -> mono: the only importer of PyAV, whose wheels bring the codecs.
+"""Audio file -> decoded frames -> mono, by PyAV, whose wheels bring the codecs.
 
 The first audio stream that has a codec is decoded, on one thread; pictures and other streams are
 passed over. A damaged or truncated file is worth what decodes of it.
