@@ -35,15 +35,20 @@ SAMPLE_RATES = range(1000, 384_001)  # Hz; what a header claims sets how much me
 REPLACE = "replace the file or take it out of clips.csv"
 
 
+def open_audio(path: Path) -> av.container.InputContainer:
+    """Open an audio file and nothing else: no playlist, no other protocol than this file."""
+    return av.open(
+        f"file:{path}",
+        metadata_errors="ignore",
+        options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+    )
+
+
 def frames(path: Path) -> Iterator[av.AudioFrame]:
     """Decode the first audio stream, frame by frame: at least one, all of one sample rate."""
     sr = 0
     try:
-        with av.open(
-            f"file:{path}",
-            metadata_errors="ignore",
-            options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
-        ) as container:
+        with open_audio(path) as container:
             streams = [each for each in container.streams.audio if each.codec_context]
             if not streams:
                 raise ClipError(path, "has no audio that can be decoded", remedy=REPLACE)

@@ -20,7 +20,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from twinear.decoding import CONTAINERS, frames, mix
+from twinear.decoding import frames, mix, open_audio
 from twinear.errors import ClipError
 from twinear.files import replacing
 
@@ -90,11 +90,7 @@ def _copy(recording: Path, to: Path, start: int) -> float:
     """Copy the window's packets to a container that fits them: how many seconds; 0: none."""
     copied_seconds = 0.0
     try:
-        with av.open(
-            f"file:{recording}",
-            metadata_errors="ignore",
-            options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
-        ) as source:
+        with open_audio(recording) as source:
             stream = next(each for each in source.streams.audio if each.codec_context)
             container = COPIED.get(stream.codec_context.name)
             if container is None:

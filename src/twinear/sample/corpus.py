@@ -5,7 +5,7 @@ numpy, scipy and PyAV.
 """
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 
 from twinear.errors import DataError
 from twinear.files import replacing
+from twinear.pool import Progress
 from twinear.sample.encoding import CODECS, encode
 from twinear.sample.listeners import (
     PLAYS_FILE,
@@ -24,8 +25,6 @@ from twinear.sample.listeners import (
 )
 from twinear.sample.sound import synthesise
 from twinear.sample.style import DIMENSIONS, ImaginedArtists, imagine_artists, invent_word
-
-Progress = Callable[[Iterable[int]], Iterable[int]]
 
 README = """\
 # A made-up corpus
