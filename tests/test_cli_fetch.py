@@ -21,7 +21,7 @@ from tests.services import FakeArtist, FakeServices
 from twinear.artists import write_artists
 
 SR = 22050
-PROGRAM = [sys.executable, "-c", "from twinear.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from twinear.cli.main import main; main()"]
 CONTACT = ("--contact", "me@example.org")
 
 
@@ -152,7 +152,7 @@ def test_an_interrupt_stops_at_once_and_keeps_what_there_is(project: Path) -> No
 def test_help_answers_at_once_without_the_network_library(project: Path) -> None:
     code = (
         "import sys; sys.argv = ['twinear', 'fetch', '--help']\n"
-        "from twinear.cli import app\n"
+        "from twinear.cli.main import app\n"
         "try: app()\n"
         "except SystemExit: pass\n"
         "assert not {'httpx', 'torch', 'pandas', 'av'} & set(sys.modules)\n"

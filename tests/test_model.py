@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import PARAMS
-from twinear.errors import ParamsError
 from twinear.model import ModelParams, SiameseNet
 from twinear.params import parse_params, read_params
 from twinear.training import TrainingParams, pair_loss
@@ -47,8 +46,8 @@ def test_every_depth_and_kernel_encodes_any_length(
 
 
 def test_a_pool_for_every_layer_but_the_last() -> None:
-    with pytest.raises(ParamsError, match="a pool of conv_depth - 1 = 3 numbers"):
-        shape(conv_depth=4)
+    assert shape(conv_depth=4, pool=[4, 2]).pools == [4, 2, 1]
+    assert shape(conv_depth=2, pool=[4, 2]).pools == [4]
 
 
 def test_the_score_is_symmetric_and_between_0_and_1() -> None:

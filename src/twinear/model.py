@@ -19,7 +19,7 @@ from itertools import pairwise
 from typing import Annotated
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from twinear.params import Params
@@ -36,13 +36,10 @@ class ModelParams(Params):
     pool: tuple[Positive, ...]
     dense_units: Positive
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "ModelParams":
-        if len(self.pool) != self.conv_depth - 1:
-            raise ValueError(
-                f"a pool of conv_depth - 1 = {self.conv_depth - 1} numbers, not {list(self.pool)}"
-            )
-        return self
+    @property
+    def pools(self) -> list[int]:
+        """The max pooling after each layer but the last: `pool`, cut or filled with 1."""
+        return [*self.pool, *[1] * self.conv_depth][: self.conv_depth - 1]
 
 
 class SiameseNet(nn.Module):
@@ -60,7 +57,7 @@ class SiameseNet(nn.Module):
         super().__init__()
         widths = [n_mels] + [params.channels] * params.conv_depth
         self.blocks = nn.ModuleList(_block(a, b, params.kernel_size) for a, b in pairwise(widths))
-        self.pools = nn.ModuleList(_pool(each) for each in params.pool)
+        self.pools = nn.ModuleList(_pool(each) for each in params.pools)
         self.dense = nn.Sequential(nn.Linear(params.channels, params.dense_units), nn.ReLU())
         self.weight = nn.Parameter(torch.full((params.dense_units,), params.dense_units**-0.5))
         self.bias = nn.Parameter(torch.zeros(()))

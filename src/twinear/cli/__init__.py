@@ -1,0 +1,1 @@
+"""The command line `twinear`: one module for each family of commands."""

@@ -1,0 +1,30 @@
+"""What every command shares: the app, the `--json` flag, and how results are printed.
+
+Results go to stdout, progress and errors to stderr. Every command imports what it needs when it
+runs, so that `--help` answers at once.
+"""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Which artists sound alike, learned from what people listen to.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+fetch = typer.Typer(help="Fetch from services, or from your own music.", no_args_is_help=True)
+clips = typer.Typer(help="What is known of the clips in the data folder.", no_args_is_help=True)
+app.add_typer(fetch, name="fetch")
+app.add_typer(clips, name="clips")
+
+AsJson = Annotated[bool, typer.Option("--json/--text", help="JSON for machines, or text.")]
+
+
+def print_json(value: Any) -> None:
+    """Print a value for machines."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,0 +1,98 @@
+"""Fetch clips and check them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twinear.cli.app import AsJson, clips, fetch, print_json
+
+
+@fetch.command("clips")
+def fetch_clips(
+    top: Annotated[
+        int | None, typer.Option(min=1, help="The artists with the most listeners.")
+    ] = None,
+    artists: Annotated[
+        Path | None, typer.Option(help="Or a list: a CSV (artist, mbid), or a name a line.")
+    ] = None,
+    n_clips: Annotated[int, typer.Option("--clips", min=1, help="Clips of each artist.")] = 3,
+    sources: Annotated[
+        str, typer.Option(help="deezer, itunes, folder, table, spotify; asked in this order.")
+    ] = "deezer,itunes",
+    music: Annotated[
+        Path | None, typer.Option(help="A folder Artist/Album/… of your own music.")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="A CSV (file, artist) of files or addresses.")
+    ] = None,
+    contact: Annotated[
+        str, typer.Option(help="Your e-mail or web address, for the services' User-Agent.")
+    ] = "",
+    into: Annotated[Path, typer.Option(help="The data folder to add to.")] = Path("data"),
+    listens: Annotated[Path, typer.Option(help="The stage's listens, for --top.")] = Path(
+        "artifacts/listens"
+    ),
+    again: Annotated[
+        bool, typer.Option("--again/--once", help="Ask again for artists with too few clips.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch clips of artists from the first source that has them."""
+    from dataclasses import asdict
+    from functools import partial
+
+    from tqdm import tqdm
+
+    from twinear.clips import ClipsParams
+    from twinear.params import read_params
+    from twinear.previews import fetch, opening
+    from twinear.previews.limit import SystemClock
+    from twinear.previews.report import format_report
+    from twinear.previews.wanted import choose_wanted
+
+    params = fetch.FetchParams(
+        n_clips=n_clips, usable=read_params("clips", ClipsParams), again=again
+    )
+    wanted = choose_wanted(listens, top, artists)
+    names = [name.strip() for name in sources.split(",") if name.strip()]
+    settings = opening.Settings(names=names, music=music, table=table, contact=contact)
+    clock = SystemClock()
+    answers = fetch.journal_folder(into) / "answers"
+    progress = partial(tqdm, desc="clips", unit="artist")
+    with opening.open_sources(settings, answers, clock) as opened:
+        for source in opened.sources:
+            print(f"{source.name}: {source.terms}", file=sys.stderr)
+        report = fetch.fetch_clips(
+            wanted, opened.sources, opened.identity, into, params, progress, clock
+        )
+    if as_json:
+        print_json(asdict(report))
+    else:
+        print(format_report(report))
+    if not report.clips:
+        raise typer.Exit(1)
+
+
+@clips.command("check")
+def check(
+    data: Annotated[Path, typer.Option(help="The data folder.")] = Path("data"),
+    as_json: AsJson = False,
+) -> None:
+    """Check every clip against clips.csv; exit status 1 if something is wrong."""
+    import os
+    from dataclasses import asdict
+    from functools import partial
+
+    from tqdm import tqdm
+
+    from twinear.previews.check import check_clips, format_check
+
+    report = check_clips(data, partial(tqdm, desc="clips", unit="clip"), os.cpu_count() or 1)
+    if as_json:
+        print_json(asdict(report))
+    else:
+        print(format_check(report))
+    if report.faults:
+        raise typer.Exit(1)

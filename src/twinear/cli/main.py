@@ -1,0 +1,13 @@
+"""The entry point: every family of commands, and errors in one line."""
+
+from twinear.cli import asking, bringing, clips
+from twinear.cli.app import app
+from twinear.errors import one_line_errors
+
+FAMILIES = (asking, bringing, clips)  # importing them is what adds their commands
+
+
+def main() -> None:
+    """Run the command line; an error of the user's becomes one line and exit status 1."""
+    with one_line_errors():
+        app()
