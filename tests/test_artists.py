@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 
 from twinear.artists import (
     artist_id,
+    find_collisions,
     identify,
     is_mbid,
     normalise_name,
+    normalise_spellings,
     read_artists,
     write_artists,
 )
 from twinear.errors import DataError
 
 A = "aaaaaaaa-0000-4000-8000-000000000000"
+C = "cccccccc-0000-4000-8000-000000000000"
 B = "bbbbbbbb-0000-4000-8000-000000000000"
 
 
@@ -77,8 +80,12 @@ def test_an_artist_is_its_mbid_if_it_has_one() -> None:
     assert not is_mbid(A + "\n")
 
 
+def who(spellings: list[tuple[str, str]]) -> list[str]:
+    return identify(normalise_spellings(spellings))
+
+
 def test_a_spelling_without_mbid_is_the_artist_that_owns_its_name() -> None:
-    assert identify([(A, "The Air"), ("", "AIR"), ("", "Other"), (A, "Air France")]) == [
+    assert who([(A, "The Air"), ("", "AIR"), ("", "Other"), (A, "Air France")]) == [
         A,
         A,
         "other",
@@ -87,8 +94,25 @@ def test_a_spelling_without_mbid_is_the_artist_that_owns_its_name() -> None:
     assert identify([]) == []
 
 
+def test_namesakes_and_artists_of_several_names_are_counted() -> None:
+    spellings = [
+        (A, "Nirvana"),
+        (B, "nirvana"),
+        ("", "Nirvana"),
+        (A.upper(), "The Nirvana"),
+        (C, "Can"),
+    ]
+    spellings += [(C, "Kan"), (A, "Other"), (B, ""), ("123", "Can")]
+    rows = [5, 7, 100, 3, 4, 1, 2, 50, 1]
+    found = find_collisions(normalise_spellings(spellings), rows)
+    assert (found.names, found.mbids) == (1, 2)
+    assert found.examples_of_names == {"nirvana": [A, B]}
+    assert list(found.examples_of_mbids.items()) == [(A, ["nirvana", "other"]), (C, ["can", "kan"])]
+    assert len(find_collisions(normalise_spellings(spellings), rows, 1).examples_of_mbids) == 1
+
+
 def test_a_spelling_without_mbid_that_two_artists_own_is_its_own() -> None:
-    assert identify([(A, "Nirvana"), (B, "nirvana"), ("", "Nirvana")]) == [A, B, "nirvana"]
+    assert who([(A, "Nirvana"), (B, "nirvana"), ("", "Nirvana")]) == [A, B, "nirvana"]
 
 
 def test_a_table_of_artists_survives_writing(tmp_path: Path) -> None:

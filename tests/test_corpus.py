@@ -10,7 +10,7 @@ from twinear.clips import read_clip_table
 from twinear.corpus import CorpusReport, import_corpus
 from twinear.errors import DataError
 from twinear.files import sha256
-from twinear.readers import BESIDE, PLAYS, find_listens
+from twinear.readers.formats import BESIDE, PLAYS, find_listens
 
 A = "aaaaaaaa-0000-4000-8000-000000000000"
 

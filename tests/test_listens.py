@@ -18,7 +18,7 @@ from tests.conftest import PARAMS, ROOT
 from twinear.errors import DataError
 from twinear.listens import RULES, Listens, ListensParams, ListensReport, read_listens
 from twinear.params import parse_params, read_params
-from twinear.readers import BESIDE, PLAYS
+from twinear.readers.formats import BESIDE, PLAYS
 
 A, B, C = (f"{letter * 8}-0000-4000-8000-000000000000" for letter in "abc")
 LASTFM = PLAYS["lastfm_360k"]
@@ -82,6 +82,18 @@ def test_lastfm_rows_become_plays_of_artists_by_listeners(tmp_path: Path) -> Non
         "listeners": 2,
         "artists": 2,
         "plays": 15,
+        "merged": 0,
+        "undecodable": 0,
+        "collisions": {
+            "names": 0,
+            "mbids": 0,
+            "examples_of_names": {},
+            "examples_of_mbids": {},
+        },
+        "popularity": [
+            {"rank": 1, "listeners": 2, "share_of_plays": 0.8},
+            {"rank": 2, "listeners": 1, "share_of_plays": 1.0},
+        ],
     }
 
 
@@ -365,13 +377,15 @@ def test_the_stage_writes_listens_and_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = lastfm(tmp_path / "raw", f"u\t{A}\tAir\t1\nv\t{A}\tAir\t1\nv\t{B}\tÉ\t1\n")
-    outs = [str(tmp_path / "out"), str(tmp_path / "reports" / "listens.json")]
+    redirects = tmp_path / "redirects.csv"
+    outs = [str(tmp_path / "out"), str(redirects), str(tmp_path / "reports" / "listens.json")]
     monkeypatch.setattr(sys, "argv", ["1_listens.py", str(source), *outs])
     monkeypatch.chdir(ROOT)
     runpy.run_path(str(ROOT / "src/stages/1_listens.py"), run_name="__main__")
     report = json.loads((tmp_path / "reports" / "listens.json").read_text(encoding="utf-8"))
     assert report["dropped"]["few_listeners"] == 1
     assert list(Listens.read(tmp_path / "out").artists["name"]) == ["Air"]
+    assert redirects.read_text() == "old,new\n"
     assert "listens: " in capsys.readouterr().err
 
 

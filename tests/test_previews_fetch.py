@@ -47,7 +47,7 @@ def rows_of(into: Path) -> list[dict[str, str]]:
 
 
 def redirects_of(into: Path) -> list[list[str]]:
-    with (into / "redirects.csv").open(encoding="utf-8", newline="") as file:
+    with (into / "listens/redirects.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
 
 
@@ -489,12 +489,12 @@ def test_only_one_fetch_at_a_time(tmp_path: Path) -> None:
     assert [row["artist"] for row in rows_of(into)] == ["Air"]
 
 
-@pytest.mark.parametrize("name", ["clips.csv", "redirects.csv"])
+@pytest.mark.parametrize("name", ["clips.csv", "listens/redirects.csv"])
 def test_a_table_that_cannot_be_added_to_is_said_before_anything_is_fetched(
     tmp_path: Path, name: str
 ) -> None:
     into = tmp_path / "data"
-    into.mkdir()
+    (into / "listens").mkdir(parents=True)
     (into / name).write_text("x,y\n1,2\n")
     shelf = Shelf(tmp_path / "none")
     with pytest.raises(DataError, match=name):

@@ -189,7 +189,7 @@ def test_the_stage_compares_artists_that_have_listens_and_clips(
     listens(PLAYS).write(tmp_path / "listens")
     table = tmp_path / "clips.csv"
     table.write_text("file,artist\n1.mp3,c\n2.mp3,The A\n3.mp3,B\n4.mp3,nobody heard\n")
-    paths = [tmp_path / "listens", table, tmp_path / "similarity"]
+    paths = [tmp_path / name for name in ("listens", "redirects.csv", "clips.csv", "similarity")]
     monkeypatch.setattr(sys, "argv", ["2_similarity.py", *map(str, paths)])
     monkeypatch.chdir(ROOT)
     runpy.run_path(str(ROOT / "src/stages/2_similarity.py"), run_name="__main__")

@@ -1,4 +1,4 @@
-"""Stage 1: the raw listens -> listens, cleaned and counted."""
+"""Stage 1: the raw listens -> listens, cleaned and counted; the merged ids beside them."""
 
 import json
 from dataclasses import asdict
@@ -7,13 +7,16 @@ from pathlib import Path
 from twinear.files import write_text
 from twinear.listens import ListensParams, read_listens
 from twinear.params import read_params
+from twinear.readers.formats import REDIRECTS
+from twinear.redirects import read_redirects, write_redirects
 from twinear.stage import run_stage
 
 
-def listens(source: Path, folder: Path, report: Path) -> None:
+def listens(source: Path, folder: Path, redirects: Path, report: Path) -> None:
     """Read, clean, write; the report says what was dropped and why."""
     cleaned, counts = read_listens(source, read_params("listens", ListensParams))
     cleaned.write(folder)
+    write_redirects(read_redirects(source / REDIRECTS), redirects)
     write_text(report, json.dumps(asdict(counts), indent=2, ensure_ascii=False))
 
 

@@ -5,14 +5,16 @@ from pathlib import Path
 from twinear.clips import read_clip_table, resolve
 from twinear.listens import Listens
 from twinear.params import read_params
+from twinear.redirects import read_redirects
 from twinear.similarity import SimilarityParams, compute_similarity
 from twinear.stage import run_stage
 
 
-def similarity(folder: Path, clips: Path, into: Path) -> None:
+def similarity(folder: Path, redirects: Path, clips: Path, into: Path) -> None:
     """Read, compute, write."""
     listens = Listens.read(folder)
-    with_clips = set(resolve(read_clip_table(clips), listens.artists)["artist"])
+    table = read_clip_table(clips, read_redirects(redirects))
+    with_clips = set(resolve(table, listens.artists)["artist"])
     params = read_params("similarity", SimilarityParams)
     compute_similarity(listens, with_clips, params).write(into)
 

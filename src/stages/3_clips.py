@@ -12,14 +12,16 @@ from twinear.clips import ClipsParams, index_clips, read_clip_table, resolve
 from twinear.files import write_text
 from twinear.params import read_params
 from twinear.pool import choose_workers
+from twinear.redirects import read_redirects
 from twinear.similarity import Similarity
 from twinear.stage import run_stage
 
 
-def clips(data: Path, similarity: Path, index: Path, report: Path) -> None:
+def clips(data: Path, redirects: Path, similarity: Path, index: Path, report: Path) -> None:
     """Index the usable clips of `data` under the artists of `similarity`."""
     params = read_params("clips", ClipsParams)
-    table = resolve(read_clip_table(data / "clips.csv"), Similarity.read(similarity).artists)
+    listed = read_clip_table(data / "clips.csv", read_redirects(redirects))
+    table = resolve(listed, Similarity.read(similarity).artists)
     progress = partial(tqdm, desc="clips", unit="clip")
     found, told = index_clips(table, data, params, progress, choose_workers(os.environ))
     found.write(index)

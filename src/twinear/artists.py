@@ -3,14 +3,15 @@
 An artist is its MusicBrainz id (MBID) where one is known, else its normalised name, so that
 "Beyoncé" and "BEYONCE", "The Beatles" and "Beatles", "Simon & Garfunkel" and "Simon and Garfunkel"
 are one artist each. Two MBIDs are two artists, also when they share a name. Merged MBIDs are not
-followed here.
+followed here, `redirects` knows them.
 """
 
 import csv
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -71,19 +72,81 @@ def artist_id(mbid: str, name: str) -> str:
     return mbid if is_mbid(mbid) else normalise_name(name)
 
 
-def identify(spellings: Iterable[tuple[str, str]]) -> list[str]:
-    """Say which artist each (MBID, name) of one source is.
+def normalise_spellings(spellings: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Reduce each (MBID, name) to what counts of it; "" for an MBID that is none."""
+    lower = ((mbid.strip().lower(), name) for mbid, name in spellings)
+    return [(mbid if is_mbid(mbid) else "", normalise_name(name)) for mbid, name in lower]
+
+
+def identify(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Say which artist each (MBID, name) of one source is, as `normalise_spellings` gives them.
 
     A spelling without MBID is the artist with an MBID that has the same normalised name, if
     there is exactly one.
     """
-    pairs = [(mbid.strip().lower(), normalise_name(name)) for mbid, name in spellings]
     owners: defaultdict[str, set[str]] = defaultdict(set)
     for mbid, name in pairs:
-        if is_mbid(mbid):
+        if mbid:
             owners[name].add(mbid)
-    owner = {name: mbids.pop() for name, mbids in owners.items() if len(mbids) == 1}
-    return [mbid if is_mbid(mbid) else owner.get(name, name) for mbid, name in pairs]
+    owner = {name: mbids.pop() for name, mbids in owners.items() if len(mbids) == 1 and name}
+    return [mbid or owner.get(name, name) for mbid, name in pairs]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collisions:
+    """Where identity by id and identity by name disagree.
+
+    Parameters
+    ----------
+    names, mbids
+        Names that several MBIDs bear; MBIDs that bear several names (normalised).
+    examples_of_names, examples_of_mbids
+        Those in most rows: what collides -> what it collides with, most rows first.
+    """
+
+    names: int
+    mbids: int
+    examples_of_names: dict[str, list[str]]
+    examples_of_mbids: dict[str, list[str]]
+
+
+def find_collisions(
+    pairs: Sequence[tuple[str, str]], rows: Sequence[int], n_examples: int = 5
+) -> Collisions:
+    """Count who shares a name or an MBID.
+
+    Parameters
+    ----------
+    pairs
+        As `normalise_spellings` gives them.
+    rows
+        In how many rows each of them stands.
+    """
+    of_name, of_mbid = _several(pairs, rows), _several([pair[::-1] for pair in pairs], rows)
+    return Collisions(
+        names=len(of_name),
+        mbids=len(of_mbid),
+        examples_of_names=_largest(of_name, n_examples),
+        examples_of_mbids=_largest(of_mbid, n_examples),
+    )
+
+
+def _several(pairs: Sequence[tuple[str, str]], rows: Sequence[int]) -> dict[str, Counter[str]]:
+    """Of (value, key): the keys with several values, and the rows of each value."""
+    first: dict[str, str] = {}
+    several = {
+        key for value, key in pairs if value and key and first.setdefault(key, value) != value
+    }
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for (value, key), n in zip(pairs, rows, strict=True):
+        if key in several and value:
+            found[key][value] += n
+    return found
+
+
+def _largest(found: dict[str, Counter[str]], n: int) -> dict[str, list[str]]:
+    keys = sorted(found, key=lambda key: (-found[key].total(), key))[:n]
+    return {key: [value for value, _ in found[key].most_common(n)] for key in keys}
 
 
 def write_artists(artists: pd.DataFrame, path: Path) -> None:

@@ -12,10 +12,11 @@ table is kept, also when they name different artists.
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ COLUMNS = {
 
 ROOM_SECONDS = 32  # of the first buffer: a clip and a little more
 
+NONE_MERGED: Mapping[str, str] = MappingProxyType({})
 NOT_NUMBERS = "holds samples that are not numbers"
 
 
@@ -111,8 +113,13 @@ class ClipsReport:
     set_aside: dict[str, list[dict[str, str]]]
 
 
-def read_clip_table(path: Path) -> pd.DataFrame:
+def read_clip_table(path: Path, redirects: Mapping[str, str] = NONE_MERGED) -> pd.DataFrame:
     """Read `clips.csv`: which file is of which artist.
+
+    Parameters
+    ----------
+    redirects
+        Merged MusicBrainz ids and those that are meant.
 
     Returns
     -------
@@ -133,7 +140,8 @@ def read_clip_table(path: Path) -> pd.DataFrame:
             reader = csv.DictReader(file)
             _require_columns(path, reader.fieldnames or [])
             for row in reader:
-                rows.append(_checked_row(row, f"{path}:{reader.line_num}", reader.line_num))
+                place = f"{path}:{reader.line_num}"
+                rows.append(_checked_row(row, place, reader.line_num, redirects))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(path, f"is not a CSV table in UTF-8 ({error})") from None
     if not rows:
@@ -153,7 +161,9 @@ def _require_columns(path: Path, columns: Any) -> None:
             )
 
 
-def _checked_row(row: dict[str | Any, str | Any], place: str, line: int) -> dict[str, object]:
+def _checked_row(
+    row: dict[str | Any, str | Any], place: str, line: int, redirects: Mapping[str, str]
+) -> dict[str, object]:
     if None in row:
         remedy = "put fields that hold commas in double quotes"
         raise DataError(place, "has more fields than the header", remedy=remedy)
@@ -164,6 +174,7 @@ def _checked_row(row: dict[str | Any, str | Any], place: str, line: int) -> dict
         raise DataError(place, f"has no {'artist' if file else 'file'}", remedy="fill it in")
     if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
         raise DataError(place, f"file '{file}'", expected="a path under the table's folder")
+    mbid = redirects.get(mbid.lower(), mbid)
     identity = artist_id(mbid, name)
     return {
         "file": file,

@@ -22,10 +22,10 @@ from twinear.artists import artist_id
 from twinear.clips import read_clip_table
 from twinear.errors import DataError
 from twinear.files import replacing, require, sha256
-from twinear.readers import find_listens
+from twinear.readers.formats import find_listens
 
 AUDIO = (".mp3", ".m4a", ".aac", ".mp4", ".ogg", ".oga", ".opus", ".flac", ".wav")
-OF_A_CORPUS = {"listens", "clips", "clips.csv", "redirects.csv", "truth.csv", "README.md"}
+OF_A_CORPUS = {"listens", "clips", "clips.csv", "truth.csv", "README.md"}
 COLUMNS = ("file", "artist", "mbid", "title", "source")
 
 
@@ -69,16 +69,16 @@ def import_corpus(listens: Path, clips: Path, into: Path, replace: bool = False)
         holds something else than a corpus to replace.
     """
     _require_free(into, replace)
-    files = find_listens(listens).paths
+    files = find_listens(listens)
     require(clips, "give a table of clips (CSV) or a folder Artist/… of audio")
     listed = _in_folders(clips) if clips.is_dir() else _in_table(clips)
     with replacing(into) as temporary:
-        for path in files:
-            _copy(path, temporary / "listens" / path.name)
+        for path, name in zip(files.paths, files.names, strict=True):
+            _copy(path, temporary / "listens" / name)
         kept = _copy_clips(listed, temporary)
         _write_table(kept, temporary / "clips.csv")
     return CorpusReport(
-        listens=[path.name for path in files],
+        listens=files.names,
         clips=len(kept),
         artists=len({artist_id(row["mbid"], row["artist"]) for row in kept}),
         duplicates=len(listed) - len(kept),

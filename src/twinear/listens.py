@@ -16,15 +16,29 @@ import polars as pl
 from pydantic import Field
 from scipy.sparse import coo_array, csr_array
 
-from twinear.artists import artist_id, identify, is_mbid, read_artists, write_artists
+from twinear.artists import (
+    Collisions,
+    artist_id,
+    find_collisions,
+    identify,
+    is_mbid,
+    normalise_spellings,
+    read_artists,
+    write_artists,
+)
 from twinear.errors import DataError
 from twinear.files import replacing, require
 from twinear.params import Params
-from twinear.readers import REMEDY, Format, Rows, TableColumns, find_listens, scan_listens
+from twinear.readers.formats import REMEDY, Format, TableColumns, find_listens
+from twinear.readers.opening import open_rows
+from twinear.readers.rows import Rows
+from twinear.readers.window import Window
+from twinear.redirects import read_redirects
 
 # rule -> what to do when it leaves nothing; in the order in which they apply
 RULES = {
-    "malformed": "every line must have as many tabs as its format says; mend listens.format",
+    "outside_window": "mend listens.window",
+    "malformed": "every line must have the fields of its format; mend listens.format",
     "without_listener": "mend listens.columns.listener",
     "bad_plays": "plays must be whole numbers of at least 1; mend listens.columns.plays",
     "without_artist": "mend listens.columns.artist",
@@ -33,6 +47,7 @@ RULES = {
     "without_profile": "set listens.require_profile to false",
     "few_listeners": "lower listens.min_listeners",
 }
+STRICT = ("malformed", "without_listener", "bad_plays", "without_artist")  # rows that are wrong
 MAX_PLAYS = 2**31 - 1
 LISTENER = pl.when(pl.col("listener") != "").then(pl.col("listener").hash())  # null if none
 SPELLING = pl.struct("mbid", "name").hash()
@@ -43,6 +58,10 @@ class ListensParams(Params):
 
     Parameters
     ----------
+    window
+        The days that count, where listens have times.
+    strict
+        Stop at the first row that is wrong, instead of counting it.
     require_mbid
         Drop rows without a MusicBrainz id.
     require_profile
@@ -55,10 +74,21 @@ class ListensParams(Params):
 
     format: Literal["auto"] | Format
     columns: TableColumns
+    window: Window
+    strict: bool
     require_mbid: bool
     require_profile: bool
     drop_names: tuple[str, ...]
     min_listeners: int = Field(ge=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Popularity:
+    """How many listeners the artist of a rank has, and the share of all plays up to it."""
+
+    rank: int
+    listeners: int
+    share_of_plays: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +97,22 @@ class ListensReport:
 
     Parameters
     ----------
+    rows
+        Of a log of single listens: listens, one by several artists as one of each.
     kept
         Pairs of a listener and an artist.
     dropped
         Rows by the rule that dropped them; of `few_listeners` after adding up duplicates.
     duplicates
         Rows added to another of the same listener and artist.
+    merged
+        MBIDs that were replaced by those that they were merged into.
+    undecodable
+        Spellings of artists that hold bytes which are not UTF-8.
+    collisions
+        Namesakes, and artists of several names.
+    popularity
+        At ranks 1, 10, 100, … by listeners, and at the last.
     """
 
     format: str
@@ -84,6 +124,10 @@ class ListensReport:
     listeners: int
     artists: int
     plays: int
+    merged: int
+    undecodable: int
+    collisions: Collisions
+    popularity: list[Popularity]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,36 +179,60 @@ def read_listens(source: Path, params: ListensParams) -> tuple[Listens, ListensR
     Raises
     ------
     DataError
-        Missing, empty, unreadable or unrecognised files, missing columns, or nothing left.
+        Missing, empty, unreadable or unrecognised files, missing columns, or nothing left; a row
+        that is wrong, if `params.strict`.
     """
     files = find_listens(source, params.format)
-    rows = scan_listens(files, params.columns)
-    spellings = _judged_spellings(rows, params)
+    with open_rows(files, params.columns, params.window) as rows:
+        return _read(rows, params)
+
+
+def _read(rows: Rows, params: ListensParams) -> tuple[Listens, ListensReport]:
+    files = rows.files
+    redirects = read_redirects(files.redirects)
+    spellings = _judged_spellings(rows, params, redirects)
     codes = _codes(rows, spellings)
     kept, dropped = _kept(codes, rows, params)
-    everything = _gathered(kept, spellings)
+    everything, collisions = _gathered(kept, spellings)
     listens = _listened_enough(everything, params.min_listeners)
     dropped["few_listeners"] = everything.plays.nnz - listens.plays.nnz
     report = ListensReport(
         format=files.format,
-        files=[path.name for path in files.paths],
-        rows=codes.height,
+        files=files.names,
+        rows=_count(codes, rows) + rows.outside,
         kept=listens.plays.nnz,
         dropped=dropped,
-        duplicates=kept.height - everything.plays.nnz,
+        duplicates=_count(kept, rows) - everything.plays.nnz,
         listeners=listens.plays.shape[0],
         artists=listens.plays.shape[1],
         plays=int(listens.plays.sum()),
+        merged=int(spellings["merged"].n_unique() - spellings["merged"].has_nulls()),
+        undecodable=int(spellings["name"].str.contains("\ufffd", literal=True).sum()),
+        collisions=collisions,
+        popularity=_popularity(listens.artists),
     )
     if not report.kept:
         raise _nothing_left(files.plays, report)
     return listens, report
 
 
-def _judged_spellings(rows: Rows, params: ListensParams) -> pl.DataFrame:
-    """Every spelling of an artist once: code (its row), spelling (hash), mbid, name, fault."""
+def _count(codes: pl.DataFrame, rows: Rows) -> int:
+    """How many rows of the source these are."""
+    return int(codes["plays"].sum()) if rows.summed else codes.height
+
+
+def _judged_spellings(rows: Rows, params: ListensParams, redirects: dict[str, str]) -> pl.DataFrame:
+    """Every spelling of an artist once: code (its row), spelling (hash), mbid, name, fault, merged.
+
+    `mbid` is the one that is meant now, and `merged` the old one where it is another.
+    """
     spelt = rows.frame.filter(~pl.col("malformed")).select("mbid", "name").unique()
     spellings = rows.collect(spelt.with_columns(spelling=SPELLING)).sort("mbid", "name")
+    old = pl.col("mbid").str.to_lowercase()
+    new = old.replace_strict(redirects, default=None, return_dtype=pl.String)
+    spellings = spellings.with_columns(
+        mbid=new.fill_null(pl.col("mbid")), merged=pl.when(new.is_not_null()).then(old)
+    )
     unwanted = {name.strip().casefold() for name in params.drop_names}
 
     def fault(mbid: str, name: str) -> str | None:
@@ -207,25 +275,37 @@ def _kept(
     if params.require_profile and rows.profiles is not None:
         profiles = rows.collect(rows.profiles.select(LISTENER))["listener"]
         keep["without_profile"] = pl.col("listener").is_in(profiles.implode())
-    dropped = dict.fromkeys(RULES, 0)
+    if params.strict:
+        _stop_at_first(codes, rows, {rule: ~keep[rule] for rule in STRICT})
+    dropped = dict.fromkeys(RULES, 0) | {"outside_window": rows.outside}
     for rule, kept in keep.items():
-        n_before, codes = codes.height, codes.filter(kept)
-        dropped[rule] = n_before - codes.height
+        n_before, codes = _count(codes, rows), codes.filter(kept)
+        dropped[rule] = n_before - _count(codes, rows)
     return codes, dropped
 
 
-def _gathered(kept: pl.DataFrame, spellings: pl.DataFrame) -> Listens:
+def _stop_at_first(codes: pl.DataFrame, rows: Rows, wrong: dict[str, pl.Expr]) -> None:
+    """Raise `DataError` at the first row that is wrong in any way."""
+    first = codes.select(pl.any_horizontal(*wrong.values()).arg_max()).item()
+    row = codes.slice(first or 0, 1)
+    for rule, is_wrong in wrong.items():
+        if row.filter(is_wrong).height:
+            raise DataError(rows.locate(first), f"row {rule.replace('_', ' ')}", remedy=RULES[rule])
+
+
+def _gathered(kept: pl.DataFrame, spellings: pl.DataFrame) -> tuple[Listens, Collisions]:
     """Add up the rows of each listener and artist; artists sorted by id, not counted yet.
 
-    An artist's name is the spelling that stands in most rows.
+    An artist's name is the spelling that stands in most rows, of those that are not blank.
     """
     spelt = (
         kept.group_by("code")
         .agg(rows=pl.len(), total=pl.col("plays").cast(pl.Int64).sum())
         .join(spellings, on="code")
-        .sort("rows", "total", "code", descending=[True, True, False])
+        .sort(pl.col("name") == "", "rows", "total", "code", descending=[False, True, True, False])
     )
-    ids = identify(spelt.select("mbid", "name").iter_rows())
+    pairs = normalise_spellings(spelt.select("mbid", "name").iter_rows())
+    ids = identify(pairs)
     artists = _named(ids, spelt["name"].to_list())
     column = np.zeros(len(spellings), np.int32)
     column[spelt["code"].to_numpy()] = pd.Index(artists["artist"]).get_indexer(pd.Index(ids))
@@ -234,7 +314,8 @@ def _gathered(kept: pl.DataFrame, spellings: pl.DataFrame) -> Listens:
     plays = coo_array(
         (kept["plays"].to_numpy().astype(np.int64), coords), shape=(len(listeners), len(artists))
     )
-    return Listens(artists=artists, plays=plays.tocsr())
+    listens = Listens(artists=artists, plays=plays.tocsr())
+    return listens, find_collisions(pairs, spelt["rows"].to_list())
 
 
 def _named(ids: list[str], names: list[str]) -> pd.DataFrame:
@@ -261,6 +342,21 @@ def _listened_enough(everything: Listens, min_listeners: int) -> Listens:
     artists = everything.artists.iloc[order].reset_index(drop=True)
     artists = artists.assign(listeners=n_listeners[order], plays=plays.sum(axis=0))
     return Listens(artists=artists, plays=plays)
+
+
+def _popularity(artists: pd.DataFrame) -> list[Popularity]:
+    """The curve of popularity, at powers of ten."""
+    n = len(artists)
+    ranks = sorted({10**power for power in range(10) if 10**power <= n} | ({n} if n else set()))
+    plays = artists["plays"].cumsum()
+    return [
+        Popularity(
+            rank=rank,
+            listeners=int(artists["listeners"].iloc[rank - 1]),
+            share_of_plays=round(float(plays.iloc[rank - 1] / plays.iloc[-1]), 4),
+        )
+        for rank in ranks
+    ]
 
 
 def _nothing_left(path: Path, report: ListensReport) -> DataError:

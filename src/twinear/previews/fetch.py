@@ -17,12 +17,14 @@ from twinear.previews.errand import Errand
 from twinear.previews.journal import Journal, Outcome
 from twinear.previews.limit import Clock
 from twinear.previews.musicbrainz import Identity
-from twinear.previews.provenance import read_redirects, read_rows, write_clips, write_redirects
+from twinear.previews.provenance import read_rows, write_clips
 from twinear.previews.report import FetchReport, summarise
 from twinear.previews.source import Source, Wanted
 from twinear.previews.threads import in_threads
+from twinear.redirects import add_redirects, read_redirects
 
-CLIPS, REDIRECTS = "clips.csv", "redirects.csv"
+CLIPS = "clips.csv"
+REDIRECTS = "listens/redirects.csv"  # beside the listens, whose ids it mends
 OFTEN = 25  # artists between two writings of clips.csv
 
 
@@ -133,4 +135,5 @@ def _in_order(wanted: Sequence[Wanted], outcomes: Mapping[str, Outcome]) -> list
 def _write(outcomes: Sequence[Outcome], into: Path) -> None:
     write_clips((kept.clip for outcome in outcomes for kept in outcome.clips), into / CLIPS)
     merged = {old: new for outcome in outcomes for old, new in outcome.redirects.items()}
-    write_redirects(merged, into / REDIRECTS)
+    if merged:
+        add_redirects(merged, into / REDIRECTS)

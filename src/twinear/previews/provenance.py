@@ -1,4 +1,4 @@
-"""Where each clip came from: `clips.csv`, and `redirects.csv` for merged MusicBrainz ids.
+"""Where each clip came from: `clips.csv`.
 
 Fetching adds to `clips.csv` and never takes away: rows that came otherwise stay, with all their
 columns, before those that were fetched.
@@ -12,10 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from twinear.artists import artist_id
 from twinear.clips import read_clip_table
-from twinear.errors import DataError
 from twinear.files import replacing
-
-REDIRECTS = ("old", "new")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,25 +85,6 @@ def write_clips(clips: Iterable[Clip], path: Path) -> None:
 
 def _key(row: Mapping[str, str]) -> tuple[str, str]:
     return row["file"], artist_id(row.get("mbid", ""), row["artist"])
-
-
-def read_redirects(path: Path) -> dict[str, str]:
-    """Old MusicBrainz id -> the one it was merged into; empty if there is no such file."""
-    if not path.exists():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != REDIRECTS:
-            raise DataError(path, "has other columns", expected="old,new", remedy="remove it")
-        return {row["old"]: row["new"] for row in reader}
-
-
-def write_redirects(redirects: Mapping[str, str], path: Path) -> None:
-    """Add to the merged ids that are known."""
-    known = read_redirects(path)
-    if merged := {**known, **redirects}:
-        rows = [{"old": old, "new": new} for old, new in sorted(merged.items())]
-        _write(path, list(REDIRECTS), rows)
 
 
 def _write(path: Path, columns: list[str], rows: Iterable[Mapping[str, str]]) -> None:
