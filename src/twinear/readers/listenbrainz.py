@@ -122,7 +122,7 @@ class _Sums:
             seen.inside += len(artists)
             who = listen.user_name if listen.user_id is None else listen.user_id
             for mbid, name in artists:
-                self._count((False, str(who or ""), mbid, name), number)
+                self._count((False, "" if who is None else str(who), mbid, name), number)
         seen.note(low, high)
 
     def _count(self, key: Key, line: int) -> None:

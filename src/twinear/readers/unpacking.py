@@ -40,17 +40,24 @@ def unpacked(path: Path) -> Iterator[IO[bytes]]:
         On reading: the file is cut off or damaged.
     """
     kind = compression(path)
-    try:
+    with _told(path):
         if not kind:
             with path.open("rb") as file:
                 yield file
         else:
             with pa.CompressedInputStream(pa.OSFile(str(path)), kind) as stream:
                 yield stream
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say in one line that a file is damaged."""
+    try:
+        yield
     except (tarfile.TarError, EOFError) as error:
         raise DataError(path, f"is cut off or damaged ({error})", remedy=AGAIN) from error
     except OSError as error:
-        if error.errno is not None or not kind:  # the system's; those of pyarrow have no number
+        if error.errno is not None:  # the system's; those of pyarrow have no number
             raise
         raise DataError(path, f"is cut off or damaged ({error})", remedy=AGAIN) from error
 
@@ -71,7 +78,7 @@ def chunks(stream: IO[bytes], path: Path, quoted: bool = False) -> Iterator[byte
         A line beyond all measure, or NUL bytes: that is no text.
     """
     rest = b""
-    while piece := stream.read(CHUNK_BYTES):
+    while piece := _read(stream, path):
         require_text(piece[:START_BYTES], path)
         text = rest + piece
         end = _end_of_lines(text, quoted)
@@ -83,6 +90,11 @@ def chunks(stream: IO[bytes], path: Path, quoted: bool = False) -> Iterator[byte
             yield text[:end]
     if rest:
         yield rest
+
+
+def _read(stream: IO[bytes], path: Path) -> bytes:
+    with _told(path):
+        return stream.read(CHUNK_BYTES)
 
 
 def _end_of_lines(text: bytes, quoted: bool) -> int:
@@ -128,6 +140,8 @@ def months(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 file = archive.extractfile(member) if member.isfile() else None
                 if file and MONTH.search(member.name):
                     yield f"{path}:{member.name}", file
+        while stream.read(CHUNK_BYTES):  # behind the archive's end: to see that nothing is cut off
+            pass
 
 
 def _require_whole(path: Path) -> None:
