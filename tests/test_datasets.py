@@ -329,6 +329,14 @@ def test_what_is_too_large_is_not_fetched(tmp_path: Path, server: Archives) -> N
         get(tmp_path, bounded)
 
 
+def test_a_full_disk_is_one_clear_error(tmp_path: Path, server: Archives) -> None:
+    (tmp_path / ".data.fetch").mkdir()
+    (tmp_path / ".data.fetch/small.tar.gz.part").symlink_to("/dev/full")
+    message = r"part: could not be written \(No space left on device\); free some space; run it"
+    with pytest.raises(DataError, match=message):
+        get(tmp_path / "data")
+
+
 def test_two_fetches_do_not_meet(tmp_path: Path, server: Archives) -> None:
     class Second(Told):
         def update(self, n: int) -> None:

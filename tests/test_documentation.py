@@ -16,11 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.archives import Archives
 from tests.audio import music, write_clip
 from tests.conftest import PARAMS, ROOT, Project
 from tests.services import FakeArtist, FakeServices
+from tests.test_datasets import HETREC
 from tests.test_scorer import spectrograms
 from twinear.artists import read_artists
+from twinear.datasets.known import BASE_URL
 from twinear.params import SECTIONS, read_sections
 from twinear.scorer import Scorer
 
@@ -66,8 +69,9 @@ def test_a_command_of_the_readme_runs(
         for n, (name, mbid) in enumerate(zip(listened["name"], listened["mbid"], strict=True), 1)
     ]
     project = fetcher if command.startswith(("twinear fetch", "twinear clips")) else reader
-    with FakeServices(*known) as services:
-        for name, value in services.environment.items():
+    archives = Archives(files={"hetrec2011-lastfm-2k.zip": HETREC})
+    with FakeServices(*known) as services, archives:
+        for name, value in {**services.environment, BASE_URL: archives.url}.items():
             monkeypatch.setenv(name, value)
         project.must(*concrete(command, reader), tracking="off")
 

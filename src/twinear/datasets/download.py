@@ -107,6 +107,9 @@ def download(
             try:
                 _attempt(client, wanted, part, progress, patience, clock)
                 break
+            except OSError as error:
+                found = f"could not be written ({error.strerror})"
+                raise DataError(part, found, remedy=f"free some space; {GONE_ON}") from error
             except _Broken:
                 came = _size(part) - n_before
                 tried = 0 if came >= patience.stall_bytes else tried + 1
