@@ -19,15 +19,16 @@ from tests.archives import Archives
 from tests.conftest import Project
 from tests.services import FakeClock
 from tests.test_listens import params
+from twinear.corpus import import_corpus
 from twinear.datasets import archive as archives
 from twinear.datasets.archive import take_out
 from twinear.datasets.download import Patience
-from twinear.datasets.fetch import SOURCE, DatasetReport, fetch_dataset
+from twinear.datasets.fetch import DatasetReport, fetch_dataset
 from twinear.datasets.known import BASE_URL, DATASETS, Dataset, find_dataset
 from twinear.errors import DataError, TwinearError
 from twinear.listens import read_listens
 from twinear.previews.limit import Clock
-from twinear.readers.formats import BESIDE, BESIDE_1K, PLAYS, find_listens
+from twinear.readers.formats import BESIDE, BESIDE_1K, PLAYS, SOURCE, find_listens
 
 HASTE = Patience(
     attempts=3, backoff_seconds=0.01, read_seconds=0.5, stall_seconds=0.3, stall_bytes=1000
@@ -142,6 +143,15 @@ def test_what_came_is_what_the_stage_reads(tmp_path: Path, server: Archives) -> 
     files = find_listens(tmp_path / "data/listens")
     assert (files.format, files.beside is not None) == ("lastfm_360k", True)
     assert read_listens(tmp_path / "data/listens", params())[1].artists == 31
+
+
+def test_an_import_takes_the_terms_along(tmp_path: Path, server: Archives) -> None:
+    get(tmp_path / "downloads")
+    (tmp_path / "music/Air").mkdir(parents=True)
+    (tmp_path / "music/Air/a.mp3").write_text("audio")
+    import_corpus(tmp_path / "downloads/listens", tmp_path / "music", tmp_path / "data")
+    assert there(tmp_path / "data") == CONTENT
+    assert "for tests only" in (tmp_path / "data/listens" / SOURCE).read_text()
 
 
 def test_an_intact_data_set_is_not_fetched_again(tmp_path: Path, server: Archives) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dumps import dirty_360k, listen, mbid, pack, write_dump
+from tests.test_full_disk import room
 from tests.test_listens import A, B, C, dense, dropped, hetrec, lastfm, params, write_table
 from twinear.errors import DataError, ParamsError, TwinearError
 from twinear.listens import Listens, ListensParams, read_listens
@@ -427,6 +428,19 @@ def test_a_quote_that_is_never_closed_does_not_fill_the_memory(
 def test_listeners_may_have_uuids(tmp_path: Path) -> None:
     source = lastfm(tmp_path, f"{A}\t{B}\tBlur\t1\n{C}\t{B}\tBlur\t1\n")
     assert read_listens(source, params())[1].kept == 2
+
+
+def test_artists_may_be_known_by_their_id_alone(tmp_path: Path) -> None:
+    (tmp_path / "plays.csv").write_text(f"who,id,n\nu,{A},1\nv,{B},2\n")
+    columns = {"listener": "who", "artist": "id", "mbid": "id", "plays": "n"}
+    assert plays_of(read_listens(tmp_path, params(columns=columns))[0]) == {A: 1, B: 2}
+
+
+def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
+    text = "".join(f"{n:040x}\t{mbid(n)}\tArtist {n}\t1\n" for n in range(20_000))
+    (tmp_path / f"{LASTFM}.gz").write_bytes(pack(text.encode(), ".gz"))
+    with room(50_000), pytest.raises(DataError, match=r"has no room for what is read.*TMPDIR"):
+        read_listens(tmp_path, params())
 
 
 def test_a_table_named_redirects_is_no_listens(tmp_path: Path) -> None:

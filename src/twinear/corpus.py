@@ -22,7 +22,7 @@ from twinear.artists import artist_id
 from twinear.clips import read_clip_table
 from twinear.errors import DataError
 from twinear.files import replacing, require, sha256
-from twinear.readers.formats import find_listens
+from twinear.readers.formats import SOURCE, find_listens
 
 AUDIO = (".mp3", ".m4a", ".aac", ".mp4", ".ogg", ".oga", ".opus", ".flac", ".wav")
 OF_A_CORPUS = {"listens", "clips", "clips.csv", "truth.csv", "README.md"}
@@ -75,6 +75,8 @@ def import_corpus(listens: Path, clips: Path, into: Path, replace: bool = False)
     with replacing(into) as temporary:
         for path, name in zip(files.paths, files.names, strict=True):
             _copy(path, temporary / "listens" / name)
+        if (source := files.plays.with_name(SOURCE)).is_file():
+            _copy(source, temporary / "listens" / SOURCE)
         kept = _copy_clips(listed, temporary)
         _write_table(kept, temporary / "clips.csv")
     return CorpusReport(

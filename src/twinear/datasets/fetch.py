@@ -19,14 +19,13 @@ from twinear.datasets.known import Dataset
 from twinear.errors import DataError
 from twinear.files import replacing, sha256, write_text
 from twinear.previews.limit import Clock
-from twinear.readers.formats import REDIRECTS
+from twinear.readers.formats import REDIRECTS, SOURCE
 
 try:
     import fcntl
 except ImportError:  # Windows; there nobody is kept from fetching twice at once
     fcntl = None  # type: ignore[assignment]
 
-SOURCE = "source.json"
 ANEW = "it was removed: run it again to fetch it anew"
 
 

@@ -29,6 +29,7 @@ BESIDE: dict[Format, str] = {"lastfm_360k": "usersha1-profile.tsv", "hetrec": "a
 BESIDE_1K = "userid-profile.tsv"  # comes with Last.fm-1K and says nothing that is asked here
 TIMED: tuple[Format, ...] = ("lastfm_1k", "listenbrainz")  # have a time on every line
 REDIRECTS = "redirects.csv"
+SOURCE = "source.json"  # where listens that were fetched are from, and their terms
 
 COMPRESSED = (".gz", ".zst", ".bz2")
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -127,7 +128,8 @@ def kind_of(path: Path) -> str:
 
 def _months(folder: Path) -> tuple[Path, ...]:
     """The files of an unpacked ListenBrainz dump."""
-    found = (path for path in folder.rglob("*.listens*") if path.is_file())
+    depths = ("*/*.listens*", "*/*/*.listens*", "*/*/*/*.listens*")
+    found = (path for depth in depths for path in folder.glob(depth) if path.is_file())
     months = [path for path in found if MONTH.search(path.with_name(bare_name(path)).as_posix())]
     return tuple(sorted(months, key=lambda path: (path.parent, int(path.name.split(".")[0]))))
 

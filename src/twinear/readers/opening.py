@@ -65,17 +65,24 @@ def _open(files: ListensFiles, columns: TableColumns, window: Window, scratch: P
 
 
 def _require_in_place(rows: Rows) -> None:
-    """Most names, or most listeners beside ids that are none, look like MBIDs: a mistake."""
+    """Raise `DataError` where a column holds the ids that belong to another.
+
+    Most names are MBIDs other than the row's own; or most listeners are, and no MBID is one.
+    """
     head = rows.collect(rows.frame.head(LOOKED_AT).filter(~pl.col("malformed")))
-    if not head.height:
-        return
-    ids = pl.all().str.to_lowercase().str.contains(f"^{MBID.pattern}$")
-    shares = head.select("listener", "mbid", "name").select(ids).mean().row(0, named=True)
-    filled = (head["mbid"] != "").mean()
-    of_listener = shares["listener"] > 0.5 and shares["mbid"] == 0 and filled
-    for column in ("listener",) * bool(of_listener) + ("name",) * (shares["name"] > 0.5):
-        found = (
-            f"the column of the {'artist' if column == 'name' else column} holds MusicBrainz ids"
+    is_id = {
+        column: pl.col(column).str.to_lowercase().str.contains(f"^{MBID.pattern}$")
+        for column in ("listener", "mbid", "name")
+    }
+    some_mbid, no_mbid = (pl.col("mbid") != "").any(), ~is_id["mbid"].any()
+    wrong = {
+        "artist": (is_id["name"] & (pl.col("name") != pl.col("mbid"))).mean() > 0.5,
+        "listener": (is_id["listener"].mean() > 0.5) & some_mbid & no_mbid,
+    }
+    found = head.select(**wrong).row(0, named=True)
+    for column in (column for column in wrong if found[column]):
+        raise DataError(
+            rows.files.plays,
+            f"the column of the {column} holds MusicBrainz ids",
+            remedy="columns are swapped: mend the file or listens.columns",
         )
-        remedy = "columns are swapped: mend the file or listens.columns"
-        raise DataError(rows.files.plays, found, remedy=remedy)

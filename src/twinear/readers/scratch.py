@@ -4,6 +4,7 @@ What cannot be scanned where it stands (compressed text, JSON lines, logs of sin
 once, piece by piece, into Parquet files in a temporary folder.
 """
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,11 +75,12 @@ def keep(pieces: Iterable[Piece], folder: Path) -> Scratch:
         frame = tidy(piece.frame, LINE).collect()
         if not frame.height:
             continue
+        content = io.BytesIO()  # so that a full disk is an OSError
+        frame.write_parquet(content, compression="lz4")
         try:
-            with (folder / f"{number:08}.parquet").open("wb") as file:
-                frame.write_parquet(file, compression="lz4")
+            (folder / f"{number:08}.parquet").write_bytes(content.getbuffer())
         except OSError as error:
-            found = f"has no room for what is read ({error.strerror})"
+            found = f"has no room for what is read ({error.strerror or error})"
             raise DataError(folder, found, remedy="set TMPDIR to a larger disk") from error
         files[n] = piece.file
         n += frame.height
