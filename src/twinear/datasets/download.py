@@ -80,6 +80,15 @@ class _Mark:
     mark: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """What a server is talked to with."""
+
+    client: httpx.Client
+    patience: Patience
+    clock: Clock
+
+
 class _Broken(DataError):
     """What may go better the next time."""
 
@@ -102,10 +111,11 @@ def download(
     times = httpx.Timeout(patience.read_seconds)
     tried = 0
     with bound(httpx.Client(headers=headers, timeout=times)) as client:
+        line = _Line(client=client, patience=patience, clock=clock)
         while True:
             n_before = _size(part)
             try:
-                _attempt(client, wanted, part, progress, patience, clock)
+                _attempt(line, wanted, part, progress)
                 break
             except OSError as error:
                 found = f"could not be written ({error.strerror})"
@@ -127,25 +137,18 @@ def forget(to: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _attempt(
-    client: httpx.Client,
-    wanted: Wanted,
-    part: Path,
-    progress: Progress,
-    patience: Patience,
-    clock: Clock,
-) -> None:
+def _attempt(line: _Line, wanted: Wanted, part: Path, progress: Progress) -> None:
     known = _read_mark(part)
     mine = known.url == wanted.url and bool(known.mark)
     n = _size(part) if mine else 0
     headers = {"Range": f"bytes={n}-", "If-Range": known.mark} if n else {}
-    with _opened(client, wanted.url, headers, patience) as response:
+    with _opened(line, wanted.url, headers) as response:
         n = _begins_at(response, wanted, n)
         total = _total(response, n)
         _require_size(wanted, total)
         _write_mark(part, _Mark(url=wanted.url, mark=_mark(response)), n)
         with part.open("ab") as file, progress(n, total) as bar:
-            for piece in _pieces(response, wanted.url, patience, clock):
+            for piece in _pieces(line, response, wanted.url):
                 n += file.write(piece)
                 if n > wanted.max_bytes:
                     raise DataError(wanted.url, f"is larger than {wanted.max_bytes} bytes")
@@ -198,32 +201,28 @@ def _require_size(wanted: Wanted, size: int | None) -> None:
     raise DataError(wanted.url, f"is {size} bytes", expected=expected)
 
 
-def _pieces(
-    response: httpx.Response, url: str, patience: Patience, clock: Clock
-) -> Iterator[bytes]:
+def _pieces(line: _Line, response: httpx.Response, url: str) -> Iterator[bytes]:
     """The bytes as they come, given up when hardly any do; none of the body of a 416."""
     if response.status_code == 416:
         return
-    since, n = clock.now(), 0
+    since, n = line.clock.now(), 0
     with _faults(url):
         for piece in response.iter_raw():
             yield piece
             n += len(piece)
-            if clock.now() - since > patience.stall_seconds:
-                if n < patience.stall_bytes:
+            if line.clock.now() - since > line.patience.stall_seconds:
+                if n < line.patience.stall_bytes:
                     raise _Broken(url, "hardly sends anything", remedy=GONE_ON)
-                since, n = clock.now(), 0
+                since, n = line.clock.now(), 0
 
 
 @contextmanager
-def _opened(
-    client: httpx.Client, url: str, headers: dict[str, str], patience: Patience
-) -> Iterator[httpx.Response]:
+def _opened(line: _Line, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
     with _faults(url):
-        request = client.build_request("GET", url, headers=headers)
+        request = line.client.build_request("GET", url, headers=headers)
     for _ in range(MAX_REDIRECTS + 1):
-        with _faults(url), deadline(patience.answer_seconds):
-            response = client.send(request, stream=True)
+        with _faults(url), deadline(line.patience.answer_seconds):
+            response = line.client.send(request, stream=True)
         try:
             if not response.next_request:
                 yield response
