@@ -251,6 +251,27 @@ def test_what_is_complete_and_was_not_moved_is_asked_for_once_more(
     assert there(tmp_path / "data") == CONTENT
 
 
+def test_a_wrong_file_of_unsaid_size_is_not_gone_on_with(tmp_path: Path, server: Archives) -> None:
+    server.files[SMALL.archive] = ARCHIVE[:-5]
+    server.faults.append("says nothing")
+    with pytest.raises(DataError, match=rf"is {len(ARCHIVE) - 5} bytes, expected {len(ARCHIVE)}"):
+        get(tmp_path)
+    server.files[SMALL.archive] = ARCHIVE
+    get(tmp_path)
+    assert server.seen == ["", ""]
+
+
+def test_more_than_there_is_of_a_file_is_thrown_away(tmp_path: Path, server: Archives) -> None:
+    server.faults.extend(["breaks off", *["hang up"] * 3])
+    with pytest.raises(DataError):
+        get(tmp_path / "data")
+    (tmp_path / ".data.fetch/small.tar.gz.part").write_bytes(ARCHIVE + b"more")
+    with pytest.raises(DataError, match=r"is smaller than the \d+ bytes that were here of it"):
+        get(tmp_path / "data")
+    get(tmp_path / "data")
+    assert there(tmp_path / "data") == CONTENT
+
+
 @pytest.mark.parametrize("dataset", [SMALL, UNPUBLISHED], ids=["known", "unpublished"])
 @pytest.mark.parametrize("fault", ["redirect", "says nothing", "says more", "drips", "silent"])
 def test_what_passes_is_survived(

@@ -93,6 +93,10 @@ class _Broken(DataError):
     """What may go better the next time."""
 
 
+class _Wrong(DataError):
+    """What is here is not what is wanted: going on with it would lead nowhere."""
+
+
 def download(
     wanted: Wanted, to: Path, progress: Progress, clock: Clock, patience: Patience | None = None
 ) -> None:
@@ -102,7 +106,7 @@ def download(
     ------
     DataError
         Refused, another size than expected, too large, no end of redirects, or broken off too
-        often; what has come stays for the next time.
+        often; what has come stays for the next time, unless it is wrong.
     """
     patience = patience or Patience()
     part = to.with_name(f"{to.name}.part")
@@ -120,6 +124,9 @@ def download(
             except OSError as error:
                 found = f"could not be written ({error.strerror})"
                 raise DataError(part, found, remedy=f"free some space; {GONE_ON}") from error
+            except _Wrong:
+                forget(to)
+                raise
             except _Broken:
                 came = _size(part) - n_before
                 tried = 0 if came >= patience.stall_bytes else tried + 1
@@ -146,16 +153,17 @@ def _attempt(line: _Line, wanted: Wanted, part: Path, progress: Progress) -> Non
         n = _begins_at(response, wanted, n)
         total = _total(response, n)
         _require_size(wanted, total)
-        _write_mark(part, _Mark(url=wanted.url, mark=_mark(response)), n)
+        mark = _mark(response) or (known.mark if n else "")
+        _write_mark(part, _Mark(url=wanted.url, mark=mark), n)
         with part.open("ab") as file, progress(n, total) as bar:
             for piece in _pieces(line, response, wanted.url):
                 n += file.write(piece)
                 if n > wanted.max_bytes:
-                    raise DataError(wanted.url, f"is larger than {wanted.max_bytes} bytes")
+                    raise _Wrong(wanted.url, f"is larger than {wanted.max_bytes} bytes")
                 bar.update(len(piece))
     if total is not None and n != total:
         raise _Broken(wanted.url, f"broke off at {n} of {total} bytes", remedy=GONE_ON)
-    _require_size(wanted, n)
+    _require_size(wanted, n, _Wrong)
 
 
 def _begins_at(response: httpx.Response, wanted: Wanted, asked: int) -> int:
@@ -180,7 +188,7 @@ def _begins_at(response: httpx.Response, wanted: Wanted, asked: int) -> int:
 def _after_416(response: httpx.Response, wanted: Wanted, asked: int) -> int:
     if response.headers.get("content-range", "") == f"bytes */{asked}":
         return asked
-    raise DataError(wanted.url, f"is smaller than the {asked} bytes that are here of it")
+    raise _Wrong(wanted.url, f"is smaller than the {asked} bytes that were here of it")
 
 
 def _total(response: httpx.Response, n: int) -> int | None:
@@ -194,11 +202,11 @@ def _total(response: httpx.Response, n: int) -> int | None:
     return int(length) if length.isdigit() else None
 
 
-def _require_size(wanted: Wanted, size: int | None) -> None:
+def _require_size(wanted: Wanted, size: int | None, kind: type[DataError] = DataError) -> None:
     if size is None or size == wanted.size or (not wanted.size and size <= wanted.max_bytes):
         return
     expected = str(wanted.size) if wanted.size else f"at most {wanted.max_bytes}"
-    raise DataError(wanted.url, f"is {size} bytes", expected=expected)
+    raise kind(wanted.url, f"is {size} bytes", expected=expected)
 
 
 def _pieces(line: _Line, response: httpx.Response, url: str) -> Iterator[bytes]:
