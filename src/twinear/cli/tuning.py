@@ -43,11 +43,7 @@ def tune(
     ),
     as_json: AsJson = False,
 ) -> None:
-    """Search the space of params.yaml for better params, judged on validation artists.
-
-    What is not given stands in the section tuning of params.yaml. Stop it whenever you like: the
-    same command goes on.
-    """
+    """Search for better params. What is not given stands in params.yaml. Resumes."""
     import sys
     from functools import partial
 
@@ -75,7 +71,11 @@ def tune(
         restart=restart,
         apply=apply,
     )
-    summary = tune(request, tuning, partial(tqdm, unit="trial"))
+    try:
+        summary = tune(request, tuning, partial(tqdm, unit="trial"))
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        raise typer.Exit(130) from None
     if as_json:
         print_json(summary.as_json())
     else:

@@ -7,20 +7,20 @@ trial only; a fresh one takes its place. Ctrl-C reaches the parent alone.
 
 import multiprocessing
 import signal
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
-
-import torch
+from typing import Any
 
 from twinear.errors import ParamsError, TrainingError, TwinearError
 from twinear.tuning.evaluation import Data, Job, Judged, Sources, Step, evaluate
 
-Key = TypeVar("Key")
 STOP_SECONDS = 5  # for a process to end by itself
+BUG, TOLD_TO_STOP = 1, 143  # exit codes: Python's for an exception, the usual one for SIGTERM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,9 @@ class _Worker:
     """A process, our end of the pipe to it, and whose trial it runs."""
 
     def __init__(self, sources: Sources) -> None:
-        context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+        # torch's threads do not survive a fork: fork from a server that has only imported it
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([evaluate.__module__])
         self.pipe, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(
             target=_work, args=(theirs, sources), daemon=True
@@ -75,9 +77,9 @@ class _Worker:
         except (EOFError, ConnectionResetError):
             self.process.join()
             code = self.process.exitcode or 0
-            if code > 0:  # a bug, whose traceback it has printed
+            if code == BUG:
                 raise RuntimeError("a worker of the search ended with the error above") from None
-            return Failed(reason=f"its process was killed by signal {-code}; out of memory?")
+            return Failed(reason=f"its process was killed (exit code {code}); out of memory?")
         return news
 
     def stop(self) -> None:
@@ -143,6 +145,7 @@ class Crew:
 
 def _work(pipe: Connection, sources: Sources) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TOLD_TO_STOP))  # leaves no half a file
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
         data = None
         while True:
@@ -166,13 +169,8 @@ def _run(job: Job, data: Data, pipe: Connection) -> News:
         return Stopped()
     except (TrainingError, ParamsError) as error:
         return Failed(reason=str(error))
-    except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
-            raise
+    except MemoryError:
         return Failed(reason="out of memory")
-
-
-def _out_of_memory(error: MemoryError | RuntimeError) -> bool:
-    # torch says it on a CPU by a plain RuntimeError
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or "can't allocate memory" in str(error)
+    except RuntimeError as error:  # what torch says of shapes that do not fit, and of memory
+        traceback.print_exc()
+        return Failed(reason=str(error).splitlines()[0])

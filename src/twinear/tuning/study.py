@@ -29,6 +29,7 @@ STATES: dict[str, Any] = {
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
+DIGITS = 4  # of a number drawn from a range
 WORDS = {state: word for word, state in STATES.items()}
 
 
@@ -134,7 +135,8 @@ class Study:
         self._put_back_lost()
         fits = all(values.holds(defaults[name]) for name, values in self._space.items())
         if fits and not self._all():
-            self._study.enqueue_trial({each: _encoded(defaults[each]) for each in self._space})
+            values = {each: _encoded(defaults[each]) for each in self._space}
+            self._study.enqueue_trial(values, user_attrs={"exact": True})
 
     def _forget(self) -> None:
         if self.name not in optuna.get_all_study_names(self._storage):
@@ -189,8 +191,9 @@ class Study:
         waiting = {each.user_attrs.get("again") for each in self._all()}
         complete = set(params) == set(self._space)  # else it died while they were drawn
         if complete and number not in waiting:
-            origin = attrs.get("origin", number)
-            self._study.enqueue_trial(params, user_attrs={"again": number, "origin": origin})
+            known = {"again": number, "origin": attrs.get("origin", number)}
+            exact = {"exact": True} if attrs.get("exact") else {}
+            self._study.enqueue_trial(params, user_attrs=known | exact)
         self._storage.set_trial_user_attr(trial_id, "lost", True)
         try:
             self._study.tell(number, state=TrialState.FAIL)
@@ -215,9 +218,13 @@ class Study:
             trial = self._study.ask(self._drawn)
             trial.set_user_attr("search", self._presence.id)
             self._running[trial.number] = (trial, [])
-            values = {name: _decoded(value) for name, value in trial.params.items()}
             origin = trial.user_attrs.get("origin", trial.number)
-            return Trial(number=trial.number, values=values, origin=origin)
+            return Trial(number=trial.number, values=self._values(trial), origin=origin)
+
+    def _values(self, trial: Any) -> dict[str, Any]:
+        exact = trial.user_attrs.get("exact", False)
+        drawn = {name: _decoded(value) for name, value in trial.params.items()}
+        return drawn if exact else {name: _short(self._space[name], drawn[name]) for name in drawn}
 
     def _sampler(self, n: int) -> Any:
         seed = int(np.random.SeedSequence([self._params.seed, n]).generate_state(1)[0])
@@ -243,14 +250,13 @@ class Study:
                 trial.set_user_attr("reason", reason[:1000])
             self._study.tell(trial, value, state=STATES[state])
             del self._running[number]
-            return next(_said(each) for each in self._all() if each.number == number)
+            return next(self._said(each) for each in self._all() if each.number == number)
 
     def logged(self, number: int, run: str) -> None:
         """Remember the run in MLflow of a trial that ended."""
         with lost_storage(self.place):
-            trial = next(each for each in self._all() if each.number == number)
-            # Optuna lets a trial that ended be read only: the study remembers it
-            self._study.set_user_attr(f"run:{trial.number}", run)
+            # Optuna lets nothing be added to a trial that ended: the study remembers it
+            self._study.set_user_attr(f"run:{number}", run)
 
     @property
     def ended(self) -> list[Trial]:
@@ -258,30 +264,29 @@ class Study:
         with lost_storage(self.place):
             runs = self._study.user_attrs
             return [
-                _said(each, runs.get(f"run:{each.number}", ""))
+                self._said(each, runs.get(f"run:{each.number}", ""))
                 for each in self._all()
                 if each.state in WORDS and "lost" not in each.user_attrs
             ]
+
+    def _said(self, trial: Any, run: str = "") -> Trial:
+        took = trial.datetime_complete - trial.datetime_start
+        return Trial(
+            number=trial.number,
+            values=self._values(trial),
+            origin=trial.user_attrs.get("origin", trial.number),
+            state=WORDS[trial.state],
+            value=trial.value,
+            reason=trial.user_attrs.get("reason", ""),
+            seconds=took.total_seconds(),
+            curve=json.loads(trial.user_attrs.get("curve", "[]")),
+            run=run,
+        )
 
     @property
     def inner(self) -> Any:
         """Optuna's own study, for its figures."""
         return self._study
-
-
-def _said(trial: Any, run: str = "") -> Trial:
-    took = trial.datetime_complete - trial.datetime_start
-    return Trial(
-        number=trial.number,
-        values={name: _decoded(value) for name, value in trial.params.items()},
-        origin=trial.user_attrs.get("origin", trial.number),
-        state=WORDS[trial.state],
-        value=trial.value,
-        reason=trial.user_attrs.get("reason", ""),
-        seconds=took.total_seconds(),
-        curve=json.loads(trial.user_attrs.get("curve", "[]")),
-        run=run,
-    )
 
 
 def _distribution(values: Choices | Range) -> Any:
@@ -300,9 +305,15 @@ def _decoded(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) and value.startswith("[") else value
 
 
+def _short(values: Choices | Range, value: Any) -> Any:
+    """A drawn number with as many digits as tell anything, and within its range."""
+    if isinstance(values, Choices) or values.whole:
+        return value
+    return min(max(float(f"{value:.{DIGITS}g}"), values.low), values.high)
+
+
 def _pruner(params: TuningParams) -> Any:
     if params.pruner == "none":
         return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(
-        n_startup_trials=params.startup_trials, n_warmup_steps=params.warmup_epochs
-    )
+    first = params.warmup_epochs + 1  # Optuna counts steps from 0, we count epochs from 1
+    return optuna.pruners.MedianPruner(n_startup_trials=params.startup_trials, n_warmup_steps=first)

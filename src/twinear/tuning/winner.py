@@ -176,15 +176,21 @@ def _compare(
         return None
     drawn = resamples(len(table), params.n_bootstrap, params.generator("bootstrap"))
     winner, defaults, difference = bootstrap(table, drawn, params.confidence)
-    apart = [float(np.nanmean([w[q] - h[q] for q in w])) for w, h in zip(won, had, strict=True)]
     return Comparison(
         queries=kind,
         n_queries=len(table),
         winner=winner,
         defaults=defaults,
         difference=difference,
-        by_seed=dict(zip(both, apart, strict=True)),
+        by_seed={seed: _apart(w, h) for seed, w, h in zip(both, won, had, strict=True)},
     )
+
+
+def _apart(won: dict[str, float], had: dict[str, float]) -> float:
+    """The mean difference over the queries for which it is defined; 0 where it is for none."""
+    apart = np.array([won[query] - had[query] for query in won])
+    defined = apart[np.isfinite(apart)]
+    return float(defined.mean()) if len(defined) else 0.0
 
 
 def _per_query(won: list[dict[str, float]], had: list[dict[str, float]]) -> Floats:
