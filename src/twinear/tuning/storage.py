@@ -123,8 +123,20 @@ def _proxy(storage: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         proxy = optuna.storages.GrpcStorageProxy(host=parts.hostname, port=parts.port)
-    proxy.wait_server_ready(timeout=CONNECT_SECONDS)
+    try:
+        proxy.wait_server_ready(timeout=CONNECT_SECONDS)
+    except ConnectionError as error:
+        raise _unreachable(storage, str(error)) from None
     return proxy
+
+
+def close_storage(storage: Any) -> None:
+    """Let go of the connections."""
+    if isinstance(storage, RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
+    elif isinstance(storage, optuna.storages.GrpcStorageProxy):
+        storage.close()
 
 
 @contextmanager

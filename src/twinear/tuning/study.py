@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 from twinear.errors import TwinearError
 from twinear.tuning.presence import Presence
 from twinear.tuning.space import Choices, Range, Space, TuningParams
-from twinear.tuning.storage import lost_storage, open_storage, shown
+from twinear.tuning.storage import close_storage, lost_storage, open_storage, shown
 
 State = Literal["complete", "pruned", "failed"]
 STATES: dict[str, Any] = {
@@ -99,6 +99,7 @@ class Study:
                     self._put_back(trial._trial_id, trial.number, trial.params, trial.user_attrs)
         finally:
             self._presence.close()
+            close_storage(self._storage)
 
     def open(self, binding: Mapping[str, str], defaults: Mapping[str, Any], *, anew: bool) -> None:
         """Find the study, or make it with the defaults as its first trial.
