@@ -11,8 +11,8 @@ from twinear.cli.app import AsJson, app, print_json
 @app.command()
 def tune(
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Trials in all, those before a resume included.")
-    ] = None,
+        int, typer.Option(min=0, help="Trials in all, also before a resume; 0: see params.yaml.")
+    ] = 0,
     minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Stop the search after that long.")
     ] = None,
@@ -54,7 +54,7 @@ def tune(
     from twinear.tuning.summary import format_summary
     from twinear.tuning.tune import Request, read_tuning, tune
 
-    tuning = read_tuning(PARAMS, trials=trials, minutes=minutes, workers=workers)
+    tuning = read_tuning(PARAMS, trials=trials or None, minutes=minutes, workers=workers)
     if confirm is not None:
         tuning = tuning.model_copy(update={"confirm_seeds": tuning.confirm_seeds[:confirm]})
     request = Request(
