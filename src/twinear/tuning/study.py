@@ -8,6 +8,7 @@ count. A study belongs to one space, objective, data, params and code.
 
 import json
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,6 +155,7 @@ class Study:
     def _check(self, binding: dict[str, str]) -> None:
         bound = self._study.user_attrs.get("binding")
         if bound is None:
+            self._study.set_user_attr("identity", uuid.uuid4().hex)
             self._study.set_user_attr("binding", binding)
             return
         other = [word for word in binding if bound.get(word) != binding[word]]
@@ -200,6 +202,12 @@ class Study:
             self._study.tell(number, state=TrialState.FAIL)
         except ValueError:
             return  # another search was faster
+
+    @property
+    def identity(self) -> str:
+        """What no other study has, not even one of the same name after a restart."""
+        with lost_storage(self.place):
+            return str(self._study.user_attrs["identity"])
 
     @property
     def counted(self) -> int:

@@ -114,13 +114,13 @@ def tune(request: Request, tuning: TuningParams, progress: Progress) -> Summary:
     """
     setting = _read(request, tuning)
     binding = setting.binding(request.sources)
-    identity = hashlib.sha256(json.dumps([request.study, binding]).encode()).hexdigest()
     with (
         Study(request.storage, request.study, setting.space, tuning, request.folder) as study,
         Crew(tuning.workers, request.sources) as crew,
     ):
         study.open(binding, setting.defaults, anew=request.restart)
-        with open_study(request.study, tuning.model_dump(mode="json"), identity) as run:
+        how = tuning.model_dump(mode="json")
+        with open_study(request.study, how, study.identity) as run:
             complete = _search(study, crew, setting, run, progress)
             best = _best(study, request)
             confirmation = _confirm(best, crew, setting, progress)
