@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := true
 export OMP_WAIT_POLICY := PASSIVE
 # threads that wait do not burn a busy machine's cores
 
-.PHONY: run test check ui
+.PHONY: run test check ui tune
 
 run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show the ranking
 	@[ -e data ] || dvc pull --quiet data.dvc
@@ -28,6 +28,9 @@ check: .venv/ready  ## style, types, import contract, tests
 ui: .venv/ready  ## the runs in MLflow, on http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \
 	  --backend-store-uri sqlite:///mlflow.db
+
+tune: .venv/ready  ## search for better params; make tune TRIALS=100
+	twinear tune $(if $(TRIALS),--trials $(TRIALS))
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; make PYTHON=python3.12 …")'

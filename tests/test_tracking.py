@@ -1,19 +1,25 @@
 """Runs are found in a real MLflow database; a logged scorer scores pairs of spectrograms."""
 
+import csv
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from tests.test_scorer import small_scorer, spectrograms
+from tests.tuning import project, request
 from twinear.errors import TwinearError
 from twinear.files import sha256
 from twinear.tracking.runs import NoRun, flatten, metric_name, open_run
+from twinear.tuning.tune import read_tuning, tune
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
 
@@ -174,3 +180,36 @@ def test_tracking_that_is_off_does_nothing(tmp_path: Path, monkeypatch: pytest.M
 def test_names_and_nested_params_are_flattened() -> None:
     assert metric_name("ndcg@10") == "ndcg_at_10"
     assert flatten({"a": {"b": {"c": 1}, "d": [2]}, "e": 3}) == {"a.b.c": 1, "a.d": [2], "e": 3}
+
+
+def test_each_trial_is_a_child_run_with_curve_and_state(mlflow: Any, tmp_path: Path) -> None:
+    made = project(tmp_path / "a", space={"learning_rate": [1e-3, 1e30]})
+    asked = request(made)
+    for trials in (2, 3):  # the second goes on with the first, in the same run
+        tune(asked, read_tuning(asked.params, trials=trials), partial(tqdm, disable=True))
+    found = mlflow.search_runs(experiment_names=["twinear"], output_format="list")
+    (parent,) = [each for each in found if each.data.tags["kind"] == "study"]
+    children = sorted(
+        (each for each in found if each.data.tags["kind"] == "trial"),
+        key=lambda each: int(each.data.tags["trial"]),
+    )
+    with (asked.reports / "trials.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [each.data.tags["state"] for each in children] == [each["state"] for each in rows]
+    assert len(children) == 3
+    client = mlflow.MlflowClient()
+    for row, child in zip(rows, children, strict=True):
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        tried = json.loads(row["training.learning_rate"])
+        assert float(child.data.params["training.learning_rate"]) == tried
+        curve = client.get_metric_history(child.info.run_id, "validation_ndcg")
+        assert len(curve) == int(row["epochs"])
+        if row["state"] == "failed":
+            assert "the loss is nan" in child.data.tags["reason"]
+            assert child.info.status == "FAILED"
+        else:
+            assert child.data.metrics["ndcg_at_10"] == pytest.approx(float(row["ndcg@10"]))
+    best = max(float(each["ndcg@10"]) for each in rows if each["state"] == "complete")
+    assert parent.data.metrics["ndcg_at_10"] == pytest.approx(best)
+    logged = {each.path for each in client.list_artifacts(parent.info.run_id, "tuning")}
+    assert {"tuning/history.png", "tuning/study.html", "tuning/summary.md"} <= logged

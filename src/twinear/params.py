@@ -28,6 +28,7 @@ SECTIONS = (
     "ranking",
     "report",
 )
+COMMANDS = ("tuning",)  # sections of commands that are no stages
 PARAMS = Path("params.yaml")
 
 
@@ -49,11 +50,15 @@ def read_params(section: str, kind: type[P], path: Path = PARAMS) -> P:
         Missing or unreadable file, unknown section or key (with the likely meaning), missing
         key, value of another type or out of range.
     """
-    return parse_params(section, kind, read_sections(path).get(section), path)
+    return parse_params(section, kind, _read(path).get(section), path)
 
 
 def read_sections(path: Path = PARAMS) -> dict[str, Any]:
-    """Every section of `params.yaml` as plain values; unknown sections are refused."""
+    """The sections of the stages as plain values; unknown sections are refused."""
+    return {name: values for name, values in _read(path).items() if name not in COMMANDS}
+
+
+def _read(path: Path) -> dict[str, Any]:
     require(path, "run from the project's root, where params.yaml stands")
     try:
         sections = YAML(typ="safe", pure=True).load(path)
@@ -62,8 +67,8 @@ def read_sections(path: Path = PARAMS) -> dict[str, Any]:
     if not isinstance(sections, dict):
         raise ParamsError(path, f"holds a {type(sections).__name__}", expected="sections")
     for section in sections:
-        if section not in SECTIONS:
-            meant = _meant(str(section), SECTIONS)
+        if section not in SECTIONS + COMMANDS:
+            meant = _meant(str(section), SECTIONS + COMMANDS)
             raise ParamsError(f"{path}: {section}", "unknown section", remedy=meant)
     return sections
 

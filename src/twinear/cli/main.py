@@ -1,10 +1,17 @@
 """The entry point: every family of commands, and errors in one line."""
 
-from twinear.cli import asking, bringing, clips, datasets
+from twinear.cli import (
+    asking,
+    bringing,
+    clips,
+    datasets,
+    tuning,
+)
 from twinear.cli.app import app
 from twinear.errors import one_line_errors
 
-FAMILIES = (asking, bringing, clips, datasets)  # importing them is what adds their commands
+# importing them adds their commands
+FAMILIES = (asking, bringing, clips, datasets, tuning)
 
 
 def main() -> None:

@@ -11,8 +11,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,10 +25,31 @@ from twinear.errors import TwinearError
 EXPERIMENT = "twinear"
 MODEL = "twinear"
 SCORER_TAG, PARAMS_TAG, EXPERIMENT_TAG = "scorer", "params", "dvc_experiment"
+KIND_TAG, STUDY_TAG = "kind", "study"
 SERVING_PACKAGES = (
     "av", "librosa", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "soxr",
     "torch",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Child:
+    """A run that has ended: a trial of a study.
+
+    Attributes
+    ----------
+    curve
+        Step and its metrics.
+    failed
+        Whether MLflow shows it as failed.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    curve: Sequence[tuple[int, Mapping[str, float]]]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    failed: bool
 
 
 class Run(Protocol):
@@ -45,6 +67,9 @@ class Run(Protocol):
     def log_scorer(self, path: Path, digest: str, shape: tuple[int, int]) -> None:
         """Log and register the scorer of spectrograms of that shape (n_mels, n_frames); tag it."""
 
+    def log_child(self, child: "Child") -> str:
+        """Log a run that has ended under this one; its id, empty where it was not taken."""
+
 
 class NoRun:
     """Tracking is off: does nothing."""
@@ -60,6 +85,10 @@ class NoRun:
 
     def log_scorer(self, path: Path, digest: str, shape: tuple[int, int]) -> None:
         """Do nothing."""
+
+    def log_child(self, child: Child) -> str:
+        """Do nothing."""
+        return ""
 
 
 @contextmanager
@@ -87,6 +116,49 @@ def open_run(params: Mapping[str, Any], scorer: str = "") -> Iterator[Run]:
         run = _MlflowRun(mlflow, active.info.run_id)
         yield run
         run.report_gap()
+
+
+@contextmanager
+def open_study(name: str, params: Mapping[str, Any], identity: str) -> Iterator[Run]:
+    """Open the run of a study of the search, whose trials are its children.
+
+    Parameters
+    ----------
+    name
+        The study's name.
+    params
+        How it searches; logged when the run is new.
+    identity
+        The latest run of a study of equal identity is opened again.
+
+    Raises
+    ------
+    TwinearError
+        The tracking server cannot be reached.
+    """
+    if os.environ.get("TWINEAR_TRACKING", "on") == "off":
+        yield NoRun()
+        return
+    mlflow = _connect()
+    with _start_study(mlflow, name, params, identity) as active:
+        run = _MlflowRun(mlflow, active.info.run_id)
+        yield run
+        run.report_gap()
+
+
+def _start_study(mlflow: Any, name: str, params: Mapping[str, Any], identity: str) -> Any:
+    parent = os.environ.pop("MLFLOW_RUN_ID", None)
+    tags = {KIND_TAG: "study", STUDY_TAG: identity}
+    try:
+        query = f"tags.{STUDY_TAG} = '{identity}' and tags.{KIND_TAG} = 'study'"
+        found = mlflow.search_runs(filter_string=query, max_results=1, output_format="list")
+        if found:
+            return mlflow.start_run(run_id=found[0].info.run_id)
+        started = mlflow.start_run(run_name=f"tuning-{name}", parent_run_id=parent, tags=tags)
+        mlflow.log_params(flatten(params))
+    except mlflow.MlflowException as error:
+        raise _unreachable(mlflow.get_tracking_uri(), error) from error
+    return started
 
 
 def _start(mlflow: Any, params: Mapping[str, Any], scorer: str) -> Any:
@@ -215,6 +287,33 @@ class _MlflowRun:
                 pip_requirements=[f"{each}=={version(each)}" for each in SERVING_PACKAGES],
                 registered_model_name=MODEL,
             )
+
+    def log_child(self, child: Child) -> str:
+        now = int(time.time() * 1000)
+        points = [(step, metrics) for step, metrics in child.curve] + [(0, child.metrics)]
+        metrics = [
+            self._mlflow.entities.Metric(metric_name(name), value, now, step)
+            for step, each in points
+            for name, value in each.items()
+        ]
+        params = [
+            self._mlflow.entities.Param(name, str(value)[:6000])
+            for name, value in flatten(child.params).items()
+        ]
+        with self._reported(child.name):
+            run_id = self._create_child(child)
+            self._client.log_batch(run_id, params=params)
+            for start in range(0, len(metrics), 1000):
+                self._client.log_batch(run_id, metrics=metrics[start : start + 1000])
+            self._client.set_terminated(run_id, "FAILED" if child.failed else "FINISHED")
+            return run_id
+        return ""
+
+    def _create_child(self, child: Child) -> str:
+        experiment = self._client.get_run(self._run_id).info.experiment_id
+        tags = {**child.tags, "mlflow.parentRunId": self._run_id}
+        created = self._client.create_run(experiment, run_name=child.name, tags=tags)
+        return str(created.info.run_id)
 
 
 def _signature(shape: tuple[int, int]) -> Any:
