@@ -15,7 +15,7 @@ from torch import Tensor
 from twinear.errors import DataError
 
 if TYPE_CHECKING:
-    from twinear.model import SiameseNet
+    from twinear.model import Summary
     from twinear.similarity import Similarity
     from twinear.spectrograms import Spectrograms
 
@@ -173,16 +173,20 @@ class Batches:
             target=target,
         )
 
-    def summarised(self, net: "SiameseNet", statistics: Tensor) -> "Batches":
-        """Keep what the summary makes of the clips' `statistics`, so that no step does it again."""
-        assert net.summary is not None
-        summary, only = net.summary.project(statistics), net.convolutions is None
-        return replace(self, summary=summary, summary_only=only)
+    def summarised(self, summary: "Summary", statistics: Tensor, *, only: bool) -> "Batches":
+        """Keep what a summary makes of the clips' statistics, so that no step does it again.
+
+        Parameters
+        ----------
+        statistics
+            (clips, n)
+        only
+            Nothing else of the clips will be needed.
+        """
+        return replace(self, summary=summary.project(statistics), summary_only=only)
 
     @torch.no_grad()
-    def statistics(self, net: "SiameseNet") -> Tensor:
-        """The statistics of every clip, (clips, n); a net with a summary."""
-        assert net.summary is not None
+    def statistics(self, summary: "Summary") -> Tensor:
+        """The statistics of every clip, (clips, n)."""
         blocks = torch.arange(len(self.x)).split(BLOCK)
-        parts = [net.summary.statistics(self.x[each], self.vectors[each]) for each in blocks]
-        return torch.cat(parts)
+        return torch.cat([summary.statistics(self.x[each], self.vectors[each]) for each in blocks])

@@ -12,7 +12,7 @@ import pickle
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -66,8 +66,7 @@ class State:
     @property
     def judged(self) -> SiameseNet:
         """The network that is validated and kept: the average of weights, where there is one."""
-        net: SiameseNet = self.net if self.averaged is None else self.averaged.module
-        return net
+        return self.net if self.averaged is None else cast(SiameseNet, self.averaged.module)
 
     @property
     def learning_rate(self) -> float:

@@ -184,6 +184,9 @@ class Convolutions(nn.Module):
 class Summary(nn.Module):
     """Statistics on the training artists' principal axes, and a map that starts as identity."""
 
+    middle: Tensor  # (n,)
+    axes: Tensor  # (n, units)
+
     def __init__(self, inputs: Inputs, params: ModelParams) -> None:
         super().__init__()
         self.inputs = inputs

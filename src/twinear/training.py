@@ -9,8 +9,9 @@ as one of the original's.
 The weights kept are those of the epoch with the best NDCG@10 among the validation artists (a mean
 over `smoothing` epochs); test artists never enter. By choice the network is then trained once more
 on training and validation artists together, for as many epochs. The logits of an objective that
-knows only orders are calibrated on the validation artists, before that. Draws depend on (seed, epoch) only and the checkpoint of an epoch holds
-everything else, so a training that was killed goes on to the same result.
+knows only orders are calibrated on the validation artists, before that. Draws depend on
+(seed, epoch) only and the checkpoint of an epoch holds everything else, so a training that was
+killed goes on to the same result.
 """
 
 import math
@@ -203,10 +204,11 @@ def _learned(state: State, learn: Examples, job: _Job) -> Batches:
     target = without_popularity(learn.similarity, params.popularity_correction)
     data = Batches.of(replace(learn, similarity=target), job.device)
     if net.summary is not None:
-        statistics = data.statistics(net)
+        statistics = data.statistics(net.summary)
         net.summary.fit(statistics, torch.from_numpy(data.owner).to(job.device))
         if params.augmentation.rests:
-            data = data.summarised(net, statistics)
+            only = net.convolutions is None
+            data = data.summarised(net.summary, statistics, only=only)
     state.average(params.averaging)
     return data
 
@@ -298,7 +300,8 @@ class _Judge:
     def of(cls, check: Examples, net: SiameseNet, job: _Job) -> "_Judge":
         clips = Batches.of(check, job.device)
         if net.summary is not None:
-            clips = clips.summarised(net, clips.statistics(net))
+            statistics, only = clips.statistics(net.summary), net.convolutions is None
+            clips = clips.summarised(net.summary, statistics, only=only)
         return cls(clips=clips, truth=_truth(check, job.params.seed), params=job.params)
 
     def __call__(self, net: SiameseNet) -> tuple[float, float]:
