@@ -147,11 +147,12 @@ class Batches:
         size = min(size, len(self.clips))
         n_random = size - min(int(similar * size), size - 1)
         artists = rng.choice(len(self.clips), size=n_random, replace=False)
-        artists = np.append(artists, self._company(artists, size - n_random, rng))
+        if n_random < size:
+            artists = np.append(artists, self._similar_to(artists, size - n_random, rng))
         rows = [rng.permutation(self.clips[each])[:n_clips] for each in artists]
         return artists, np.concatenate(rows)
 
-    def _company(self, artists: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    def _similar_to(self, artists: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
         weight = self.target[artists].double().sum(dim=0).cpu().numpy() + 1e-6
         weight[artists] = 0
         return rng.choice(len(weight), size=size, replace=False, p=weight / weight.sum())

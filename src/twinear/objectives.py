@@ -80,8 +80,9 @@ def without_popularity(similarity: np.ndarray, strength: float) -> np.ndarray:
     off = np.where(np.eye(len(similarity), dtype=bool), 0, similarity)
     mean = off.sum(axis=1) / max(len(off) - 1, 1)
     expected = np.sqrt(np.maximum(mean, 1e-12)) ** strength
-    corrected: np.ndarray = off / np.outer(expected, expected)
-    return corrected / max(corrected.max(), 1e-12)
+    corrected = off / np.outer(expected, expected)
+    scaled: np.ndarray = corrected / max(corrected.max(), 1e-12)
+    return scaled
 
 
 def calibration(logits: np.ndarray, similarity: np.ndarray) -> tuple[float, float]:

@@ -110,7 +110,9 @@ def _covariance(x: Tensor) -> Tensor:
 
 def _log_matrix(x: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(x + torch.eye(x.shape[1], dtype=x.dtype, device=x.device))
-    return (vectors * values.clamp(min=EPSILON).log().unsqueeze(1)) @ vectors.transpose(1, 2)
+    logarithms = values.clamp(min=EPSILON).log().unsqueeze(1)
+    matrix: Tensor = (vectors * logarithms) @ vectors.transpose(1, 2)
+    return matrix
 
 
 def _upper(x: Tensor) -> Tensor:
