@@ -101,10 +101,14 @@ def test_a_vector_is_what_clap_says_of_the_windows(
 
 
 def test_a_clips_vector_is_the_mean_of_its_windows(extractor: Extractor, data: Path) -> None:
-    embed(extractor, data, EmbedParams(frames=True, replace=False))
-    framed = read(data).vector
-    assert embed(extractor, data, EmbedParams(frames=False, replace=True)).shape == (N_DIMS,)
-    np.testing.assert_allclose(read(data).vector, framed.mean(axis=2), atol=1e-6)
+    assert embed(extractor, data).shape == (N_DIMS,)
+    found = read(data)
+    windows = cut_windows(load_clip(data / "clips/2.wav", SR), WINDOW)
+    expected = extractor.embed(windows).mean(axis=0)
+    np.testing.assert_allclose(found.vector[2], expected, atol=1e-6)
+    assert found.extractor == extractor.name
+    assert extractor.name.startswith("CLAP tiny ")
+    assert found.licence == "other tiny-1.0"
 
 
 def test_a_model_with_fusion_gives_the_same_vectors_each_time(tmp_path: Path, data: Path) -> None:
@@ -132,16 +136,6 @@ def test_no_clip_to_be_heard_is_refused(extractor: Extractor, data: Path) -> Non
 
 
 # model, licence
-
-
-def test_the_table_says_what_made_it_and_under_which_licence(
-    extractor: Extractor, data: Path
-) -> None:
-    embed(extractor, data)
-    found = read(data)
-    assert found.extractor == extractor.name
-    assert extractor.name.startswith("CLAP tiny ")
-    assert found.licence == "other tiny-1.0"
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ def embed_clips(
             if n % KEEP_EVERY == 0:
                 _table(extractor, rows).write(into)
     finally:
-        if len(rows) > kept or len(rows) == len(files):
+        if rows:
             _table(extractor, rows).write(into)
     if not rows:
         reason = f"{todo[0]}: {set_aside[todo[0]]}" if todo else "it lists none"
