@@ -14,15 +14,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.audio import music, write_clip
+from tests.clap import save_clap
 from tests.conftest import PARAMS, ROOT, Project
 from tests.services import FakeArtist, FakeServices
 from tests.test_scorer import spectrograms
 from twinear.artists import read_artists
+from twinear.clips import read_clip_table
+from twinear.corpus import import_corpus
 from twinear.params import SECTIONS, read_sections
 from twinear.scorer import Scorer
+from twinear.vectors import Vectors
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -52,13 +57,18 @@ def concrete(command: str, project: Project) -> list[str]:
     files = {"data/clips/A.mp3": str(clips[0]), "data/clips/B.mp3": str(clips[-1])}
     files |= {"1000": "2"}  # artists: MusicBrainz is asked once a second
     files |= {"LISTENS": "../LISTENS", "CLIPS": "../CLIPS/clips.csv"}
+    files |= {"MODEL": "../MODEL", "VECTORS": "../VECTORS.npz"}
     words = re.findall(r'"[^"]*"|\S+', command)
     return [files.get(word, word.strip('"')) for word in words]
 
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if each not in LONG])
 def test_a_command_of_the_readme_runs(
-    reader: Project, fetcher: Project, monkeypatch: pytest.MonkeyPatch, command: str
+    reader: Project,
+    fetcher: Project,
+    embedder: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
 ) -> None:
     listened = read_artists(reader.folder / "artifacts/listens/artists.csv", "").head(2)
     known = [
@@ -66,6 +76,8 @@ def test_a_command_of_the_readme_runs(
         for n, (name, mbid) in enumerate(zip(listened["name"], listened["mbid"], strict=True), 1)
     ]
     project = fetcher if command.startswith(("twinear fetch", "twinear clips")) else reader
+    if {"MODEL", "VECTORS"} & set(command.split()):
+        project = embedder
     with FakeServices(*known) as services:
         for name, value in services.environment.items():
             monkeypatch.setenv(name, value)
@@ -79,6 +91,20 @@ def fetcher(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
     (folder / "artifacts").symlink_to(finished.folder / "artifacts")
     text = PARAMS.read_text(encoding="utf-8").replace("min_seconds: 5.0", "min_seconds: 1.0")
     (folder / "params.yaml").write_text(text, encoding="utf-8")
+    return Project(folder=folder)
+
+
+@pytest.fixture(scope="module")
+def embedder(reader: Project) -> Project:
+    """A project with two clips, a tiny model, and a table that has a vector of the sample."""
+    beside = reader.folder.parent
+    folder = beside / "embedder"
+    for artist in ("One", "Two"):
+        write_clip(beside / "MUSIC" / artist / "a.flac", music(1.0))
+    import_corpus(reader.folder / "data/listens", beside / "MUSIC", folder / "data")
+    save_clap(beside / "MODEL", "---\nlicense: mit\n---\n")
+    clip = read_clip_table(reader.folder / "data/clips.csv")["file"][0]
+    Vectors(clips=[clip], vector=np.ones((1, 3), np.float32)).write(beside / "VECTORS.npz")
     return Project(folder=folder)
 
 
