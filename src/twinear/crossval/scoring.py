@@ -1,0 +1,166 @@
+"""One fold, one seed: train on the others' clips and listens, score the queries, keep the scores.
+
+What is kept stands in one file beside a fingerprint of all that decides it: artefacts, params, who
+is in which part, and the code. A file of the same fingerprint is taken as it is, so that a run that
+was stopped goes on where it was.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from twinear import catalogue, model, scorer, training
+from twinear.adapters import Listened, score_catalogue, score_sound, train_scorer
+from twinear.catalogue import CatalogueParams
+from twinear.crossval.folds import Fold
+from twinear.files import replacing, sha256
+from twinear.material import Folders, Material
+from twinear.ranking.metrics import Floats
+from twinear.ranking.ranking import rows_of
+from twinear.ranking.systems import form_lineup
+from twinear.spectrograms import SpectrogramsParams
+from twinear.training import Epoch, TrainingParams
+
+TRAINED = ("siamese", "sound")
+CODE = (catalogue, model, scorer, training)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A training to be done: everything it depends on, small enough to hand to a process."""
+
+    fold: Fold
+    folders: Folders
+    digest: str  # of the folders
+    front: SpectrogramsParams
+    training: TrainingParams
+    catalogue: CatalogueParams
+    path: Path  # of the scores
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides the scores."""
+        digest = hashlib.sha256(self.digest.encode())
+        for params in (self.front, self.training, self.catalogue):
+            digest.update(params.model_dump_json().encode())
+        digest.update(json.dumps(asdict(self.fold)).encode())
+        for module in CODE:
+            digest.update(sha256(Path(str(module.__file__))).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FoldScores:
+    """What one training says of its queries.
+
+    Attributes
+    ----------
+    queries, artists
+        Ids.
+    scores
+        `TRAINED` -> (queries, artists), float64; NaN for artists that take no part.
+    history
+        The epochs of the training.
+    """
+
+    queries: list[str]
+    artists: list[str]
+    scores: dict[str, Floats]
+    history: list[Epoch]
+
+    def write(self, path: Path, fingerprint: str) -> None:
+        """Write one .npz, whole or not at all."""
+        words = {
+            "queries": np.array(self.queries),
+            "artists": np.array(self.artists),
+            "history": np.array(json.dumps([asdict(each) for each in self.history])),
+            "fingerprint": np.array(fingerprint),
+        }
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **words, **self.scores)
+
+    @staticmethod
+    def read(path: Path, fingerprint: str) -> "FoldScores | None":
+        """Read what `write` wrote with that fingerprint; None if it is not there or another's."""
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                if str(arrays["fingerprint"]) != fingerprint:
+                    return None
+                return FoldScores(
+                    queries=[str(each) for each in arrays["queries"]],
+                    artists=[str(each) for each in arrays["artists"]],
+                    scores={name: arrays[name] for name in TRAINED},
+                    history=[Epoch(**each) for each in json.loads(str(arrays["history"]))],
+                )
+        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
+            return None  # a damaged file is no file: it is made again
+
+
+def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> FoldScores:
+    """Train without the queries and those left out, then score the queries against the others.
+
+    A training that was stopped is resumed from its checkpoint, which stands beside the scores until
+    they are written.
+    """
+    material, fold = Material.read(task.folders), task.fold
+    checkpoint = task.path.with_suffix(".pt")
+    heard = material.without(fold.queries if _judges_test(fold) else fold.left_out)
+    trained = train_scorer(
+        heard.spectrograms,
+        material.similarity,
+        fold.train,
+        fold.validation,
+        task.training,
+        checkpoint,
+        on_epoch,
+        task.front,
+    )
+    present = material.without(fold.left_out)
+    listened = _listened(material, fold.listened)
+    tables = {
+        "siamese": score_catalogue(trained.scorer, present.spectrograms, task.catalogue, listened),
+        "sound": score_sound(trained.scorer, present.spectrograms),
+    }
+    artists = list(form_lineup(material.spectrograms, material.similarity).artists["artist"])
+    found = FoldScores(
+        queries=list(fold.queries),
+        artists=artists,
+        scores={name: _table(*each, fold, artists) for name, each in tables.items()},
+        history=trained.history,
+    )
+    found.write(task.path, task.fingerprint)
+    checkpoint.unlink(missing_ok=True)
+    return found
+
+
+def _judges_test(fold: Fold) -> bool:
+    """Whether the queries are not the validation artists, who choose the epoch."""
+    return not fold.left_out
+
+
+def _listened(material: Material, artists: Sequence[str]) -> Listened:
+    known = material.similarity.artists
+    rows = rows_of(known, artists, "artists with similarity")
+    return Listened(
+        artists=list(artists),
+        similarity=material.similarity.matrix[np.ix_(rows, rows)],
+        listeners=known["listeners"].to_numpy()[rows],
+    )
+
+
+def _table(known: pd.DataFrame, scores: Floats, fold: Fold, artists: list[str]) -> Floats:
+    """The scores of the queries against `artists`, NaN for those not among the `known`."""
+    row = {artist: at for at, artist in enumerate(known["artist"])}
+    inside = [at for at, artist in enumerate(artists) if artist in row]
+    columns = [row[artists[at]] for at in inside]
+    table = np.full((len(fold.queries), len(artists)), np.nan)
+    table[:, inside] = scores[np.ix_([row[each] for each in fold.queries], columns)]
+    return table
