@@ -90,6 +90,6 @@ def front_of(spectrograms: Spectrograms) -> SpectrogramsParams | None:
 def vectors_of(spectrograms: Spectrograms) -> np.ndarray:
     """The vector of each clip, (clips, n_dims); n_dims is 0 where there are none."""
     if getattr(front_of(spectrograms), "vectors", "none") == "alone":
-        return np.asarray(spectrograms.values, dtype=np.float32).mean(axis=2)
+        return np.asarray(spectrograms.values.mean(axis=2, dtype=np.float32))
     none = np.zeros((len(spectrograms.clips), 0), dtype=np.float32)
     return np.asarray(getattr(spectrograms, "vectors", none))

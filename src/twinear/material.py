@@ -44,7 +44,9 @@ class Folders:
     @property
     def digest(self) -> str:
         """A hash of every byte in them."""
-        return _digest(path for folder in (self.similarity, self.spectrograms) for path in _files(folder))
+        return _digest(
+            path for folder in (self.similarity, self.spectrograms) for path in _files(folder)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -132,7 +134,9 @@ def _vectors(data: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = sorted(path for path in require(folder, "name another folder").rglob("*") if path.is_file())
+    found = sorted(
+        path for path in require(folder, "name another folder").rglob("*") if path.is_file()
+    )
     if not found:
         raise DataError(folder, "holds no files", remedy="name another folder")
     return found

@@ -62,7 +62,9 @@ def cut_folds(artists: Sequence[str], fold: Ints, n_folds: int, on: On, least: i
     """
     if n_folds < 3:
         raise DataError("folds", f"{n_folds}", expected="3 or more: train, validation, test")
-    members = [tuple(a for a, at in zip(artists, fold, strict=True) if at == n) for n in range(n_folds)]
+    members = [
+        tuple(a for a, at in zip(artists, fold, strict=True) if at == n) for n in range(n_folds)
+    ]
     for number, those in enumerate(members):
         if len(those) < max(least, LEAST):
             raise DataError(

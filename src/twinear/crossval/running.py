@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 
 from twinear.crossval.scoring import FoldScores, Task, score_fold
 from twinear.errors import TrainingError
@@ -34,7 +35,7 @@ def run_tasks(
     """
     if jobs == 1:
         for task in tasks:
-            yield task, score_fold(task, lambda epoch, task=task: on_epoch(task, epoch))  # type: ignore[misc]
+            yield task, score_fold(task, partial(on_epoch, task))
         return
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_die_of_interrupts)

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,14 +77,14 @@ class FoldScores:
 
     def write(self, path: Path, fingerprint: str) -> None:
         """Write one .npz, whole or not at all."""
-        words = {
+        arrays: dict[str, Any] = {
             "queries": np.array(self.queries),
             "artists": np.array(self.artists),
             "history": np.array(json.dumps([asdict(each) for each in self.history])),
             "fingerprint": np.array(fingerprint),
         }
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **words, **self.scores)
+            np.savez_compressed(file, **(arrays | self.scores))
 
     @staticmethod
     def read(path: Path, fingerprint: str) -> "FoldScores | None":

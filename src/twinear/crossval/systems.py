@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 
 from twinear.adapters import vectors_of
 from twinear.crossval.folds import Fold, left_out_mask
@@ -134,8 +133,8 @@ def _by_fold(
     ids: list[str],
     compute: Callable[[tuple[str, ...]], dict[str, Floats]],
 ) -> dict[str, Floats]:
-    """Each fold's rows of tables computed among those that take part in it, once for equal parts."""
-    row = pd.Series(np.arange(len(ids)), index=ids)
+    """Each fold's rows of tables computed among those that take part, once for equal parts."""
+    row = {artist: at for at, artist in enumerate(ids)}
     tables: dict[str, Floats] = {}
     computed: dict[tuple[str, ...], dict[str, Floats]] = {}
     for fold in folds:
@@ -143,8 +142,10 @@ def _by_fold(
         part = tuple(each for each in ids if each not in out)
         if part not in computed:
             computed[part] = compute(part)
-        at = pd.Series(np.arange(len(part)), index=list(part)).loc[list(fold.queries)].to_numpy()
+        columns = [row[each] for each in part]
+        within = {artist: at for at, artist in enumerate(part)}
+        asking, at = ([rows[each] for each in fold.queries] for rows in (row, within))
         for name, square in computed[part].items():
             table = tables.setdefault(name, np.zeros((len(ids), len(ids))))
-            table[np.ix_(row.loc[list(fold.queries)], row.loc[list(part)])] = square[at]
+            table[np.ix_(asking, columns)] = square[at]
     return tables

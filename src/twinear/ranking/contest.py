@@ -163,7 +163,10 @@ def _table(
         for system, seeds in found.items()
     }
     first, *rest = values
-    ordered = {first: values[first], CHANCE: {name: each.mean(axis=0) for name, each in chance.items()}}
+    ordered = {
+        first: values[first],
+        CHANCE: {name: each.mean(axis=0) for name, each in chance.items()},
+    }
     ordered |= {system: values[system] for system in rest}
     return pd.concat(
         [
@@ -204,7 +207,9 @@ def _hubness(contest: Contest, candidates: Bools, params: RankingParams) -> dict
         for system, seeds in tables.items()
     }
     return {
-        system: {name: round(float(np.mean([one[name] for one in each])), DIGITS) for name in each[0]}
+        system: {
+            name: round(float(np.mean([one[name] for one in each])), DIGITS) for name in each[0]
+        }
         for system, each in found.items()
     }
 

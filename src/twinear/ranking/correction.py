@@ -1,4 +1,4 @@
-"""Similarity with popularity's part taken out: how much more two artists share than their fame asks.
+"""Similarity with popularity's part taken out: what two artists share beyond what fame explains.
 
 The association strength of van Eck and Waltman ("How to normalize cooccurrence data? An analysis of
 some well-known similarity measures", JASIST 60, 2009): with m[a] the mean similarity of a to all
@@ -7,8 +7,9 @@ others,
     corrected[a, b] = S[a, b] / (m[a] m[b]), scaled so that the largest is 1
 
 which is what is seen over what would be seen if artists met by their popularity alone. Dividing by
-the square root of m[a] m[b] would leave half of it in. It corrects what is measured against, not the
-scores: a system that names popular artists to everybody falls to chance, one that hears does not.
+the square root of m[a] m[b] would leave half of it in. It corrects what is measured against, not
+the scores: a system that names popular artists to everybody falls towards chance, one that hears
+does not.
 Rare artists weigh more than in the plain similarity, so that intervals are wider.
 """
 

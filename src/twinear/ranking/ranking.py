@@ -152,7 +152,8 @@ def rank_test(test: Systems, params: RankingParams) -> tuple[Ranking, dict[str, 
     The ranking, and what `random_rankings` returns.
     """
     ids, candidates = list(test.artists["artist"]), others(len(test.artists))
-    tables, chances = [], {}
+    tables: list[pd.DataFrame] = []
+    chances: dict[str, Floats] = {}
     for similarity, names in ((test.truth, PLAIN), (test.corrected, {NDCG_AT: CORRECTED_NDCG})):
         truth = truth_of(similarity, candidates, params)
         chance = random_rankings(truth, params)

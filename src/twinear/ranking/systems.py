@@ -120,7 +120,8 @@ def standardise(vectors: npt.ArrayLike, known: npt.ArrayLike) -> Floats:
     among = values[np.asarray(known, dtype=np.bool_)]
     deviation = among.std(axis=0)
     centred = values - among.mean(axis=0)
-    return np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 0)
+    standard = np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 0)
+    return np.asarray(standard)
 
 
 def line_up(
