@@ -46,6 +46,7 @@ def _systems() -> Systems:
     return Systems(
         artists=pd.DataFrame({"artist": [each.lower() for each in names], "name": names}),
         truth=truth,
+        corrected=truth,
         scores={"siamese": truth + noise / 10, "l2": other},
     )
 
@@ -88,7 +89,10 @@ def test_a_system_is_judged_the_same_whatever_stands_beside_it(
     systems: Systems, params: RankingParams
 ) -> None:
     alone = Systems(
-        artists=systems.artists, truth=systems.truth, scores={"l2": systems.scores["l2"]}
+        artists=systems.artists,
+        truth=systems.truth,
+        corrected=systems.corrected,
+        scores={"l2": systems.scores["l2"]},
     )
     beside, apart = (rank_test(each, params)[0].queries for each in (systems, alone))
     first, again = (each.query("system == 'l2'")["value"].to_numpy() for each in (beside, apart))

@@ -91,12 +91,17 @@ class State:
 
 def fingerprint(params: Params, arrays: Iterable[np.ndarray]) -> str:
     """A hash of params, data and the code beside this module, whichever of it is used."""
-    digest = hashlib.sha256(params.model_dump_json().encode())
-    for name in CODE:
-        digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
+    digest = hashlib.sha256((params.model_dump_json() + code_digest()).encode())
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def code_digest() -> str:
+    """A hash of the code of the network and its training."""
+    folder = Path(__file__).parent
+    code = b"".join((folder / f"{name}.py").read_bytes() for name in CODE)
+    return hashlib.sha256(code).hexdigest()
 
 
 CODE = (

@@ -1,10 +1,10 @@
 """The entry point: every family of commands, and errors in one line."""
 
-from twinear.cli import asking, bringing, clips, embedding
+from twinear.cli import asking, bringing, clips, embedding, judging
 from twinear.cli.app import app
 from twinear.errors import one_line_errors
 
-FAMILIES = (asking, bringing, clips, embedding)  # importing them is what adds their commands
+FAMILIES = (asking, bringing, clips, embedding, judging)  # importing them adds their commands
 
 
 def main() -> None:
