@@ -41,8 +41,10 @@ def training(
         trained = train_scorer(clips, target, Split.read(pairs), params, checkpoint, say)
         trained.scorer.write(scorer)
         trained.judged.write(judged)
+        epochs = pd.DataFrame(map(asdict, trained.fit.history))
         with replacing(table) as temporary:
-            pd.DataFrame(map(asdict, trained.fit.history)).to_csv(temporary, index=False)
+            chosen = (epochs["epoch"] == trained.fit.best.epoch).astype(int)
+            epochs.assign(chosen=chosen).to_csv(temporary, index=False)
         run.log_scorer(scorer, sha256(scorer), trained.scorer.inputs)
 
 

@@ -51,7 +51,9 @@ def fits(folders: Folders, recipe: Recipe, params: Path) -> bool:
         return False
     if not (folders.similarity.exists() and folders.spectrograms.exists()):
         return False
-    return Spectrograms.read(folders.spectrograms).front == recipe.read("spectrograms", SpectrogramsParams)
+    return Spectrograms.read(folders.spectrograms).front == recipe.read(
+        "spectrograms", SpectrogramsParams
+    )
 
 
 def read_preparation(recipe: Recipe, front: SpectrogramsParams | None = None) -> Preparation:

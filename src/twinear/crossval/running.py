@@ -7,9 +7,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
+from twinear.checkpoint import Epoch
 from twinear.crossval.scoring import FoldScores, Task, score_fold
 from twinear.errors import TrainingError
-from twinear.training import Epoch
 
 
 def finished(tasks: Sequence[Task]) -> dict[Task, FoldScores]:

@@ -113,6 +113,7 @@ def render(evidence: Evidence, params: ReportParams, confidence: float, figures:
             ],
             chosen_epoch=chosen_epoch(evidence.training),
             n_epochs=len(evidence.training),
+            filters=evidence.filters is not None,
             counts={name: counts_table(each) for name, each in evidence.counts.items()},
             numbered=[
                 f"{label} = {escape(name)}"
