@@ -23,6 +23,8 @@ def catalogue(n_neighbours: int = 100) -> Catalogue:
         values=spectrograms(n),
         mfcc_mean=np.zeros((n, 20), np.float32),
         mfcc_cov=np.zeros((n, 20, 20), np.float32),
+        front=small_scorer().spectrograms,
+        vectors=np.empty((n, 0), np.float32),
     )
     return build_catalogue(heard, small_scorer(), CatalogueParams(n_neighbours=n_neighbours))
 

@@ -14,18 +14,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.archives import Archives
 from tests.audio import music, write_clip
+from tests.clap import save_clap
 from tests.conftest import PARAMS, ROOT, Project
 from tests.services import FakeArtist, FakeServices
 from tests.test_datasets import HETREC
 from tests.test_scorer import spectrograms
 from twinear.artists import read_artists
 from twinear.datasets.known import BASE_URL
+from twinear.clips import read_clip_table
+from twinear.corpus import import_corpus
 from twinear.params import SECTIONS, read_sections
 from twinear.scorer import Scorer
+from twinear.vectors import Vectors
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -59,13 +64,18 @@ def concrete(command: str, project: Project) -> list[str]:
     files |= {"1000": "2"}  # artists: MusicBrainz is asked once a second
     files |= {"20": "2", "trials=20": "trials=2"}  # of the search
     files |= {"LISTENS": "../LISTENS", "CLIPS": "../CLIPS/clips.csv"}
+    files |= {"MODEL": "../MODEL", "VECTORS": "../VECTORS.npz"}
     words = re.findall(r'"[^"]*"|\S+', command)
     return [files.get(word, word.strip('"')) for word in words]
 
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if each not in LONG])
 def test_a_command_of_the_readme_runs(
-    reader: Project, fetcher: Project, monkeypatch: pytest.MonkeyPatch, command: str
+    reader: Project,
+    fetcher: Project,
+    embedder: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
 ) -> None:
     listened = read_artists(reader.folder / "artifacts/listens/artists.csv", "").head(2)
     known = [
@@ -73,6 +83,8 @@ def test_a_command_of_the_readme_runs(
         for n, (name, mbid) in enumerate(zip(listened["name"], listened["mbid"], strict=True), 1)
     ]
     project = fetcher if command.startswith(("twinear fetch", "twinear clips")) else reader
+    if {"MODEL", "VECTORS"} & set(command.split()):
+        project = embedder
     archives = Archives(files={"hetrec2011-lastfm-2k.zip": HETREC})
     with FakeServices(*known) as services, archives:
         for name, value in {**services.environment, BASE_URL: archives.url}.items():
@@ -87,6 +99,20 @@ def fetcher(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
     (folder / "artifacts").symlink_to(finished.folder / "artifacts")
     text = PARAMS.read_text(encoding="utf-8").replace("min_seconds: 5.0", "min_seconds: 1.0")
     (folder / "params.yaml").write_text(text, encoding="utf-8")
+    return Project(folder=folder)
+
+
+@pytest.fixture(scope="module")
+def embedder(reader: Project) -> Project:
+    """A project with two clips, a tiny model, and a table that has a vector of the sample."""
+    beside = reader.folder.parent
+    folder = beside / "embedder"
+    for artist in ("One", "Two"):
+        write_clip(beside / "MUSIC" / artist / "a.flac", music(1.0))
+    import_corpus(reader.folder / "data/listens", beside / "MUSIC", folder / "data")
+    save_clap(beside / "MODEL", "---\nlicense: mit\n---\n")
+    clip = read_clip_table(reader.folder / "data/clips.csv")["file"][0]
+    Vectors(clips=[clip], vector=np.ones((1, 3), np.float32)).write(beside / "VECTORS.npz")
     return Project(folder=folder)
 
 

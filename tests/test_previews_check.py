@@ -5,12 +5,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.fetching import artists, fetch, fetch_params, wanted_of
 from tests.services import FakeServices
 from twinear.errors import DataError
 from twinear.previews.check import check_clips, format_check
+from twinear.vectors import TABLE, Vectors
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,19 @@ def test_a_table_without_sizes_and_hashes_is_checked_for_audio(data: Path) -> No
     assert check_clips(data, list, 1).faults == {}
     _words(files(data)[0])
     assert list(check_clips(data, list, 1).faults) == ["unreadable"]
+
+
+def test_a_table_of_vectors_is_checked_too(data: Path) -> None:
+    names = [path.relative_to(data).as_posix() for path in files(data)]
+    table = Vectors(clips=names, vector=np.ones((len(names), 2), np.float32))
+    table.write(data / TABLE)
+    assert check_clips(data, list, 1).faults == {}
+    Vectors(clips=names[1:], vector=table.vector[1:]).write(data / TABLE)
+    report = check_clips(data, list, 1)
+    assert list(report.faults) == ["vectors"]
+    assert f"vectors.npz: lacks 1 of 4 clips, the first {names[0]}" in format_check(report)
+    (data / TABLE).write_bytes(b"nothing")
+    assert "vectors.npz: cannot be read" in format_check(check_clips(data, list, 1))
 
 
 def test_a_folder_without_a_table_is_one_clear_error(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from twinear.ranking.summary import Summary, differences, hubs, summarise, undef
 from twinear.ranking.systems import line_up
 from twinear.ranking.table import format_table
 from twinear.similarity import Similarity
-from twinear.spectrograms import Spectrograms
+from twinear.spectrograms import Spectrograms, SpectrogramsParams
 
 N = 14
 
@@ -46,6 +46,7 @@ def _systems() -> Systems:
     return Systems(
         artists=pd.DataFrame({"artist": [each.lower() for each in names], "name": names}),
         truth=truth,
+        corrected=truth,
         scores={"siamese": truth + noise / 10, "l2": other},
     )
 
@@ -88,7 +89,10 @@ def test_a_system_is_judged_the_same_whatever_stands_beside_it(
     systems: Systems, params: RankingParams
 ) -> None:
     alone = Systems(
-        artists=systems.artists, truth=systems.truth, scores={"l2": systems.scores["l2"]}
+        artists=systems.artists,
+        truth=systems.truth,
+        corrected=systems.corrected,
+        scores={"l2": systems.scores["l2"]},
     )
     beside, apart = (rank_test(each, params)[0].queries for each in (systems, alone))
     first, again = (each.query("system == 'l2'")["value"].to_numpy() for each in (beside, apart))
@@ -229,11 +233,14 @@ def _nouns() -> tuple[Catalogue, Spectrograms, Similarity]:
     owner = np.repeat(np.arange(N + 1), 2)
     clips = pd.DataFrame({"artist": np.array(heard)[owner], "name": np.array(heard)[owner]})
     clips.insert(0, "file", [f"clips/{row}.mp3" for row in range(len(clips))])
+    front = read_params("spectrograms", SpectrogramsParams, PARAMS)
     spectrograms = Spectrograms(
         clips=clips,
         values=generator.random((len(clips), 4, 8)).astype(np.float16),
         mfcc_mean=generator.random((len(clips), 3), dtype=np.float32),
         mfcc_cov=np.tile(np.eye(3, dtype=np.float32), (len(clips), 1, 1)),
+        front=front.model_copy(update={"n_mels": 4, "n_frames": 8}),
+        vectors=np.empty((len(clips), 0), np.float32),
     )
     scores = generator.random((N + 1, N + 1), dtype=np.float32)
     order = np.argsort(heard)  # a catalogue is sorted by id

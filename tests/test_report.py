@@ -84,6 +84,7 @@ def plant(folder: Path, n_artists: int = 24, n_test: int = 6, seed: int = 1) -> 
         truth=truth[square],
         scores={"siamese": scores[square], "l2": l2[square]},
         queries=pd.DataFrame({"query": ["a"]}),
+        candidates="fold",
     ).write(artifacts / "ranking")
     weights = generator.normal(size=(128, 64, 1, 3)).astype(np.float32)
     weights *= np.exp(-(((np.arange(64) - generator.uniform(0, 64, (128, 1))) / 9) ** 2))[
@@ -385,7 +386,7 @@ def test_an_unknown_wish_names_the_nearest(planted: tuple[Evidence, Path]) -> No
 
 def test_the_page_needs_nothing_else(planted: tuple[Evidence, Path]) -> None:
     page = (planted[1] / "report.html").read_text("utf-8")
-    assert page.count('<img src="data:image/png;base64,') == 6
+    assert page.count('<img src="data:image/png;base64,') == 7
     assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,)', page)
     assert not re.search(r"<script|<link|@import|url\(", page)
     assert len(page) < 1_500_000
@@ -406,7 +407,7 @@ def test_the_same_evidence_gives_the_same_bytes(
 ) -> None:
     again = write(planted[0], tmp_path / "again")
     files = [path.relative_to(again) for path in sorted(again.rglob("*")) if path.is_file()]
-    assert len(files) == 8
+    assert len(files) == 9
     for each in files:
         assert (again / each).read_bytes() == (planted[1] / each).read_bytes(), each
 

@@ -1,4 +1,4 @@
-"""Stage 4: the indexed clips -> their spectrograms and MFCC statistics."""
+"""Stage 4: the indexed clips -> their spectrograms, MFCC statistics and, if asked for, vectors."""
 
 import os
 from functools import partial
@@ -11,6 +11,7 @@ from twinear.params import read_params
 from twinear.pool import choose_workers
 from twinear.spectrograms import SpectrogramsParams, compute_spectrograms
 from twinear.stage import run_stage
+from twinear.vectors import TABLE, vectors_of
 
 
 def spectrograms(data: Path, index: Path, folder: Path) -> None:
@@ -19,7 +20,10 @@ def spectrograms(data: Path, index: Path, folder: Path) -> None:
     progress = partial(tqdm, desc="spectrograms", unit="clip")
     clips = Clips.read(index)
     workers = choose_workers(os.environ)
-    compute_spectrograms(clips, data, params, progress, workers).write(folder)
+    vectors = None
+    if params.vectors != "none":
+        vectors = vectors_of(list(clips.table["file"]), list(clips.table["sha256"]), data / TABLE)
+    compute_spectrograms(clips, data, params, progress, workers, vectors).write(folder)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stage 6: spectrograms, similarity and split -> the scorer, its checkpoint, a record an epoch."""
+"""Stage 6: spectrograms, similarity and split -> scorers, a checkpoint, a record an epoch."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,27 +6,29 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from twinear.checkpoint import Epoch
 from twinear.files import replacing, sha256
 from twinear.pairs import Split
 from twinear.params import read_params, read_sections
-from twinear.scorer import Scorer
+from twinear.scorer import train_scorer
 from twinear.similarity import Similarity
-from twinear.spectrograms import Spectrograms, SpectrogramsParams
+from twinear.spectrograms import Spectrograms
 from twinear.stage import run_stage
 from twinear.tracking.runs import open_run
-from twinear.training import Epoch, TrainingParams, examples_of, fit
+from twinear.training import TrainingParams
 
 
 def training(
-    spectrograms: Path, similarity: Path, pairs: Path, scorer: Path, checkpoint: Path, table: Path
+    spectrograms: Path,
+    similarity: Path,
+    pairs: Path,
+    scorer: Path,
+    judged: Path,
+    checkpoint: Path,
+    table: Path,
 ) -> None:
     params = read_params("training", TrainingParams)
-    clips, split, target = (
-        Spectrograms.read(spectrograms), Split.read(pairs), Similarity.read(similarity)
-    )  # fmt: skip
-    train, validation = (
-        examples_of(clips, target, split.members(each)) for each in ("train", "validation")
-    )
+    clips, target = Spectrograms.read(spectrograms), Similarity.read(similarity)
     with open_run(read_sections()) as run, tqdm(total=params.epochs, unit="epoch") as bar:
         run.log_data("spectrograms", spectrograms, sha256(spectrograms / "spectrograms.npy"))
         run.log_data("similarity", similarity, sha256(similarity / "similarity.npy"))
@@ -36,12 +38,14 @@ def training(
             bar.update()
             run.log_metrics(epoch.measures, step=epoch.epoch)
 
-        fitted = fit(train, validation, params, checkpoint, say)
-        front = read_params("spectrograms", SpectrogramsParams)
-        Scorer(spectrograms=front, model=params.model, net=fitted.net).write(scorer)
+        trained = train_scorer(clips, target, Split.read(pairs), params, checkpoint, say)
+        trained.scorer.write(scorer)
+        trained.judged.write(judged)
+        epochs = pd.DataFrame(map(asdict, trained.fit.history))
         with replacing(table) as temporary:
-            pd.DataFrame(map(asdict, fitted.history)).to_csv(temporary, index=False)
-        run.log_scorer(scorer, sha256(scorer), clips.values.shape[1:])
+            chosen = (epochs["epoch"] == trained.fit.best.epoch).astype(int)
+            epochs.assign(chosen=chosen).to_csv(temporary, index=False)
+        run.log_scorer(scorer, sha256(scorer), trained.scorer.inputs)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,23 @@
 from pathlib import Path
 
 from twinear.catalogue import CatalogueParams, build_catalogue
+from twinear.company import Listened
+from twinear.pairs import Split
 from twinear.params import read_params
 from twinear.scorer import Scorer
+from twinear.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 from twinear.stage import run_stage
 
 
-def catalogue(spectrograms: Path, scorer: Path, folder: Path) -> None:
+def catalogue(
+    spectrograms: Path, similarity: Path, pairs: Path, scorer: Path, judged: Path, folder: Path
+) -> None:
     params = read_params("catalogue", CatalogueParams)
-    build_catalogue(Spectrograms.read(spectrograms), Scorer.read(scorer), params).write(folder)
+    listened = Listened.of(Similarity.read(similarity), Split.read(pairs))
+    clips = Spectrograms.read(spectrograms)
+    made = build_catalogue(clips, Scorer.read(scorer), params, listened, Scorer.read(judged))
+    made.write(folder)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Every artist encoded once: who sounds like whom, ranked.
 
-The score of two artists is the mean over the pairs of their clips. Artists with clips and no
-listens are in it like all others: they are what the project is for. The module does not know who
-listens to whom.
+The scorer's scores of the pairs of two artists' clips are pooled to the sound of the two; what else
+is known of the catalogue then enters (`company`): hubs are taken down, and artists that nobody has
+listened to are put beside those that the listeners of similar sounding artists also hear. Artists
+with clips and no listens are in it like all others: they are what the project is for.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,9 +16,9 @@ import pandas as pd
 from pydantic import Field
 
 from twinear.artists import normalise_name
+from twinear.company import CompanyParams, Listened, calibrate, combine, uncalibrated
 from twinear.errors import DataError, nearest
 from twinear.files import replacing, require
-from twinear.params import Params
 
 if TYPE_CHECKING:  # looking an artist up needs neither torch nor librosa
     from twinear.scorer import Scorer
@@ -27,9 +28,10 @@ AGAIN = "run 'dvc repro catalogue'"
 ROWS = 512  # clips scored against all others at a time
 
 
-class CatalogueParams(Params):
-    """How much of the ranking is kept."""
+class CatalogueParams(CompanyParams):
+    """How clips are pooled, what else enters, and how much of the ranking is kept."""
 
+    pooling_power: float = Field(gt=0)
     n_neighbours: int = Field(gt=0)
 
 
@@ -42,11 +44,13 @@ class Catalogue:
     artists
         Columns `artist` (id), `name`, `clips` (how many); sorted by id.
     embeddings
-        (clips, dense_units), float32.
+        (clips, units), float32.
     owner
         (clips,), the row in `artists` of each clip.
+    sound
+        What the scorer alone says, (artists, artists), float32 in (0, 1); symmetric.
     scores
-        (artists, artists), float32 in (0, 1); symmetric.
+        With everything that entered, (artists, artists), float32 in (0, 1).
     neighbours
         Columns `artist`, `rank` (from 1), `neighbour`, `name`, `score`; best first.
     """
@@ -54,6 +58,7 @@ class Catalogue:
     artists: pd.DataFrame
     embeddings: np.ndarray
     owner: np.ndarray
+    sound: np.ndarray
     scores: np.ndarray
     neighbours: pd.DataFrame
 
@@ -64,6 +69,7 @@ class Catalogue:
             self.artists.to_csv(temporary / "artists.csv", index=False)
             np.save(temporary / "embeddings.npy", self.embeddings)
             np.save(temporary / "owner.npy", self.owner)
+            np.save(temporary / "sound.npy", self.sound)
             np.save(temporary / "scores.npy", self.scores)
             self.neighbours.to_parquet(temporary / "neighbours.parquet", index=False)
 
@@ -72,10 +78,13 @@ class Catalogue:
         """Read and check what `write` wrote; the scores are mapped, not loaded."""
         require(folder, AGAIN)
         artists = read_artists(folder)
-        scores = _read_array(folder / "scores.npy", mmap_mode="r")
+        sound, scores = (
+            _read_array(folder / f"{name}.npy", mmap_mode="r") for name in ("sound", "scores")
+        )
         owner = _read_array(folder / "owner.npy")
         embeddings = _read_array(folder / "embeddings.npy")
-        if scores.shape != (len(artists), len(artists)) or len(owner) != len(embeddings):
+        square = (len(artists), len(artists))
+        if {sound.shape, scores.shape} != {square} or len(owner) != len(embeddings):
             raise DataError(
                 folder,
                 f"{len(artists)} artists, scores {scores.shape}, {len(owner)} owners of "
@@ -87,6 +96,7 @@ class Catalogue:
             artists=artists,
             embeddings=embeddings,
             owner=owner,
+            sound=sound,
             scores=scores,
             neighbours=_read_neighbours(folder),
         )
@@ -171,40 +181,69 @@ def build_catalogue(
     spectrograms: "Spectrograms",
     scorer: "Scorer",
     params: CatalogueParams,
+    listened: Listened | None = None,
+    judged: "Scorer | None" = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Catalogue:
-    """Encode every clip once and rank all artists for each artist."""
-    artists = _artists(spectrograms.clips)
-    rows = pd.Series(np.arange(len(artists)), index=artists["artist"])
-    owner = rows.loc[spectrograms.clips["artist"]].to_numpy(dtype=np.int64)
-    embeddings = scorer.encode(spectrograms.values, progress)
-    scores = score_artists(scorer, embeddings, owner, len(artists))
+    """Encode every clip once and rank all artists for each artist.
+
+    Parameters
+    ----------
+    listened
+        The artists whose listens may be used; without them sound is all there is.
+    judged
+        The scorer that the validation artists judged, to calibrate by; without it scores are not
+        calibrated.
+    """
+    artists, owner = _artists(spectrograms.clips)
+    embeddings = scorer.hear(spectrograms, progress)
+    sound = score_artists(scorer, embeddings, owner, params.pooling_power)
+    known = None if listened is None else listened.among(artists["artist"])
+    scores = combine(sound, params, known)
+    if known is not None and judged is not None and known.validation.any():
+        heard = judged.hear(spectrograms, progress) if judged is not scorer else embeddings
+        before = score_artists(judged, heard, owner, params.pooling_power)
+        scores = calibrate(before, known, params)(scores)
+    else:
+        scores = uncalibrated(scores, sound, known)
     return Catalogue(
         artists=artists,
         embeddings=embeddings,
         owner=owner,
+        sound=sound,
         scores=scores,
         neighbours=_neighbours(artists, scores, params.n_neighbours),
     )
 
 
 def score_artists(
-    scorer: "Scorer", embeddings: np.ndarray, owner: np.ndarray, n_artists: int
+    scorer: "Scorer", embeddings: np.ndarray, owner: np.ndarray, power: float = 1.0
 ) -> np.ndarray:
-    """The mean score over clip pairs, (artists, artists), float32."""
-    counts = np.bincount(owner, minlength=n_artists)
-    mean = np.zeros((len(owner), n_artists), dtype=np.float32)  # (clips, artists)
+    """The power mean of the scores of two artists' clips, (artists, artists), float32.
+
+    Parameters
+    ----------
+    power
+        1 is the mean over clip pairs; the larger, the more the most similar clips count.
+    """
+    counts = np.bincount(owner)
+    mean = np.zeros((len(owner), len(counts)), dtype=np.float32)  # (clips, artists)
     mean[np.arange(len(owner)), owner] = 1 / counts[owner]
-    scores = np.zeros((n_artists, n_artists), dtype=np.float32)
+    scores = np.zeros((len(counts), len(counts)), dtype=np.float32)
     for start in range(0, len(owner), ROWS):
         block = slice(start, start + ROWS)
-        scores += mean[block].T @ (scorer.score(embeddings[block], embeddings) @ mean)
-    return (scores + scores.T) / 2  # exact symmetry, against rounding
+        of_clips = scorer.score(embeddings[block], embeddings) ** np.float32(power)
+        scores += mean[block].T @ (of_clips @ mean)
+    symmetric: np.ndarray = (scores + scores.T) / 2  # exactly, against rounding
+    return symmetric ** np.float32(1 / power)
 
 
-def _artists(clips: pd.DataFrame) -> pd.DataFrame:
+def _artists(clips: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """The artists of some clips, and the row of each clip's."""
     artists = clips.groupby("artist", sort=True).agg(name=("name", "first"), clips=("file", "size"))
-    return artists.reset_index()
+    artists = artists.reset_index()
+    owner = pd.Index(artists["artist"]).get_indexer(clips["artist"])
+    return artists, owner.astype(np.int64)
 
 
 def _neighbours(artists: pd.DataFrame, scores: np.ndarray, n_neighbours: int) -> pd.DataFrame:

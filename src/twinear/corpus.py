@@ -4,6 +4,7 @@
 into/listens/     the files of listens, as they came
 into/clips/       the audio, each file named by its content
 into/clips.csv    file, artist, mbid, title, source (where the file was), then what else was known
+into/clips/vectors.npz    the clips' vectors, where there is a table of them
 ```
 
 Clips come with a table, or in folders named by their artists. Nothing is listened to or cleaned
@@ -23,6 +24,7 @@ from twinear.clips import read_clip_table
 from twinear.errors import DataError
 from twinear.files import replacing, require, sha256
 from twinear.readers.formats import SOURCE, find_listens
+from twinear.vectors import TABLE, Vectors
 
 AUDIO = (".mp3", ".m4a", ".aac", ".mp4", ".ogg", ".oga", ".opus", ".flac", ".wav")
 OF_A_CORPUS = {"listens", "clips", "clips.csv", "truth.csv", "README.md"}
@@ -39,15 +41,20 @@ class CorpusReport:
         Names of the files of listens.
     duplicates
         Clips left out because their artist has the same recording already.
+    vectors
+        Clips that have a vector.
     """
 
     listens: list[str]
     clips: int
     artists: int
     duplicates: int
+    vectors: int = 0
 
 
-def import_corpus(listens: Path, clips: Path, into: Path, replace: bool = False) -> CorpusReport:
+def import_corpus(
+    listens: Path, clips: Path, into: Path, replace: bool = False, vectors: Path | None = None
+) -> CorpusReport:
     """Copy listens and clips into a data folder, whole or not at all.
 
     Parameters
@@ -61,17 +68,22 @@ def import_corpus(listens: Path, clips: Path, into: Path, replace: bool = False)
         The folder to write.
     replace
         Replace the corpus that is there.
+    vectors
+        A table of vectors that names the clips as `clips` does: `file` of the table, or the path
+        under the folder. It may hold some of the clips, and others.
 
     Raises
     ------
     DataError
-        Listens not recognised, a clip that is missing or unreadable, no clips, or an `into` that
-        holds something else than a corpus to replace.
+        Listens not recognised, a clip that is missing or unreadable, no clips, vectors that
+        cannot be read or are of none of them, or an `into` that holds something else than a
+        corpus to replace.
     """
     _require_free(into, replace)
     files = find_listens(listens)
     require(clips, "give a table of clips (CSV) or a folder Artist/… of audio")
     listed = _in_folders(clips) if clips.is_dir() else _in_table(clips)
+    table = Vectors.read(vectors) if vectors else None
     with replacing(into) as temporary:
         for path, name in zip(files.paths, files.names, strict=True):
             _copy(path, temporary / "listens" / name)
@@ -79,12 +91,30 @@ def import_corpus(listens: Path, clips: Path, into: Path, replace: bool = False)
             _copy(source, temporary / "listens" / SOURCE)
         kept = _copy_clips(listed, temporary)
         _write_table(kept, temporary / "clips.csv")
+        n_vectors = 0
+        if table is not None and vectors is not None:
+            n_vectors = _put_vectors(table, vectors, kept, temporary)
     return CorpusReport(
         listens=files.names,
         clips=len(kept),
         artists=len({artist_id(row["mbid"], row["artist"]) for row in kept}),
         duplicates=len(listed) - len(kept),
+        vectors=n_vectors,
     )
+
+
+def _put_vectors(table: Vectors, path: Path, rows: list[dict[str, str]], folder: Path) -> int:
+    """Write the vectors under the clips' new names; the number of clips that have one."""
+    found = table.renamed({row["source"]: row["file"] for row in rows})
+    if not found.clips:
+        raise DataError(
+            path,
+            f"names none of the clips; it has {table.clips[0]}",
+            expected=f"names as {rows[0]['source']}",
+            remedy="name them as the clips are named",
+        )
+    found.write(folder / TABLE)
+    return len(found.clips)
 
 
 def _require_free(into: Path, replace: bool) -> None:

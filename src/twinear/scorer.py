@@ -6,23 +6,30 @@ and of the network, so that a scorer needs nothing else and is known by the SHA-
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from twinear.batches import Sounds, examples_of
+from twinear.checkpoint import Epoch
 from twinear.clips import load_clip
 from twinear.errors import DataError
 from twinear.files import replacing, require
-from twinear.model import ModelParams, SiameseNet
+from twinear.model import Inputs, ModelParams, SiameseNet
+from twinear.pairs import Split
 from twinear.params import parse_params
-from twinear.spectrograms import SpectrogramsParams, log_mel
+from twinear.similarity import Similarity
+from twinear.spectrograms import Spectrograms, SpectrogramsParams, log_mel
+from twinear.training import Fit, TrainingParams, fit
 
 HEADER = "twinear"
 BATCH = 256  # clips encoded at a time
+REMEDY = "run 'dvc repro training'"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,13 +40,16 @@ class Scorer:
     ----------
     spectrograms
         The front end.
-    net
-        The network, in evaluation mode.
+    inputs
+        What a clip gives the network.
     model
         Its shape.
+    net
+        The network, in evaluation mode.
     """
 
     spectrograms: SpectrogramsParams
+    inputs: Inputs
     model: ModelParams
     net: SiameseNet
 
@@ -47,6 +57,7 @@ class Scorer:
         """Write one safetensors file; equal scorers give equal bytes."""
         header = {
             "spectrograms": self.spectrograms.model_dump(mode="json"),
+            "inputs": asdict(self.inputs),
             "model": self.model.model_dump(mode="json"),
         }
         weights = {name: each.contiguous() for name, each in self.net.state_dict().items()}
@@ -73,22 +84,63 @@ class Scorer:
                 path,
                 f"is not a scorer ({str(error).splitlines()[0]})",
                 expected="a safetensors file that twinear's training wrote",
-                remedy="run 'dvc repro training'",
+                remedy=REMEDY,
             ) from error
 
-    def encode(
-        self, values: np.ndarray, progress: Callable[[Iterable[int]], Iterable[int]] = iter
+    def hear(
+        self, clips: Spectrograms, progress: Callable[[Iterable[int]], Iterable[int]] = iter
     ) -> np.ndarray:
-        """Spectrograms (clips, n_mels, n_frames) to embeddings (clips, dense_units), float32."""
-        embeddings = np.empty((len(values), self.model.dense_units), dtype=np.float32)
+        """Encode every clip, (clips, units).
+
+        Raises
+        ------
+        DataError
+            The spectrograms are of another front end than the scorer's.
+        """
+        if clips.front != self.spectrograms or inputs_of(clips) != self.inputs:
+            mine, theirs = self._said(), _said(clips.front, inputs_of(clips))
+            apart = {name: (theirs.get(name), mine[name]) for name in mine}
+            found = {name: each for name, each in apart.items() if each[0] != each[1]}
+            raise DataError(
+                "spectrograms",
+                "have " + ", ".join(f"{name} {each[0]}" for name, each in found.items()),
+                expected="the scorer's " + ", ".join(f"{n} {e[1]}" for n, e in found.items()),
+                remedy="compute them with the scorer's front end, or train a scorer on these",
+            )
+        return self.encode(clips.values, clips.vectors, progress)
+
+    def _said(self) -> dict[str, Any]:
+        return _said(self.spectrograms, self.inputs)
+
+    def encode(
+        self,
+        values: np.ndarray,
+        vectors: np.ndarray | None = None,
+        progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    ) -> np.ndarray:
+        """Clips to embeddings, (clips, units), float32.
+
+        Parameters
+        ----------
+        values
+            (clips, n_bands, n_frames)
+        vectors
+            (clips, n_dims); may be left out where the scorer knows none.
+        """
+        beside = np.zeros((len(values), 0)) if vectors is None else vectors
+        embeddings = np.empty((len(values), self.net.units), dtype=np.float32)
         with torch.inference_mode():
             for start in progress(range(0, len(values), BATCH)):
-                x = torch.from_numpy(np.asarray(values[start : start + BATCH], dtype=np.float32))
-                embeddings[start : start + BATCH] = self.net.encode(x).numpy()
+                rows = slice(start, start + BATCH)
+                x, v = (
+                    torch.from_numpy(np.asarray(each[rows], dtype=np.float32))
+                    for each in (values, beside)
+                )
+                embeddings[rows] = self.net.encode(x, v).numpy()
         return embeddings
 
     def score(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Embeddings (a, dense_units) and (b, dense_units) to the scores (a, b) of all pairs."""
+        """Embeddings (a, units) and (b, units) to the scores (a, b) of all pairs."""
         with torch.inference_mode():
             return self.net.score(torch.from_numpy(u), torch.from_numpy(v)).numpy()
 
@@ -99,7 +151,16 @@ class Scorer:
         ------
         ClipError
             A file that cannot be decoded.
+        DataError
+            The scorer hears vectors that another extractor has to make first.
         """
+        if self.spectrograms.vectors != "none":
+            raise DataError(
+                "the scorer",
+                f"was trained on vectors ({self.spectrograms.vectors})",
+                expected="one that hears audio files alone",
+                remedy="train one with spectrograms.vectors: none",
+            )
         for path in (a, b):
             require(path, "name an audio file")
         front = self.spectrograms
@@ -108,9 +169,65 @@ class Scorer:
         return float(self.score(u, v)[0, 0])
 
 
-def _assemble(header: dict[str, object], weights: dict[str, torch.Tensor], path: Path) -> Scorer:
-    spectrograms = parse_params("spectrograms", SpectrogramsParams, header["spectrograms"], path)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trained:
+    """A scorer, the one that the validation artists judged, and how they were fitted.
+
+    `judged` is `scorer` unless that was trained once more with the validation artists.
+    """
+
+    scorer: Scorer
+    judged: Scorer
+    fit: Fit
+
+
+def train_scorer(
+    clips: Spectrograms,
+    similarity: Similarity,
+    split: Split,
+    params: TrainingParams,
+    checkpoint: Path,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Trained:
+    """Train a scorer on the training artists of a split, chosen by its validation artists.
+
+    Clips of artists outside the split, whose listens are not known, serve for pretraining.
+    """
+    examples = examples_of(clips, similarity, split.members("train"), split.members("validation"))
+    inputs = inputs_of(clips)
+    fitted = fit(inputs, examples, params, checkpoint, on_epoch, _unlabelled(clips, split))
+    scorer, judged = (
+        Scorer(spectrograms=clips.front, inputs=inputs, model=params.model, net=net)
+        for net in (fitted.net, fitted.judged)
+    )
+    return Trained(scorer=scorer, judged=judged, fit=fitted)
+
+
+def inputs_of(clips: Spectrograms) -> Inputs:
+    """What one of these clips gives a network."""
+    alone = clips.front.vectors == "alone"
+    return Inputs(
+        n_bands=clips.values.shape[1],
+        n_frames=clips.values.shape[2],
+        n_dims=clips.vectors.shape[1],
+        frames_per_second=0.0 if alone else clips.front.sr / clips.front.hop_length,
+        top_db=0.0 if alone else clips.front.top_db,
+    )
+
+
+def _unlabelled(clips: Spectrograms, split: Split) -> Sounds:
+    rows = np.flatnonzero(~clips.clips["artist"].isin(set(split.artists["artist"])))
+    return Sounds(values=clips.values[rows], vectors=clips.vectors[rows])
+
+
+def _said(front: SpectrogramsParams, inputs: Inputs) -> dict[str, Any]:
+    return {**front.model_dump(), "n_dims": inputs.n_dims, "n_frames": inputs.n_frames}
+
+
+def _assemble(header: dict[str, Any], weights: dict[str, torch.Tensor], path: Path) -> Scorer:
+    front = parse_params("spectrograms", SpectrogramsParams, header["spectrograms"], path)
     model = parse_params("model", ModelParams, header["model"], path)
-    net = SiameseNet(spectrograms.n_mels, model)
+    inputs = Inputs(**header["inputs"])
+    net = SiameseNet(inputs, model)
     net.load_state_dict(weights)
-    return Scorer(spectrograms=spectrograms, model=model, net=net.eval())
+    return Scorer(spectrograms=front, inputs=inputs, model=model, net=net.eval())

@@ -3,18 +3,22 @@
 The spectrogram is librosa's `feature.melspectrogram` (periodic Hann window, centred frames, Slaney
 mel bands), computed frame by frame without librosa's start-up and on as few frames as are kept.
 Values are `1 + dB / top_db`, where dB is under the clip's loudest value: 1 is that, 0 is `top_db`
-below or silence. Of a clip longer than `n_frames` the middle is taken; a shorter one is followed
-by zeros.
+below or silence. Of a clip longer than `n_frames` the middle is taken; a shorter one is repeated
+from its start.
+
+A table of vectors made by another extractor may stand beside the log-mel (`vectors: joined`) or in
+its place (`alone`); where they come from, this module does not know.
 
 For the MFCC-Gaussian baseline (Mandel and Ellis, ISMIR 2005) the same waveform gives the mean and
 the full covariance of librosa's first `n_mfcc` MFCCs, here of 2048 samples every 1024, 128 mel
 bands up to half the sample rate. Both are independent of the recording level.
 """
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +29,9 @@ from librosa.filters import get_window, mel
 from pydantic import Field, ValidationInfo, field_validator
 
 from twinear.clips import Clips, load_clip
-from twinear.errors import ClipError, DataError
+from twinear.errors import ClipError, DataError, ParamsError
 from twinear.files import replacing, require, sha256
-from twinear.params import Params
+from twinear.params import Params, parse_params
 from twinear.pool import Progress, Workers, spread
 
 Floats = npt.NDArray[np.float32]
@@ -41,6 +45,7 @@ RIDGE = 1e-3  # on the covariance's diagonal: a steady tone varies in no MFCC
 
 HALF_ONE = 0x3C00  # the bits of 1.0 in float16; those of 0..1 run from 0 to here
 COLUMNS = ["file", "artist", "name"]
+FILES = ("params.json", "clips.csv", "spectrograms.npy", "mfcc.npz", "vectors.npy")
 REMEDY = "run 'dvc repro spectrograms'"
 
 
@@ -57,6 +62,7 @@ class SpectrogramsParams(Params):
     top_db: float = Field(gt=0)
     n_mfcc: int = Field(gt=0, le=MFCC_N_MELS)
     max_seconds: float = Field(gt=0)
+    vectors: Literal["none", "joined", "alone"]
 
     @field_validator("fmax")
     @classmethod
@@ -75,59 +81,87 @@ class Spectrograms:
     clips
         file, artist (id), name.
     values
-        float16 (clips, n_mels, n_frames) in [0, 1].
+        float16 (clips, n_mels, n_frames) in [0, 1]; with `front.vectors` alone the vectors
+        themselves, float32 (clips, n_dims, n_vector_frames), one frame where a clip has one.
     mfcc_mean
         float32 (clips, n_mfcc).
     mfcc_cov
         float32 (clips, n_mfcc, n_mfcc), positive definite.
+    front
+        How all this was made.
+    vectors
+        float32 (clips, n_dims), joined to `values`: the mean over the extractor's frames; n_dims
+        is 0 where none are.
     """
 
     clips: pd.DataFrame
-    values: npt.NDArray[np.float16]
+    values: npt.NDArray[np.floating]
     mfcc_mean: Floats
     mfcc_cov: Floats
+    front: SpectrogramsParams
+    vectors: Floats
 
     def write(self, folder: Path) -> None:
-        """Write clips.csv, spectrograms.npy and mfcc.npz."""
+        """Write params.json, clips.csv, spectrograms.npy, mfcc.npz and vectors.npy."""
         with replacing(folder) as temporary:
             temporary.mkdir()
+            front = json.dumps(self.front.model_dump(mode="json"), indent=2)
+            (temporary / "params.json").write_text(front + "\n", encoding="utf-8")
             self.clips.to_csv(temporary / "clips.csv", index=False, lineterminator="\n")
             np.save(temporary / "spectrograms.npy", self.values)
             np.savez(temporary / "mfcc.npz", mean=self.mfcc_mean, cov=self.mfcc_cov)
+            np.save(temporary / "vectors.npy", self.vectors)
 
     @staticmethod
     def read(folder: Path) -> "Spectrograms":
         """Read and check what `write` wrote; `values` stay on disk until they are used."""
-        for name in ("clips.csv", "spectrograms.npy", "mfcc.npz"):
+        for name in FILES:
             require(folder / name, REMEDY)
         try:
+            front = json.loads((folder / "params.json").read_text(encoding="utf-8"))
+            front = parse_params("spectrograms", SpectrogramsParams, front, folder / "params.json")
             clips = pd.read_csv(folder / "clips.csv", dtype=str, keep_default_na=False)
             values = np.load(folder / "spectrograms.npy", mmap_mode="r", allow_pickle=False)
             with np.load(folder / "mfcc.npz", allow_pickle=False) as mfcc:
                 mean, cov = mfcc["mean"], mfcc["cov"]
-        except (ValueError, KeyError, EOFError) as error:
+            vectors = np.load(folder / "vectors.npy", allow_pickle=False)
+        except (ValueError, KeyError, EOFError, ParamsError) as error:
             raise DataError(folder, f"cannot be read ({error})", remedy=REMEDY) from None
-        read = Spectrograms(clips=clips, values=values, mfcc_mean=mean, mfcc_cov=cov)
+        read = Spectrograms(
+            clips=clips, values=values, mfcc_mean=mean, mfcc_cov=cov, front=front, vectors=vectors
+        )
         _check(read, folder)
         return read
 
 
 def _check(read: Spectrograms, folder: Path) -> None:
-    n, n_mfcc = len(read.clips), read.mfcc_mean.shape[-1]
+    n, n_mfcc, alone = len(read.clips), read.mfcc_mean.shape[-1], read.front.vectors == "alone"
+    n_dims = read.vectors.shape[-1] if read.front.vectors == "joined" else 0
+    heard = read.values.shape[1:] if alone else (read.front.n_mels, read.front.n_frames)
     if list(read.clips.columns) != COLUMNS:
         raise DataError(folder / "clips.csv", "has other columns", expected=", ".join(COLUMNS))
     wanted: list[tuple[str, npt.NDArray[Any], Any, tuple[int, ...]]] = [
-        ("spectrograms.npy", read.values, np.float16, (n, *read.values.shape[1:])),
+        ("spectrograms.npy", read.values, np.float32 if alone else np.float16, (n, *heard)),
         ("mfcc.npz", read.mfcc_mean, np.float32, (n, n_mfcc)),
         ("mfcc.npz", read.mfcc_cov, np.float32, (n, n_mfcc, n_mfcc)),
+        ("vectors.npy", read.vectors, np.float32, (n, n_dims)),
     ]
     for name, array, dtype, shape in wanted:
         if array.dtype != dtype or array.shape != shape:
             found = f"{array.dtype} {array.shape}"
-            raise DataError(folder / name, found, expected=f"{dtype} {shape}", remedy=REMEDY)
-    whole = np.isfinite(read.mfcc_mean).all() and np.isfinite(read.mfcc_cov).all()
-    if not whole or read.values.ndim != 3 or read.values.view(np.uint16).max() > HALF_ONE:
-        raise DataError(folder, "holds values out of range", expected="0 to 1", remedy=REMEDY)
+            raise DataError(
+                folder / name, found, expected=f"{np.dtype(dtype)} {shape}", remedy=REMEDY
+            )
+    whole = all(np.isfinite(each).all() for each in (read.mfcc_mean, read.mfcc_cov, read.vectors))
+    if not whole or read.values.ndim != 3 or not _in_range(read.values):
+        expected = "finite numbers" if alone else "0 to 1"
+        raise DataError(folder, "holds values out of range", expected=expected, remedy=REMEDY)
+
+
+def _in_range(values: npt.NDArray[np.floating]) -> bool:
+    if values.dtype == np.float16:  # a log-mel: no negative zeros, so the bits are ordered
+        return bool(values.view(np.uint16).max() <= HALF_ONE)
+    return bool(np.isfinite(values).all())
 
 
 def log_mel(y: Floats, params: SpectrogramsParams) -> Floats:
@@ -152,7 +186,8 @@ def log_mel(y: Floats, params: SpectrogramsParams) -> Floats:
     if loudest > 0:
         floor = 10 ** (-params.top_db / 10)
         db = 10 * np.log10(np.maximum(power / loudest, floor))
-        values[:, : power.shape[1]] = np.clip(1 + db / params.top_db, 0, 1)
+        again = np.arange(params.n_frames) % power.shape[1]  # from its start
+        values[:] = np.clip(1 + db / params.top_db, 0, 1)[:, again]
     return values
 
 
@@ -215,7 +250,7 @@ def _bands(sr: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> scipy.
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Features:
-    values: npt.NDArray[np.float16]  # (n_mels, n_frames)
+    values: npt.NDArray[np.float16] | None  # (n_mels, n_frames); none where vectors stand alone
     mfcc_mean: Floats  # (n_mfcc,)
     mfcc_cov: Floats  # (n_mfcc, n_mfcc)
 
@@ -226,8 +261,15 @@ def compute_spectrograms(
     params: SpectrogramsParams,
     progress: Progress,
     workers: Workers,
+    vectors: Floats | None = None,
 ) -> Spectrograms:
     """Hear every clip of the index; the same bits for any number of workers.
+
+    Parameters
+    ----------
+    vectors
+        Of the clips of the index, (clips, n_dims) or (clips, n_dims, n_vector_frames), where
+        `params.vectors` asks for them.
 
     Raises
     ------
@@ -237,7 +279,7 @@ def compute_spectrograms(
     table = clips.table
     paths = [data_folder / file for file in table["file"]]
     n = len(table)
-    values = np.empty((n, params.n_mels, params.n_frames), np.float16)
+    values, joined = _room(n, params, vectors)
     mean = np.empty((n, params.n_mfcc), np.float32)
     cov = np.empty((n, params.n_mfcc, params.n_mfcc), np.float32)
     crashed: _Features | str = "crashes the decoder"
@@ -246,8 +288,32 @@ def compute_spectrograms(
     for row, (path, found) in enumerate(zip(progress(paths), features, strict=True)):
         if isinstance(found, str):
             raise DataError(path, found, remedy="run 'dvc repro clips' to index the clips again")
-        values[row], mean[row], cov[row] = found.values, found.mfcc_mean, found.mfcc_cov
-    return Spectrograms(clips=table[COLUMNS], values=values, mfcc_mean=mean, mfcc_cov=cov)
+        mean[row], cov[row] = found.mfcc_mean, found.mfcc_cov
+        if found.values is not None:
+            values[row] = found.values
+    return Spectrograms(
+        clips=table[COLUMNS],
+        values=values,
+        mfcc_mean=mean,
+        mfcc_cov=cov,
+        front=params,
+        vectors=joined,
+    )
+
+
+def _room(
+    n: int, params: SpectrogramsParams, vectors: Floats | None
+) -> tuple[npt.NDArray[np.floating], Floats]:
+    """`values`, still to be filled unless they are vectors, and the vectors joined to them."""
+    if params.vectors == "none":
+        framed = np.empty((n, 0, 1), np.float32)
+    elif vectors is None:
+        raise ValueError(f"no vectors to be {params.vectors}")
+    else:
+        framed = vectors.reshape(*vectors.shape[:2], -1)  # (clips, n_dims, n_vector_frames)
+    if params.vectors == "alone":
+        return framed, np.empty((n, 0), np.float32)
+    return np.empty((n, params.n_mels, params.n_frames), np.float16), framed.mean(axis=2)
 
 
 def _features(clip: tuple[Path, str], params: SpectrogramsParams) -> _Features | str:
@@ -261,5 +327,5 @@ def _features(clip: tuple[Path, str], params: SpectrogramsParams) -> _Features |
     except ClipError:
         return "can no longer be decoded"
     mean, cov = mfcc_statistics(y, params)
-    values = log_mel(y, params).astype(np.float16)
+    values = None if params.vectors == "alone" else log_mel(y, params).astype(np.float16)
     return _Features(values=values, mfcc_mean=mean, mfcc_cov=cov)

@@ -13,6 +13,9 @@ from twinear.cli.app import AsJson, app, print_json
 def import_(
     listens: Annotated[Path, typer.Option(help="A listens file, or the folder that holds it.")],
     clips: Annotated[Path, typer.Option(help="A clips table (CSV), or a folder Artist/….")],
+    vectors: Annotated[
+        Path | None, typer.Option(help="A table of the clips' vectors: .npz, .csv or .parquet.")
+    ] = None,
     into: Annotated[Path, typer.Option(help="The data folder to write.")] = Path("data"),
     replace: Annotated[
         bool, typer.Option("--replace/--keep", help="Replace what is there.")
@@ -24,7 +27,7 @@ def import_(
 
     from twinear.corpus import import_corpus
 
-    report = asdict(import_corpus(listens, clips, into, replace=replace))
+    report = asdict(import_corpus(listens, clips, into, replace=replace, vectors=vectors))
     if as_json:
         print_json(report)
         return

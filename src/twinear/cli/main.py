@@ -4,14 +4,14 @@ from twinear.cli import (
     asking,
     bringing,
     clips,
-    datasets,
-    tuning,
+    embedding,
+    judging,
 )
 from twinear.cli.app import app
 from twinear.errors import one_line_errors
 
 # importing them adds their commands
-FAMILIES = (asking, bringing, clips, datasets, tuning)
+FAMILIES = (asking, bringing, clips, embedding, judging)
 
 
 def main() -> None:

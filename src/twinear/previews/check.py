@@ -1,4 +1,7 @@
-"""Whether a data folder's clips are what `clips.csv` says: there, whole, the same, and audio."""
+"""Whether a data folder's clips are what `clips.csv` says: there, whole, the same, and audio.
+
+A table of vectors among them must be readable, and have the clips.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from twinear.clips import load_clip
-from twinear.errors import ClipError
+from twinear.errors import ClipError, DataError
 from twinear.files import require, sha256
 from twinear.pool import Progress, spread
 from twinear.previews.provenance import read_rows
+from twinear.vectors import TABLE, vectors_of
 
 HEARD_SR = 22050
 HEARD_SECONDS = 300.0
@@ -23,7 +27,7 @@ class CheckReport:
     Parameters
     ----------
     faults
-        Kind (missing, size, sha256, unreadable, unnamed) -> place and finding of each.
+        Kind (missing, size, sha256, unreadable, unnamed, vectors) -> place and finding of each.
     """
 
     listed: int
@@ -54,6 +58,8 @@ def check_clips(data_folder: Path, progress: Progress, workers: int) -> CheckRep
     for file in _unnamed(data_folder, {row["file"] for row in rows}):
         entry = {"place": file, "found": "no row of clips.csv names it"}
         faults.setdefault("unnamed", []).append(entry)
+    if wrong := _wrong_vectors(data_folder, rows):
+        faults["vectors"] = [{"place": str(data_folder / TABLE), "found": wrong}]
     files = {row["file"] for row in rows}
     return CheckReport(listed=len(rows), files=len(files), faults=faults)
 
@@ -76,11 +82,23 @@ def _judge(row: dict[str, str], data_folder: Path) -> list[tuple[str, str]]:
     return found
 
 
+def _wrong_vectors(data_folder: Path, rows: list[dict[str, str]]) -> str:
+    path = data_folder / TABLE
+    if not path.exists():
+        return ""
+    files = sorted({row["file"] for row in rows if (data_folder / row["file"]).is_file()})
+    try:
+        vectors_of(files, [sha256(data_folder / file) for file in files], path)
+    except DataError as error:
+        return str(error).removeprefix(f"{path}: ").partition(";")[0]
+    return ""
+
+
 def _unnamed(data_folder: Path, named: set[str]) -> Iterator[str]:
     """Files under `clips/` that no row names, hidden ones and leftovers included."""
     for path in sorted((data_folder / "clips").rglob("*")):
         file = path.relative_to(data_folder).as_posix()
-        if path.is_file() and file not in named:
+        if path.is_file() and file not in named | {TABLE}:
             yield file
 
 

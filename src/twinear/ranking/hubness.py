@@ -35,17 +35,25 @@ def k_occurrence(
     return np.bincount(order[first], minlength=order.shape[1])
 
 
-def hubness(scores: Floats, generator: np.random.Generator, k: int = K) -> Hubness:
-    """Measure the hubs of a square table of scores where every artist queries all others.
+def hubness(
+    scores: Floats,
+    generator: np.random.Generator,
+    k: int = K,
+    candidates: Bools | None = None,
+) -> Hubness:
+    """Measure the hubs of a square table of scores where every artist is a query.
 
     Parameters
     ----------
     scores
         (artists, artists), at least two; a constant shows what chance does.
     k
-        Capped by the number of other artists.
+        Capped by the number of candidates.
+    candidates
+        (artists, artists); without it, all others are.
     """
-    occurrence = k_occurrence(scores, others(len(scores)), k, generator)
+    asked = others(len(scores)) if candidates is None else candidates
+    occurrence = k_occurrence(scores, asked, k, generator)
     uneven = occurrence.min() < occurrence.max()
     return Hubness(
         k_occurrence_skew=float(skew(occurrence)) if uneven else 0.0,

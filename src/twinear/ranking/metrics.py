@@ -20,7 +20,6 @@ NaN, to be counted and left out of means. A constant score has a `spearman` of 0
 """
 
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import cached_property
 
 import numpy as np
@@ -147,7 +146,7 @@ def query_metrics(
     position = _inverse(order)
     found = {
         **{f"unordered@{n}": _unordered(truth, position, n) for n in TOP},
-        **{f"edit@{n}": _edit(truth, order, position, n) for n in TOP},
+        **{f"edit@{n}": _edit(truth, position, n) for n in TOP},
         **{f"ndcg@{n}": _ndcg(truth, order, n) for n in NDCG},
         **{f"recall@{n}": _recall(truth, position, n) for n in RECALL},
         "map": _average_precision(truth, order),
@@ -201,15 +200,40 @@ def _unordered(truth: Truth, position: Ints, n: int) -> Floats:
     return _shared(truth, position, capped) / capped
 
 
-def _edit(truth: Truth, order: Ints, position: Ints, n: int) -> Floats:
+def _edit(truth: Truth, position: Ints, n: int) -> Floats:
     capped = np.minimum(n, truth.n_candidates)
     shared = _shared(truth, position, capped)
-    ratio = shared / capped  # what SequenceMatcher finds when there is at most one to match
+    matched = shared.copy()  # right where at most one is shared
     for query in np.flatnonzero(shared > 1):
-        top = slice(int(capped[query]))
-        pair = truth.order[query, top].tolist(), order[query, top].tolist()
-        ratio[query] = SequenceMatcher(None, *pair).ratio()
-    return ratio
+        places = position[query, truth.order[query, : capped[query]]]
+        inside = np.flatnonzero(places < capped[query])
+        matched[query] = _matched(list(zip(inside.tolist(), places[inside].tolist(), strict=True)))
+    return matched / capped
+
+
+def _matched(pairs: list[tuple[int, int]]) -> int:
+    """How many elements `SequenceMatcher` matches in two lists without repetitions.
+
+    It takes the longest run that both have, the first of several, and goes on before and after it.
+    Over the few shared elements that is some ten times faster than difflib itself.
+
+    Parameters
+    ----------
+    pairs
+        The places of each shared element in the two lists, in the order of the first.
+    """
+    if len(pairs) < 2:
+        return len(pairs)
+    start = longest = run = 0
+    for at in range(len(pairs)):
+        before, here = pairs[at - 1], pairs[at]
+        run = run + 1 if at and here == (before[0] + 1, before[1] + 1) else 1
+        if run > longest:
+            start, longest = at - run + 1, run
+    low, high = pairs[start], pairs[start + longest - 1]
+    left = [each for each in pairs[:start] if each[1] < low[1]]
+    right = [each for each in pairs[start + longest :] if each[1] > high[1]]
+    return _matched(left) + longest + _matched(right)
 
 
 def _ndcg(truth: Truth, order: Ints, n: int) -> Floats:

@@ -5,6 +5,7 @@ Random choices (ties, random rankings, resamples) have a stream of numbers each,
 a system is judged the same whatever others stand beside it.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import pandas as pd
 from pydantic import Field
 
 from twinear.errors import DataError
-from twinear.files import replacing, require
+from twinear.files import replacing, require, write_text
 from twinear.params import Params
 from twinear.ranking.metrics import (
     METRICS,
@@ -27,7 +28,12 @@ from twinear.ranking.metrics import (
     rank_truth,
 )
 
+Candidates = Literal["all", "fold"]
+CANDIDATES: tuple[Candidates, ...] = ("all", "fold")
 CHANCE = "chance"
+CORRECTED_NDCG = "corrected_ndcg@10"  # against the similarity corrected for popularity
+NDCG_AT = "ndcg@10"
+PLAIN = {metric: metric for metric in METRICS}
 AGAIN = "run 'dvc repro ranking'"
 Stream = Literal["truth", "scores", "chance", "bootstrap", "hubness"]
 STREAMS: tuple[Stream, ...] = ("truth", "scores", "chance", "bootstrap", "hubness")
@@ -53,6 +59,7 @@ class Systems:
 
     artists: pd.DataFrame  # columns artist (id, unique), name
     truth: Floats  # (artists, artists), a row for each query
+    corrected: Floats  # the same, corrected for popularity among all artists of the catalogue
     scores: dict[str, Floats]  # system -> (artists, artists), a row for each query
 
     def of(self, ids: Sequence[str]) -> "Systems":
@@ -61,6 +68,7 @@ class Systems:
         return Systems(
             artists=self.artists.iloc[at].reset_index(drop=True),
             truth=self.truth[np.ix_(at, at)],
+            corrected=self.corrected[np.ix_(at, at)],
             scores={system: scores[np.ix_(at, at)] for system, scores in self.scores.items()},
         )
 
@@ -73,6 +81,7 @@ class Ranking:
     truth: Floats  # (artists, artists), a row for each query
     scores: dict[str, Floats]  # system -> (artists, artists); not chance
     queries: pd.DataFrame  # columns query (id), system, metric, value (NaN: not defined)
+    candidates: Candidates  # whom a query ranks: "fold", those held out with it, or "all" others
 
     def write(self, folder: Path) -> None:
         """Write a folder, whole or not at all."""
@@ -82,6 +91,7 @@ class Ranking:
             arrays: dict[str, Any] = {"truth": self.truth, **self.scores}
             np.savez(temporary / "scores.npz", **arrays)
             self.queries.to_parquet(temporary / "queries.parquet", index=False)
+            write_text(temporary / "protocol.json", json.dumps({"candidates": self.candidates}))
 
     @classmethod
     def read(cls, folder: Path) -> "Ranking":
@@ -98,7 +108,22 @@ class Ranking:
             expected = f"truth and scores of {len(artists)} artists"
             raise DataError(folder / "scores.npz", found, expected=expected, remedy=AGAIN)
         queries = pd.read_parquet(require(folder / "queries.parquet", AGAIN))
-        return cls(artists=artists, truth=scores.pop("truth"), scores=scores, queries=queries)
+        return cls(
+            artists=artists,
+            truth=scores.pop("truth"),
+            scores=scores,
+            queries=queries,
+            candidates=_read_candidates(folder / "protocol.json"),
+        )
+
+
+def _read_candidates(path: Path) -> Candidates:
+    text = require(path, AGAIN).read_text(encoding="utf-8")
+    for known in CANDIDATES:
+        if text.strip() == json.dumps({"candidates": known}):
+            return known
+    expected = f'{{"candidates": …}} with {" or ".join(CANDIDATES)}'
+    raise DataError(path, f"holds {text.strip()!r}", expected=expected, remedy=AGAIN)
 
 
 def rows_of(artists: pd.DataFrame, ids: Sequence[str], place: str) -> list[int]:
@@ -120,15 +145,29 @@ def rows_of(artists: pd.DataFrame, ids: Sequence[str], place: str) -> list[int]:
 def rank_test(test: Systems, params: RankingParams) -> tuple[Ranking, dict[str, Floats]]:
     """Let every test artist rank all other test artists, by every system and at random.
 
+    Beside all `METRICS`, `CORRECTED_NDCG` is judged.
+
     Returns
     -------
     The ranking, and what `random_rankings` returns.
     """
-    truth = truth_of(test.truth, others(len(test.artists)), params)
-    chance = random_rankings(truth, params)
-    queries = judge(list(test.artists["artist"]), truth, test.scores, chance, params)
-    ranking = Ranking(artists=test.artists, truth=test.truth, scores=test.scores, queries=queries)
-    return ranking, chance
+    ids, candidates = list(test.artists["artist"]), others(len(test.artists))
+    tables: list[pd.DataFrame] = []
+    chances: dict[str, Floats] = {}
+    for similarity, names in ((test.truth, PLAIN), (test.corrected, {NDCG_AT: CORRECTED_NDCG})):
+        truth = truth_of(similarity, candidates, params)
+        chance = random_rankings(truth, params)
+        queries = judge(ids, truth, test.scores, chance, params)
+        tables.append(queries[queries["metric"].isin(list(names))].replace({"metric": names}))
+        chances |= {name: chance[metric] for metric, name in names.items()}
+    ranking = Ranking(
+        artists=test.artists,
+        truth=test.truth,
+        scores=test.scores,
+        queries=pd.concat(tables, ignore_index=True),
+        candidates="fold",
+    )
+    return ranking, chances
 
 
 def truth_of(similarity: Floats, candidates: Bools, params: RankingParams) -> Truth:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,19 @@ def differences(queries: pd.DataFrame, params: RankingParams) -> Summary:
     first, *baselines = table.columns.unique("system")
     apart = {other: table[first] - table[other] for other in baselines}
     return _intervals(pd.concat(apart, axis=1, names=["system"]), params)
+
+
+def paired_differences(queries: pd.DataFrame, params: RankingParams) -> dict[str, Summary]:
+    """Each system minus each later one, query by query: system -> other -> metric -> interval."""
+    table = _wide(queries)
+    pairs = list(combinations(table.columns.unique("system"), 2))
+    apart = {pair: table[pair[0]] - table[pair[1]] for pair in pairs}
+    joined = pd.concat({" ".join(map(str, pair)): each for pair, each in apart.items()}, axis=1)
+    found = _intervals(joined, params)
+    differences: dict[str, Summary] = {}
+    for (system, other), numbers in zip(pairs, found.values(), strict=True):
+        differences.setdefault(str(system), {})[str(other)] = numbers
+    return differences
 
 
 def as_metrics(summary: Summary) -> dict[str, float]:

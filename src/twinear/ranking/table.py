@@ -1,5 +1,7 @@
 """The ranking as a plain text table, for people at a terminal of 100 columns."""
 
+from itertools import zip_longest
+
 from twinear.ranking.summary import Numbers, Summary
 
 SHOWN = {"ndcg@10": "NDCG@10", "unordered@10": "unordered@10", "mrr": "MRR"}
@@ -20,37 +22,40 @@ def format_table(ranking: Summary, differences: Summary | None = None) -> str:
     first = next(iter(ranking))
     head = ["", *SHOWN.values()]
     rows = [
-        [system, *(_cell(metrics[name]) for name in SHOWN)] for system, metrics in ranking.items()
+        [system, *(cell(metrics[name]) for name in SHOWN)] for system, metrics in ranking.items()
     ]
     if differences is not None:
         head.append(f"{first} ahead, {SHOWN[CHOSEN]}")
         for row in rows:
-            row.append(_lead(differences[row[0]][CHOSEN]) if row[0] in differences else "")
-    return "\n".join([*_aligned([head, *rows]), "", NOTE, *_legend(differences)])
+            row.append(lead(differences[row[0]][CHOSEN]) if row[0] in differences else "")
+    return "\n".join([*align([head, *rows]), "", NOTE, *_legend(differences)])
 
 
 def _legend(differences: Summary | None) -> list[str]:
     return [] if differences is None else ["* the interval of the paired difference excludes zero."]
 
 
-def _cell(numbers: Numbers, sign: str = "") -> str:
-    value, low, high = (_figure(numbers[each], sign) for each in ("value", "low", "high"))
+def cell(numbers: Numbers, sign: str = "") -> str:
+    """A value and its interval: `.268 [.250, .285]`."""
+    value, low, high = (figure(numbers[each], sign) for each in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
 
 
-def _lead(numbers: Numbers) -> str:
+def lead(numbers: Numbers) -> str:
+    """A difference and its interval, starred where that excludes zero."""
     certain = numbers["low"] > 0 or numbers["high"] < 0
-    return _cell(numbers, "+") + (" *" if certain else "")
+    return cell(numbers, "+") + (" *" if certain else "")
 
 
-def _figure(value: float, sign: str) -> str:
+def figure(value: float, sign: str = "") -> str:
     """Three digits without the leading zero, as in `.268`, `-.031` or `1.00`."""
     text = f"{value:{sign}.3f}"
     return text.replace("0.", ".", 1) if abs(value) < 0.9995 else text[:-1]
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("   ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+def align(rows: list[list[str]], gap: int = 3) -> list[str]:
+    """Columns side by side, `gap` apart, with a rule under the first row."""
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    lines = ((" " * gap).join(map(str.ljust, row, widths)).rstrip() for row in rows)
     head, *body = lines
     return [head, "-" * max(map(len, [head, *body])), *body]

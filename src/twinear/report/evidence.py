@@ -21,7 +21,7 @@ from twinear.ranking.ranking import CHANCE, Ranking
 from twinear.similarity import Similarity
 
 MODEL = "siamese"
-FILTERS = "blocks.0.0.weight"  # of the first convolution, in the scorer's file
+FILTERS = "convolutions.blocks.0.0.weight"  # of the first convolution, in the scorer's file
 
 
 Metrics = Mapping[str, Mapping[str, Interval]]  # system or baseline -> metric -> interval
@@ -71,7 +71,7 @@ class Evidence:
     similarity: Similarity
     catalogue: Catalogue
     split: Split
-    filters: Filters
+    filters: Filters | None  # none where the network has no convolutions, or of vectors
     test: Ranking
 
     @classmethod
@@ -133,28 +133,30 @@ def _reason(error: ValueError) -> str:
 def _read_training(path: Path) -> pd.DataFrame:
     require(path, "run 'dvc repro training'")
     training = pd.read_csv(path)
-    columns = ["epoch", "train_loss", "validation_loss", "validation_ndcg"]
-    if not set(columns) <= set(training.columns) or training.empty:
+    columns = ["epoch", "train_loss", "validation_loss", "validation_ndcg", "chosen"]
+    if not set(columns) <= set(training.columns) or training["chosen"].sum() != 1:
         raise DataError(
             path,
             f"{len(training)} rows of columns {', '.join(training.columns)}",
-            expected=f"a row an epoch with columns {', '.join(columns)}",
+            expected=f"a row an epoch, one of them chosen, with columns {', '.join(columns)}",
             remedy="run 'dvc repro training'",
         )
     return training
 
 
-def _read_filters(path: Path) -> Filters:
+def _read_filters(path: Path) -> Filters | None:
     require(path, "run 'dvc repro training'")
     try:
         with safe_open(path, framework="numpy") as file:
-            weights = file.get_tensor(FILTERS)  # (channels, n_mels, 1, kernel_size)
             header = json.loads(file.metadata()["twinear"])
+            if FILTERS not in file.keys() or not header["inputs"]["top_db"]:  # noqa: SIM118
+                return None
+            weights = file.get_tensor(FILTERS)  # (channels, n_mels, 1, kernel_size)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DataError(
             path,
             "is not a scorer",
-            expected=f"weights {FILTERS} and a header",
+            expected="a header and weights",
             remedy="run 'dvc repro training'",
         ) from error
     shape = (*weights.shape[:2], weights.shape[-1])

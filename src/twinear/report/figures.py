@@ -135,6 +135,28 @@ def draw_heat_maps(truth: Floats, scores: Floats, names: Sequence[str]) -> Figur
     return figure
 
 
+def draw_reliability(bins: pd.DataFrame) -> Figure:
+    """Draw mean similarity against mean score, over how many pairs each point stands for.
+
+    Parameters
+    ----------
+    bins
+        Columns `score`, `similarity` (both in [0, 1]), `pairs`.
+    """
+    figure = Figure(figsize=(5.2, 5.2), dpi=DPI, layout="compressed")
+    axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
+    axes.annotate("as similar as said", (0.98, 0.94), ha="right", va="top", color=GREY)
+    axes.plot(bins["score"], bins["similarity"], "o-", color=BLUE, lw=1.4, ms=6)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_ylabel("mean similarity from listens")
+    counts.bar(bins["score"], bins["pairs"], width=0.06, color=GREY)
+    counts.set_ylabel("pairs")
+    counts.set_xlabel("score from sound, by the model")
+    return figure
+
+
 def draw_filters(weights: Floats, hz: Floats) -> Figure:
     """Draw the first layer's filters, the lowest centre frequency first.
 

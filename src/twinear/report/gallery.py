@@ -17,6 +17,7 @@ from twinear.report.figures import (
     draw_filters,
     draw_heat_maps,
     draw_map,
+    draw_reliability,
     draw_systems,
     draw_training,
     save,
@@ -24,6 +25,7 @@ from twinear.report.figures import (
 )
 from twinear.report.labels import FigureNames, figure_names
 from twinear.report.prose import HEADLINE, metric_name, system_name
+from twinear.report.reliability import reliability
 from twinear.report.tables import ordered
 
 MOST_ARTISTS = 1000  # in a heat map or on the map
@@ -31,9 +33,8 @@ PLACES = ("test", "validation", "no listens", "train")  # in the order they are 
 
 
 def chosen_epoch(training: pd.DataFrame) -> int:
-    """Find the epoch whose weights were kept: the first with the best validation NDCG."""
-    best = np.nanargmax(training["validation_ndcg"].to_numpy())
-    return int(training["epoch"].iloc[int(best)])
+    """The epoch whose weights were kept."""
+    return int(training.loc[training["chosen"] == 1, "epoch"].item())
 
 
 def names_in_figures(evidence: Evidence) -> FigureNames:
@@ -73,14 +74,22 @@ def artists_on_map(evidence: Evidence) -> pd.DataFrame:
 
 
 def _draw(evidence: Evidence) -> Mapping[str, Figure]:
-    return {
+    figures = {
         "ranking": _systems(evidence),
         "training": draw_training(evidence.training, chosen_epoch(evidence.training)),
+        "reliability": draw_reliability(reliability_of(evidence)),
         "heatmap_test": _test_heat_maps(evidence),
         "heatmap": _heat_maps(evidence),
         "map": _map(evidence),
-        "filters": _filters(evidence.filters),
     }
+    if evidence.filters is not None:
+        figures["filters"] = _filters(evidence.filters)
+    return figures
+
+
+def reliability_of(evidence: Evidence) -> pd.DataFrame:
+    """The bins of the model's scores of the test artists."""
+    return reliability(evidence.test.scores[MODEL], evidence.test.truth)
 
 
 def _systems(evidence: Evidence) -> Figure:

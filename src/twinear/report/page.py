@@ -16,8 +16,15 @@ from pydantic import Field
 from twinear.files import require, write_text
 from twinear.params import Params
 from twinear.report.evidence import MODEL, Evidence
-from twinear.report.gallery import MOST_ARTISTS, chosen_epoch, names_in_figures, write_figures
-from twinear.report.prose import answer, escape
+from twinear.report.gallery import (
+    MOST_ARTISTS,
+    chosen_epoch,
+    names_in_figures,
+    reliability_of,
+    write_figures,
+)
+from twinear.report.prose import answer, escape, number
+from twinear.report.reliability import calibration_error
 from twinear.report.suggestions import SOURCES, Suggestions, chosen_artists, suggest
 from twinear.report.tables import (
     NONE,
@@ -25,6 +32,7 @@ from twinear.report.tables import (
     difference_table,
     hubness_table,
     markdown_table,
+    popularity_table,
     poster_table,
     ranking_table,
     trivial,
@@ -93,7 +101,9 @@ def render(evidence: Evidence, params: ReportParams, confidence: float, figures:
             ranking=ranking_table(evidence.ranking),
             any_trivial=any(trivial(each, evidence.ranking) for each in evidence.ranking[MODEL]),
             differences=difference_table(evidence.differences, evidence.ranking),
+            popularity=popularity_table(evidence.ranking),
             hubness=hubness_table(evidence.hubness),
+            calibration_error=number(calibration_error(reliability_of(evidence))),
             suggestions=[
                 (
                     escape(names[row]),
@@ -103,10 +113,11 @@ def render(evidence: Evidence, params: ReportParams, confidence: float, figures:
             ],
             chosen_epoch=chosen_epoch(evidence.training),
             n_epochs=len(evidence.training),
+            filters=evidence.filters is not None,
             counts={name: counts_table(each) for name, each in evidence.counts.items()},
             numbered=[
-                f"{number} = {escape(name)}"
-                for name, number in names_in_figures(evidence).numbered.items()
+                f"{label} = {escape(name)}"
+                for name, label in names_in_figures(evidence).numbered.items()
             ],
         )
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from twinear.ranking.intervals import Interval
-from twinear.ranking.ranking import CHANCE
+from twinear.ranking.ranking import CHANCE, CORRECTED_NDCG
 from twinear.report.evidence import MODEL, Evidence
 
 HEADLINE = "ndcg@10"
@@ -28,6 +28,8 @@ def system_name(system: str) -> str:
 
 def metric_name(metric: str) -> str:
     """Name a metric as the literature writes it."""
+    if metric == CORRECTED_NDCG:
+        return f"{metric_name(HEADLINE)}, corrected for popularity"
     name, at, n = metric.partition("@")
     return (name.upper() if name in ("ndcg", "map", "mrr") else name) + at + n
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from twinear.ranking.intervals import Interval
-from twinear.ranking.ranking import CHANCE
+from twinear.ranking.ranking import CHANCE, CORRECTED_NDCG
 from twinear.report.evidence import MODEL, Metrics
 from twinear.report.prose import (
     ABOVE,
     BELOW,
+    HEADLINE,
     NAMES,
     OPEN,
     escape,
@@ -74,6 +75,16 @@ def ranking_table(ranking: Metrics) -> str:
         for metric in ranking[MODEL]
     ]
     return markdown_table(["", *map(system_name, systems)], rows)
+
+
+def popularity_table(ranking: Metrics) -> str:
+    """Tabulate NDCG beside the same corrected for popularity, a system a row."""
+    metrics = (HEADLINE, CORRECTED_NDCG)
+    rows = [
+        [system_name(system), *(_cell(ranking, system, metric) for metric in metrics)]
+        for system in ordered(ranking)
+    ]
+    return markdown_table(["", *map(metric_name, metrics)], rows)
 
 
 def _cell(ranking: Metrics, system: str, metric: str) -> str:

@@ -16,11 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from twinear.errors import TwinearError
+
+if TYPE_CHECKING:
+    from twinear.model import Inputs
 
 EXPERIMENT = "twinear"
 MODEL = "twinear"
@@ -64,8 +67,12 @@ class Run(Protocol):
     def log_files(self, path: Path) -> None:
         """Log a file, or all files of a folder, as artefacts."""
 
-    def log_scorer(self, path: Path, digest: str, shape: tuple[int, int]) -> None:
-        """Log and register the scorer of spectrograms of that shape (n_mels, n_frames); tag it."""
+    def log_scorer(self, path: Path, digest: str, inputs: "Inputs") -> None:
+        """Log and register a scorer that hears such inputs; tag the run with it.
+
+        One that hears vectors beside the spectrograms is only logged: pairs of spectrograms, which
+        is what is served, are not enough for it.
+        """
 
     def log_child(self, child: "Child") -> str:
         """Log a run that has ended under this one; its id, empty where it was not taken."""
@@ -83,7 +90,7 @@ class NoRun:
     def log_files(self, path: Path) -> None:
         """Do nothing."""
 
-    def log_scorer(self, path: Path, digest: str, shape: tuple[int, int]) -> None:
+    def log_scorer(self, path: Path, digest: str, inputs: "Inputs") -> None:
         """Do nothing."""
 
     def log_child(self, child: Child) -> str:
@@ -274,9 +281,13 @@ class _MlflowRun:
             reason = str(error).splitlines()[0]
             print(f"tracking: {what} was not logged ({reason})", file=sys.stderr)
 
-    def log_scorer(self, path: Path, digest: str, shape: tuple[int, int]) -> None:
+    def log_scorer(self, path: Path, digest: str, inputs: "Inputs") -> None:
+        shape = (inputs.n_bands, inputs.n_frames)
         with self._reported("the scorer"):
             self._mlflow.set_tag(SCORER_TAG, digest)
+            if inputs.n_dims:
+                self._mlflow.log_artifact(str(path))
+                return
             self._mlflow.pyfunc.log_model(
                 name="scorer",
                 python_model=str(Path(__file__).with_name("served.py")),

@@ -1,0 +1,1 @@
+"""Training and judging in artist-disjoint folds: every artist is new to somebody once."""

@@ -1,0 +1,112 @@
+"""What training minimises: how far the scores of some clips are from their artists' similarity.
+
+An objective is a function of the logits of all pairs of clips in a step, (clips, clips), the
+artist of each clip, (clips,) from 0, and the similarity of these artists, (artists, artists), whose
+diagonal means nothing. It gives a scalar to minimise.
+
+- `mse`: mean squared difference of score and similarity over clip pairs, the original's.
+- `listwise`: each artist ranks the others of the step; cross-entropy between the softmax of its
+  logits and its similarities brought to sum 1 (the top-one probability of ListNet: Cao, Qin, Liu,
+  Tsai and Li, "Learning to rank: from pairwise approach to listwise approach", ICML 2007).
+- `approx_ndcg`: one minus NDCG with the rank of each artist softened to a sum of sigmoids (Qin, Liu
+  and Li, "A general approximation framework for direct optimization of information retrieval
+  measures", Information Retrieval 13, 2010).
+
+The last two know only orders: their logits have no unit until `calibration` gives them one.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+ObjectiveName = Literal["mse", "listwise", "approx_ndcg"]
+Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
+NEVER = -1e9
+
+
+def mse(logits: Tensor, owner: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error over all ordered pairs of clips of different artists."""
+    error = (torch.sigmoid(logits) - target[owner][:, owner]).square()  # (clips, clips)
+    return error[owner[:, None] != owner].mean()
+
+
+def listwise(logits: Tensor, owner: Tensor, target: Tensor) -> Tensor:
+    """Softmax cross-entropy of every artist's ranking; artists similar to none are left out."""
+    others = target.masked_fill(_itself(target), 0)
+    mass = others.sum(dim=1)
+    ranked = by_artist(logits, owner, len(target)).masked_fill(_itself(target), NEVER)
+    loss = -(others * torch.log_softmax(ranked, dim=1)).sum(dim=1)
+    return _mean_where(loss / mass.clamp(min=1e-12), mass > 0)
+
+
+def approx_ndcg(logits: Tensor, owner: Tensor, target: Tensor) -> Tensor:
+    """One minus the softened NDCG over all the other artists of the step."""
+    gain = target.masked_fill(_itself(target), 0)
+    ranked = by_artist(logits, owner, len(target)).masked_fill(_itself(target), NEVER)
+    ahead = torch.sigmoid(ranked[:, None, :] - ranked[:, :, None])  # (query, artist, other)
+    rank = 0.5 + ahead.sum(dim=2)  # an artist is half ahead of itself
+    found = (gain / torch.log2(1 + rank)).sum(dim=1)
+    places = torch.arange(1, len(target) + 1, device=gain.device)
+    ideal = (gain.sort(dim=1, descending=True).values / torch.log2(1.0 + places)).sum(dim=1)
+    return _mean_where(1 - found / ideal.clamp(min=1e-12), ideal > 0)
+
+
+OBJECTIVES: dict[ObjectiveName, Objective] = {
+    "mse": mse,
+    "listwise": listwise,
+    "approx_ndcg": approx_ndcg,
+}
+
+
+def by_artist(values: Tensor, owner: Tensor, n_artists: int) -> Tensor:
+    """The mean over clip pairs, (clips, clips) to (artists, artists)."""
+    mean = torch.nn.functional.one_hot(owner, n_artists).to(values.dtype)  # (clips, artists)
+    mean = mean / mean.sum(dim=0).clamp(min=1)
+    return mean.T @ values @ mean
+
+
+def without_popularity(similarity: np.ndarray, strength: float) -> np.ndarray:
+    """Divide the similarity by what the popularity of both artists lets expect.
+
+    With `strength` 1, `S[a, b] / sqrt(m[a] m[b])` where m is an artist's mean similarity to the
+    others, as association strength divides co-occurrences by occurrences (van Eck and Waltman,
+    JASIST 60, 2009); 0 leaves it as it is. Scaled so that the largest is 1.
+    """
+    off = np.where(np.eye(len(similarity), dtype=bool), 0, similarity)
+    mean = off.sum(axis=1) / max(len(off) - 1, 1)
+    expected = np.sqrt(np.maximum(mean, 1e-12)) ** strength
+    corrected = off / np.outer(expected, expected)
+    scaled: np.ndarray = corrected / max(corrected.max(), 1e-12)
+    return scaled
+
+
+def calibration(logits: np.ndarray, similarity: np.ndarray) -> tuple[float, float]:
+    """The slope (> 0) and shift of the logit that make its sigmoid the expected similarity.
+
+    Least squares over pairs (pairs,) that training has not seen; the order of scores stays.
+    """
+
+    def loss(free: np.ndarray) -> float:
+        logit = np.clip(np.exp(free[0]) * logits + free[1], -50, 50)
+        return float(np.square(1 / (1 + np.exp(-logit)) - similarity).mean())
+
+    level = math.log(max(similarity.mean(), 1e-6) / max(1 - similarity.mean(), 1e-6))
+    spread = max(float(logits.std()), 1e-6)
+    start = np.array([-math.log(spread), level - float(logits.mean()) / spread])
+    found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 2000})
+    slope = float(np.exp(np.clip(found.x[0], -10, 10)))
+    return slope, float(found.x[1])
+
+
+def _itself(target: Tensor) -> Tensor:
+    return torch.eye(len(target), dtype=torch.bool, device=target.device)
+
+
+def _mean_where(values: Tensor, chosen: Tensor) -> Tensor:
+    kept = torch.where(chosen, values, 0.0)
+    return kept.sum() / chosen.sum().clamp(min=1)
