@@ -25,9 +25,9 @@ from tests.services import FakeArtist, FakeServices
 from tests.test_datasets import HETREC
 from tests.test_scorer import spectrograms
 from twinear.artists import read_artists
-from twinear.datasets.known import BASE_URL
 from twinear.clips import read_clip_table
 from twinear.corpus import import_corpus
+from twinear.datasets.known import BASE_URL
 from twinear.params import SECTIONS, read_sections
 from twinear.scorer import Scorer
 from twinear.vectors import Vectors

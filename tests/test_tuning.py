@@ -21,7 +21,6 @@ from twinear.errors import DataError, ParamsError, TrainingError, TwinearError
 from twinear.pairs import Split
 from twinear.params import read_params, read_sections
 from twinear.ranking.intervals import Interval
-from twinear.spectrograms import SpectrogramsParams
 from twinear.training import TrainingParams
 from twinear.tuning.changes import difference, with_values
 from twinear.tuning.crew import Crew, Ended, Failed, Stopped
@@ -306,7 +305,6 @@ def job(made: Project, **training: Any) -> Job:
     (part,) = parts_of(Split.read(made.folder / "artifacts/pairs.csv"), "validation", 3)
     return Job(
         training=params["training"] | training,
-        spectrograms=read_params("spectrograms", SpectrogramsParams, PARAMS),
         parts=(part, Part(train=part.train, validation=part.validation, queries=part.train[:3])),
         checkpoint=made.folder / "checkpoints/a",
     )

@@ -8,13 +8,21 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from tests.conftest import PARAMS, Project
+from twinear.params import read_params
 from twinear.similarity import Similarity
-from twinear.spectrograms import Spectrograms
+from twinear.spectrograms import Spectrograms, SpectrogramsParams
 from twinear.tuning.evaluation import Sources
 from twinear.tuning.tune import Request
 
 SPLITS = ["train"] * 24 + ["validation"] * 12 + ["test"] * 6
-SMALL = {"epochs": 3, "patience": 3, "batch_artists": 8, "device": "cpu", "threads": 1}
+SMALL = {
+    "epochs": 3,
+    "patience": 3,
+    "batch_artists": 8,
+    "device": "cpu",
+    "threads": 1,
+    "refit": False,
+}
 QUICK = {
     "space": {"learning_rate": {"low": 1e-3, "high": 1e-1, "log": True}},
     "trials": 3,
@@ -28,7 +36,7 @@ WIDE = {"space": {"model.conv_depth": [1, 2], **QUICK["space"]}}  # type: ignore
 def sections(training: dict[str, Any], tuning: dict[str, Any]) -> dict[str, Any]:
     """All of the project's params.yaml, with a small net and a quick search."""
     found: dict[str, Any] = YAML(typ="safe", pure=True).load(PARAMS)
-    found["training"]["model"] |= {"channels": 8, "dense_units": 8}
+    found["training"]["model"] |= {"channels": 8, "dense_units": 8, "statistics_units": 16}
     found["training"] |= SMALL | training
     found["ranking"] |= {"n_bootstrap": 50}
     found["pairs"] |= {"n_folds": 3}
@@ -60,6 +68,10 @@ def write_artifacts(folder: Path) -> None:
         values=values.astype(np.float16),
         mfcc_mean=np.zeros((len(owner), 20), np.float32),
         mfcc_cov=covariance,
+        front=read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
+            update={"n_mels": 12, "n_frames": 24}
+        ),
+        vectors=np.zeros((len(owner), 0), np.float32),
     ).write(folder / "spectrograms")
     artists = pd.DataFrame({"artist": ids, "name": ids, "mbid": "", "listeners": 9, "plays": 9})
     similarity = np.exp(-np.abs(place[:, None] - place) / 0.2).astype(np.float32)

@@ -58,6 +58,13 @@ class Split:
 
     artists: pd.DataFrame
 
+    @classmethod
+    def of(cls, artists: pd.DataFrame, **parts: Sequence[str]) -> "Split":
+        """A split by hand: ids of `train`, of `validation`; all others of `artists` are test."""
+        split_of = {artist: part for part, ids in parts.items() for artist in ids}
+        named = artists[["artist", "name"]]
+        return cls(artists=named.assign(split=named["artist"].map(split_of).fillna("test")))
+
     def members(self, split: str) -> list[str]:
         """The ids of the artists of one split, in order."""
         return list(self.artists.loc[self.artists["split"] == split, "artist"])

@@ -8,7 +8,7 @@ was stopped goes on where it was.
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -113,17 +113,18 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
     they are written.
     """
     material, fold = Material.read(task.folders), task.fold
+    everyone = material.similarity.artists
     checkpoint = task.path.with_suffix(".pt")
     trained = train_scorer(
         material.spectrograms,
         material.similarity,
-        _split(material, train=fold.train, validation=fold.validation),
+        Split.of(everyone, train=fold.train, validation=fold.validation),
         task.training,
         checkpoint,
         on_epoch,
     )
     scorer = trained.judged if fold.judges_validation else trained.scorer
-    listened = Listened.of(material.similarity, _split(material, train=fold.listened))
+    listened = Listened.of(material.similarity, Split.of(everyone, train=fold.listened))
     present = material.without(fold.left_out)
     catalogue = build_catalogue(present.spectrograms, scorer, task.catalogue, listened)
     artists = list(form_lineup(material.spectrograms, material.similarity).artists["artist"])
@@ -139,13 +140,6 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
     found.write(task.path, task.fingerprint)
     checkpoint.unlink(missing_ok=True)
     return found
-
-
-def _split(material: Material, **parts: Sequence[str]) -> Split:
-    """Who is in which part; all others with similarity are test."""
-    part_of = {artist: part for part, artists in parts.items() for artist in artists}
-    artists = material.similarity.artists[["artist", "name"]]
-    return Split(artists=artists.assign(split=artists["artist"].map(part_of).fillna("test")))
 
 
 def _table(known: pd.DataFrame, scores: Floats, fold: Fold, artists: list[str]) -> Floats:

@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from twinear import model, training
+from twinear.batches import examples_of
 from twinear.catalogue import score_artists
+from twinear.checkpoint import Epoch
 from twinear.files import sha256
+from twinear.pairs import Split
 from twinear.params import parse_params
 from twinear.ranking.metrics import Bools, Floats, query_ndcg, rank_truth
-from twinear.scorer import Scorer
+from twinear.scorer import Scorer, train_scorer
 from twinear.similarity import Similarity
-from twinear.spectrograms import Spectrograms, SpectrogramsParams
-from twinear.training import NDCG_AT, Epoch, TrainingParams, examples_of, fit
+from twinear.spectrograms import Spectrograms
+from twinear.training import NDCG_AT, TrainingParams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +71,9 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A trial for a worker: the sections it needs, its parts, and the stem of its checkpoints."""
+    """A trial for a worker: the section it needs, its parts, and the stem of its checkpoints."""
 
     training: dict[str, Any]
-    spectrograms: SpectrogramsParams
     parts: tuple[Part, ...]
     checkpoint: Path
 
@@ -134,13 +135,19 @@ def _evaluate_part(
     data: Data,
     on_epoch: Callable[[Epoch], None],
 ) -> Judged:
-    train, validation = (
-        examples_of(data.spectrograms, data.similarity, list(artists))
-        for artists in (part.train, part.validation)
+    # what is judged must not have been trained on the validation artists
+    params = params.model_copy(update={"refit": False})
+    everyone = data.similarity.artists
+    trained = train_scorer(
+        data.spectrograms,
+        data.similarity,
+        Split.of(everyone, train=part.train, validation=part.validation),
+        params,
+        checkpoint_of(job.checkpoint, number),
+        on_epoch,
     )
-    fitted = fit(train, validation, params, checkpoint_of(job.checkpoint, number), on_epoch)
-    scorer = Scorer(spectrograms=job.spectrograms, model=params.model, net=fitted.net)
-    return Judged(best=fitted.best.validation_ndcg, queries=judge_queries(scorer, part, data))
+    queries = judge_queries(trained.scorer, part, data)
+    return Judged(best=trained.fit.best.validation_ndcg, queries=queries)
 
 
 def checkpoint_of(stem: Path, part: int) -> Path:
@@ -153,9 +160,9 @@ def judge_queries(scorer: Scorer, part: Part, data: Data) -> dict[str, float]:
     if not part.queries:
         return {}
     artists = list(dict.fromkeys([*part.queries, *part.validation]))
-    examples = examples_of(data.spectrograms, data.similarity, artists)
-    embeddings = scorer.encode(examples.values)
-    scores = score_artists(scorer, embeddings, examples.owner, len(artists))
+    examples = examples_of(data.spectrograms, data.similarity, artists, [])
+    embeddings = scorer.encode(examples.sounds.values, examples.sounds.vectors)
+    scores = score_artists(scorer, embeddings, examples.owner)
     found = _ndcg(examples.similarity, scores, len(part.queries))
     return dict(zip(part.queries, found.tolist(), strict=True))
 
@@ -166,14 +173,3 @@ def _ndcg(similarity: np.ndarray, scores: np.ndarray, n_queries: int) -> Floats:
     generator = np.random.default_rng(0)
     truth = rank_truth(similarity[:n_queries], candidates, NDCG_AT, generator)
     return query_ndcg(truth, scores[:n_queries], NDCG_AT, generator)
-
-
-def code_fingerprint() -> str:
-    """A hash of the code that decides what a trial is worth."""
-    files = [Path(each.__file__) for each in (model, training) if each.__file__]
-    every = [
-        source
-        for file in files
-        for source in (sorted(file.parent.glob("*.py")) if file.stem == "__init__" else [file])
-    ]
-    return hashlib.sha256("".join(map(sha256, every)).encode()).hexdigest()

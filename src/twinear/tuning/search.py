@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from twinear.spectrograms import SpectrogramsParams
 from twinear.tuning.crew import Broken, Crew, Ended, Failed, News
 from twinear.tuning.evaluation import Job, Part, Step, checkpoint_of
 from twinear.tuning.space import changed
@@ -24,7 +23,6 @@ class Plan:
     """What every trial has in common: sections of params.yaml, parts, where checkpoints go."""
 
     training: dict[str, Any]
-    spectrograms: SpectrogramsParams
     parts: tuple[Part, ...]
     checkpoints: Path
 
@@ -32,7 +30,6 @@ class Plan:
         """Train with these values, on the parts of the search or on others."""
         return Job(
             training=changed(self.training, values),
-            spectrograms=self.spectrograms,
             parts=parts or self.parts,
             checkpoint=self.checkpoints / name,
         )

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from twinear.checkpoint import code_digest
 from twinear.errors import ParamsError, TrainingError
 from twinear.files import require, write_text
 from twinear.pairs import PairsParams, Split
 from twinear.params import read_params, read_sections
 from twinear.ranking.ranking import RankingParams
-from twinear.spectrograms import SpectrogramsParams
 from twinear.tracking.runs import Child, Run, open_study
 from twinear.training import TrainingParams
 from twinear.tuning.changes import difference, with_values
 from twinear.tuning.crew import Crew
-from twinear.tuning.evaluation import Sources, code_fingerprint
+from twinear.tuning.evaluation import Sources
 from twinear.tuning.figures import PAGE, draw_figures, importances, write_page
 from twinear.tuning.parts import parts_of
 from twinear.tuning.search import Plan, search
@@ -87,7 +87,7 @@ class _Setting:
             "objective": repr(self.plan.parts),
             "params": json.dumps(fixed, sort_keys=True),
             "data": sources.fingerprint(),
-            "code": code_fingerprint(),
+            "code": code_digest(),
         }
         return {word: hashlib.sha256(text.encode()).hexdigest() for word, text in words.items()}
 
@@ -145,7 +145,6 @@ def _read(request: Request, tuning: TuningParams) -> _Setting:
     split = Split.read(request.sources.pairs)
     plan = Plan(
         training=training,
-        spectrograms=read_params("spectrograms", SpectrogramsParams, request.params),
         parts=parts_of(split, tuning.objective, pairs.n_folds),
         checkpoints=request.folder / "checkpoints" / _short_hash(request.study),
     )
