@@ -142,7 +142,7 @@ def test_only_values_change_and_comments_stay() -> None:
 
 def test_equal_values_change_not_a_byte() -> None:
     old = PARAMS.read_text(encoding="utf-8")
-    assert with_values(old, {"training.learning_rate": 0.001}, PARAMS) == old
+    assert with_values(old, {"training.learning_rate": TRAINING["learning_rate"]}, PARAMS) == old
     assert difference(old, old, PARAMS) == ""
 
 

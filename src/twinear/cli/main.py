@@ -1,17 +1,10 @@
 """The entry point: every family of commands, and errors in one line."""
 
-from twinear.cli import (
-    asking,
-    bringing,
-    clips,
-    embedding,
-    judging,
-)
+from twinear.cli import asking, bringing, clips, datasets, embedding, judging, tuning
 from twinear.cli.app import app
 from twinear.errors import one_line_errors
 
-# importing them adds their commands
-FAMILIES = (asking, bringing, clips, embedding, judging)
+FAMILIES = (asking, bringing, clips, datasets, embedding, judging, tuning)  # importing them adds their commands
 
 
 def main() -> None:
