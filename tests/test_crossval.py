@@ -193,7 +193,7 @@ def test_asked_for_json_it_says_nothing_else(
         (["--folds", "8"], "error: fold 0 of 8: has"),
         (
             ["--seeds", "1,x"],
-            "error: --seeds: found '1,x', expected different whole numbers: 1,2,3",
+            "error: --seeds: found '1,x', expected different whole",
         ),
         (["--seeds", "1,1"], "error: --seeds: found '1,1', expected different whole"),
         (["--against", "l3"], "error: --against: no system 'l3'"),
@@ -238,6 +238,5 @@ def test_interrupted_it_ends_at_once_and_keeps_what_was_trained(project: Path) -
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert said.rstrip().endswith("interrupted")
     assert "Traceback" not in said
     assert list(work.glob("*.pt"))

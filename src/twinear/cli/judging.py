@@ -75,6 +75,7 @@ def crossval(
     from twinear.ranking.ranking import CHANCE, RankingParams
     from twinear.recipes import read_recipe
 
+    drawn = _seeds(seeds)
     chosen = read_recipe(params, recipe, settings or ())
     judged = chosen.read("ranking", RankingParams)
     named = name or (recipe.stem if recipe else "default")
@@ -89,7 +90,7 @@ def crossval(
     )
     cut = plan_folds(material, chosen, splitting)
     work = artifacts / "crossval" / named
-    trained = _train(cut, _seeds(seeds), lined_up, folders, chosen, work, jobs)
+    trained = _train(cut, drawn, lined_up, folders, chosen, work, jobs)
     contest = form_contest(material, cut, trained, lined_up, tables)
     judgement = judge_contest(contest, judged, _bar("judging", "protocol"))
     facts = {
