@@ -1,7 +1,6 @@
 """The reference figures on real music, where that is at hand; nothing of it is in the project."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -9,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.conftest import PARAMS
+from tests.conftest import PARAMS, ROOT
 from twinear.cli.main import main
 
-REAL = Path(os.environ.get("TWINEAR_ACCEPTANCE", "/nowhere"))
+REAL = ROOT.parent / "shared" / "real"
 pytestmark = pytest.mark.skipif(
     not (REAL / "musicnn.npz").exists(),
-    reason="TWINEAR_ACCEPTANCE names no folder with the acceptance corpus",
+    reason="the acceptance corpus is not here",
 )
 # "all" and "fold" NDCG@10; three standard errors of .010 and .015
 REFERENCE = {

@@ -33,7 +33,9 @@ def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_p
         candidates=candidate_masks(fold),
         scores={"siamese": [truth]},
     )
-    epochs = [Epoch(epoch=at, train_loss=1 / at, validation_loss=1, validation_ndcg=0.5) for at in (1, 2)]
+    epochs = [
+        Epoch(epoch=at, train_loss=1 / at, validation_loss=1, validation_ndcg=0.5) for at in (1, 2)
+    ]
     trained = [
         FoldScores(
             queries=[ids[at] for at in range(N) if fold[at] == number],
