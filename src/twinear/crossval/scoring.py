@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from twinear import catalogue, model, scorer, training
+import twinear
 from twinear.adapters import Listened, score_catalogue, score_sound, train_scorer
 from twinear.catalogue import CatalogueParams
 from twinear.crossval.folds import Fold
@@ -29,7 +29,10 @@ from twinear.spectrograms import SpectrogramsParams
 from twinear.training import Epoch, TrainingParams
 
 TRAINED = ("siamese", "sound")
-CODE = (catalogue, model, scorer, training)
+CODE = (  # modules, or packages, whose code decides the scores
+    "adapters", "augmentation", "catalogue", "model", "objectives", "scorer", "statistics",
+    "training",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +54,8 @@ class Task:
         for params in (self.front, self.training, self.catalogue):
             digest.update(params.model_dump_json().encode())
         digest.update(json.dumps(asdict(self.fold)).encode())
-        for module in CODE:
-            digest.update(sha256(Path(str(module.__file__))).encode())
+        for path in _code():
+            digest.update(sha256(path).encode())
         return digest.hexdigest()
 
 
@@ -140,6 +143,13 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
     found.write(task.path, task.fingerprint)
     checkpoint.unlink(missing_ok=True)
     return found
+
+
+def _code() -> list[Path]:
+    folder = Path(str(twinear.__file__)).parent
+    return sorted(
+        path for name in CODE for path in (*folder.glob(f"{name}.py"), *folder.glob(f"{name}/*.py"))
+    )
 
 
 def _judges_test(fold: Fold) -> bool:
