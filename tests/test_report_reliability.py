@@ -25,5 +25,5 @@ def test_a_small_case_is_as_counted_by_hand() -> None:
 
 
 def test_scores_at_the_ends_have_a_bin() -> None:
-    bins = reliability([[0, 1.0, 0], [1.0, 0, 0], [0, 0, 0]], np.zeros((3, 3)))
+    bins = reliability([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], np.zeros((3, 3)))
     assert list(bins["pairs"]) == [2, 1]
