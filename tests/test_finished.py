@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import Edit, Project
 from twinear.ranking.metrics import METRICS
+from twinear.ranking.ranking import CORRECTED_NDCG
 
 SYSTEMS = ["siamese", "chance", "popularity", "l2", "mfcc", "mfcc_mp"]
 
@@ -23,7 +24,7 @@ def test_every_system_has_every_metric_with_its_interval(finished: Project) -> N
     numbers = ranking(finished)
     assert list(numbers) == SYSTEMS
     for metrics in numbers.values():
-        assert list(metrics) == list(METRICS)
+        assert list(metrics) == [*METRICS, CORRECTED_NDCG]
         for each in metrics.values():
             assert list(each) == ["value", "low", "high"]
             assert each["low"] <= each["value"] <= each["high"]

@@ -14,6 +14,7 @@ from twinear.errors import DataError
 from twinear.params import read_params
 from twinear.ranking.metrics import METRICS, others
 from twinear.ranking.ranking import (
+    CORRECTED_NDCG,
     Ranking,
     RankingParams,
     Systems,
@@ -81,8 +82,8 @@ def test_every_query_has_every_metric_of_every_system(
     queries = rank_test(systems, params)[0].queries
     assert list(queries.columns) == ["query", "system", "metric", "value"]
     assert list(queries["system"].unique()) == ["siamese", "chance", "l2"]
-    assert list(queries["metric"].unique()) == list(METRICS)
-    assert len(queries) == N * 3 * len(METRICS)
+    assert list(queries["metric"].unique()) == [*METRICS, CORRECTED_NDCG]
+    assert len(queries) == N * 3 * (len(METRICS) + 1)
 
 
 def test_a_system_is_judged_the_same_whatever_stands_beside_it(
@@ -136,7 +137,7 @@ def test_the_summary_has_an_interval_for_every_system_and_metric(
     assert list(summary) == ["siamese", "chance", "l2"]
     assert list(apart) == ["chance", "l2"]
     for metrics in [*summary.values(), *apart.values()]:
-        assert list(metrics) == list(METRICS)
+        assert list(metrics) == [*METRICS, CORRECTED_NDCG]
         for each in metrics.values():
             assert list(each) == ["value", "low", "high"]
             assert each["low"] <= each["value"] <= each["high"]
@@ -177,7 +178,8 @@ def test_queries_similar_to_nobody_are_counted(systems: Systems, params: Ranking
     systems.truth[[2, 5]] = 0
     queries = rank_test(systems, params)[0].queries
     assert undefined(queries) == dict.fromkeys(
-        ["ndcg@10", "ndcg@200", "recall@10", "recall@25", "map", "mrr", "spearman"], 2
+        ["ndcg@10", "ndcg@200", "recall@10", "recall@25", "map", "mrr", "spearman", CORRECTED_NDCG],
+        2,
     )
 
 

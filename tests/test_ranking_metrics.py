@@ -245,3 +245,18 @@ def test_an_undefined_score_is_refused() -> None:
 def test_a_negative_similarity_is_refused() -> None:
     with pytest.raises(DataError, match=r"similarity: holds -0\.5, expected values from 0"):
         truth_of(distinct(4) * 0 - 0.5)
+
+
+@given(st.integers(2, 12), st.integers(0, 2**32 - 1))
+def test_edit_is_what_sequence_matcher_finds(n: int, seed: int) -> None:
+    """Half-shared lists, so that runs of several lengths and crossings occur."""
+    generator = np.random.default_rng(seed)
+    similarity, near = generator.random((2, 1, 16))
+    scores = similarity + near * generator.choice([0.0, 0.1, 0.5])
+    candidates = np.ones((1, 16), dtype=np.bool_)
+    truth = rank_truth(similarity, candidates, 10, np.random.default_rng(0))
+    found = query_metrics(truth, scores, np.random.default_rng(0))
+    for top in (3, 5, 10):
+        first, second = (np.argsort(-each[0])[:top].tolist() for each in (similarity, scores))
+        expected = SequenceMatcher(None, first, second).ratio()
+        assert found[f"edit@{top}"][0] == pytest.approx(expected)

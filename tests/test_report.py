@@ -24,7 +24,7 @@ from twinear.pairs import Split
 from twinear.params import read_params
 from twinear.ranking.intervals import Interval
 from twinear.ranking.metrics import METRICS
-from twinear.ranking.ranking import Ranking
+from twinear.ranking.ranking import CORRECTED_NDCG, Ranking
 from twinear.report.arrangement import closeness, clustered_order, positions
 from twinear.report.evidence import Evidence
 from twinear.report.figures import draw_heat_maps, style
@@ -42,6 +42,7 @@ from twinear.report.tables import (
 )
 from twinear.similarity import Similarity
 
+JUDGED = (*METRICS, CORRECTED_NDCG)
 PARAMS = read_params("report", ReportParams, ROOT / "params.yaml")
 SYSTEMS = {
     "siamese": 0.6,
@@ -140,13 +141,13 @@ def plant_scores(
 
 def plant_reports(reports: Path, n_test: int) -> None:
     ranking = {
-        system: {metric: interval(value, 0.05) for metric in METRICS}
+        system: {metric: interval(value, 0.05) for metric in JUDGED}
         for system, value in SYSTEMS.items()
     }
     for metrics in ranking.values():
         metrics["unordered@25"] = interval(1.0, 0.0)
     differences = {
-        system: {metric: interval(SYSTEMS["siamese"] - value, 0.03) for metric in METRICS}
+        system: {metric: interval(SYSTEMS["siamese"] - value, 0.03) for metric in JUDGED}
         for system, value in SYSTEMS.items()
         if system != "siamese"
     }
@@ -295,7 +296,7 @@ def test_every_system_and_metric_has_its_interval(planted: tuple[Evidence, Path]
         "|  | siamese network | L2 of spectrograms | MFCC Gaussians | "
         "MFCC Gaussians, mutual proximity | popularity | chance |"
     )
-    assert len(table.splitlines()) == 2 + len(METRICS)
+    assert len(table.splitlines()) == 2 + len(JUDGED)
     assert "| NDCG@10 | .600 (.550–.650) | .500 (.450–.550) | .700 (.650–.750) |" in table
 
 

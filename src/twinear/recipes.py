@@ -75,7 +75,8 @@ def _set(setting: str, sections: Mapping[str, Any]) -> dict[str, Any]:
     for part in above:
         within = within.get(part) if isinstance(within, Mapping) else None
     if not isinstance(within, Mapping) or key not in within:
-        known = [f"{'.'.join(above)}.{each}" for each in within or SECTIONS]
+        keys = list(within) if isinstance(within, Mapping) else []
+        known = [f"{'.'.join(above)}.{each}" for each in keys] or list(SECTIONS)
         near = nearest(name, known)
         remedy = f"did you mean '{near[0]}'?" if near else "see params.yaml for the keys"
         raise ParamsError(f"--set {name}", "unknown key", remedy=remedy)

@@ -75,6 +75,7 @@ def crossval(
     from twinear.ranking.ranking import CHANCE, RankingParams
     from twinear.recipes import read_recipe
 
+    drawn = _seeds(seeds)
     chosen = read_recipe(params, recipe, settings or ())
     judged = chosen.read("ranking", RankingParams)
     named = name or (recipe.stem if recipe else "default")
@@ -89,7 +90,7 @@ def crossval(
     )
     cut = plan_folds(material, chosen, splitting)
     work = artifacts / "crossval" / named
-    trained = _train(cut, _numbers(seeds), lined_up, folders, chosen, work, jobs)
+    trained = _train(cut, drawn, lined_up, folders, chosen, work, jobs)
     contest = form_contest(material, cut, trained, lined_up, tables)
     judgement = judge_contest(contest, judged, _bar("judging", "protocol"))
     facts = {
@@ -303,11 +304,11 @@ def _listed(text: str) -> list[str]:
     return [each.strip() for each in text.split(",") if each.strip()]
 
 
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(each) for each in _listed(text)]
-    except ValueError:
-        raise DataError("--seeds", f"found '{text}'", expected="whole numbers: 1,2,3") from None
+def _seeds(text: str) -> list[int]:
+    words = _listed(text)
+    if not words or len(set(words)) < len(words) or not all(map(str.isdecimal, words)):
+        raise DataError("--seeds", f"found '{text}'", expected="different whole numbers: 1,2,3")
+    return [int(each) for each in words]
 
 
 def _bar(what: str, unit: str) -> Any:

@@ -4,7 +4,15 @@ from twinear.cli import asking, bringing, clips, datasets, embedding, judging, t
 from twinear.cli.app import app
 from twinear.errors import one_line_errors
 
-FAMILIES = (asking, bringing, clips, datasets, embedding, judging, tuning)  # importing them adds their commands
+FAMILIES = (
+    asking,
+    bringing,
+    clips,
+    datasets,
+    embedding,
+    judging,
+    tuning,
+)  # importing them adds their commands
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ from twinear.catalogue import CatalogueParams
 from twinear.clips import ClipsParams
 from twinear.crossval.folds import Fold, On, cut_folds, fold_by_column, fold_by_id
 from twinear.crossval.scoring import Task
-from twinear.errors import DataError
 from twinear.listens import ListensParams
 from twinear.material import Folders, Material, Preparation
 from twinear.pairs import PairsParams
@@ -85,8 +84,6 @@ def plan_tasks(
     folds: Sequence[Fold], seeds: Sequence[int], folders: Folders, recipe: Recipe, work: Path
 ) -> dict[int, list[Task]]:
     """One training for each seed and fold: seed -> fold by fold."""
-    if len(set(seeds)) != len(seeds) or not seeds:
-        raise DataError("--seeds", f"found {list(seeds)}", expected="different whole numbers")
     training = recipe.read("training", TrainingParams)
     digest = folders.digest
     return {

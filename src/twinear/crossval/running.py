@@ -3,13 +3,15 @@
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 from twinear.checkpoint import Epoch
 from twinear.crossval.scoring import FoldScores, Task, score_fold
 from twinear.errors import TrainingError
+
+LISTEN_SECONDS = 0.5  # between two looks for Ctrl-C
 
 
 def finished(tasks: Sequence[Task]) -> dict[Task, FoldScores]:
@@ -42,8 +44,11 @@ def run_tasks(
     done = False
     try:
         waiting = {executor.submit(score_fold, task): task for task in tasks}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
+        while waiting:
+            # A lock without a timeout may sleep through Ctrl-C, where another thread gets it.
+            ready, _ = wait(waiting, timeout=LISTEN_SECONDS, return_when=FIRST_COMPLETED)
+            for future in ready:
+                yield waiting.pop(future), future.result()
         done = True
     except BrokenProcessPool as error:
         raise TrainingError(

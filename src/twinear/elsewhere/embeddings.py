@@ -140,7 +140,7 @@ def _sources(clips: Sequence[str], data: Path) -> list[str]:
 
 def _read_npz(path: Path) -> tuple[Kind, list[str], Floats]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             kind = _kind(arrays.files, path)
             if "vector" not in arrays.files:
                 raise DataError(path, f"holds {', '.join(arrays.files)}", expected=FORMS)

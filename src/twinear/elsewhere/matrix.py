@@ -119,7 +119,7 @@ def require_unique(names: Sequence[str], path: Path) -> None:
 
 def _read_npz(path: Path) -> ScoreMatrix:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             lacking = [each for each in ("artists", "scores") if each not in arrays.files]
             if lacking:
                 found = f"has no '{lacking[0]}' but {', '.join(arrays.files) or 'nothing'}"

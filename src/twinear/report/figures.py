@@ -146,7 +146,7 @@ def draw_reliability(bins: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(5.2, 5.2), dpi=DPI, layout="compressed")
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
-    axes.annotate("as similar as said", (0.98, 0.94), ha="right", va="top", color=GREY)
+    axes.annotate("as similar as said", (0.66, 0.7), ha="right", va="bottom", color=GREY)
     axes.plot(bins["score"], bins["similarity"], "o-", color=BLUE, lw=1.4, ms=6)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
