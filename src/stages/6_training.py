@@ -41,6 +41,7 @@ def training(
         Scorer(spectrograms=front, model=params.model, net=fitted.net).write(scorer)
         with replacing(table) as temporary:
             pd.DataFrame(map(asdict, fitted.history)).to_csv(temporary, index=False)
+        run.log_files(pairs)
         run.log_scorer(scorer, sha256(scorer), clips.values.shape[1:])
 
 

@@ -17,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 from twinear.errors import ParamsError, nearest
 from twinear.files import require
 
-SECTIONS = (
+STAGES = (
     "listens",
     "similarity",
     "clips",
@@ -28,6 +28,7 @@ SECTIONS = (
     "ranking",
     "report",
 )
+SECTIONS = (*STAGES, "acceptance", "promotion")
 PARAMS = Path("params.yaml")
 
 

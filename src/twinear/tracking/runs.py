@@ -1,13 +1,12 @@
 """One MLflow run for a scorer and its params, opened by every stage that has something to say.
 
-A server that cannot be reached at the start is an error. One that fails later does not stop a
-stage: metrics that it did not take are kept and sent with the next ones, and what never arrived is
-said on stderr.
+A server that cannot be reached when a run begins is an error. One that dies later stops no stage:
+metrics that it did not take are kept and sent when it is back, and what never arrived is said on
+stderr. Later stages of the run then go on without it.
 """
 
 import hashlib
 import json
-import logging
 import os
 import sys
 import time
@@ -20,9 +19,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from twinear.errors import TwinearError
+from twinear.tracking.connection import connect, is_off, unreachable
+from twinear.tracking.provenance import describe, provenance
 
-EXPERIMENT = "twinear"
 MODEL = "twinear"
+PAUSE_SECONDS = 10  # before a server that did not answer is asked again
 SCORER_TAG, PARAMS_TAG, EXPERIMENT_TAG = "scorer", "params", "dvc_experiment"
 SERVING_PACKAGES = (
     "av", "librosa", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "soxr",
@@ -63,7 +64,7 @@ class NoRun:
 
 
 @contextmanager
-def open_run(params: Mapping[str, Any], scorer: str = "") -> Iterator[Run]:
+def open_run(params: Mapping[str, Any], scorer: str = "", kind: str = "pipeline") -> Iterator[Run]:
     """Open the run of some params for one stage.
 
     Parameters
@@ -73,67 +74,55 @@ def open_run(params: Mapping[str, Any], scorer: str = "") -> Iterator[Run]:
     scorer
         The SHA-256 of the scorer's file: the latest run of that scorer and of equal params is
         opened again, or a new one made. Empty: a new run.
+    kind
+        What a new run is tagged as.
 
     Raises
     ------
     TwinearError
-        The tracking server cannot be reached.
+        The tracking server cannot be reached and the run is new; else the stage is not logged.
     """
-    if os.environ.get("TWINEAR_TRACKING", "on") == "off":
+    if is_off():
         yield NoRun()
         return
-    mlflow = _connect()
-    with _start(mlflow, params, scorer) as active:
-        run = _MlflowRun(mlflow, active.info.run_id)
+    try:
+        run: Run = _started(params, scorer, kind)
+    except TwinearError as error:
+        if not scorer:
+            raise
+        print(f"tracking: this stage is not logged ({error})", file=sys.stderr)
+        run = NoRun()
+    with _ended(run):
         yield run
-        run.report_gap()
 
 
-def _start(mlflow: Any, params: Mapping[str, Any], scorer: str) -> Any:
+@contextmanager
+def _ended(run: Run) -> Iterator[None]:
+    status = "FAILED"
+    try:
+        yield
+        status = "FINISHED"
+    finally:
+        if isinstance(run, _MlflowRun):
+            run.end(status)
+
+
+def _started(params: Mapping[str, Any], scorer: str, kind: str) -> "_MlflowRun":
+    mlflow = connect()
     tags = _tags(params, scorer)
     parent = os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run`: ours is its child
     try:
         if found := _find(mlflow, tags) if scorer else None:
-            return mlflow.start_run(run_id=found)
-        name = tags.get(EXPERIMENT_TAG) or f"pipeline-{tags[PARAMS_TAG][:8]}"
-        started = mlflow.start_run(run_name=name, parent_run_id=parent, tags=tags)
+            return _MlflowRun(mlflow, mlflow.start_run(run_id=found).info.run_id)
+        name = tags.get(EXPERIMENT_TAG) or f"{kind}-{tags[PARAMS_TAG][:8]}"
+        tags |= provenance(kind)
+        started = mlflow.start_run(
+            run_name=name, parent_run_id=parent, tags=tags, description=describe(tags)
+        )
         mlflow.log_params(flatten(params))
     except mlflow.MlflowException as error:
-        raise _unreachable(mlflow.get_tracking_uri(), error) from error
-    return started
-
-
-def _connect() -> Any:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    import mlflow
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
-    if "MLFLOW_TRACKING_URI" not in os.environ:
-        mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
-    try:
-        if "MLFLOW_EXPERIMENT_ID" not in os.environ:
-            _set_experiment(mlflow, root)
-    except mlflow.MlflowException as error:
-        raise _unreachable(mlflow.get_tracking_uri(), error) from error
-    return mlflow
-
-
-def _unreachable(place: str, error: Exception) -> TwinearError:
-    reason = str(error).splitlines()[0][:200]
-    remedy = "start the server, mend MLFLOW_TRACKING_URI, or set TWINEAR_TRACKING=off"
-    return TwinearError(place, f"tracking cannot be reached ({reason})", remedy=remedy)
-
-
-def _set_experiment(mlflow: Any, root: Path) -> None:
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    local = mlflow.get_tracking_uri().startswith("sqlite:")
-    if local and mlflow.get_experiment_by_name(name) is None:
-        mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
-    mlflow.set_experiment(name)
+        raise unreachable(mlflow.get_tracking_uri(), error) from error
+    return _MlflowRun(mlflow, started.info.run_id)
 
 
 def _find(mlflow: Any, tags: Mapping[str, str]) -> str | None:
@@ -155,6 +144,7 @@ class _MlflowRun:
         self._client = mlflow.MlflowClient()
         self._run_id = run_id
         self._waiting: list[Any] = []
+        self._ask_again = 0.0
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         now = int(time.time() * 1000)
@@ -162,20 +152,27 @@ class _MlflowRun:
             self._mlflow.entities.Metric(metric_name(name), value, now, step)
             for name, value in metrics.items()
         ]
+        if time.monotonic() >= self._ask_again:
+            self._send()
+
+    def _send(self) -> None:
         try:
             while self._waiting:
                 self._client.log_batch(self._run_id, metrics=self._waiting[:1000])
                 del self._waiting[:1000]
-        except self._mlflow.MlflowException as error:
-            reason = str(error).splitlines()[0]
+        except (self._mlflow.MlflowException, OSError) as error:
+            self._ask_again = time.monotonic() + PAUSE_SECONDS
+            reason = str(error).splitlines()[0][:200]
             print(f"tracking: {len(self._waiting)} numbers wait ({reason})", file=sys.stderr)
 
-    def report_gap(self) -> None:
-        """Try once more to send what waits, and say what is lost."""
+    def end(self, status: str) -> None:
+        """Try once more to send what waits, say what is lost, and close the run."""
         if self._waiting:
-            self.log_metrics({})
+            self._send()
         if self._waiting:
             print(f"tracking: {len(self._waiting)} numbers never arrived", file=sys.stderr)
+        with self._reported("the end of the run"):
+            self._mlflow.end_run(status)
 
     def log_data(self, name: str, source: Path, digest: str) -> None:
         from mlflow.data.meta_dataset import MetaDataset
@@ -198,14 +195,14 @@ class _MlflowRun:
         """What the server does not take is said, and the stage goes on."""
         try:
             yield
-        except self._mlflow.MlflowException as error:
-            reason = str(error).splitlines()[0]
+        except (self._mlflow.MlflowException, OSError) as error:
+            reason = str(error).splitlines()[0][:200]
             print(f"tracking: {what} was not logged ({reason})", file=sys.stderr)
 
     def log_scorer(self, path: Path, digest: str, shape: tuple[int, int]) -> None:
         with self._reported("the scorer"):
             self._mlflow.set_tag(SCORER_TAG, digest)
-            self._mlflow.pyfunc.log_model(
+            logged = self._mlflow.pyfunc.log_model(
                 name="scorer",
                 python_model=str(Path(__file__).with_name("served.py")),
                 artifacts={"scorer": str(path)},
@@ -215,6 +212,8 @@ class _MlflowRun:
                 pip_requirements=[f"{each}=={version(each)}" for each in SERVING_PACKAGES],
                 registered_model_name=MODEL,
             )
+            version = str(logged.registered_model_version)
+            self._client.set_model_version_tag(MODEL, version, SCORER_TAG, digest)
 
 
 def _signature(shape: tuple[int, int]) -> Any:
