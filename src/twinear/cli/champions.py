@@ -86,7 +86,8 @@ def read_rules() -> "Rules":
 def _tell(found: "Promotion", into: Path, *, as_json: bool) -> None:
     from dataclasses import asdict
 
-    found.write(into)
+    if found.outcome != "kept":
+        found.write(into)
     if as_json:
         print_json(asdict(found))
     else:

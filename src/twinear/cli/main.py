@@ -1,10 +1,16 @@
 """The entry point: every family of commands, and errors in one line."""
 
-from twinear.cli import asking, bringing, champions, clips
+from twinear.cli import asking, bringing, champions, clips, retraining
 from twinear.cli.app import app
 from twinear.errors import one_line_errors
 
-FAMILIES = (asking, bringing, clips, champions)  # importing them is what adds their commands
+FAMILIES = (
+    asking,
+    bringing,
+    clips,
+    champions,
+    retraining,
+)  # importing them is what adds their commands
 
 
 def main() -> None:

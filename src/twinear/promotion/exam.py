@@ -7,6 +7,7 @@
   data), scores follow the closeness of styles.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def check_shuffled(jury: Jury, scores: Floats, n_shuffles: int) -> Check:
     orders = [generator.permutation(len(scores)) for _ in range(n_shuffles)]
     means = np.array([np.nanmean(jury.judge(scores[np.ix_(each, each)])) for each in orders])
     apart = float(means.mean() - np.nanmean(jury.chance))
-    allowed = ERRORS * float(means.std(ddof=1)) / np.sqrt(n_shuffles)
+    allowed = ERRORS * float(means.std(ddof=1)) / math.sqrt(n_shuffles)
     found = f"NDCG@10 {apart:+.3f} from chance, may be {allowed:.3f}"
     return Check(name="chance on shuffled labels", passed=abs(apart) <= allowed, found=found)
 

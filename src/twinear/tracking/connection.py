@@ -43,7 +43,7 @@ def connect() -> Any:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
-    if "MLFLOW_TRACKING_URI" not in os.environ:
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
         mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
     try:
         if "MLFLOW_EXPERIMENT_ID" not in os.environ:

@@ -212,8 +212,8 @@ class _MlflowRun:
                 pip_requirements=[f"{each}=={version(each)}" for each in SERVING_PACKAGES],
                 registered_model_name=MODEL,
             )
-            version = str(logged.registered_model_version)
-            self._client.set_model_version_tag(MODEL, version, SCORER_TAG, digest)
+            number = str(logged.registered_model_version)
+            self._client.set_model_version_tag(MODEL, number, SCORER_TAG, digest)
 
 
 def _signature(shape: tuple[int, int]) -> Any:
