@@ -42,6 +42,7 @@ retrain: .venv/ready  ## check the data, run the pipeline, promote the winner; A
 	twinear retrain $(ARGS)
 
 ui: .venv/ready  ## the runs in MLflow, on http://127.0.0.1:5000
+	@echo "runs, best first: http://127.0.0.1:$(PORT)/#/experiments/1/runs?viewStateShareKey=ranking"
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \
 	  --backend-store-uri sqlite:///mlflow.db
 

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from twinear.files import replacing, sha256
 from twinear.pairs import Split
-from twinear.params import read_params, read_sections
+from twinear.params import read_params, read_stages
 from twinear.scorer import Scorer
 from twinear.similarity import Similarity
 from twinear.spectrograms import Spectrograms, SpectrogramsParams
@@ -27,7 +27,7 @@ def training(
     train, validation = (
         examples_of(clips, target, split.members(each)) for each in ("train", "validation")
     )
-    with open_run(read_sections()) as run, tqdm(total=params.epochs, unit="epoch") as bar:
+    with open_run(read_stages()) as run, tqdm(total=params.epochs, unit="epoch") as bar:
         run.log_data("spectrograms", spectrograms, sha256(spectrograms / "spectrograms.npy"))
         run.log_data("similarity", similarity, sha256(similarity / "similarity.npy"))
 

@@ -69,6 +69,11 @@ def read_sections(path: Path = PARAMS) -> dict[str, Any]:
     return sections
 
 
+def read_stages(path: Path = PARAMS) -> dict[str, Any]:
+    """The sections of the stages, which decide what a run of the pipeline gives."""
+    return {name: values for name, values in read_sections(path).items() if name in STAGES}
+
+
 def parse_params(section: str, kind: type[P], values: object, path: Path = PARAMS) -> P:
     """Check the plain `values` of one section against `kind`."""
     if values is None:

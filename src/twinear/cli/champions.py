@@ -69,7 +69,7 @@ def champion(as_json: AsJson = False) -> None:
 
 def read_rules() -> "Rules":
     """Every param that a promotion reads."""
-    from twinear.params import read_params, read_sections
+    from twinear.params import read_params, read_stages
     from twinear.promotion.promotion import Rules
     from twinear.promotion.verdict import PromotionParams
     from twinear.ranking.ranking import RankingParams
@@ -79,7 +79,7 @@ def read_rules() -> "Rules":
         promotion=read_params("promotion", PromotionParams),
         ranking=read_params("ranking", RankingParams),
         spectrograms=read_params("spectrograms", SpectrogramsParams),
-        sections=read_sections(),
+        sections=read_stages(),
     )
 
 

@@ -43,7 +43,7 @@ from twinear.tracking.runs import open_run
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """All params that a promotion reads, and all sections for a run that has to be made."""
+    """All params that a promotion reads, and the sections of a run that has to be made."""
 
     promotion: PromotionParams
     ranking: RankingParams

@@ -5,6 +5,7 @@ folders. MLflow itself would wait four minutes for each answer of a server that 
 request is given up after seconds, so that no stage hangs; its own variables say otherwise.
 """
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -20,6 +21,20 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "GIT_PYTHON_REFRESH": "quiet",
+}
+# What MLflow's page of runs shows at `…/runs?viewStateShareKey=ranking`: which are best, of what.
+VIEW_TAG = "mlflow.sharedViewState.ranking"
+SHOWN = (
+    *(f"metrics.`ndcg_at_10{end}`" for end in ("", "_low", "_high")),
+    *(f"tags.`{name}`" for name in ("kind", "decision", "commit", "data", "scorer")),
+)
+VIEW = {
+    "searchFilter": "",
+    "orderByKey": SHOWN[0],
+    "orderByAsc": False,
+    "startTime": "ALL",
+    "lifecycleFilter": "Active",
+    "selectedColumns": SHOWN,
 }
 
 
@@ -65,4 +80,6 @@ def _set_experiment(mlflow: Any, root: Path) -> None:
     local = mlflow.get_tracking_uri().startswith("sqlite:")
     if local and mlflow.get_experiment_by_name(name) is None:
         mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
-    mlflow.set_experiment(name)
+    experiment, view = mlflow.set_experiment(name), json.dumps(VIEW)
+    if experiment.tags.get(VIEW_TAG) != view:
+        mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, VIEW_TAG, view)
