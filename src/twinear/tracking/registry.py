@@ -18,9 +18,10 @@ from twinear.tracking.runs import MODEL, SCORER_TAG
 ALIAS = "champion"
 CHAMPION = f"models:/{MODEL}@{ALIAS}"
 SCHEME = "models:/"
-FILE = "artifacts/scorer.safetensors"  # in a registered version
+FILES = "artifacts"  # of a registered version: the scorer's file, by the name it had
 SPLIT = "pairs.csv"  # in the run that trained it
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+LOST = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +92,11 @@ def scorer_file(name: str) -> Iterator[Path]:
     mlflow = require_tracking()
     with tempfile.TemporaryDirectory() as folder:
         with explained(mlflow, name):
-            fetched = mlflow.artifacts.download_artifacts(f"{name}/{FILE}", dst_path=folder)
-        yield Path(fetched)
+            fetched = mlflow.artifacts.download_artifacts(f"{name}/{FILES}", dst_path=folder)
+        found = sorted(Path(fetched).glob("*.safetensors"))
+        if len(found) != 1:
+            raise DataError(name, f"holds {len(found)} scorers", remedy="register it again")
+        yield found[0]
 
 
 def read_split(version: Version, folder: Path) -> Path | None:
@@ -137,8 +141,9 @@ def explained(mlflow: Any, place: str) -> Iterator[None]:
     try:
         yield
     except mlflow.MlflowException as error:
-        if error.error_code not in ABSENT:
+        if error.error_code in LOST:
             raise unreachable(mlflow.get_tracking_uri(), error) from error
-        found = "there is no champion" if place == CHAMPION else "there is no such version"
         remedy = "run 'twinear promote', or name a scorer file"
-        raise DataError(place, found, remedy=remedy) from error
+        if error.error_code in ABSENT and place == CHAMPION:
+            raise DataError(place, "there is no champion", remedy=remedy) from error
+        raise DataError(place, str(error).splitlines()[0], remedy=remedy) from error
