@@ -101,6 +101,8 @@ def scorer_file(name: str) -> Iterator[Path]:
 
 def read_split(version: Version, folder: Path) -> Path | None:
     """Fetch who trained and who was tested in the run of a version; None if it was not kept."""
+    if not version.run_id:
+        return None
     mlflow = require_tracking()
     client = mlflow.MlflowClient()
     with explained(mlflow, version.uri):
@@ -125,7 +127,9 @@ def get_champion() -> Version | None:
 
 
 def mark_run(version: Version, tags: dict[str, str], metrics: dict[str, float]) -> None:
-    """Write what was decided about a version on the run that trained it."""
+    """Write what was decided about a version on the run that trained it, if that is known."""
+    if not version.run_id:
+        return
     mlflow = require_tracking()
     client = mlflow.MlflowClient()
     with explained(mlflow, version.uri):
