@@ -105,7 +105,7 @@ def promote(
     TwinearError
         The registry cannot be reached.
     """
-    version = _registered(challenger, rules)
+    version = _registered(challenger, folders, rules)
     follow()
     succession = read_succession()
     champion = succession.champion
@@ -164,7 +164,7 @@ def _recorded(
     )
 
 
-def _registered(name: str, rules: Rules) -> Version:
+def _registered(name: str, folders: Folders, rules: Rules) -> Version:
     if name.startswith(SCHEME):
         return resolve(name)
     path = Path(name)
@@ -174,6 +174,8 @@ def _registered(name: str, rules: Rules) -> Version:
         return found
     with open_run(rules.sections, digest) as run:
         front = scorer.spectrograms
+        if path.resolve() == folders.scorer.resolve():  # of this split
+            run.log_files(folders.split)
         run.log_scorer(path, digest, (front.n_mels, front.n_frames))
     if found := find_version(digest):
         return found
