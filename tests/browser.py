@@ -11,7 +11,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @contextmanager
-def opened_page(width: int = 1500, height: int = 600) -> Iterator[Page]:
+def opened_page(width: int = 1500, height: int = 900) -> Iterator[Page]:
     """A page of a fresh browser; the test is skipped where none is installed."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:

@@ -1,6 +1,7 @@
 """Which stages each kind of change touches, by DVC itself; the same inputs give the same scorer."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,9 +61,9 @@ def project(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
     return finished.copy(tmp_path_factory.mktemp("touched") / "project")
 
 
-def touched(project: Project) -> tuple[str, ...]:
-    """The stages that DVC finds changed, and those that read what they make."""
-    with Repo(str(project.folder)) as repo:
+def touched() -> tuple[str, ...]:
+    """The stages that DVC finds changed here, and those that read what they make."""
+    with Repo() as repo:
         changed = {name for name in repo.status() if name in STAGES}
         stages: dict[str, Any] = {each.addressing: each for each in repo.index.stages}
     for name in STAGES:  # in the order of the pipeline
@@ -73,13 +74,16 @@ def touched(project: Project) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_touches_these_stages_only(project: Project, change: str) -> None:
+def test_a_change_touches_these_stages_only(
+    project: Project, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    monkeypatch.chdir(project.folder)
     what, expected = CHANGES[change]
-    path = project.folder / what.file
+    path = Path(what.file)
     before = path.read_text(encoding="utf-8")
     path.write_text(what.of(before), encoding="utf-8")
     try:
-        assert touched(project) == expected
+        assert touched() == expected
     finally:
         path.write_text(before, encoding="utf-8")
 
