@@ -1,6 +1,5 @@
 """Runs are compared in MLflow's own pages, in a real browser."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,12 +72,6 @@ def test_runs_are_shown_best_first_with_what_they_came_from_and_compared(pages: 
         for each in (*HEADLINE, "pipeline", "tuning", pages.ndcg, *pages.came_from):
             assert each in table
         assert table.index("pipeline-") < table.index("worse")
-        if picture := os.environ.get("TWINEAR_PICTURE"):  # for the README
-            page.get_by_role("button", name="Hide banner").click()
-            page.get_by_role("button", name="Close").click()
-            page.set_viewport_size({"width": 1500, "height": 420})
-            page.screenshot(path=picture)
-            page.set_viewport_size({"width": 2400, "height": 900})
         for box in page.get_by_label("Press Space to toggle row selection").all():
             box.check()
         page.get_by_role("button", name="Compare", exact=True).click()
