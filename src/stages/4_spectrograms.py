@@ -9,9 +9,8 @@ from tqdm import tqdm
 from twinear.clips import Clips
 from twinear.params import read_params
 from twinear.pool import choose_workers
-from twinear.spectrograms import SpectrogramsParams, compute_spectrograms
+from twinear.spectrograms import SpectrogramsParams, compute_spectrograms, read_vectors
 from twinear.stage import run_stage
-from twinear.vectors import TABLE, vectors_of
 
 
 def spectrograms(data: Path, index: Path, folder: Path) -> None:
@@ -20,9 +19,7 @@ def spectrograms(data: Path, index: Path, folder: Path) -> None:
     progress = partial(tqdm, desc="spectrograms", unit="clip")
     clips = Clips.read(index)
     workers = choose_workers(os.environ)
-    vectors = None
-    if params.vectors != "none":
-        vectors = vectors_of(list(clips.table["file"]), list(clips.table["sha256"]), data / TABLE)
+    vectors = read_vectors(clips, data, params)
     compute_spectrograms(clips, data, params, progress, workers, vectors).write(folder)
 
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from twinear.checkpoint import Epoch
 from twinear.files import replacing, sha256
 from twinear.pairs import Split
-from twinear.params import read_params, read_sections
+from twinear.params import read_params, read_stages
 from twinear.scorer import train_scorer
 from twinear.similarity import Similarity
 from twinear.spectrograms import Spectrograms
@@ -29,7 +29,7 @@ def training(
 ) -> None:
     params = read_params("training", TrainingParams)
     clips, target = Spectrograms.read(spectrograms), Similarity.read(similarity)
-    with open_run(read_sections()) as run, tqdm(total=params.epochs, unit="epoch") as bar:
+    with open_run(read_stages()) as run, tqdm(total=params.epochs, unit="epoch") as bar:
         run.log_data("spectrograms", spectrograms, sha256(spectrograms / "spectrograms.npy"))
         run.log_data("similarity", similarity, sha256(similarity / "similarity.npy"))
 
@@ -45,6 +45,7 @@ def training(
         with replacing(table) as temporary:
             chosen = (epochs["epoch"] == trained.fit.best.epoch).astype(int)
             epochs.assign(chosen=chosen).to_csv(temporary, index=False)
+        run.log_files(pairs)
         run.log_scorer(scorer, sha256(scorer), trained.scorer.inputs)
 
 

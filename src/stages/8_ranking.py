@@ -7,9 +7,9 @@ from pathlib import Path
 from twinear.catalogue import Catalogue
 from twinear.files import sha256, write_text
 from twinear.pairs import Split
-from twinear.params import read_params, read_sections
+from twinear.params import read_params, read_stages
 from twinear.ranking.ranking import RankingParams, rank_test
-from twinear.ranking.summary import as_metrics, differences, hubs, summarise, undefined
+from twinear.ranking.summary import as_metrics, differences, headline, hubs, summarise, undefined
 from twinear.ranking.systems import line_up
 from twinear.similarity import Similarity
 from twinear.spectrograms import Spectrograms
@@ -40,8 +40,8 @@ def ranking(
         write_text(path, json.dumps(numbers, indent=2))
     for metric, count in undefined(test.queries).items():
         print(f"{metric} is not defined for {count} of {len(test.artists)}", file=sys.stderr)
-    with open_run(read_sections(), sha256(scorer)) as run:
-        run.log_metrics(as_metrics(summary))
+    with open_run(read_stages(), sha256(scorer)) as run:
+        run.log_metrics(headline(summary) | as_metrics(summary))
 
 
 if __name__ == "__main__":

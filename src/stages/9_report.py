@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from twinear.files import sha256, write_text
-from twinear.params import read_params, read_sections
+from twinear.params import read_params, read_stages
 from twinear.ranking.ranking import RankingParams
 from twinear.report.evidence import Evidence
 from twinear.report.page import ReportParams, write_report
@@ -25,7 +25,7 @@ def report(
     confidence = read_params("ranking", RankingParams).confidence
     evidence = Evidence.read(reports, artifacts)
     write_report(evidence, params, confidence, markdown, page, figures)
-    with open_run(read_sections(), sha256(scorer)) as run:
+    with open_run(read_stages(), sha256(scorer)) as run:
         for path in (markdown, page, figures, *sorted(reports.glob("*.json"))):
             run.log_files(path)
     # Not in git, unlike the report: a fresh clone lacks it, makes the report again and logs it.

@@ -7,7 +7,7 @@ and kept in a work folder under a hash of all that decides it, so that it is mad
 import hashlib
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,12 @@ from twinear.listens import ListensParams, read_listens
 from twinear.params import Params
 from twinear.pool import Progress, Workers
 from twinear.similarity import Similarity, SimilarityParams, compute_similarity
-from twinear.spectrograms import Spectrograms, SpectrogramsParams, compute_spectrograms
-
-VECTORS = "clips/vectors.npz"  # in a data folder, where there is one
+from twinear.spectrograms import (
+    Spectrograms,
+    SpectrogramsParams,
+    compute_spectrograms,
+    read_vectors,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,15 +77,7 @@ class Material:
     def without(self, artists: Collection[str]) -> "Material":
         """Leave out the clips of some artists, who thereby take no part at all."""
         kept = ~self.spectrograms.clips["artist"].isin(set(artists)).to_numpy()
-        return replace(self, spectrograms=_only(self.spectrograms, np.flatnonzero(kept)))
-
-
-def _only(spectrograms: Spectrograms, rows: np.ndarray) -> Spectrograms:
-    """Some clips, with all that is kept of each."""
-    columns = {each.name: getattr(spectrograms, each.name) for each in fields(spectrograms)}
-    arrays = {name: each[rows] for name, each in columns.items() if isinstance(each, np.ndarray)}
-    clips = spectrograms.clips.iloc[rows].reset_index(drop=True)
-    return replace(spectrograms, clips=clips, **arrays)
+        return replace(self, spectrograms=self.spectrograms.of(np.flatnonzero(kept)))
 
 
 def prepare(
@@ -116,7 +111,8 @@ def prepare(
     spectrograms = work / f"spectrograms-{by_ear}"
     if not spectrograms.exists():
         clips = Clips.read(index)
-        made = compute_spectrograms(clips, data, how.spectrograms, progress, workers)
+        vectors = read_vectors(clips, data, how.spectrograms)
+        made = compute_spectrograms(clips, data, how.spectrograms, progress, workers, vectors)
         made.write(spectrograms)
     return Folders(similarity=similarity, spectrograms=spectrograms)
 
@@ -137,7 +133,7 @@ def _prepare_index(
 
 
 def _vectors(data: Path) -> list[Path]:
-    return [data / VECTORS] if (data / VECTORS).exists() else []
+    return [data / TABLE] if (data / TABLE).exists() else []
 
 
 def _files(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 from twinear.errors import ParamsError, nearest
 from twinear.files import require
 
-SECTIONS = (
+STAGES = (
     "listens",
     "similarity",
     "clips",
@@ -28,7 +28,8 @@ SECTIONS = (
     "ranking",
     "report",
 )
-COMMANDS = ("tuning",)  # sections of commands that are no stages
+# the last three are of commands that are no stages
+SECTIONS = (*STAGES, "tuning", "acceptance", "promotion")
 PARAMS = Path("params.yaml")
 
 
@@ -50,15 +51,11 @@ def read_params(section: str, kind: type[P], path: Path = PARAMS) -> P:
         Missing or unreadable file, unknown section or key (with the likely meaning), missing
         key, value of another type or out of range.
     """
-    return parse_params(section, kind, _read(path).get(section), path)
+    return parse_params(section, kind, read_sections(path).get(section), path)
 
 
 def read_sections(path: Path = PARAMS) -> dict[str, Any]:
-    """The sections of the stages as plain values; unknown sections are refused."""
-    return {name: values for name, values in _read(path).items() if name not in COMMANDS}
-
-
-def _read(path: Path) -> dict[str, Any]:
+    """Every section of `params.yaml` as plain values; unknown sections are refused."""
     require(path, "run from the project's root, where params.yaml stands")
     try:
         sections = YAML(typ="safe", pure=True).load(path)
@@ -67,10 +64,15 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(sections, dict):
         raise ParamsError(path, f"holds a {type(sections).__name__}", expected="sections")
     for section in sections:
-        if section not in SECTIONS + COMMANDS:
-            meant = _meant(str(section), SECTIONS + COMMANDS)
+        if section not in SECTIONS:
+            meant = _meant(str(section), SECTIONS)
             raise ParamsError(f"{path}: {section}", "unknown section", remedy=meant)
     return sections
+
+
+def read_stages(path: Path = PARAMS) -> dict[str, Any]:
+    """The sections of the stages, which decide what a run of the pipeline gives."""
+    return {name: values for name, values in read_sections(path).items() if name in STAGES}
 
 
 def parse_params(section: str, kind: type[P], values: object, path: Path = PARAMS) -> P:

@@ -33,6 +33,7 @@ from twinear.errors import ClipError, DataError, ParamsError
 from twinear.files import replacing, require, sha256
 from twinear.params import Params, parse_params
 from twinear.pool import Progress, Workers, spread
+from twinear.vectors import TABLE, vectors_of
 
 Floats = npt.NDArray[np.float32]
 
@@ -101,6 +102,17 @@ class Spectrograms:
     front: SpectrogramsParams
     vectors: Floats
 
+    def of(self, rows: npt.NDArray[np.int64]) -> "Spectrograms":
+        """Those of some clips, in this order."""
+        return Spectrograms(
+            clips=self.clips.iloc[rows].reset_index(drop=True),
+            values=self.values[rows],
+            mfcc_mean=self.mfcc_mean[rows],
+            mfcc_cov=self.mfcc_cov[rows],
+            front=self.front,
+            vectors=self.vectors[rows],
+        )
+
     def write(self, folder: Path) -> None:
         """Write params.json, clips.csv, spectrograms.npy, mfcc.npz and vectors.npy."""
         with replacing(folder) as temporary:
@@ -132,6 +144,14 @@ class Spectrograms:
         )
         _check(read, folder)
         return read
+
+
+def read_vectors(clips: Clips, data_folder: Path, params: SpectrogramsParams) -> Floats | None:
+    """The vectors of these clips from the data folder's table, if `params` ask for them."""
+    if params.vectors == "none":
+        return None
+    files, sha256s = (list(clips.table[column]) for column in ("file", "sha256"))
+    return vectors_of(files, sha256s, data_folder / TABLE)
 
 
 def _check(read: Spectrograms, folder: Path) -> None:

@@ -36,15 +36,17 @@ def similar(
 def score(
     clip: Annotated[Path, typer.Argument(help="An audio file.")],
     other: Annotated[Path, typer.Argument(help="Another audio file.")],
-    scorer: Annotated[Path, typer.Option(help="The scorer's file.")] = Path(
-        "artifacts/training/scorer.safetensors"
-    ),
+    scorer: Annotated[
+        str, typer.Option(help="The scorer's file, or models:/twinear@champion.")
+    ] = "artifacts/training/scorer.safetensors",
     as_json: AsJson = False,
 ) -> None:
     """Score how alike two clips sound, 0..1."""
     from twinear.scorer import Scorer
+    from twinear.tracking.registry import scorer_file
 
-    value = Scorer.read(scorer).score_clips(clip, other)
+    with scorer_file(scorer) as path:
+        value = Scorer.read(path).score_clips(clip, other)
     if as_json:
         print_json({"clip": str(clip), "other": str(other), "score": value})
     else:

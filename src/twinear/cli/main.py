@@ -1,18 +1,21 @@
 """The entry point: every family of commands, and errors in one line."""
 
-from twinear.cli import asking, bringing, clips, datasets, embedding, judging, tuning
-from twinear.cli.app import app
-from twinear.errors import one_line_errors
-
-FAMILIES = (
+from twinear.cli import (
     asking,
     bringing,
+    champions,
     clips,
     datasets,
     embedding,
     judging,
+    retraining,
     tuning,
-)  # importing them adds their commands
+)
+from twinear.cli.app import app
+from twinear.errors import one_line_errors
+
+# importing them adds their commands
+FAMILIES = (asking, bringing, champions, clips, datasets, embedding, judging, retraining, tuning)
 
 
 def main() -> None:

@@ -76,6 +76,13 @@ def as_metrics(summary: Summary) -> dict[str, float]:
     }
 
 
+def headline(summary: Summary) -> dict[str, float]:
+    """NDCG@10 of the first system, under a name short enough to sort runs by."""
+    numbers = next(iter(summary.values()))["ndcg@10"]
+    ends = {f"ndcg@10_{end}": numbers[end] for end in ("low", "high")}
+    return {"ndcg@10": numbers["value"]} | ends
+
+
 def undefined(queries: pd.DataFrame) -> dict[str, int]:
     """How many queries each metric is not defined for; those that all have are left out."""
     lacking = queries[queries["value"].isna()].groupby("metric", sort=False)["query"].nunique()

@@ -5,7 +5,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
-from twinear.tracking.runs import NoRun, Run, _connect, _MlflowRun, _unreachable, flatten
+from twinear.tracking.connection import connect, is_off, unreachable
+from twinear.tracking.provenance import describe, provenance
+from twinear.tracking.runs import MlflowRun, NoRun, Run, ended, flatten
+
+KIND = "crossval"
 
 
 class FoldsRun(Run, Protocol):
@@ -32,26 +36,28 @@ def open_folds(name: str, params: Mapping[str, Any]) -> Iterator[FoldsRun]:
     TwinearError
         The tracking server cannot be reached.
     """
-    if os.environ.get("TWINEAR_TRACKING", "on") == "off":
+    if is_off():
         yield NoFoldsRun()
         return
-    mlflow = _connect()
+    mlflow, tags = connect(), provenance(KIND)
     above = os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run`: ours is its child
     try:
-        started = mlflow.start_run(run_name=name, parent_run_id=above)
+        started = mlflow.start_run(
+            run_name=name, parent_run_id=above, tags=tags, description=describe(tags)
+        )
         mlflow.log_params(flatten(params))
     except mlflow.MlflowException as error:
-        raise _unreachable(mlflow.get_tracking_uri(), error) from error
-    with started:
-        run = _MlflowFolds(mlflow, started.info.run_id)
+        raise unreachable(mlflow.get_tracking_uri(), error) from error
+    run = _MlflowFolds(mlflow, started.info.run_id)
+    with ended(run):
         yield run
-        run.report_gap()
 
 
-class _MlflowFolds(_MlflowRun):
+class _MlflowFolds(MlflowRun):
     @contextmanager
     def child(self, name: str) -> Iterator[Run]:
-        with self._mlflow.start_run(run_name=name, nested=True) as started:
-            run = _MlflowRun(self._mlflow, started.info.run_id)
+        """Open the run of one fold."""
+        started = self._mlflow.start_run(run_name=name, nested=True, tags=provenance(KIND))
+        run = MlflowRun(self._mlflow, started.info.run_id)
+        with ended(run):
             yield run
-            run.report_gap()

@@ -1,13 +1,12 @@
 """One MLflow run for a scorer and its params, opened by every stage that has something to say.
 
-A server that cannot be reached at the start is an error. One that fails later does not stop a
-stage: metrics that it did not take are kept and sent with the next ones, and what never arrived is
-said on stderr.
+A server that cannot be reached when a run begins is an error. One that dies later stops no stage:
+metrics that it did not take are kept and sent when it is back, and what never arrived is said on
+stderr. Later stages of the run then go on without it.
 """
 
 import hashlib
 import json
-import logging
 import os
 import sys
 import time
@@ -21,14 +20,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from twinear.errors import TwinearError
+from twinear.tracking.connection import connect, is_off, unreachable
+from twinear.tracking.provenance import describe, provenance
 
 if TYPE_CHECKING:
     from twinear.model import Inputs
 
-EXPERIMENT = "twinear"
 MODEL = "twinear"
+PAUSE_SECONDS = 10  # before a server that did not answer is asked again
 SCORER_TAG, PARAMS_TAG, EXPERIMENT_TAG = "scorer", "params", "dvc_experiment"
-KIND_TAG, STUDY_TAG = "kind", "study"
 SERVING_PACKAGES = (
     "av", "librosa", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "soxr",
     "torch",
@@ -99,7 +99,7 @@ class NoRun:
 
 
 @contextmanager
-def open_run(params: Mapping[str, Any], scorer: str = "") -> Iterator[Run]:
+def open_run(params: Mapping[str, Any], scorer: str = "", kind: str = "pipeline") -> Iterator[Run]:
     """Open the run of some params for one stage.
 
     Parameters
@@ -109,110 +109,56 @@ def open_run(params: Mapping[str, Any], scorer: str = "") -> Iterator[Run]:
     scorer
         The SHA-256 of the scorer's file: the latest run of that scorer and of equal params is
         opened again, or a new one made. Empty: a new run.
+    kind
+        What a new run is tagged as.
 
     Raises
     ------
     TwinearError
-        The tracking server cannot be reached.
+        The tracking server cannot be reached and the run is new; else the stage is not logged.
     """
-    if os.environ.get("TWINEAR_TRACKING", "on") == "off":
+    if is_off():
         yield NoRun()
         return
-    mlflow = _connect()
-    with _start(mlflow, params, scorer) as active:
-        run = _MlflowRun(mlflow, active.info.run_id)
+    try:
+        run: Run = _started(params, scorer, kind)
+    except TwinearError as error:
+        if not scorer:
+            raise
+        print(f"tracking: this stage is not logged ({error})", file=sys.stderr)
+        run = NoRun()
+    with ended(run):
         yield run
-        run.report_gap()
 
 
 @contextmanager
-def open_study(name: str, params: Mapping[str, Any], identity: str) -> Iterator[Run]:
-    """Open the run of a study of the search, whose trials are its children.
-
-    Parameters
-    ----------
-    name
-        The study's name.
-    params
-        How it searches; logged when the run is new.
-    identity
-        The latest run of a study of equal identity is opened again.
-
-    Raises
-    ------
-    TwinearError
-        The tracking server cannot be reached.
-    """
-    if os.environ.get("TWINEAR_TRACKING", "on") == "off":
-        yield NoRun()
-        return
-    mlflow = _connect()
-    with _start_study(mlflow, name, params, identity) as active:
-        run = _MlflowRun(mlflow, active.info.run_id)
-        yield run
-        run.report_gap()
-
-
-def _start_study(mlflow: Any, name: str, params: Mapping[str, Any], identity: str) -> Any:
-    parent = os.environ.pop("MLFLOW_RUN_ID", None)
-    tags = {KIND_TAG: "study", STUDY_TAG: identity}
+def ended(run: Run) -> Iterator[None]:
+    """Close a run: failed if something was raised."""
+    status = "FAILED"
     try:
-        query = f"tags.{STUDY_TAG} = '{identity}' and tags.{KIND_TAG} = 'study'"
-        found = mlflow.search_runs(filter_string=query, max_results=1, output_format="list")
-        if found:
-            return mlflow.start_run(run_id=found[0].info.run_id)
-        started = mlflow.start_run(run_name=f"tuning-{name}", parent_run_id=parent, tags=tags)
-        mlflow.log_params(flatten(params))
-    except mlflow.MlflowException as error:
-        raise _unreachable(mlflow.get_tracking_uri(), error) from error
-    return started
+        yield
+        status = "FINISHED"
+    finally:
+        if isinstance(run, MlflowRun):
+            run.end(status)
 
 
-def _start(mlflow: Any, params: Mapping[str, Any], scorer: str) -> Any:
+def _started(params: Mapping[str, Any], scorer: str, kind: str) -> "MlflowRun":
+    mlflow = connect()
     tags = _tags(params, scorer)
     parent = os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run`: ours is its child
     try:
         if found := _find(mlflow, tags) if scorer else None:
-            return mlflow.start_run(run_id=found)
-        name = tags.get(EXPERIMENT_TAG) or f"pipeline-{tags[PARAMS_TAG][:8]}"
-        started = mlflow.start_run(run_name=name, parent_run_id=parent, tags=tags)
+            return MlflowRun(mlflow, mlflow.start_run(run_id=found).info.run_id)
+        name = tags.get(EXPERIMENT_TAG) or f"{kind}-{tags[PARAMS_TAG][:8]}"
+        tags |= provenance(kind)
+        started = mlflow.start_run(
+            run_name=name, parent_run_id=parent, tags=tags, description=describe(tags)
+        )
         mlflow.log_params(flatten(params))
     except mlflow.MlflowException as error:
-        raise _unreachable(mlflow.get_tracking_uri(), error) from error
-    return started
-
-
-def _connect() -> Any:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    import mlflow
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
-    if "MLFLOW_TRACKING_URI" not in os.environ:
-        mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
-    try:
-        if "MLFLOW_EXPERIMENT_ID" not in os.environ:
-            _set_experiment(mlflow, root)
-    except mlflow.MlflowException as error:
-        raise _unreachable(mlflow.get_tracking_uri(), error) from error
-    return mlflow
-
-
-def _unreachable(place: str, error: Exception) -> TwinearError:
-    reason = str(error).splitlines()[0][:200]
-    remedy = "start the server, mend MLFLOW_TRACKING_URI, or set TWINEAR_TRACKING=off"
-    return TwinearError(place, f"tracking cannot be reached ({reason})", remedy=remedy)
-
-
-def _set_experiment(mlflow: Any, root: Path) -> None:
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    local = mlflow.get_tracking_uri().startswith("sqlite:")
-    if local and mlflow.get_experiment_by_name(name) is None:
-        mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
-    mlflow.set_experiment(name)
+        raise unreachable(mlflow.get_tracking_uri(), error) from error
+    return MlflowRun(mlflow, started.info.run_id)
 
 
 def _find(mlflow: Any, tags: Mapping[str, str]) -> str | None:
@@ -228,35 +174,47 @@ def _tags(params: Mapping[str, Any], scorer: str) -> dict[str, str]:
     return tags | ({EXPERIMENT_TAG: experiment} if experiment else {})
 
 
-class _MlflowRun:
+class MlflowRun:
+    """A run in MLflow, under way."""
+
     def __init__(self, mlflow: Any, run_id: str) -> None:
         self._mlflow = mlflow
         self._client = mlflow.MlflowClient()
         self._run_id = run_id
         self._waiting: list[Any] = []
+        self._ask_again = 0.0
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log numbers, or keep them until the server is back."""
         now = int(time.time() * 1000)
         self._waiting += [
             self._mlflow.entities.Metric(metric_name(name), value, now, step)
             for name, value in metrics.items()
         ]
+        if time.monotonic() >= self._ask_again:
+            self._send()
+
+    def _send(self) -> None:
         try:
             while self._waiting:
                 self._client.log_batch(self._run_id, metrics=self._waiting[:1000])
                 del self._waiting[:1000]
-        except self._mlflow.MlflowException as error:
-            reason = str(error).splitlines()[0]
+        except (self._mlflow.MlflowException, OSError) as error:
+            self._ask_again = time.monotonic() + PAUSE_SECONDS
+            reason = str(error).splitlines()[0][:200]
             print(f"tracking: {len(self._waiting)} numbers wait ({reason})", file=sys.stderr)
 
-    def report_gap(self) -> None:
-        """Try once more to send what waits, and say what is lost."""
+    def end(self, status: str) -> None:
+        """Try once more to send what waits, say what is lost, and close the run."""
         if self._waiting:
-            self.log_metrics({})
+            self._send()
         if self._waiting:
             print(f"tracking: {len(self._waiting)} numbers never arrived", file=sys.stderr)
+        with self._reported("the end of the run"):
+            self._mlflow.end_run(status)
 
     def log_data(self, name: str, source: Path, digest: str) -> None:
+        """Log a dataset as an input."""
         from mlflow.data.meta_dataset import MetaDataset
         from mlflow.data.sources import LocalArtifactDatasetSource
 
@@ -266,6 +224,7 @@ class _MlflowRun:
             self._mlflow.log_input(dataset, context="training")
 
     def log_files(self, path: Path) -> None:
+        """Log a file, or all files of a folder."""
         with self._reported(path.name):
             if path.is_dir():
                 self._mlflow.log_artifacts(str(path), artifact_path=path.name)
@@ -277,18 +236,19 @@ class _MlflowRun:
         """What the server does not take is said, and the stage goes on."""
         try:
             yield
-        except self._mlflow.MlflowException as error:
-            reason = str(error).splitlines()[0]
+        except (self._mlflow.MlflowException, OSError) as error:
+            reason = str(error).splitlines()[0][:200]
             print(f"tracking: {what} was not logged ({reason})", file=sys.stderr)
 
     def log_scorer(self, path: Path, digest: str, inputs: "Inputs") -> None:
+        """Log and register a scorer."""
         shape = (inputs.n_bands, inputs.n_frames)
         with self._reported("the scorer"):
             self._mlflow.set_tag(SCORER_TAG, digest)
             if inputs.n_dims:
                 self._mlflow.log_artifact(str(path))
                 return
-            self._mlflow.pyfunc.log_model(
+            logged = self._mlflow.pyfunc.log_model(
                 name="scorer",
                 python_model=str(Path(__file__).with_name("served.py")),
                 artifacts={"scorer": str(path)},
@@ -298,8 +258,11 @@ class _MlflowRun:
                 pip_requirements=[f"{each}=={version(each)}" for each in SERVING_PACKAGES],
                 registered_model_name=MODEL,
             )
+            number = str(logged.registered_model_version)
+            self._client.set_model_version_tag(MODEL, number, SCORER_TAG, digest)
 
     def log_child(self, child: Child) -> str:
+        """Log a run below this one."""
         now = int(time.time() * 1000)
         points = [(step, metrics) for step, metrics in child.curve] + [(0, child.metrics)]
         metrics = [

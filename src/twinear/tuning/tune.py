@@ -14,7 +14,8 @@ from twinear.files import require, write_text
 from twinear.pairs import PairsParams, Split
 from twinear.params import read_params, read_sections
 from twinear.ranking.ranking import RankingParams
-from twinear.tracking.runs import Child, Run, open_study
+from twinear.tracking.runs import Child, Run
+from twinear.tracking.studies import open_study
 from twinear.training import TrainingParams
 from twinear.tuning.changes import difference, with_values
 from twinear.tuning.crew import Crew

@@ -1,0 +1,1 @@
+"""Whether a challenger becomes champion: judged on the same held-out artists, decided by rule."""
