@@ -182,7 +182,8 @@ def _train(
 def step_loss(net: SiameseNet, step: Step, objective: Objective) -> Tensor:
     """The objective over the clips of a step, each encoded once."""
     u = net.encode(step.x, step.vectors, step.summary).to(net.head.bias.dtype)
-    return objective(net.head.logit(u, u), step.owner, step.target)
+    with torch.autocast(u.device.type, enabled=False):  # only the encoder in reduced precision
+        return objective(net.head.logit(u, u), step.owner, step.target)
 
 
 def steps_per_epoch(n_artists: int, batch_artists: int) -> int:
