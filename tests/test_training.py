@@ -24,8 +24,8 @@ from twinear.training import Fit, TrainingParams, fit, steps_per_epoch
 SOUND = Inputs(n_bands=12, n_frames=24, n_dims=0, frames_per_second=8.0, top_db=80.0)
 TINY = {"channels": 8, "dense_units": 8, "statistics_units": 8, "pool": [4, 2]}
 EVERYTHING = {  # that a resumed training must take up again
-    "refit": True, "averaging": 0.5, "batch_similar": 0.5, "epochs": 5, "patience": 5, "batch_artists": 16,
-    "model": {"dropout": 0.2},
+    "refit": True, "averaging": 0.5, "batch_similar": 0.5, "epochs": 5, "patience": 5,
+    "batch_artists": 16, "model": {"dropout": 0.2},
     "augmentation": {"crop": 0.7, "tilt_db": 3.0, "masked_bands": 0.2, "masked_frames": 0.2,
                      "mixed": 0.2},
     "pretraining": {"epochs": 2, "crop": 0.5, "temperature": 0.1, "batch_clips": 16},

@@ -74,14 +74,14 @@ def by_artist(values: Tensor, owner: Tensor, n_artists: int) -> Tensor:
 def without_popularity(similarity: np.ndarray, strength: float) -> np.ndarray:
     """Divide the similarity by what the popularity of both artists lets expect.
 
-    With `strength` 1, `S[a, b] / sqrt(m[a] m[b])` where m is an artist's mean similarity to the
+    With `strength` 1, `S[a, b] / (m[a] m[b])` where m is an artist's mean similarity to the
     others, as association strength divides co-occurrences by occurrences (van Eck and Waltman,
     JASIST 60, 2009); 0 leaves it as it is. Scaled so that the largest stays what it is; the
     diagonal becomes 0.
     """
     off = np.where(np.eye(len(similarity), dtype=bool), 0, similarity)
     mean = off.sum(axis=1) / max(len(off) - 1, 1)
-    expected = np.sqrt(np.maximum(mean, 1e-12)) ** strength
+    expected = np.maximum(mean, 1e-12) ** strength
     corrected = off / np.outer(expected, expected)
     scaled: np.ndarray = corrected * (off.max() / max(corrected.max(), 1e-12))
     return scaled
