@@ -78,16 +78,17 @@ def encode_once(
     precision, artists = way
     chosen = torch.from_numpy(rng.choice(len(data.target), size=artists, replace=False))
     rows = (chosen[:, None] * CLIPS + torch.arange(CLIPS)).ravel()
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-        return loss_of(net, data, rows)
+    return loss_of(net, data, rows, precision)
 
 
-def loss_of(net: SiameseNet, data: Planted, rows: torch.Tensor) -> torch.Tensor:
+def loss_of(
+    net: SiameseNet, data: Planted, rows: torch.Tensor, precision: str = "float32"
+) -> torch.Tensor:
     """The loss of all pairs of some clips, each encoded once."""
     x = data.x[rows]
     none = x.new_zeros((len(x), 0))
     step = Step(x=x, vectors=none, summary=None, owner=data.owner[rows], target=data.target)
-    return step_loss(net, step, mse)
+    return step_loss(net, step, mse, precision)
 
 
 @torch.no_grad()
