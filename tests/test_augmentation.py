@@ -26,8 +26,8 @@ def clips(n: int = 4, n_bands: int = 10, n_frames: int = 30) -> Tensor:
     return x
 
 
-def changed(x: Tensor, seed: int = 0, **changes: float) -> Tensor:
-    return augment(x, params(**changes), TOP_DB, generator(seed))
+def changed(x: Tensor, draw: int = 0, **changes: float) -> Tensor:
+    return augment(x, params(**changes), TOP_DB, generator(draw))
 
 
 def test_at_rest_nothing_changes() -> None:
@@ -65,7 +65,7 @@ def test_clips_of_a_step_are_changed_apart() -> None:
     x = clips(1).repeat(8, 1, 1)
     for name, value in ALL.items():
         if name != "mixed":  # with another clip of the step, here the same
-            y = changed(x, **{name: value})
+            y = changed(x, 0, **{name: value})
             assert any(not torch.equal(y[0], each) for each in y[1:]), name
 
 
@@ -82,7 +82,7 @@ def test_a_crop_is_a_part_in_one_piece_repeated(least: float, seed: int, n_frame
 def test_a_mask_silences_one_stretch_and_leaves_the_rest() -> None:
     x = clips(50, 100, 100)
     for name, dim in (("masked_bands", 2), ("masked_frames", 1)):
-        y = changed(x, **{name: 0.4})
+        y = changed(x, 0, **{name: 0.4})
         silent = (y == 0).all(dim=dim)  # (clips, bands or frames)
         assert torch.equal(y[(y != 0)], x[(y != 0)])
         edges = silent.int().diff(dim=1).abs().sum(dim=1)
@@ -96,9 +96,9 @@ def test_mixing_adds_power_and_the_louder_stays() -> None:
     """Two clips, each loud where the other is silent: the clip's own part keeps the maximum."""
     x = torch.zeros(2, 2, 10)
     x[0, 0] = x[1, 1] = 1
-    y = changed(x, seed=1, mixed=0.5)
+    y = changed(x, 1, mixed=0.5)
     if torch.equal(y, x):
-        y = changed(x, seed=2, mixed=0.5)
+        y = changed(x, 2, mixed=0.5)
     assert torch.equal(y[0, 0], torch.ones(10))
     assert torch.equal(y[1, 1], torch.ones(10))
     share = 10 ** ((y[0, 1, 0] - 1) * TOP_DB / 10)

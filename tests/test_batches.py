@@ -129,7 +129,7 @@ def test_examples_are_the_clips_of_two_splits_and_of_nobody_else() -> None:
         vectors=np.zeros((7, 0), np.float32),
     )
     ids = ["c", "test", "a", "b"]
-    matrix = np.arange(16, dtype=np.float32).reshape(4, 4) / 16
+    matrix = (np.arange(16).reshape(4, 4) / 16).astype(np.float32)
     artists = pd.DataFrame({"artist": ids, "name": ids, "mbid": "", "listeners": 3, "plays": 3})
     made = examples_of(clips, Similarity(artists=artists, matrix=matrix), ["b", "a"], ["c"])
     assert made.sounds.values[:, 0, 0].tolist() == [1, 2, 3, 4, 6]

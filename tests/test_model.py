@@ -39,7 +39,7 @@ def small(inputs: Inputs = SOUND, **changes: object) -> SiameseNet:
 
 
 def small_original(**changes: object) -> SiameseNet:
-    return small(**{**ORIGINAL, "channels": 6, "dense_units": 7, **changes})
+    return small(SOUND, **{**ORIGINAL, "channels": 6, "dense_units": 7, **changes})
 
 
 def encode(net: SiameseNet, x: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ def test_a_dilation_that_outgrows_every_clip_is_refused() -> None:
 
 def test_a_residual_layer_adds_its_input() -> None:
     changes = {"branches": "convolutions", "conv_depth": 2, "pool": [1], "pooling": "max"}
-    plain, residual = (small(**changes, residual=each).eval() for each in (False, True))
+    plain, residual = (small(SOUND, **changes, residual=each).eval() for each in (False, True))
     x = torch.rand(2, 5, 20).double()
     for net in (plain, residual):
         assert net.convolutions is not None
@@ -248,7 +248,7 @@ def bare(net: SiameseNet) -> SiameseNet:
 def test_encoding_once_gives_the_loss_and_gradient_of_pair_by_pair(
     dtype: torch.dtype, atol: float, changes: dict[str, object]
 ) -> None:
-    net = bare(small(**{**changes, "channels": 6, "dense_units": 7})).to(dtype).eval()
+    net = bare(small(SOUND, **{**changes, "channels": 6, "dense_units": 7})).to(dtype).eval()
     x = torch.rand(9, 5, 32, dtype=dtype)
     owner = torch.tensor([0, 0, 1, 1, 1, 2, 2, 3, 3])
     target = torch.rand(4, 4, dtype=dtype)

@@ -233,10 +233,11 @@ def score_artists(
     scores = np.zeros((len(counts), len(counts)), dtype=exact)
     for start in range(0, len(owner), ROWS):
         block = slice(start, start + ROWS)
-        of_clips = scorer.score(embeddings[block], embeddings).astype(exact) ** exact(power)
+        of_clips = np.power(scorer.score(embeddings[block], embeddings), power, dtype=exact)
         scores += mean[block].T @ (of_clips @ mean)
     symmetric: np.ndarray = (scores + scores.T) / 2  # exactly, against rounding
-    return (symmetric ** exact(1 / power)).astype(np.float32)
+    pooled: np.ndarray = np.power(symmetric, 1 / power).astype(np.float32)
+    return pooled
 
 
 def _artists(clips: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:

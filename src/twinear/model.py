@@ -266,7 +266,8 @@ def _principal_axes(rows: Tensor) -> Tensor:
     """The directions in which rows (rows, n) lie, (n, axes), widest first, of a fixed sign."""
     _, lengths, axes = torch.linalg.svd(rows, full_matrices=False)
     axes = axes[lengths > EPSILON * lengths[0]].T  # the others are accidents of rounding
-    return axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
+    signed: Tensor = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
+    return signed
 
 
 def _block(inputs: int, outputs: int, kernel_size: int, dilation: int) -> nn.Sequential:
