@@ -15,17 +15,24 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from twinear.model import SiameseNet
-from twinear.params import read_params
-from twinear.training import TrainingParams, pair_loss
+from twinear.batches import Step
+from twinear.model import Inputs, ModelParams, SiameseNet
+from twinear.objectives import mse
+from twinear.training import step_loss
 
 N_MELS, N_FRAMES, CLIPS = 64, 256, 3
-STEP_PAIRS = 1024  # of the original
+STEP_PAIRS, LEARNING_RATE = 1024, 1e-3  # of the original
+SOUND = Inputs(
+    n_bands=N_MELS, n_frames=N_FRAMES, n_dims=0, frames_per_second=22050 / 2583, top_db=80
+)
+ORIGINAL = ModelParams(
+    branches="convolutions", conv_depth=3, kernel_size=3, channels=128, pool=(4, 2), dilation=1,
+    residual=False, pooling="max", dense_units=128, statistics_units=1, dropout=0, head="l1",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,14 +78,23 @@ def encode_once(
     precision, artists = way
     chosen = torch.from_numpy(rng.choice(len(data.target), size=artists, replace=False))
     rows = (chosen[:, None] * CLIPS + torch.arange(CLIPS)).ravel()
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-        return pair_loss(net, data.x[rows], data.owner[rows], data.target)
+    return loss_of(net, data, rows, precision)
+
+
+def loss_of(
+    net: SiameseNet, data: Planted, rows: torch.Tensor, precision: str = "float32"
+) -> torch.Tensor:
+    """The loss of all pairs of some clips, each encoded once."""
+    x = data.x[rows]
+    none = x.new_zeros((len(x), 0))
+    step = Step(x=x, vectors=none, summary=None, owner=data.owner[rows], target=data.target)
+    return step_loss(net, step, mse, precision)
 
 
 @torch.no_grad()
 def held_out_loss(net: SiameseNet, data: Planted) -> float:
     net.eval()
-    loss = float(pair_loss(net, data.x, data.owner, data.target))
+    loss = float(loss_of(net, data, torch.arange(len(data.x))))
     net.train()
     return loss
 
@@ -91,14 +107,13 @@ class Point:
 
 def train(
     step: Callable[[SiameseNet], torch.Tensor],
-    params: TrainingParams,
     held_out: Planted,
     every: int,
 ) -> Iterator[Point]:
     """CPU seconds and held-out loss after every `every` steps, for ever."""
     torch.manual_seed(1)
-    net = SiameseNet(N_MELS, params.model).train()
-    optimizer = torch.optim.Adam(net.parameters(), lr=params.learning_rate)
+    net = SiameseNet(SOUND, ORIGINAL).train()
+    optimizer = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
     seconds = 0.0
     while True:
         started = time.process_time()
@@ -116,12 +131,11 @@ def main() -> None:
     parser.add_argument("--artists", type=int, default=400, help="artists to train on")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    params = read_params("training", TrainingParams, Path(__file__).parents[1] / "params.yaml")
     data, held_out = plant(arguments.artists, 1), plant(60, 2)
 
     rng = np.random.default_rng(1)
     naive: list[Point] = []
-    for point in train(partial(pair_by_pair, data=data, rng=rng), params, held_out, every=2):
+    for point in train(partial(pair_by_pair, data=data, rng=rng), held_out, every=2):
         naive.append(point)
         if point.seconds > arguments.seconds:
             break
@@ -132,7 +146,7 @@ def main() -> None:
     print(f"pair by pair, float32: {naive_rate:,.0f} pairs/s; loss {target:.5f} at {reached:.1f} s")
     for way in (("bfloat16", 16), ("bfloat16", 64), ("float32", 16), ("float32", 128)):
         precision, artists = way
-        points = train(partial(encode_once, data=data, rng=rng, way=way), params, held_out, every=5)
+        points = train(partial(encode_once, data=data, rng=rng, way=way), held_out, every=5)
         steps = 0
         for point in points:
             steps += 5

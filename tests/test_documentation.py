@@ -206,7 +206,9 @@ def test_the_registered_scorer_is_served(finished: Project, reader: Project) -> 
     command = re.search(r"`(mlflow models serve .*?)`", README)
     assert command is not None
     port = free_port()
-    pair = spectrograms(2).astype(float)[None]  # (1, 2, n_mels, n_frames)
+    scorer = Scorer.read(finished.folder / "artifacts/training/scorer.safetensors")
+    shape = (scorer.inputs.n_bands, scorer.inputs.n_frames)
+    pair = spectrograms(2, *shape).astype(float)[None]  # (1, 2, n_bands, n_frames)
     body = json.dumps({"inputs": pair.tolist()}).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/invocations",
@@ -215,7 +217,6 @@ def test_the_registered_scorer_is_served(finished: Project, reader: Project) -> 
     )
     with served(reader, *command.group(1).split(), "--port", str(port)):
         (score,) = json.loads(answer(request))["predictions"]
-    scorer = Scorer.read(finished.folder / "artifacts/training/scorer.safetensors")
     u, v = scorer.encode(pair[0])[:, None]
     assert score == pytest.approx(float(scorer.score(u, v)[0, 0]), abs=1e-5)
 

@@ -153,7 +153,7 @@ BAD = {
     "an unknown key": ("  patience:", "  patienc:", "training.patienc: unknown key; did you mean"),
     "too few artists": ("fractions: [0.6, 0.2, 0.2]", "fractions: [0.98, 0.01, 0.01]", "pairs: "),
     "a loss that is no number": (
-        "learning_rate: 1e-3",
+        "learning_rate: 3e-3",
         "learning_rate: 1.0e+30",
         "epoch 1: the loss is nan",
     ),

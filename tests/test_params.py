@@ -23,7 +23,7 @@ def test_the_projects_params_hold_every_section() -> None:
 
 
 def test_a_number_in_scientific_notation_is_a_number() -> None:
-    assert read_params("training", TrainingParams, PARAMS).learning_rate == 1e-3
+    assert read_params("training", TrainingParams, PARAMS).learning_rate == 3e-3
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ def test_a_number_in_scientific_notation_is_a_number() -> None:
     [
         ("    conv_depth: 3", "    conv_dept: 3", r"model\.conv_dept.*did you mean 'conv_depth'"),
         ("  patience:", "  patienc:", r"training\.patienc: unknown key; did you mean 'patience'"),
-        ("training:", "trainin:", "trainin: unknown section; did you mean 'training'"),
-        ("  learning_rate: 1e-3", "  learning_rate: fast", "found 'fast', expected a valid number"),
-        ("  learning_rate: 1e-3", "  learning_rate: -1", "found -1, expected greater than 0"),
+        ("\ntraining:", "\ntrainin:", "trainin: unknown section; did you mean 'training'"),
+        ("  learning_rate: 3e-3", "  learning_rate: fast", "found 'fast', expected a valid number"),
+        ("  learning_rate: 3e-3", "  learning_rate: -1", "found -1, expected greater than 0"),
         ("    kernel_size: 3", "    kernel_size: 3.5", "found 3.5, expected a valid integer"),
         ("    kernel_size: 3", "    kernel_size: true", "found True, expected a valid integer"),
         ("  precision: float32", "  precision: float16", "found 'float16'"),
-        ("    pool: [4, 2]", "    pool: [4, 0]", r"pool\.1: found 0, expected greater than 0"),
+        ("    pool: [8, 4]", "    pool: [8, 0]", r"pool\.1: found 0, expected greater than 0"),
         ("training:\n  model:", "training:\n  model: [", "is not YAML"),
     ],
 )

@@ -250,6 +250,7 @@ def _nouns() -> tuple[Catalogue, Spectrograms, Similarity]:
         artists=pd.DataFrame({"artist": heard, "name": heard, "clips": 2}).iloc[order],
         embeddings=generator.random((len(clips), 2), dtype=np.float32),
         owner=np.argsort(order)[owner],
+        sound=scores[np.ix_(order, order)],
         scores=scores[np.ix_(order, order)],
         neighbours=pd.DataFrame({"artist": ["a00"]}),
     )

@@ -74,6 +74,7 @@ def plant(folder: Path, n_artists: int = 24, n_test: int = 6, seed: int = 1) -> 
         artists=artists[["artist", "name"]].assign(clips=1),
         embeddings=np.zeros((n_artists, 4), np.float32),
         owner=np.arange(n_artists),
+        sound=scores,
         scores=scores,
         neighbours=pd.DataFrame({"artist": ["a"]}),
     ).write(artifacts / "catalogue")
@@ -91,9 +92,9 @@ def plant(folder: Path, n_artists: int = 24, n_test: int = 6, seed: int = 1) -> 
     weights *= np.exp(-(((np.arange(64) - generator.uniform(0, 64, (128, 1))) / 9) ** 2))[
         ..., None, None
     ]
-    header = {"spectrograms": {"fmin": 0.0, "fmax": 8000.0}}
+    header = {"spectrograms": {"fmin": 0.0, "fmax": 8000.0}, "inputs": {"top_db": 80.0}}
     save_file(
-        {"blocks.0.0.weight": weights},
+        {"convolutions.blocks.0.0.weight": weights},
         artifacts / "training/scorer.safetensors",
         metadata={"twinear": json.dumps(header)},
     )
@@ -172,6 +173,7 @@ def plant_reports(reports: Path, n_test: int) -> None:
             "train_loss": 0.004 + 0.03 * np.exp(-epochs / 6),
             "validation_loss": 0.01 + 0.03 * np.exp(-epochs / 5) + 0.0001 * epochs,
             "validation_ndcg": 0.6 - 0.0006 * (epochs - 17.0) ** 2,
+            "chosen": (epochs == 17).astype(int),
         }
     ).to_csv(reports / "training.csv", index=False)
 

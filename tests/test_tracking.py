@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from tests.test_scorer import small_scorer, spectrograms
+from tests.test_scorer import JOINED, small_scorer, spectrograms
 from tests.tuning import project, request
 from twinear.errors import TwinearError
 from twinear.files import sha256
@@ -78,22 +78,34 @@ def test_a_logged_scorer_is_registered_and_scores_two_spectrograms(
     scorer = small_scorer()
     scorer.write(path)
     with open_run({}) as run:
-        run.log_scorer(path, sha256(path), (64, 256))
-    x = spectrograms(6).astype(np.float32).reshape(3, 2, 64, 256)
+        run.log_scorer(path, sha256(path), scorer.inputs)
+    x = spectrograms(6).astype(np.float32).reshape(3, 2, 16, 64)
     model = mlflow.pyfunc.load_model("models:/twinear/1")
     u, v = scorer.encode(x[:, 0]), scorer.encode(x[:, 1])
     np.testing.assert_allclose(model.predict(x), np.diag(scorer.score(u, v)), atol=1e-6)
-    assert model.metadata.signature.inputs.inputs[0].shape == (-1, 2, 64, 256)
+    assert model.metadata.signature.inputs.inputs[0].shape == (-1, 2, 16, 64)
     assert not list((tmp_path / "mlartifacts").rglob("*.pkl"))
+
+
+def test_a_scorer_that_hears_vectors_too_is_kept_as_a_file(mlflow: Any, tmp_path: Path) -> None:
+    path = tmp_path / "scorer.safetensors"
+    scorer = small_scorer(front=JOINED, n_dims=3)
+    scorer.write(path)
+    with open_run({}) as run:
+        run.log_scorer(path, sha256(path), scorer.inputs)
+    (kept,) = (tmp_path / "mlartifacts").rglob("*.safetensors")
+    assert kept.read_bytes() == path.read_bytes()
+    assert not mlflow.MlflowClient().search_model_versions("name = 'twinear'")
 
 
 def test_a_later_stage_finds_the_run_of_its_scorer(mlflow: Any, tmp_path: Path) -> None:
     path = tmp_path / "scorer.safetensors"
-    small_scorer().write(path)
+    scorer = small_scorer()
+    scorer.write(path)
     with open_run({"seed": 2}):
         pass
     with open_run({"seed": 1}) as run:
-        run.log_scorer(path, sha256(path), (64, 256))
+        run.log_scorer(path, sha256(path), scorer.inputs)
     with open_run({"seed": 1}, scorer=sha256(path)) as run:
         run.log_metrics({"ndcg@10": 0.5})
     latest = {each.data.params["seed"]: each.data.metrics for each in runs(mlflow)}
@@ -173,7 +185,7 @@ def test_tracking_that_is_off_does_nothing(tmp_path: Path, monkeypatch: pytest.M
         run.log_metrics({})
         run.log_data("a", tmp_path, "")
         run.log_files(tmp_path)
-        run.log_scorer(tmp_path, "", (64, 256))
+        run.log_scorer(tmp_path, "", small_scorer().inputs)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from twinear.errors import DataError
 
 if TYPE_CHECKING:
-    from twinear.model import Summary
+    from twinear.model import SiameseNet, Summary
     from twinear.similarity import Similarity
     from twinear.spectrograms import Spectrograms
 
@@ -101,6 +101,13 @@ class Step:
     summary: Tensor | None  # (clips, units), where it is known already
     owner: Tensor  # (clips,)
     target: Tensor  # (artists, artists)
+
+    def encode(self, net: "SiameseNet", precision: str) -> Tensor:
+        """Embeddings of the clips, (clips, units); the encoder alone in reduced precision."""
+        reduced = precision == "bfloat16"
+        with torch.autocast(self.x.device.type, torch.bfloat16, enabled=reduced):
+            embeddings = net.encode(self.x, self.vectors, self.summary)
+        return embeddings.to(net.head.bias.dtype)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -31,7 +31,7 @@ ROWS = 512  # clips scored against all others at a time
 class CatalogueParams(CompanyParams):
     """How clips are pooled, what else enters, and how much of the ranking is kept."""
 
-    pooling_power: float = Field(gt=0)
+    pooling_power: float = Field(gt=0, le=40)
     n_neighbours: int = Field(gt=0)
 
 
@@ -229,13 +229,15 @@ def score_artists(
     counts = np.bincount(owner)
     mean = np.zeros((len(owner), len(counts)), dtype=np.float32)  # (clips, artists)
     mean[np.arange(len(owner)), owner] = 1 / counts[owner]
-    scores = np.zeros((len(counts), len(counts)), dtype=np.float32)
+    exact = np.float32 if power == 1 else np.float64  # a high power of a low score is tiny
+    scores = np.zeros((len(counts), len(counts)), dtype=exact)
     for start in range(0, len(owner), ROWS):
         block = slice(start, start + ROWS)
-        of_clips = scorer.score(embeddings[block], embeddings) ** np.float32(power)
+        of_clips = np.power(scorer.score(embeddings[block], embeddings), power, dtype=exact)
         scores += mean[block].T @ (of_clips @ mean)
     symmetric: np.ndarray = (scores + scores.T) / 2  # exactly, against rounding
-    return symmetric ** np.float32(1 / power)
+    pooled: np.ndarray = np.power(symmetric, 1 / power).astype(np.float32)
+    return pooled
 
 
 def _artists(clips: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:

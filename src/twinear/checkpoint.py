@@ -106,7 +106,7 @@ def code_digest() -> str:
 
 CODE = (
     "augmentation", "batches", "checkpoint", "heads", "model", "objectives", "pretraining",
-    "statistics", "training",
+    "statistics", "training", "validation",
 )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from twinear.similarity import Similarity
 
 N_NEAREST = 10
-BLEND = 1e-3  # of a strictly rising curve, so that calibrated scores keep the order
+BLEND = 1e-3  # of a straight line, so that calibrated scores keep the order, also at the top
 EDGE = 1e-7  # scores are kept this far from 0 and 1
 
 Floats = npt.NDArray[np.float32]
@@ -166,7 +166,8 @@ def calibrate(before: Floats, known: Known, params: CompanyParams) -> Callable[[
 
     def similarity(scores: Floats) -> Floats:
         flat = curve.predict(scores.ravel()).reshape(scores.shape)
-        blended: Floats = (1 - BLEND) * flat + BLEND * expit(scores.astype(np.float64))
+        rising = (scores.astype(np.float64) - scores.min()) / max(np.ptp(scores), EDGE)
+        blended: Floats = (1 - BLEND) * flat + BLEND * rising
         return blended.astype(np.float32)
 
     return similarity

@@ -25,6 +25,7 @@ from twinear.spectrograms import (
     compute_spectrograms,
     read_vectors,
 )
+from twinear.vectors import TABLE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
 from twinear.heads import Cosine, HeadName, WeightedL1
@@ -33,6 +33,8 @@ from twinear.statistics import EPSILON, spectrogram_statistics, vector_statistic
 
 Positive = Annotated[int, Field(gt=0)]
 Branches = Literal["convolutions", "statistics", "both"]
+MOST_APART = 4096  # frames, of two that the last convolution takes together
+CONSTANT = 1e-5  # a deviation of this share of the mean is rounding
 
 
 class ModelParams(Params):
@@ -50,6 +52,13 @@ class ModelParams(Params):
     statistics_units: Positive
     dropout: float = Field(ge=0, lt=1)
     head: HeadName
+
+    @field_validator("dilation")
+    @classmethod
+    def _within_a_clip(cls, dilation: int, info: ValidationInfo) -> int:
+        if dilation ** (info.data.get("conv_depth", 1) - 1) > MOST_APART:
+            raise ValueError(f"less: the last layer's would lie over {MOST_APART} frames apart")
+        return dilation
 
     @property
     def pools(self) -> list[int]:
@@ -109,7 +118,8 @@ class SiameseNet(nn.Module):
             self.units += params.statistics_units
         self.head = Cosine() if params.head == "cosine" else WeightedL1(self.units)
         # the share of the convolutions in the cosine, before the sigmoid; little at the start
-        self.share = nn.Parameter(torch.tensor(-2.0)) if params.branches == "both" else None
+        shared = params.branches == "both" and params.head == "cosine"
+        self.share = nn.Parameter(torch.tensor(-2.0)) if shared else None
 
     def encode(self, x: Tensor, vectors: Tensor, summary: Tensor | None = None) -> Tensor:
         """Clips to embeddings (clips, units), of length 1 for the cosine head.
@@ -217,13 +227,13 @@ class Summary(nn.Module):
             (clips,) the artist of each, from 0.
         """
         values = statistics.double()
-        middle, deviation = values.mean(dim=0), values.std(dim=0) + EPSILON
+        middle, deviation = values.mean(dim=0), values.std(dim=0, correction=0)
         sizes = torch.tensor(self.sizes, device=values.device)
-        weight = torch.repeat_interleave(sizes.double().rsqrt(), sizes) / deviation
+        weight = torch.repeat_interleave(sizes.double().rsqrt(), sizes) / (deviation + EPSILON)
+        weight[deviation <= CONSTANT * middle.abs() + EPSILON] = 0  # else rounding would be heard
         by_artist = _mean_by((values - middle) * weight, owner)  # (artists, n)
-        axes = torch.linalg.svd(by_artist, full_matrices=False).Vh[: self.axes.shape[1]].T
-        axes = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
-        length = (by_artist @ axes).square().sum(dim=1).mean().sqrt()
+        axes = _principal_axes(by_artist)[:, : self.axes.shape[1]]
+        length = (by_artist @ axes).square().sum(dim=1).mean().sqrt().clamp(min=EPSILON)
         self.middle.copy_(middle)
         self.axes.zero_()
         self.axes[:, : axes.shape[1]] = axes * weight[:, None] / length
@@ -250,6 +260,14 @@ def _mean_by(values: Tensor, owner: Tensor) -> Tensor:
     n = int(owner.max()) + 1
     sums = values.new_zeros((n, values.shape[1])).index_add_(0, owner, values)
     return sums / torch.bincount(owner, minlength=n)[:, None]
+
+
+def _principal_axes(rows: Tensor) -> Tensor:
+    """The directions in which rows (rows, n) lie, (n, axes), widest first, of a fixed sign."""
+    _, lengths, axes = torch.linalg.svd(rows, full_matrices=False)
+    axes = axes[lengths > EPSILON * lengths[0]].T  # the others are accidents of rounding
+    signed: Tensor = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
+    return signed
 
 
 def _block(inputs: int, outputs: int, kernel_size: int, dilation: int) -> nn.Sequential:

@@ -15,18 +15,19 @@ diagonal means nothing. It gives a scalar to minimise.
 The last two know only orders: their logits have no unit until `calibration` gives them one.
 """
 
-import math
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from scipy.special import expit, logit
 from torch import Tensor
 
 ObjectiveName = Literal["mse", "listwise", "approx_ndcg"]
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 NEVER = -1e9
+MOST_CERTAIN = 14.0  # a logit, of a similarity of one millionth
 
 
 def mse(logits: Tensor, owner: Tensor, target: Tensor) -> Tensor:
@@ -73,15 +74,16 @@ def by_artist(values: Tensor, owner: Tensor, n_artists: int) -> Tensor:
 def without_popularity(similarity: np.ndarray, strength: float) -> np.ndarray:
     """Divide the similarity by what the popularity of both artists lets expect.
 
-    With `strength` 1, `S[a, b] / sqrt(m[a] m[b])` where m is an artist's mean similarity to the
+    With `strength` 1, `S[a, b] / (m[a] m[b])` where m is an artist's mean similarity to the
     others, as association strength divides co-occurrences by occurrences (van Eck and Waltman,
-    JASIST 60, 2009); 0 leaves it as it is. Scaled so that the largest is 1.
+    JASIST 60, 2009); 0 leaves it as it is. Scaled so that the largest stays what it is; the
+    diagonal becomes 0.
     """
     off = np.where(np.eye(len(similarity), dtype=bool), 0, similarity)
     mean = off.sum(axis=1) / max(len(off) - 1, 1)
-    expected = np.sqrt(np.maximum(mean, 1e-12)) ** strength
+    expected = np.maximum(mean, 1e-12) ** strength
     corrected = off / np.outer(expected, expected)
-    scaled: np.ndarray = corrected / max(corrected.max(), 1e-12)
+    scaled: np.ndarray = corrected * (off.max() / max(corrected.max(), 1e-12))
     return scaled
 
 
@@ -90,17 +92,21 @@ def calibration(logits: np.ndarray, similarity: np.ndarray) -> tuple[float, floa
 
     Least squares over pairs (pairs,) that training has not seen; the order of scores stays.
     """
+    middle, spread = float(logits.mean()), float(logits.std())
+    spread = spread if spread > 1e-6 else 1.0  # logits that are all the same
+    standard = (logits - middle) / spread
 
     def loss(free: np.ndarray) -> float:
-        logit = np.clip(np.exp(free[0]) * logits + free[1], -50, 50)
-        return float(np.square(1 / (1 + np.exp(-logit)) - similarity).mean())
+        return float(np.square(expit(_steepness(free[0]) * standard + free[1]) - similarity).mean())
 
-    level = math.log(max(similarity.mean(), 1e-6) / max(1 - similarity.mean(), 1e-6))
-    spread = max(float(logits.std()), 1e-6)
-    start = np.array([-math.log(spread), level - float(logits.mean()) / spread])
-    found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 2000})
-    slope = float(np.exp(np.clip(found.x[0], -10, 10)))
-    return slope, float(found.x[1])
+    level = float(np.clip(logit(similarity.mean()), -MOST_CERTAIN, MOST_CERTAIN))
+    found = minimize(loss, [0.0, level], method="Nelder-Mead", options={"maxiter": 2000})
+    slope = _steepness(found.x[0]) / spread
+    return slope, float(found.x[1]) - slope * middle
+
+
+def _steepness(free: float) -> float:
+    return float(np.exp(np.clip(free, -10, 10)))
 
 
 def _itself(target: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ class Scorer:
             for start in progress(range(0, len(values), BATCH)):
                 rows = slice(start, start + BATCH)
                 x, v = (
-                    torch.from_numpy(np.asarray(each[rows], dtype=np.float32))
+                    torch.from_numpy(np.array(each[rows], dtype=np.float32))
                     for each in (values, beside)
                 )
                 embeddings[rows] = self.net.encode(x, v).numpy()
@@ -221,7 +221,8 @@ def _unlabelled(clips: Spectrograms, split: Split) -> Sounds:
 
 
 def _said(front: SpectrogramsParams, inputs: Inputs) -> dict[str, Any]:
-    return {**front.model_dump(), "n_dims": inputs.n_dims, "n_frames": inputs.n_frames}
+    n_dims = inputs.n_bands if front.vectors == "alone" else inputs.n_dims
+    return {**front.model_dump(), "n_dims": n_dims, "n_frames": inputs.n_frames}
 
 
 def _assemble(header: dict[str, Any], weights: dict[str, torch.Tensor], path: Path) -> Scorer:

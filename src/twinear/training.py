@@ -28,22 +28,12 @@ from torch import Tensor
 from twinear.augmentation import AugmentationParams, augment
 from twinear.batches import Batches, Examples, Sounds, Step
 from twinear.checkpoint import Epoch, State, fingerprint, finish, resume, write_checkpoint
-from twinear.errors import DataError, TrainingError
+from twinear.errors import TrainingError
 from twinear.model import Inputs, ModelParams, SiameseNet
-from twinear.objectives import (
-    OBJECTIVES,
-    Objective,
-    ObjectiveName,
-    by_artist,
-    calibration,
-    without_popularity,
-)
+from twinear.objectives import OBJECTIVES, Objective, ObjectiveName, without_popularity
 from twinear.params import Params
 from twinear.pretraining import PretrainingParams, map_size, pretrain
-from twinear.ranking.metrics import Truth, others, query_ndcg, rank_truth
-
-NDCG_AT = 10
-BLOCK = 256  # clips validated at a time
+from twinear.validation import Judge, rank_validation
 
 
 class TrainingParams(Params):
@@ -163,7 +153,7 @@ def _train(
     mark = _fingerprint(job, learn, check)
     state = _start(job)
     data = _learned(state, learn, job)
-    judge = None if check is None else _Judge.of(check, state.net, job)
+    judge = None if check is None else _judge(job, state.net, check)
     resume(state, checkpoint, mark)
     if params.pretraining.epochs and not state.pretrained:
         _pretrain(state, data, job)
@@ -179,9 +169,11 @@ def _train(
     return state
 
 
-def step_loss(net: SiameseNet, step: Step, objective: Objective) -> Tensor:
+def step_loss(
+    net: SiameseNet, step: Step, objective: Objective, precision: str = "float32"
+) -> Tensor:
     """The objective over the clips of a step, each encoded once."""
-    u = net.encode(step.x, step.vectors, step.summary).to(net.head.bias.dtype)
+    u = step.encode(net, precision)
     return objective(net.head.logit(u, u), step.owner, step.target)
 
 
@@ -247,8 +239,7 @@ def _epoch(state: State, data: Batches, params: TrainingParams, number: int) -> 
         size, n_clips = params.batch_artists, params.clips_per_artist
         artists, rows = data.draw(size, n_clips, params.batch_similar, rng)
         step = _augmented(data.take(rows, artists), state.net, params, generator)
-        with _autocast(data.x.device, params.precision):
-            loss = step_loss(state.net, step, OBJECTIVES[params.objective])
+        loss = step_loss(state.net, step, OBJECTIVES[params.objective], params.precision)
         state.optimizer.zero_grad()
         (loss + params.pull * map_size(state.net)).backward()
         state.optimizer.step()
@@ -288,69 +279,25 @@ def _record(state: State, number: int, loss: float, validation: tuple[float, flo
         state.best = {name: each.clone() for name, each in kept.items()}
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Judge:
-    """The validation artists, and how a network does among them."""
-
-    clips: Batches
-    truth: Truth
-    params: TrainingParams
-
-    @classmethod
-    def of(cls, check: Examples, net: SiameseNet, job: _Job) -> "_Judge":
-        clips = Batches.of(check, job.device)
-        if net.summary is not None:
-            statistics, only = clips.statistics(net.summary), net.convolutions is None
-            clips = clips.summarised(net.summary, statistics, only=only)
-        return cls(clips=clips, truth=_truth(check, job.params.seed), params=job.params)
-
-    def __call__(self, net: SiameseNet) -> tuple[float, float]:
-        """The objective and NDCG@10 of the validation artists among themselves."""
-        check, logits = self.clips, self.logits(net)
-        owner = torch.from_numpy(check.owner).to(logits.device)
-        loss = float(OBJECTIVES[self.params.objective](logits, owner, check.target))
-        if not math.isfinite(loss):
-            return math.inf, math.nan
-        generator = np.random.default_rng(self.params.seed)
-        scores = by_artist(torch.sigmoid(logits), owner, len(check.clips)).cpu().numpy()
-        return loss, float(np.nanmean(query_ndcg(self.truth, scores, NDCG_AT, generator)))
-
-    @torch.no_grad()
-    def logits(self, net: SiameseNet) -> Tensor:
-        """The logits of all pairs of clips, (clips, clips)."""
-        net.eval()
-        n_clips, parts = len(self.clips.owner), []
-        for rows in np.array_split(np.arange(n_clips), math.ceil(n_clips / BLOCK)):
-            step = self.clips.take(rows)
-            with _autocast(step.x.device, self.params.precision):
-                u = net.encode(step.x, step.vectors, step.summary)
-            parts.append(u.to(net.head.bias.dtype))
-        u = torch.cat(parts)
-        return net.head.logit(u, u)
+def _judge(job: _Job, net: SiameseNet, check: Examples) -> Judge:
+    params, clips = job.params, Batches.of(check, job.device)
+    if net.summary is not None:
+        statistics, only = clips.statistics(net.summary), net.convolutions is None
+        clips = clips.summarised(net.summary, statistics, only=only)
+    return Judge(
+        clips=clips,
+        truth=rank_validation(check.similarity, params.seed),
+        objective=params.objective,
+        precision=params.precision,
+        seed=params.seed,
+    )
 
 
 def _units(job: _Job, net: SiameseNet, check: Examples) -> tuple[float, float]:
-    """The slope and shift that bring scores of validation clips near their similarity."""
-    if job.params.objective == "mse":
-        return 1.0, 0.0
-    judge = _Judge.of(check, net.to(job.device), job)
-    logits = judge.logits(net).cpu().numpy()
+    """The slope and shift of the logit, of a network that is left on the CPU."""
+    units = _judge(job, net.to(job.device), check).units(net)
     net.cpu()
-    different = check.owner[:, None] != check.owner
-    similarity = check.similarity[np.ix_(check.owner, check.owner)]
-    return calibration(logits[different], similarity[different])
-
-
-def _truth(validation: Examples, seed: int) -> Truth:
-    candidates = others(len(validation.similarity))
-    truth = rank_truth(validation.similarity, candidates, NDCG_AT, np.random.default_rng(seed))
-    if not (truth.similarity > 0).any():
-        raise DataError(
-            "training",
-            "no two validation artists share a listener",
-            remedy="bring more listens, or give validation a larger share in pairs.fractions",
-        )
-    return truth
+    return units
 
 
 def _fingerprint(job: _Job, learn: Examples, check: Examples | None) -> str:
@@ -360,10 +307,6 @@ def _fingerprint(job: _Job, learn: Examples, check: Examples | None) -> str:
     for each in (learn, check):
         arrays += [] if each is None else [each.owner, each.similarity]
     return fingerprint(job.params, arrays)
-
-
-def _autocast(device: torch.device, precision: str) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def _device(name: str) -> torch.device:
