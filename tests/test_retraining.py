@@ -13,9 +13,10 @@ from tests.conftest import PARAMS, ROOT, Project
 from twinear.files import sha256
 from twinear.pairs import PairsParams, split_artists
 from twinear.params import read_params
-from twinear.scorer import Scorer
+from twinear.scorer import train_scorer
 from twinear.similarity import Similarity
 from twinear.spectrograms import Spectrograms, SpectrogramsParams
+from twinear.recipes import read_recipe
 from twinear.training import TrainingParams, examples_of, fit
 
 SCORER = Path("artifacts/training/scorer.safetensors")
@@ -55,13 +56,9 @@ def train_a_little(project: Project, into: Path) -> None:
     similarity = Similarity.read(artifacts / "similarity")
     chosen = read_params("pairs", PairsParams, project.folder / "params.yaml")
     split = split_artists(similarity.artists, chosen)
-    params = read_params("training", TrainingParams, PARAMS).model_copy(update={"epochs": 2})
-    train, check = (
-        examples_of(clips, similarity, split.members(each)) for each in ("train", "validation")
-    )
-    net = fit(train, check, params, into.with_suffix(".pt")).net
-    front = read_params("spectrograms", SpectrogramsParams, PARAMS)
-    Scorer(spectrograms=front, model=params.model, net=net).write(into)
+    little = read_recipe(PARAMS, ORIGINAL, ["training.epochs=2"])
+    params = little.read("training", TrainingParams)
+    train_scorer(clips, similarity, split, params, into.with_suffix(".pt")).scorer.write(into)
 
 
 @pytest.fixture(scope="module")

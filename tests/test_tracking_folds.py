@@ -15,7 +15,7 @@ from twinear.params import read_params
 from twinear.ranking.contest import CORRECTED, SIMILARITY, Contest, candidate_masks, judge_contest
 from twinear.ranking.ranking import RankingParams
 from twinear.tracking.folds import NoFoldsRun, open_folds
-from twinear.training import Epoch
+from twinear.checkpoint import Epoch
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
 __all__ = ["empty_database", "mlflow"]  # fixtures

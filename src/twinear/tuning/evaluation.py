@@ -21,7 +21,8 @@ from twinear.ranking.metrics import Bools, Floats, query_ndcg, rank_truth
 from twinear.scorer import Scorer, train_scorer
 from twinear.similarity import Similarity
 from twinear.spectrograms import Spectrograms
-from twinear.training import NDCG_AT, TrainingParams
+from twinear.training import TrainingParams
+from twinear.validation import NDCG_AT
 
 
 @dataclass(frozen=True, kw_only=True)
