@@ -13,15 +13,16 @@ from tests.conftest import PARAMS, ROOT, Project
 from twinear.files import sha256
 from twinear.pairs import PairsParams, split_artists
 from twinear.params import read_params
+from twinear.recipes import read_recipe
 from twinear.scorer import train_scorer
 from twinear.similarity import Similarity
-from twinear.spectrograms import Spectrograms, SpectrogramsParams
-from twinear.recipes import read_recipe
-from twinear.training import TrainingParams, examples_of, fit
+from twinear.spectrograms import Spectrograms
+from twinear.training import TrainingParams
 
+ORIGINAL = ROOT / "recipes/original.yaml"
 SCORER = Path("artifacts/training/scorer.safetensors")
 EDITS = {
-    "  epochs: 60 ": "  epochs: 10 ",
+    "  epochs: 30 ": "  epochs: 10 ",
     "n_chance: 1000": "n_chance: 200",
     "method: fractions ": "method: folds ",  # new listeners send no artist to another side
 }
