@@ -12,11 +12,11 @@ from twinear.spectrograms import Spectrograms, SpectrogramsParams
 
 SMALL = {
     "n_mels: 64": "n_mels: 8",
-    "n_frames: 256": "n_frames: 16",
+    "n_frames: 1292": "n_frames: 16",
     "n_mfcc: 20 ": "n_mfcc: 4 ",
-    "channels: 128": "channels: 8",
+    "channels: 32": "channels: 8",
     "dense_units: 128": "dense_units: 8",
-    "epochs: 60": "epochs: 2",
+    "epochs: 30": "epochs: 2",
     "threads: 2": "threads: 1",
     "min_test: 5": "min_test: 3",
     "n_bootstrap: 2000": "n_bootstrap: 200",

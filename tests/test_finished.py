@@ -139,7 +139,7 @@ def test_metrics_and_plots_of_an_experiment_are_compared(spoiled: Project) -> No
 
 
 def test_mlflow_runs_the_project(spoiled: Project, edit_params: Edit) -> None:
-    edit_params("  epochs: 60 ", "  epochs: 2 ")
+    edit_params("  epochs: 30 ", "  epochs: 2 ")
     spoiled.must("mlflow", "run", ".", "--env-manager", "local", tracking="on")
     import mlflow
 
