@@ -11,7 +11,7 @@ from twinear.similarity import Similarity
 from twinear.spectrograms import Spectrograms, SpectrogramsParams
 
 SMALL = {
-    "n_mels: 64": "n_mels: 8",
+    "n_mels: 40": "n_mels: 8",
     "n_frames: 1292": "n_frames: 16",
     "n_mfcc: 20 ": "n_mfcc: 4 ",
     "channels: 32": "channels: 8",

@@ -93,7 +93,7 @@ class FoldScores:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 if str(arrays["fingerprint"]) != fingerprint:
                     return None
                 return FoldScores(
