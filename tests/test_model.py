@@ -355,7 +355,7 @@ def test_axes_along_which_no_artists_differ_are_left_out() -> None:
 def test_a_statistic_that_never_varies_in_training_counts_for_nothing() -> None:
     silent = CLIPS.clone()
     silent[:, 4] = 0  # a band that the training's encoder cut off
-    net = fitted(small(branches="statistics"), silent, OWNER)
+    net = fitted(small(branches="statistics", statistics_units=16), silent, OWNER)
     heard = silent[:2].clone()
     heard[1, 4] = 0.3 * torch.rand(32).double()  # another corpus has it
     u = summary_of(net).coordinates(heard, heard.new_zeros((2, 0)))
