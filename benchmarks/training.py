@@ -30,7 +30,8 @@ SOUND = Inputs(
     n_bands=N_MELS, n_frames=N_FRAMES, n_dims=0, frames_per_second=22050 / 2583, top_db=80
 )
 ORIGINAL = ModelParams(
-    branches="convolutions", conv_depth=3, kernel_size=3, channels=128, pool=(4, 2), dilation=1,
+    branches="convolutions", conv_depth=3, kernel_size=3, channels=128, averaged_frames=1,
+    pool=(4, 2), dilation=1,
     residual=False, pooling="max", dense_units=128, statistics_units=1, dropout=0, head="l1",
 )  # fmt: skip
 

@@ -21,7 +21,8 @@ from twinear.training import TrainingParams, step_loss
 
 SOUND = Inputs(n_bands=5, n_frames=32, n_dims=0, frames_per_second=8.0, top_db=80.0)
 ORIGINAL = {  # the network of 2019
-    "branches": "convolutions", "conv_depth": 3, "kernel_size": 3, "channels": 128, "pool": [4, 2],
+    "branches": "convolutions", "conv_depth": 3, "kernel_size": 3, "channels": 128,
+    "averaged_frames": 1, "pool": [4, 2],
     "dilation": 1, "residual": False, "pooling": "max", "dense_units": 128, "dropout": 0.0,
     "head": "l1",
 }  # fmt: skip
@@ -355,7 +356,7 @@ def test_axes_along_which_no_artists_differ_are_left_out() -> None:
 def test_a_statistic_that_never_varies_in_training_counts_for_nothing() -> None:
     silent = CLIPS.clone()
     silent[:, 4] = 0  # a band that the training's encoder cut off
-    net = fitted(small(branches="statistics"), silent, OWNER)
+    net = fitted(small(branches="statistics", statistics_units=16), silent, OWNER)
     heard = silent[:2].clone()
     heard[1, 4] = 0.3 * torch.rand(32).double()  # another corpus has it
     u = summary_of(net).coordinates(heard, heard.new_zeros((2, 0)))

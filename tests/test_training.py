@@ -274,12 +274,17 @@ def test_scores_of_an_objective_that_knows_only_orders_are_calibrated(tmp_path: 
     assert np.corrcoef(scores[apart], data.similarity[apart])[0, 1] > 0.8
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
-    changes = {**ORIGINALS, "learning_rate": 1e30}
+@pytest.mark.parametrize(
+    ("changes", "loss"), [({}, r"\S+, of validation inf"), (ORIGINALS, "nan, of validation inf")]
+)
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
+    tmp_path: Path, changes: dict[str, object], loss: str
+) -> None:
     run(tmp_path)
     before = (tmp_path / "c.pt").read_bytes()
-    with pytest.raises(TrainingError, match=r"epoch 1: the loss is nan.*lower training\.learn"):
-        run(tmp_path, **changes)
+    message = rf"epoch 1: the loss is {loss}, expected numbers; lower training\.learning_rate"
+    with pytest.raises(TrainingError, match=message):
+        run(tmp_path, **{**changes, "learning_rate": 1e30})
     assert (tmp_path / "c.pt").read_bytes() == before
 
 

@@ -44,6 +44,7 @@ class ModelParams(Params):
     conv_depth: int = Field(ge=1, le=12)
     kernel_size: int = Field(ge=1, le=31)
     channels: Positive
+    averaged_frames: Positive
     pool: tuple[Positive, ...]
     dilation: int = Field(ge=1, le=8)
     residual: bool
@@ -173,7 +174,7 @@ class Convolutions(nn.Module):
         self.pools = nn.ModuleList(
             [*(nn.MaxPool2d((1, each), ceil_mode=True) for each in params.pools), nn.Identity()]
         )
-        self.residual = params.residual
+        self.averaged_frames, self.residual = params.averaged_frames, params.residual
         self.pooling = _maximum if params.pooling == "max" else _moments
         pooled = params.channels * (1 if params.pooling == "max" else 3)
         self.dense = nn.Sequential(nn.Linear(pooled, params.dense_units), nn.ReLU())
@@ -181,6 +182,8 @@ class Convolutions(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(clips, n_bands, n_frames) to (clips, dense_units)."""
+        if self.averaged_frames > 1:
+            x = nn.functional.avg_pool1d(x, self.averaged_frames, ceil_mode=True)
         x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         for layer, (block, pool) in enumerate(zip(self.blocks, self.pools, strict=True)):
             y = block(x)  # (clips, channels, 1, frames)
