@@ -35,7 +35,7 @@ def shape(**changes: object) -> ModelParams:
 
 def small(inputs: Inputs = SOUND, **changes: object) -> SiameseNet:
     torch.manual_seed(0)
-    few = {"channels": 6, "dense_units": 7, "statistics_units": 4}
+    few = {"channels": 6, "dense_units": 7, "statistics_units": 4, "averaged_frames": 1}
     return SiameseNet(inputs, shape(**{**few, **changes})).double()
 
 
@@ -169,6 +169,17 @@ def test_a_residual_layer_adds_its_input() -> None:
     assert not plain.convolutions(x).any()
     first = residual.convolutions.blocks[0](x.unsqueeze(2)).squeeze(2)
     torch.testing.assert_close(residual.convolutions(x), first.amax(dim=2))
+
+
+def test_averaged_frames_are_what_the_convolutions_hear_and_the_statistics_do_not() -> None:
+    net = small(branches="both", averaged_frames=4).eval()
+    assert net.convolutions is not None
+    x = torch.rand(2, 5, 20).double()
+    by_four = x.reshape(2, 5, 5, 4).mean(dim=3).repeat_interleave(4, dim=2)
+    torch.testing.assert_close(net.convolutions(x), net.convolutions(by_four))
+    assert net.summary is not None
+    none = x.new_zeros((2, 0))
+    assert not torch.equal(net.summary.statistics(x, none), net.summary.statistics(by_four, none))
 
 
 def test_moments_are_maximum_mean_and_deviation() -> None:
