@@ -40,7 +40,7 @@ from twinear.report.tables import (
     poster_table,
     ranking_table,
 )
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 
 PARAMS = read_params("report", ReportParams, ROOT / "params.yaml")
 SYSTEMS = {

@@ -1,5 +1,6 @@
 """Each measure on listens counted by hand, and the laws they obey."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -19,7 +20,10 @@ from twinear.clips import read_clip_table, resolve
 from twinear.errors import DataError, ParamsError
 from twinear.listens import Listens, ListensParams, read_listens
 from twinear.params import parse_params, read_params
-from twinear.similarity import Measure, Similarity, SimilarityParams, compute_similarity
+from twinear.similarity.computing import compute_similarity
+from twinear.similarity.measures import Measure, SimilarityParams
+from twinear.similarity.neighbours import find_similar
+from twinear.similarity.similarity import Similarity
 
 MEASURES = get_args(Measure)
 REAL = ROOT.parent / "shared" / "real"
@@ -189,11 +193,17 @@ def test_the_stage_compares_artists_that_have_listens_and_clips(
     listens(PLAYS).write(tmp_path / "listens")
     table = tmp_path / "clips.csv"
     table.write_text("file,artist\n1.mp3,c\n2.mp3,The A\n3.mp3,B\n4.mp3,nobody heard\n")
-    paths = [tmp_path / "listens", table, tmp_path / "similarity"]
+    outs = [tmp_path / name for name in ("similarity", "neighbours", "similarity.json")]
+    paths = [tmp_path / "listens", table, *outs]
     monkeypatch.setattr(sys, "argv", ["2_similarity.py", *map(str, paths)])
     monkeypatch.chdir(ROOT)
     runpy.run_path(str(ROOT / "src/stages/2_similarity.py"), run_name="__main__")
-    assert list(Similarity.read(paths[-1]).artists["artist"]) == ["a", "b", "c"]
+    assert list(Similarity.read(outs[0]).artists["artist"]) == ["a", "b", "c"]
+    assert [row["name"] for row in find_similar(outs[1], "A", 9).table.to_dict("records")] == [
+        "B",
+        "C",
+    ]
+    assert json.loads(outs[2].read_text())["with_neighbours"] == 3
     assert "similarity: " in capsys.readouterr().err
 
 

@@ -1,20 +1,31 @@
-"""Stage 2: listens and the artists of the clips -> similarity."""
+"""Stage 2: listens and the artists of the clips -> similarity, and everybody's neighbours."""
 
+import json
+import os
+from dataclasses import asdict
 from pathlib import Path
 
 from twinear.clips import read_clip_table, resolve
-from twinear.listens import Listens
+from twinear.files import write_text
+from twinear.memory import choose_memory
 from twinear.params import read_params
-from twinear.similarity import SimilarityParams, compute_similarity
+from twinear.pool import choose_workers
+from twinear.similarity.computing import compute
+from twinear.similarity.measures import SimilarityParams
+from twinear.similarity.parts import open_listens
 from twinear.stage import run_stage
 
 
-def similarity(folder: Path, clips: Path, into: Path) -> None:
-    """Read, compute, write."""
-    listens = Listens.read(folder)
-    with_clips = set(resolve(read_clip_table(clips), listens.artists)["artist"])
+def similarity(folder: Path, clips: Path, into: Path, neighbours: Path, report: Path) -> None:
+    """Read, compute, write; the report says what was compared."""
     params = read_params("similarity", SimilarityParams)
-    compute_similarity(listens, with_clips, params).write(into)
+    memory, workers = choose_memory(os.environ), choose_workers(os.environ)
+    parts = open_listens(folder, memory, workers)
+    with_clips = set(resolve(read_clip_table(clips), parts.artists)["artist"])
+    found, near, told = compute(parts, with_clips, params, memory, workers)
+    found.write(into)
+    near.write(neighbours)
+    write_text(report, json.dumps(asdict(told), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from twinear.clips import ClipsParams, index_clips, read_clip_table, resolve
 from twinear.files import write_text
 from twinear.params import read_params
 from twinear.pool import choose_workers
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.stage import run_stage
 
 

@@ -10,7 +10,7 @@ from twinear.files import replacing, sha256
 from twinear.pairs import Split
 from twinear.params import read_params, read_sections
 from twinear.scorer import Scorer
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms, SpectrogramsParams
 from twinear.stage import run_stage
 from twinear.tracking.runs import open_run

@@ -33,6 +33,7 @@ RULES = {
     "without_profile": "set listens.require_profile to false",
     "few_listeners": "lower listens.min_listeners",
 }
+AGAIN = "run 'dvc repro listens'"
 MAX_PLAYS = 2**31 - 1
 LISTENER = pl.when(pl.col("listener") != "").then(pl.col("listener").hash())  # null if none
 SPELLING = pl.struct("mbid", "name").hash()
@@ -116,16 +117,19 @@ class Listens:
     @staticmethod
     def read(folder: Path) -> "Listens":
         """Read what `write` wrote."""
-        remedy = "run 'dvc repro listens'"
-        artists = read_artists(folder / "artists.csv", remedy)
-        path = require(folder / "plays.parquet", remedy)
+        artists = read_artists(folder / "artists.csv", AGAIN)
+        path = require(folder / "plays.parquet", AGAIN)
         try:
             table = pl.read_parquet(path, columns=["listener", "artist", "plays"], glob=False)
-            coords = table["listener"].to_numpy(), table["artist"].to_numpy()
-            shape = (int(coords[0].max()) + 1, len(artists))
-            plays = coo_array((table["plays"].to_numpy(), coords), shape=shape).tocsr()
+            listener, artist = (table[each].to_numpy() for each in ("listener", "artist"))
+            starts = np.concatenate([[0], np.cumsum(np.bincount(listener))])
+            if (np.diff(listener) < 0).any() or artist.max() >= len(artists):
+                raise ValueError("the listeners are out of order, or there are other artists")
+            plays = csr_array(
+                (table["plays"].to_numpy(), artist, starts), shape=(len(starts) - 1, len(artists))
+            )
         except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
-            raise DataError(path, f"is not a table of plays ({error})", remedy=remedy) from error
+            raise DataError(path, f"is not a table of plays ({error})", remedy=AGAIN) from error
         return Listens(artists=artists, plays=plays)
 
 

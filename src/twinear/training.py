@@ -34,7 +34,7 @@ from twinear.params import Params
 from twinear.ranking.metrics import Truth, others, query_ndcg, rank_truth
 
 if TYPE_CHECKING:
-    from twinear.similarity import Similarity
+    from twinear.similarity.similarity import Similarity
     from twinear.spectrograms import Spectrograms
 
 NDCG_AT = 10

@@ -1,10 +1,10 @@
 """The entry point: every family of commands, and errors in one line."""
 
-from twinear.cli import asking, bringing, clips
+from twinear.cli import asking, bringing, clips, listening
 from twinear.cli.app import app
 from twinear.errors import one_line_errors
 
-FAMILIES = (asking, bringing, clips)  # importing them is what adds their commands
+FAMILIES = (asking, bringing, clips, listening)  # importing them is what adds their commands
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from twinear.files import require
 from twinear.pairs import Split
 from twinear.ranking.intervals import Interval
 from twinear.ranking.ranking import CHANCE, Ranking
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 
 MODEL = "siamese"
 FILTERS = "blocks.0.0.weight"  # of the first convolution, in the scorer's file
