@@ -77,7 +77,7 @@ def compute(
     counting = Counting(parts=parts, facts=facts, artists=rows, memory=memory, workers=workers)
     similarity = Similarity(
         artists=parts.artists.iloc[rows].reset_index(drop=True),
-        matrix=_scaled(counting.matrix(), params),
+        matrix=_scaled(counting.matrix(), facts),
     )
     neighbours = _neighbours(parts, facts, memory, workers)
     return similarity, neighbours, _report(similarity, neighbours, facts)
@@ -121,19 +121,17 @@ def _chosen(
     return rows
 
 
-def _scaled(
-    matrix: npt.NDArray[np.floating], params: SimilarityParams
-) -> npt.NDArray[np.float32]:
+def _scaled(matrix: npt.NDArray[np.floating], facts: Facts) -> npt.NDArray[np.float32]:
     """Scale in place so that the least similar pair is 0 and the most similar is 1."""
     n = len(matrix)
-    off_diagonal = matrix.reshape(-1)[1:].reshape(n - 1, n + 1)[:, :-1]
-    low, high = off_diagonal.min(), off_diagonal.max()
+    others = matrix.reshape(-1)[1:].reshape(n - 1, n + 1)[:, :-1]  # all but the diagonal
+    low, high = others.min(), others.max()
     if low == high:
         raise DataError(
             "similarity",
-            f"every two of {n} artists are equally similar ({low:g})",
+            f"every two of {n} artists are equally similar ({low:g}){_restrained(facts)}",
             expected="some listeners who share some of the artists",
-            remedy="bring in more listens" + _strict(params),
+            remedy="bring in more listens" + _relief(facts),
         )
     matrix -= low
     matrix /= high - low
@@ -141,11 +139,21 @@ def _scaled(
     return matrix.astype(np.float32, copy=False)
 
 
-def _strict(params: SimilarityParams) -> str:
-    """Which params may have left nothing to compare."""
-    if params.min_colisteners == 1:
+def _restrained(facts: Facts) -> str:
+    if not facts.n_capped:
         return ""
-    return f", or lower similarity.min_colisteners ({params.min_colisteners})"
+    return f", {facts.n_capped} of {facts.n_listeners} listeners capped"
+
+
+def _relief(facts: Facts) -> str:
+    """Which params may have left nothing to compare."""
+    relief = ""
+    if facts.params.min_colisteners > 1:
+        relief += f", lower similarity.min_colisteners ({facts.params.min_colisteners})"
+    if facts.n_capped:
+        most = facts.params.max_artists_per_listener
+        relief += f", raise similarity.max_artists_per_listener ({most})"
+    return relief
 
 
 def _neighbours(parts: ListensParts, facts: Facts, memory: int, workers: Workers) -> Neighbours:

@@ -48,6 +48,10 @@ class Range:
     last: int
     memory: int
 
+    def __str__(self) -> str:
+        """Who they are."""
+        return f"listeners {self.first} to {self.last - 1}"
+
     def read(self, n_artists: int) -> Plays:
         """Read their plays, (listeners, artists), within some memory."""
         query = "SELECT listener, artist, plays FROM read_parquet(?) WHERE listener BETWEEN ? AND ?"
