@@ -120,17 +120,19 @@ class Listens:
         artists = read_artists(folder / "artists.csv", AGAIN)
         path = require(folder / "plays.parquet", AGAIN)
         try:
-            table = pl.read_parquet(path, columns=["listener", "artist", "plays"], glob=False)
-            listener, artist = (table[each].to_numpy() for each in ("listener", "artist"))
-            starts = np.concatenate([[0], np.cumsum(np.bincount(listener))])
-            if (np.diff(listener) < 0).any() or artist.max() >= len(artists):
-                raise ValueError("the listeners are out of order, or there are other artists")
-            plays = csr_array(
-                (table["plays"].to_numpy(), artist, starts), shape=(len(starts) - 1, len(artists))
+            listener, artist, plays = (
+                pl.read_parquet(path, columns=[each], glob=False)[each].to_numpy()
+                for each in ("listener", "artist", "plays")
             )
+            if (listener[1:] < listener[:-1]).any() or artist.max() >= len(artists):
+                raise ValueError("listeners are out of order, or artists are missing")
+            starts = np.searchsorted(listener, np.arange(listener[-1] + 2, dtype=listener.dtype))
+            starts = starts.astype(np.int32 if len(artist) < 2**31 else np.int64)
+            shape = len(starts) - 1, len(artists)
+            counts: csr_array[Any, tuple[int, int]] = csr_array((plays, artist, starts), shape=shape)
         except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
             raise DataError(path, f"is not a table of plays ({error})", remedy=AGAIN) from error
-        return Listens(artists=artists, plays=plays)
+        return Listens(artists=artists, plays=counts)
 
 
 def read_listens(source: Path, params: ListensParams) -> tuple[Listens, ListensReport]:

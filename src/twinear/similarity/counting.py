@@ -5,7 +5,6 @@ Where listens come in parts, a block of rows is summed over the parts first, as 
 memory holds; each part of a block may be counted on another machine. The counts are the same.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +24,9 @@ Array: TypeAlias = npt.NDArray[Any]
 Part: TypeAlias = tuple[Array, Array, Array, Array, Array]  # of kernels.count_rows
 Block: TypeAlias = tuple[Array, Array, Array]
 
-TURNS = 64  # of a thread, in which it takes some rows: those of popular artists hold most work
+TURNS = 4  # of a thread at the least: the rows of popular artists hold most of the work
+ROWS = 256  # ranked in one turn
+CACHE = 2**24  # bytes of counts that the processor holds near
 BLOCK_SHARE = 3  # the share of the memory for a block of counts
 
 
@@ -56,7 +57,19 @@ class Counting:
         """
         n = len(self.artists)
         matrix = np.zeros((n, n), np.float64 if n <= 4096 else np.float32)
-        self._run(False, kernels.fill_rows, kernels.fill_block, matrix)
+        facts = self.facts.of(self.artists)
+        if self._whole is not None:
+            heard = self.facts.heard(self._whole.plays, self.artists)
+
+            def fill(first: int, last: int) -> None:
+                block = _empty_block(last - first, n, self.facts.kind)
+                kernels.scatter_rows(first, last, self.facts.kind, heard, block)
+                kernels.fill_block(first, block, facts, matrix)
+
+            self._in_threads(fill, max(1, CACHE // self._bytes_a_row))
+            return matrix
+        for first, block in self._blocks():
+            kernels.fill_block(first, block, facts, matrix)
         return matrix
 
     def best(self, n_best: int) -> Block:
@@ -67,58 +80,59 @@ class Counting:
         """
         shape = len(self.artists), min(n_best, len(self.artists) - 1)
         best = np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty(shape, np.int32)
-        self._run(True, kernels.rank_rows, kernels.rank_block, best)
+        facts = self.facts.of(self.artists)
+        if self._whole is not None:
+            heard, turned = _turned(self._whole, self.facts, self.artists)
+
+            def rank(first: int, last: int) -> None:
+                kernels.rank_rows(first, last, self.facts.kind, heard, turned, facts, best)
+
+            self._in_threads(rank, ROWS)
+            return best
+        for first, block in self._blocks():
+            kernels.rank_block(first, block, facts, best)
         return best
 
-    def _run(
-        self,
-        whole: bool,
-        by_rows: Callable[..., None],
-        by_block: Callable[..., None],
-        into: Array | Block,
-    ) -> None:
-        facts = self.facts.of(self.artists)
-        if isinstance(self.parts.parts[0], Range):
-            for first, block in self._blocks(whole):
-                by_block(first, block, facts, into)
-            return
-        heard, turned = _turned(self.parts.parts[0], self.facts, self.artists)
-        n, threads = len(self.artists), _threads(self.workers)
-        rows = -(-n // (TURNS * threads))
+    @property
+    def _whole(self) -> Whole | None:
+        """The only part, if the listens are in memory."""
+        part = self.parts.parts[0]
+        return part if isinstance(part, Whole) else None
 
-        def run(first: int) -> None:
-            by_rows(first, min(first + rows, n), self.facts.kind, heard, turned, facts, into)
+    @property
+    def _bytes_a_row(self) -> int:
+        """Of the sums of one artist with all others."""
+        kind = self.facts.kind
+        of_a_pair = 4 + 8 * (kind != kernels.COUNTS) + 8 * (kind == kernels.SHARED)
+        return len(self.artists) * of_a_pair
 
+    def _in_threads(self, run: Callable[[int, int], None], rows: int) -> None:
+        n = len(self.artists)
+        threads = self.workers if isinstance(self.workers, int) else 1
+        rows = min(rows, -(-n // (TURNS * threads)))
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(run, range(0, n, rows)))
+            list(pool.map(lambda first: run(first, min(first + rows, n)), range(0, n, rows)))
 
-    def _blocks(self, whole: bool) -> Iterator[tuple[int, Block]]:
+    def _blocks(self) -> Iterator[tuple[int, Block]]:
         """Blocks of rows, each summed over all parts."""
-        n, kind = len(self.artists), self.facts.kind
-        bytes_a_row = n * (4 + 8 * (kind != kernels.COUNTS) + 8 * (kind == kernels.SHARED))
-        rows = min(n, max(1, self.memory // BLOCK_SHARE // bytes_a_row))
+        n = len(self.artists)
+        rows = min(n, max(1, self.memory // BLOCK_SHARE // self._bytes_a_row))
         for first in range(0, n, rows):
             last = min(first + rows, n)
-            block = _empty_block(last - first, n, kind)
+            block = _empty_block(last - first, n, self.facts.kind)
             task = partial(
-                _count_part,
-                facts=self.facts,
-                artists=self.artists,
-                first=first,
-                last=last,
-                whole=whole,
+                _count_part, facts=self.facts, artists=self.artists, first=first, last=last
             )
             for part in self._counted(task):
                 kernels.add_part(part, block)
             yield first, block
 
     def _counted(self, task: Callable[[Whole | Range], Part]) -> Iterator[Part]:
+        parts = self.parts.parts
         if isinstance(self.workers, int):
-            yield from map(task, self.parts.parts)  # one at a time: the memory is shared
+            yield from map(task, parts)  # one at a time: the memory is shared
             return
-        for each, part in zip(
-            self.parts.parts, spread(task, self.parts.parts, self.workers, None), strict=True
-        ):
+        for each, part in zip(parts, spread(task, parts, self.workers, None), strict=True):
             if part is None:
                 raise TwinearError(
                     self.workers,
@@ -129,13 +143,11 @@ class Counting:
 
 
 def _count_part(
-    part: Whole | Range, facts: Facts, artists: Array, first: int, last: int, whole: bool
+    part: Whole | Range, facts: Facts, artists: Array, first: int, last: int
 ) -> Part:
     """Count one part's share of some rows; runs anywhere."""
     heard, turned = _turned(part, facts, artists)
-    counted: Part = kernels.count_rows(
-        first, last, facts.kind, whole, heard, turned, len(artists)
-    )
+    counted: Part = kernels.count_rows(first, last, facts.kind, heard, turned, len(artists))
     return counted
 
 
@@ -151,7 +163,3 @@ def _empty_block(n_rows: int, n: int, kind: int) -> Block:
         np.zeros((n_rows, more), np.int64),
         np.zeros((n_rows, n if kind == kernels.SHARED else 0), np.int64),
     )
-
-
-def _threads(workers: Workers) -> int:
-    return workers if isinstance(workers, int) else os.cpu_count() or 1

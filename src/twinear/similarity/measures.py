@@ -144,8 +144,7 @@ def gather_facts(parts: ListensParts, params: SimilarityParams) -> Facts:
     n_listeners = n_capped = 0
     for part in parts:
         kept = capped(part, params.max_artists_per_listener)
-        listeners += np.bincount(kept.indices, minlength=n_artists)
-        np.add.at(plays, kept.indices, kept.data)
+        kernels.tally(kept.indices, kept.data, listeners, plays)
         n_listeners += part.shape[0]
         n_capped += int((np.diff(part.indptr) > params.max_artists_per_listener).sum())
     facts = Facts(
