@@ -82,6 +82,11 @@ def test_lastfm_rows_become_plays_of_artists_by_listeners(tmp_path: Path) -> Non
         "listeners": 2,
         "artists": 2,
         "plays": 15,
+        "popularity": {
+            "listeners_of_rank_1": 2,
+            "plays_of_top_1_percent": 0.8,
+            "plays_of_top_10_percent": 0.8,
+        },
     }
 
 

@@ -1,26 +1,30 @@
 """Who played whom: files of listens, cleaned and counted.
 
 Every row is kept or dropped by the first of the `RULES` that applies, and counted there; what
-remains of one listener and one artist is added up. Listeners and artists stay apart by 64-bit
-hashes of their names while rows are read, which keeps 17 million rows under 2 GB (the chance that
-two of a million share a hash is 3e-8). Who a listener was is not kept.
+remains of one listener and one artist is added up. Rows are numbers from the moment they are read
+(`lines`), and are counted in memory or on disk (`cleaning`). Who a listener was is not kept.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import polars as pl
 from pydantic import Field
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 
 from twinear.artists import artist_id, identify, is_mbid, read_artists, write_artists
+from twinear.cleaning import FINE, InMemory, Kept, OnDisk, Verdicts, held, tables, write_plays
 from twinear.errors import DataError
 from twinear.files import replacing, require
+from twinear.lines import LinesSource, open_lines
 from twinear.params import Params
-from twinear.readers import REMEDY, Format, Rows, TableColumns, find_listens, scan_listens
+from twinear.readers import REMEDY, Format, ListensFiles, TableColumns, find_listens, scan_listens
+
+Array: TypeAlias = npt.NDArray[Any]
 
 # rule -> what to do when it leaves nothing; in the order in which they apply
 RULES = {
@@ -34,9 +38,6 @@ RULES = {
     "few_listeners": "lower listens.min_listeners",
 }
 AGAIN = "run 'dvc repro listens'"
-MAX_PLAYS = 2**31 - 1
-LISTENER = pl.when(pl.col("listener") != "").then(pl.col("listener").hash())  # null if none
-SPELLING = pl.struct("mbid", "name").hash()
 
 
 class ListensParams(Params):
@@ -74,6 +75,9 @@ class ListensReport:
         Rows by the rule that dropped them; of `few_listeners` after adding up duplicates.
     duplicates
         Rows added to another of the same listener and artist.
+    popularity
+        Listeners of the artists at ranks 1, 10, 100, …, and the share of all plays that the most
+        played 1 and 10 % of the artists have.
     """
 
     format: str
@@ -85,6 +89,7 @@ class ListensReport:
     listeners: int
     artists: int
     plays: int
+    popularity: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,14 +110,11 @@ class Listens:
 
     def write(self, folder: Path) -> None:
         """Write artists.csv and plays.parquet: listener, artist (row of artists.csv), plays."""
-        entries = self.plays.tocoo()
-        listener, artist = (axis.astype(np.int32) for axis in entries.coords)
-        table = pl.DataFrame({"listener": listener, "artist": artist, "plays": entries.data})
+        rows = self.plays.indptr, self.plays.indices, self.plays.data
         with replacing(folder) as temporary:
             temporary.mkdir()
             write_artists(self.artists, temporary / "artists.csv")
-            with (temporary / "plays.parquet").open("wb") as file:  # its errors are OSError
-                table.write_parquet(file)
+            write_plays(temporary / "plays.parquet", tables(*rows))
 
     @staticmethod
     def read(folder: Path) -> "Listens":
@@ -127,16 +129,23 @@ class Listens:
             if (listener[1:] < listener[:-1]).any() or artist.max() >= len(artists):
                 raise ValueError("listeners are out of order, or artists are missing")
             starts = np.searchsorted(listener, np.arange(listener[-1] + 2, dtype=listener.dtype))
-            starts = starts.astype(np.int32 if len(artist) < 2**31 else np.int64)
-            shape = len(starts) - 1, len(artists)
-            counts: csr_array[Any, tuple[int, int]] = csr_array((plays, artist, starts), shape=shape)
+            counts = _matrix((starts, artist, plays), (len(starts) - 1, len(artists)))
         except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
             raise DataError(path, f"is not a table of plays ({error})", remedy=AGAIN) from error
         return Listens(artists=artists, plays=counts)
 
 
+def _matrix(
+    rows: tuple[Array, Array, Array], shape: tuple[int, int]
+) -> csr_array[Any, tuple[int, int]]:
+    starts, artist, plays = rows
+    starts = starts.astype(np.int32 if len(artist) < 2**31 else np.int64)  # as scipy wants them
+    matrix: csr_array[Any, tuple[int, int]] = csr_array((plays, artist, starts), shape=shape)
+    return matrix
+
+
 def read_listens(source: Path, params: ListensParams) -> tuple[Listens, ListensReport]:
-    """Read and clean the listens of a folder or a file.
+    """Read and clean the listens of a folder or a file, in memory.
 
     Raises
     ------
@@ -144,103 +153,117 @@ def read_listens(source: Path, params: ListensParams) -> tuple[Listens, ListensR
         Missing, empty, unreadable or unrecognised files, missing columns, or nothing left.
     """
     files = find_listens(source, params.format)
-    rows = scan_listens(files, params.columns)
-    spellings = _judged_spellings(rows, params)
-    codes = _codes(rows, spellings)
-    kept, dropped = _kept(codes, rows, params)
-    everything = _gathered(kept, spellings)
-    listens = _listened_enough(everything, params.min_listeners)
-    dropped["few_listeners"] = everything.plays.nnz - listens.plays.nnz
+    read = open_lines(scan_listens(files, params.columns))
+    lines = InMemory(list(read.lines()))
+    artists, report = _cleaned(lines, read, files, params)
+    shape = report.listeners, len(artists)
+    return Listens(artists=artists, plays=_matrix(lines.rows(), shape)), report
+
+
+def clean_listens(
+    source: Path, params: ListensParams, folder: Path, memory: int
+) -> ListensReport:
+    """Read and clean listens and write them to a folder, whatever their size.
+
+    What `read_listens` and `Listens.write` do, in some bytes of memory: lines that do not fit go
+    to disk, where DuckDB cleans them. The folder is the same.
+
+    Raises
+    ------
+    DataError
+        As `read_listens`, or no room on the disk.
+    """
+    files = find_listens(source, params.format)
+    read = open_lines(scan_listens(files, params.columns))
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        with held(read.lines(), memory, temporary / "lines.parquet") as lines:
+            artists, report = _cleaned(lines, read, files, params)
+            write_artists(artists, temporary / "artists.csv")
+            write_plays(temporary / "plays.parquet", lines.tables())
+    return report
+
+
+def _cleaned(
+    lines: InMemory | OnDisk, read: LinesSource, files: ListensFiles, params: ListensParams
+) -> tuple[pd.DataFrame, ListensReport]:
+    """Apply the rules one after the other, and count."""
+    spellings = read.spellings()
+    kept = lines.judge(_verdicts(spellings, read.profiled(), params), len(RULES) + 1)
+    everyone, column = _identified(spellings, kept)
+    listeners = lines.add_up(column, len(everyone))
+    order = np.argsort(-listeners, kind="stable")
+    order = order[listeners[order] >= params.min_listeners]
+    number = np.full(len(everyone), -1, np.int32)
+    number[order] = np.arange(len(order), dtype=np.int32)
+    totals = np.bincount(column, kept.plays, len(everyone)).astype(np.int64)
+    artists = everyone.iloc[order].reset_index(drop=True)
+    artists = artists.assign(listeners=listeners[order], plays=totals[order])
+    dropped = dict(zip(RULES, kept.dropped[1:].tolist(), strict=True))
+    dropped["few_listeners"] = int(listeners.sum() - artists["listeners"].sum())
+    n_listeners = lines.renumber(number)
     report = ListensReport(
         format=files.format,
         files=[path.name for path in files.paths],
-        rows=codes.height,
-        kept=listens.plays.nnz,
+        rows=int(kept.dropped.sum()),
+        kept=int(artists["listeners"].sum()),
         dropped=dropped,
-        duplicates=kept.height - everything.plays.nnz,
-        listeners=listens.plays.shape[0],
-        artists=listens.plays.shape[1],
-        plays=int(listens.plays.sum()),
+        duplicates=int(kept.rows.sum() - listeners.sum()),
+        listeners=n_listeners,
+        artists=len(artists),
+        plays=int(artists["plays"].sum()),
+        popularity=_popularity(artists),
     )
     if not report.kept:
         raise _nothing_left(files.plays, report)
-    return listens, report
+    return artists, report
 
 
-def _judged_spellings(rows: Rows, params: ListensParams) -> pl.DataFrame:
-    """Every spelling of an artist once: code (its row), spelling (hash), mbid, name, fault."""
-    spelt = rows.frame.filter(~pl.col("malformed")).select("mbid", "name").unique()
-    spellings = rows.collect(spelt.with_columns(spelling=SPELLING)).sort("mbid", "name")
+def _verdicts(
+    spellings: pl.DataFrame, profiled: Array | None, params: ListensParams
+) -> Verdicts:
+    """What the rules say of every spelling and listener."""
+    rules = {rule: number for number, rule in enumerate(RULES, 1)}
     unwanted = {name.strip().casefold() for name in params.drop_names}
 
-    def fault(mbid: str, name: str) -> str | None:
+    def fault(mbid: str, name: str) -> int:
         artist = artist_id(mbid, name)
         if not artist:
-            return "without_artist"
+            return rules["without_artist"]
         if params.require_mbid and not is_mbid(artist):
-            return "without_mbid"
-        return "unwanted_name" if name.casefold() in unwanted else None
+            return rules["without_mbid"]
+        return rules["unwanted_name"] if name.casefold() in unwanted else FINE
 
-    faults = [fault(mbid, name) for mbid, name in spellings.select("mbid", "name").iter_rows()]
-    return spellings.with_row_index("code").with_columns(
-        fault=pl.Series(faults, dtype=pl.Enum(list(RULES)))
+    return Verdicts(
+        fault=np.array([fault(*each) for each in spellings.iter_rows()], np.uint8),
+        stranger=~profiled if params.require_profile and profiled is not None else np.empty(0, np.bool_),
+        malformed=rules["malformed"],
+        nobody=rules["without_listener"],
+        bad=rules["bad_plays"],
+        strange=rules["without_profile"],
     )
 
 
-def _codes(rows: Rows, spellings: pl.DataFrame) -> pl.DataFrame:
-    """Every row in 18 bytes: malformed, listener (hash or null), plays (or null), code, fault."""
-    plays = pl.col("plays")
-    whole = plays.is_between(1, MAX_PLAYS) & (plays == plays.floor())
-    codes = rows.frame.select(
-        "malformed", LISTENER, spelling=SPELLING, plays=pl.when(whole).then(plays).cast(pl.Int32)
-    )
-    judged = spellings.select("spelling", "code", "fault")
-    joined = rows.collect(codes).join(judged, on="spelling", how="left", maintain_order="left")
-    return joined.drop("spelling")
-
-
-def _kept(
-    codes: pl.DataFrame, rows: Rows, params: ListensParams
-) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Keep the rows that no rule drops, and count what each rule dropped."""
-    keep = {
-        "malformed": ~pl.col("malformed"),
-        "without_listener": pl.col("listener").is_not_null(),
-        "bad_plays": pl.col("plays").is_not_null(),
-    }
-    for rule in ("without_artist", "without_mbid", "unwanted_name"):
-        keep[rule] = pl.col("fault").ne_missing(rule)
-    if params.require_profile and rows.profiles is not None:
-        profiles = rows.collect(rows.profiles.select(LISTENER))["listener"]
-        keep["without_profile"] = pl.col("listener").is_in(profiles.implode())
-    dropped = dict.fromkeys(RULES, 0)
-    for rule, kept in keep.items():
-        n_before, codes = codes.height, codes.filter(kept)
-        dropped[rule] = n_before - codes.height
-    return codes, dropped
-
-
-def _gathered(kept: pl.DataFrame, spellings: pl.DataFrame) -> Listens:
-    """Add up the rows of each listener and artist; artists sorted by id, not counted yet.
+def _identified(spellings: pl.DataFrame, kept: Kept) -> tuple[pd.DataFrame, Array]:
+    """Who the spellings of the kept lines are: artists sorted by id, and each spelling's row.
 
     An artist's name is the spelling that stands in most rows.
     """
     spelt = (
-        kept.group_by("code")
-        .agg(rows=pl.len(), total=pl.col("plays").cast(pl.Int64).sum())
-        .join(spellings, on="code")
-        .sort("rows", "total", "code", descending=[True, True, False])
+        spellings.with_columns(rows=pl.Series(kept.rows), total=pl.Series(kept.plays))
+        .with_row_index("number")
+        .filter(pl.col("rows") > 0)
+        .group_by("mbid", "name")  # blanks around them made them two
+        .agg("number", pl.col("rows").sum(), pl.col("total").sum())
+        .sort("rows", "total", "mbid", "name", descending=[True, True, False, False])
     )
     ids = identify(spelt.select("mbid", "name").iter_rows())
     artists = _named(ids, spelt["name"].to_list())
     column = np.zeros(len(spellings), np.int32)
-    column[spelt["code"].to_numpy()] = pd.Index(artists["artist"]).get_indexer(pd.Index(ids))
-    listener, listeners = pd.factorize(kept["listener"].to_numpy())
-    coords = listener.astype(np.int32), column[kept["code"].to_numpy()]
-    plays = coo_array(
-        (kept["plays"].to_numpy().astype(np.int64), coords), shape=(len(listeners), len(artists))
-    )
-    return Listens(artists=artists, plays=plays.tocsr())
+    rows = pd.Index(artists["artist"]).get_indexer(pd.Index(ids))
+    alike = spelt.select("number", row=pl.Series(rows)).explode("number")
+    column[alike["number"].to_numpy()] = alike["row"].to_numpy()
+    return artists, column
 
 
 def _named(ids: list[str], names: list[str]) -> pd.DataFrame:
@@ -256,17 +279,17 @@ def _named(ids: list[str], names: list[str]) -> pd.DataFrame:
     )
 
 
-def _listened_enough(everything: Listens, min_listeners: int) -> Listens:
-    """Count the artists, keep those with enough listeners, most first, and whoever hears them."""
-    n_listeners = np.bincount(everything.plays.indices, minlength=len(everything.artists))
-    order = np.argsort(-n_listeners, kind="stable")
-    order = order[n_listeners[order] >= min_listeners]
-    plays = everything.plays[:, order]
-    plays = plays[np.diff(plays.indptr) > 0]
-    plays.sort_indices()
-    artists = everything.artists.iloc[order].reset_index(drop=True)
-    artists = artists.assign(listeners=n_listeners[order], plays=plays.sum(axis=0))
-    return Listens(artists=artists, plays=plays)
+def _popularity(artists: pd.DataFrame) -> dict[str, float]:
+    """How listeners and plays are spread over the artists, most listened first."""
+    n = len(artists)
+    ranks = [10**power for power in range(9) if 10**power <= n]
+    plays = np.sort(artists["plays"].to_numpy())[::-1]
+    shares = {share: int(plays[: -(-n * share // 100)].sum()) for share in (1, 10)}
+    total = max(1, int(plays.sum()))
+    return {
+        **{f"listeners_of_rank_{r}": int(artists["listeners"].iloc[r - 1]) for r in ranks},
+        **{f"plays_of_top_{share}_percent": round(n / total, 4) for share, n in shares.items()},
+    }
 
 
 def _nothing_left(path: Path, report: ListensReport) -> DataError:

@@ -83,7 +83,7 @@ class Rows:
         try:
             return query.collect(engine="streaming")
         except pl.exceptions.PolarsError as error:
-            raise _unreadable(self.files.plays, error) from error
+            raise unreadable(self.files.plays, error) from error
 
 
 def find_listens(source: Path, form: Format | Literal["auto"] = "auto") -> ListensFiles:
@@ -142,12 +142,17 @@ def scan_listens(files: ListensFiles, columns: TableColumns) -> Rows:
         else:
             frame = _table(files.plays, columns)
     except pl.exceptions.PolarsError as error:
-        raise _unreadable(files.plays, error) from error
+        raise unreadable(files.plays, error) from error
     return Rows(files=files, frame=_tidy(frame))
 
 
+def lastfm_360k_rows(source: Path | bytes) -> pl.LazyFrame:
+    """The lines of Last.fm-360K in the shape of `Rows.frame`."""
+    return _tidy(_fields(source, ["listener", "mbid", "name", "plays"]))
+
+
 def _lastfm_360k(files: ListensFiles) -> Rows:
-    frame = _tidy(_fields(files.plays, ["listener", "mbid", "name", "plays"]))
+    frame = lastfm_360k_rows(files.plays)
     if files.beside is None:
         return Rows(files=files, frame=frame)
     profiles = _fields(files.beside, ["listener", "gender", "age", "country", "signup"])
@@ -268,6 +273,7 @@ def _decoded(path: Path) -> bytes:
     return text
 
 
-def _unreadable(path: Path, error: pl.exceptions.PolarsError) -> DataError:
+def unreadable(path: Path, error: pl.exceptions.PolarsError) -> DataError:
+    """What to say of a file that polars cannot read."""
     reason = str(error).partition("\n")[0]
     return DataError(path, f"cannot be read ({reason})", remedy="mend it or export it again")
