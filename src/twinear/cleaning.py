@@ -24,8 +24,9 @@ Array: TypeAlias = npt.NDArray[Any]
 Rows: TypeAlias = tuple[Array, Array, Array]  # starts, artist, plays
 
 BYTES_A_LINE = 56  # in memory, with what they become
+SHARE = 4  # the share of the memory for DuckDB, which takes more than it is told
 FINE = 0  # a spelling or a line that no rule drops
-ROWS = 2**20  # read from DuckDB and written at a time
+ROWS = 2**19  # read from DuckDB and written at a time
 
 compiled = numba.njit(nogil=True, cache=True, boundscheck=False)
 
@@ -169,6 +170,18 @@ def _renumber(starts: Array, artist: Array, plays: Array, number: Array) -> tupl
     return n_listeners, n
 
 
+@compiled
+def _whose(starts: Array, first: int, last: int) -> Array:
+    """The listener of each of the entries from `first` to before `last`."""
+    found = np.empty(last - first, np.int32)
+    u = np.searchsorted(starts, first, side="right") - 1
+    for i in range(first, last):
+        while starts[u + 1] <= i:
+            u += 1
+        found[i - first] = u
+    return found
+
+
 class InMemory:
     """Lines that fit into memory."""
 
@@ -224,7 +237,7 @@ def tables(starts: Array, artist: Array, plays: Array) -> Iterator[pa.Table]:
     """Rows of entries as tables of listener, artist, plays."""
     for first in range(0, len(artist), ROWS):
         last = min(first + ROWS, len(artist))
-        whose = np.searchsorted(starts, np.arange(first, last), side="right") - 1
+        whose = _whose(starts, first, last)
         columns = {"listener": whose, "artist": artist[first:last], "plays": plays[first:last]}
         yield pa.table(columns)
 
@@ -300,13 +313,13 @@ class OnDisk:
 
     def tables(self) -> Iterator[pa.Table]:
         """Columns listener, artist, plays, in the order of listeners and artists."""
-        self._engine.execute(
+        found = self._engine.sql(
             "SELECT heard.row::INT AS listener, numbers.artist::INT AS artist, plays FROM pairs "
             "JOIN numbers ON pairs.artist = numbers.number "
             "JOIN heard ON pairs.listener = heard.listener "
             "WHERE numbers.artist >= 0 ORDER BY 1, 2"
         )
-        for batch in self._engine.fetch_record_batch(ROWS):
+        for batch in found.to_arrow_reader(ROWS):
             yield pa.Table.from_batches([batch])
 
     def _rows(self, query: str) -> Iterator[tuple[int, ...]]:
@@ -339,7 +352,7 @@ def held(lines: Iterator[Lines], memory: int, path: Path) -> Iterator["InMemory 
     try:
         _spill(chain(known, lines), path)
         known.clear()
-        engine = OnDisk(path, memory // 2)  # the other half is for spellings and names
+        engine = OnDisk(path, memory // SHARE)
         try:
             yield engine
         finally:
@@ -358,9 +371,14 @@ def _spill(lines: Iterable[Lines], path: Path) -> None:
             writer.write_table(pa.table(columns, schema=schema))
 
 
-def write_plays(path: Path, tables: Iterator[pa.Table]) -> None:
-    """Write plays in pieces of equal size, so that the file says nothing of how they were made."""
+def write_plays(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Write plays in groups of equal size, so that the file says nothing of how they were made."""
     schema = pa.schema({"listener": pa.int32(), "artist": pa.int32(), "plays": pa.int64()})
-    with path.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    rest = schema.empty_table()
+    with path.open("wb") as file, pq.ParquetWriter(file, schema, compression="lz4") as writer:
         for table in tables:  # file's errors are OSError
-            writer.write_table(table.cast(schema), row_group_size=ROWS)
+            rest = pa.concat_tables([rest, table.cast(schema)])
+            while len(rest) >= ROWS:
+                writer.write_table(rest.slice(0, ROWS).combine_chunks())
+                rest = rest.slice(ROWS)
+        writer.write_table(rest.combine_chunks())

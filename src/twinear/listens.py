@@ -16,7 +16,7 @@ import polars as pl
 from pydantic import Field
 from scipy.sparse import csr_array
 
-from twinear.artists import artist_id, identify, is_mbid, read_artists, write_artists
+from twinear.artists import MBID, artist_id, identify, is_mbid, read_artists, write_artists
 from twinear.cleaning import FINE, InMemory, Kept, OnDisk, Verdicts, held, tables, write_plays
 from twinear.errors import DataError
 from twinear.files import replacing, require
@@ -226,16 +226,17 @@ def _verdicts(
     rules = {rule: number for number, rule in enumerate(RULES, 1)}
     unwanted = {name.strip().casefold() for name in params.drop_names}
 
-    def fault(mbid: str, name: str) -> int:
-        artist = artist_id(mbid, name)
-        if not artist:
+    def fault(mbid: str, name: str, known: bool) -> int:
+        if not (known or artist_id(mbid, name)):
             return rules["without_artist"]
-        if params.require_mbid and not is_mbid(artist):
+        if params.require_mbid and not known:
             return rules["without_mbid"]
         return rules["unwanted_name"] if name.casefold() in unwanted else FINE
 
+    known = pl.col("mbid").str.to_lowercase().str.contains(f"^{MBID.pattern}$")
+    rows = spellings.select("mbid", "name", known=known).iter_rows()
     return Verdicts(
-        fault=np.array([fault(*each) for each in spellings.iter_rows()], np.uint8),
+        fault=np.fromiter((fault(*each) for each in rows), np.uint8, len(spellings)),
         stranger=~profiled if params.require_profile and profiled is not None else np.empty(0, np.bool_),
         malformed=rules["malformed"],
         nobody=rules["without_listener"],

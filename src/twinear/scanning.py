@@ -298,17 +298,27 @@ class Scan:
 
 def _texts(path: Path) -> Iterator[Array]:
     """The file in pieces that end with a line; a last line without an end gets one."""
-    with path.open("rb") as file:
-        rest = b""
-        while piece := file.read(BYTES):
-            end = piece.rfind(b"\n") + 1
-            if not end:
-                rest += piece
-                continue
-            yield np.frombuffer(rest + piece[:end], np.uint8)
-            rest = piece[end:]
-        if rest:
-            yield np.frombuffer(rest + b"\n", np.uint8)
+    with path.open("rb", buffering=0) as file:
+        rest = np.empty(0, np.uint8)
+        while True:
+            piece = np.empty(len(rest) + BYTES, np.uint8)
+            piece[: len(rest)] = rest
+            n = len(rest) + file.readinto(piece[len(rest) :].data)
+            if n == len(rest):
+                break
+            end = _after_last_line(piece, n)
+            rest = piece[end:n].copy()
+            if end:
+                yield piece[:end]
+        if len(rest):
+            yield np.append(rest, np.uint8(LINE_FEED))
+
+
+@compiled
+def _after_last_line(text: Array, n: int) -> int:
+    while n and text[n - 1] != LINE_FEED:
+        n -= 1
+    return n
 
 
 def _taken_apart(text: Array) -> tuple[Array, tuple[Array, ...]]:
