@@ -54,7 +54,9 @@ def _artists(random: np.random.Generator) -> pl.DataFrame:
     for i in range(ARTISTS):
         letters = hashlib.sha256(str(i).encode()).hexdigest()
         quote = '"' if i % 1000 == 7 else ""
-        names.append(f"{quote}{letters[:4].capitalize()} {letters[4 : 5 + i % 9]} é{i}"[: 8 + i % 12])
+        names.append(
+            f"{quote}{letters[:4].capitalize()} {letters[4 : 5 + i % 9]} é{i}"[: 8 + i % 12]
+        )
     digits = [hashlib.sha256(b"m%d" % i).hexdigest() for i in range(ARTISTS)]
     mbids = [f"{d[:8]}-{d[8:12]}-{d[12:16]}-{d[16:20]}-{d[20:32]}" for d in digits]
     without = random.random(ARTISTS) < np.where(np.arange(ARTISTS) < 5000, 0.01, 0.3)

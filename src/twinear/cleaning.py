@@ -11,24 +11,23 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from twinear.memory import limited_engine
+from twinear.compiled import compiled
+from twinear.memory import FIXED, limited_engine
 from twinear.scanning import Lines
 
 Array: TypeAlias = npt.NDArray[Any]
 Rows: TypeAlias = tuple[Array, Array, Array]  # starts, artist, plays
 
 BYTES_A_LINE = 56  # in memory, with what they become
-SHARE = 4  # the share of the memory for DuckDB, which takes more than it is told
+SHARE = 3  # the share of the memory for DuckDB, which takes more than it is told
+LITTLE = 2**26  # bytes without which it does nothing
 FINE = 0  # a spelling or a line that no rule drops
 ROWS = 2**19  # read from DuckDB and written at a time
-
-compiled = numba.njit(nogil=True, cache=True, boundscheck=False)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,7 +105,12 @@ def _count(listener: Array, starts: Array) -> None:
 
 @compiled
 def _place(
-    listener: Array, spelling: Array, plays: Array, column: Array, at: Array, to: tuple[Array, Array]
+    listener: Array,
+    spelling: Array,
+    plays: Array,
+    column: Array,
+    at: Array,
+    to: tuple[Array, Array],
 ) -> None:
     """Put lines where their listener's row has room."""
     for i in range(len(listener)):
@@ -186,7 +190,7 @@ class InMemory:
     """Lines that fit into memory."""
 
     def __init__(self, lines: list[Lines]) -> None:
-        self._lines = [(each.listener, each.plays, each.spelling) for each in lines]
+        self._lines: list[Rows] = [(each.listener, each.plays, each.spelling) for each in lines]
         self._rows: Rows
 
     def judge(self, verdicts: Verdicts, n_rules: int) -> Kept:
@@ -194,11 +198,19 @@ class InMemory:
         kept = _nothing(n_rules, len(verdicts.fault))
         rules = verdicts.malformed, verdicts.nobody, verdicts.bad, verdicts.strange
         for at, each in enumerate(self._lines):
-            each = tuple(map(_writable, each))
+            listener, plays, spelling = map(_writable, each)
             n = _judge(
-                *each, verdicts.fault, verdicts.stranger, rules, kept.dropped, kept.rows, kept.plays
+                listener,
+                plays,
+                spelling,
+                verdicts.fault,
+                verdicts.stranger,
+                rules,
+                kept.dropped,
+                kept.rows,
+                kept.plays,
             )
-            self._lines[at] = tuple(column[:n].copy() for column in each)  # type: ignore[assignment]
+            self._lines[at] = listener[:n].copy(), plays[:n].copy(), spelling[:n].copy()
         return kept
 
     def add_up(self, column: Array, n_artists: int) -> Array:
@@ -208,7 +220,11 @@ class InMemory:
         for listener, _, _ in self._lines:
             _count(listener, starts)
         starts = np.cumsum(starts)
-        artist, plays, at = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int64), starts[:-1].copy()
+        artist, plays, at = (
+            np.empty(starts[-1], np.int32),
+            np.empty(starts[-1], np.int64),
+            starts[:-1].copy(),
+        )
         while self._lines:
             listener, counts, spelling = self._lines.pop()
             _place(listener, spelling, counts, column, at, (artist, plays))
@@ -283,7 +299,9 @@ class OnDisk:
         kept = _nothing(n_rules, len(verdicts.fault))
         for rule, n in self._rows("SELECT rule, count(*) FROM judged GROUP BY rule"):
             kept.dropped[rule] = n
-        query = f"SELECT spelling, count(*), sum(plays) FROM judged WHERE rule = {FINE} GROUP BY ALL"
+        query = (
+            f"SELECT spelling, count(*), sum(plays) FROM judged WHERE rule = {FINE} GROUP BY ALL"
+        )
         for spelling, rows, plays in self._rows(query):
             kept.rows[spelling], kept.plays[spelling] = rows, plays
         return kept
@@ -305,8 +323,8 @@ class OnDisk:
         """Renumber the artists and drop those with -1; says how many listeners are left."""
         self._table("numbers", {"artist": number})
         self._engine.execute(
-            "CREATE TABLE heard AS SELECT listener, row_number() OVER (ORDER BY listener) - 1 AS row "
-            "FROM (SELECT DISTINCT listener FROM pairs JOIN numbers "
+            "CREATE TABLE heard AS "
+            "SELECT listener, row_number() OVER (ORDER BY listener) - 1 AS row FROM (SELECT DISTINCT listener FROM pairs JOIN numbers "
             "ON pairs.artist = numbers.number WHERE numbers.artist >= 0)"
         )
         return next(self._rows("SELECT count(*) FROM heard"))[0]
@@ -342,7 +360,7 @@ def held(lines: Iterator[Lines], memory: int, path: Path) -> Iterator["InMemory 
     for each in lines:
         known.append(each)
         n += len(each.plays)
-        if n * BYTES_A_LINE > memory:
+        if FIXED + n * BYTES_A_LINE > memory:
             break
     else:
         all_lines = InMemory(known)
@@ -352,7 +370,7 @@ def held(lines: Iterator[Lines], memory: int, path: Path) -> Iterator["InMemory 
     try:
         _spill(chain(known, lines), path)
         known.clear()
-        engine = OnDisk(path, memory // SHARE)
+        engine = OnDisk(path, (memory - FIXED) // SHARE + LITTLE)
         try:
             yield engine
         finally:

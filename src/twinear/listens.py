@@ -160,9 +160,7 @@ def read_listens(source: Path, params: ListensParams) -> tuple[Listens, ListensR
     return Listens(artists=artists, plays=_matrix(lines.rows(), shape)), report
 
 
-def clean_listens(
-    source: Path, params: ListensParams, folder: Path, memory: int
-) -> ListensReport:
+def clean_listens(source: Path, params: ListensParams, folder: Path, memory: int) -> ListensReport:
     """Read and clean listens and write them to a folder, whatever their size.
 
     What `read_listens` and `Listens.write` do, in some bytes of memory: lines that do not fit go
@@ -219,9 +217,7 @@ def _cleaned(
     return artists, report
 
 
-def _verdicts(
-    spellings: pl.DataFrame, profiled: Array | None, params: ListensParams
-) -> Verdicts:
+def _verdicts(spellings: pl.DataFrame, profiled: Array | None, params: ListensParams) -> Verdicts:
     """What the rules say of every spelling and listener."""
     rules = {rule: number for number, rule in enumerate(RULES, 1)}
     unwanted = {name.strip().casefold() for name in params.drop_names}
@@ -237,7 +233,9 @@ def _verdicts(
     rows = spellings.select("mbid", "name", known=known).iter_rows()
     return Verdicts(
         fault=np.fromiter((fault(*each) for each in rows), np.uint8, len(spellings)),
-        stranger=~profiled if params.require_profile and profiled is not None else np.empty(0, np.bool_),
+        stranger=~profiled
+        if params.require_profile and profiled is not None
+        else np.empty(0, np.bool_),
         malformed=rules["malformed"],
         nobody=rules["without_listener"],
         bad=rules["bad_plays"],

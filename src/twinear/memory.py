@@ -10,7 +10,8 @@ import duckdb
 from twinear.errors import TwinearError
 
 MEMORY = "TWINEAR_MEMORY"  # the environment's word for it
-LEAST = 200 * 10**6  # the libraries alone take more than half of this
+LEAST = 500 * 10**6  # the libraries alone, and what is being read, take most of this
+FIXED = 400 * 10**6  # these
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -37,5 +38,10 @@ def choose_memory(environment: Mapping[str, str]) -> int:
 
 def limited_engine(memory: int, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
     """DuckDB within some bytes of memory; what does not fit goes to the folder `spill`."""
-    settings = {"memory_limit": f"{memory // 2**20}MiB", "threads": 2}  # each takes its own memory
-    return duckdb.connect(config=settings | {"temp_directory": str(spill or "")})
+    return duckdb.connect(
+        config={
+            "memory_limit": f"{memory // 2**20}MiB",
+            "threads": 2,  # each takes memory of its own
+            "temp_directory": str(spill or ""),
+        }
+    )

@@ -16,10 +16,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from twinear.compiled import compiled
 
 Array: TypeAlias = npt.NDArray[Any]
 Slow: TypeAlias = Callable[[bytes], tuple[list[str], list[int]]]  # lines -> listeners, plays
@@ -34,8 +35,6 @@ NOBODY = -1  # no listener
 MALFORMED = -1  # no spelling: the line has another number of tabs
 ODD = -2  # plays to be looked at again
 MAX_PLAYS = 2**31 - 1
-
-compiled = numba.njit(nogil=True, cache=True, boundscheck=False)
 
 
 @compiled

@@ -27,4 +27,6 @@ def neighbours(
         return
     width = max(found.table["name"].str.len(), default=0)
     for row in found.table.itertuples():
-        print(f"{row.rank:>3}  {row.name:<{width}}  {row.similarity:.3f}  {row.listeners} listeners")
+        print(
+            f"{row.rank:>3}  {row.name:<{width}}  {row.similarity:.3f}  {row.listeners} listeners"
+        )

@@ -142,9 +142,7 @@ class Counting:
             yield part
 
 
-def _count_part(
-    part: Whole | Range, facts: Facts, artists: Array, first: int, last: int
-) -> Part:
+def _count_part(part: Whole | Range, facts: Facts, artists: Array, first: int, last: int) -> Part:
     """Count one part's share of some rows; runs anywhere."""
     heard, turned = _turned(part, facts, artists)
     counted: Part = kernels.count_rows(first, last, facts.kind, heard, turned, len(artists))

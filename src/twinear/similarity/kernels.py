@@ -10,23 +10,20 @@ PRODUCT   the sum of the products of both weights    nothing
 ========  ========================================  =======================
 
 All sums are of whole numbers: no order of listeners, artists, threads or parts changes a bit.
-The functions run without Python's lock; the compiled code is cached beside this file or, where
-that cannot be written, in the user's cache.
 """
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from twinear.compiled import compiled
 
 Array = npt.NDArray[Any]
 
 COUNTS, SHARED, PRODUCT = 0, 1, 2
 MINIMUM, ASYMMETRIC, PLAYS_MINIMUM, COSINE, JACCARD, PMI, BM25 = range(7)
 UNIT = 30  # bits after the point of a weight whose squares add up to 1: products fit 64 bits
-
-compiled = numba.njit(nogil=True, cache=True, boundscheck=False)
 
 
 @compiled
@@ -137,20 +134,20 @@ def _value(
     shrinkage: float,
 ) -> float:
     """The measure of artists a and b that have `both` > 0 listeners in common."""
-    n, m = listeners[a], listeners[b]
+    n, m, value = listeners[a], listeners[b], forth / 2.0 ** (2 * UNIT)
     if measure == MINIMUM:
-        return both / max(n, m)
-    if measure == ASYMMETRIC:
-        return both / n
-    if measure == PLAYS_MINIMUM:
-        return min(forth / plays[a], back / plays[b])
-    if measure == COSINE:
-        return both / np.sqrt(n * m)
-    if measure == JACCARD:
-        return both / (n + m - both)
-    if measure == PMI:
-        return max(0.0, np.log(both * n_listeners / (n * m))) * both / (both + shrinkage)
-    return forth / 2.0 ** (2 * UNIT)
+        value = both / max(n, m)
+    elif measure == ASYMMETRIC:
+        value = both / n
+    elif measure == PLAYS_MINIMUM:
+        value = min(forth / plays[a], back / plays[b])
+    elif measure == COSINE:
+        value = both / np.sqrt(n * m)
+    elif measure == JACCARD:
+        value = both / (n + m - both)
+    elif measure == PMI:
+        value = max(0.0, np.log(both * n_listeners / (n * m))) * both / (both + shrinkage)
+    return float(value)
 
 
 @compiled
@@ -172,9 +169,7 @@ def _fill(
             continue
         f = forth[b] if len(forth) else 0
         g = back[b] if len(back) else 0
-        matrix[a, b] = _value(
-            measure, c, f, g, a, b, listeners, plays, n_listeners, shrinkage
-        )
+        matrix[a, b] = _value(measure, c, f, g, a, b, listeners, plays, n_listeners, shrinkage)
         matrix[b, a] = _value(
             measure, c, g if measure == PLAYS_MINIMUM else f, f, b, a,
             listeners, plays, n_listeners, shrinkage,
@@ -182,7 +177,7 @@ def _fill(
 
 
 @compiled
-def _before(value: float, b: int, other: float, other_b: int) -> bool:
+def _before(value: Any, b: int, other: Any, other_b: int) -> bool:
     """Whether b stands before other_b: the higher value, of equal ones the more listened."""
     return value > other or (value == other and b < other_b)
 
@@ -228,9 +223,7 @@ def _keep_top(
             continue
         f = forth[b] if len(forth) else 0
         g = back[b] if len(back) else 0
-        value = np.float32(
-            _value(measure, c, f, g, a, b, listeners, plays, n_listeners, shrinkage)
-        )
+        value = np.float32(_value(measure, c, f, g, a, b, listeners, plays, n_listeners, shrinkage))
         if value <= 0:
             continue
         if found < size:

@@ -181,4 +181,5 @@ def _weights(plays: Plays, facts: Facts) -> Array:
     long = 1 - b + b * facts.plays / facts.plays.mean()
     counts = plays.data
     weights: Array = counts * (k1 + 1) / (k1 * long[plays.indices] + counts)
-    return weights * np.repeat(rarity, heard)
+    weights *= np.repeat(rarity, heard)
+    return weights

@@ -44,14 +44,15 @@ class Neighbours:
         with replacing(folder) as temporary:
             temporary.mkdir()
             write_artists(self.artists, temporary / "artists.csv")
-            with (temporary / "neighbours.parquet").open("wb") as file:
-                with pq.ParquetWriter(file, self._table(slice(0, 0)).schema) as writer:
-                    for first in range(0, len(self.artists), ROWS):
-                        writer.write_table(self._table(slice(first, first + ROWS)))
+            schema = self._table(slice(0, 0)).schema
+            path = temporary / "neighbours.parquet"
+            with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
+                for first in range(0, len(self.artists), ROWS):
+                    writer.write_table(self._table(slice(first, first + ROWS)))
 
     def _table(self, rows: slice) -> pa.Table:
         found = self.neighbour[rows] >= 0
-        of = np.flatnonzero(found.any(axis=1)) if not found.size else np.nonzero(found)[0]
+        of = np.nonzero(found)[0]
         columns: dict[str, npt.NDArray[Any]] = {
             "artist": (of + rows.start).astype(np.int32),
             "neighbour": self.neighbour[rows][found],

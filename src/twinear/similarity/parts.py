@@ -6,6 +6,7 @@ Every count is a sum over the parts: which parts there are changes no result.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,12 +20,13 @@ from twinear.artists import read_artists
 from twinear.errors import DataError
 from twinear.files import require
 from twinear.listens import AGAIN, Listens
-from twinear.memory import limited_engine
+from twinear.memory import FIXED, limited_engine
 from twinear.pool import Workers
 
 Plays: TypeAlias = csr_array[Any, tuple[int, int]]
 
 BYTES_AN_ENTRY = 48  # of a pair of listener and artist: read, selected, turned
+LITTLE = 2**26  # bytes without which DuckDB does nothing
 SHARE = 6  # the share of the memory for a part: as much again for reading, the rest for counts
 
 
@@ -58,7 +60,8 @@ class Range:
         with limited_engine(self.memory) as engine:
             engine.execute(query, [str(self.path), self.first, self.last - 1])
             table = engine.fetchnumpy()
-        heard = np.bincount(table["listener"] - self.first, minlength=self.last - self.first)
+        listener = np.asarray(table["listener"]) - self.first
+        heard = np.bincount(listener, minlength=self.last - self.first)
         starts = np.concatenate([[0], np.cumsum(heard)])
         shape = self.last - self.first, n_artists
         return csr_array((table["plays"], table["artist"], starts), shape=shape)
@@ -91,7 +94,7 @@ def in_ranges(folder: Path, memory: int) -> ListensParts:
         "FROM read_parquet(?, file_row_number = true)) GROUP BY part"
     )
     try:
-        with limited_engine(memory // SHARE) as engine:
+        with limited_engine(max(LITTLE, memory // SHARE)) as engine:
             cuts = [row[0] for row in engine.execute(query, [most, str(path)]).fetchall()]
             found = engine.execute("SELECT max(listener) FROM read_parquet(?)", [str(path)])
             last = int((found.fetchone() or (0,))[0]) + 1
@@ -100,12 +103,10 @@ def in_ranges(folder: Path, memory: int) -> ListensParts:
         raise DataError(path, f"is not a table of plays ({reason})", remedy=AGAIN) from error
     stops = sorted({0, *cuts, last})
     ranges = (
-        Range(path=path.resolve(), first=first, last=end, memory=memory // SHARE)
-        for first, end in zip(stops, stops[1:], strict=False)
+        Range(path=path.resolve(), first=first, last=end, memory=max(LITTLE, memory // SHARE))
+        for first, end in pairwise(stops)
     )
-    return ListensParts(
-        artists=read_artists(folder / "artists.csv", AGAIN), parts=tuple(ranges)
-    )
+    return ListensParts(artists=read_artists(folder / "artists.csv", AGAIN), parts=tuple(ranges))
 
 
 def open_listens(folder: Path, memory: int, workers: Workers) -> ListensParts:
@@ -118,6 +119,6 @@ def open_listens(folder: Path, memory: int, workers: Workers) -> ListensParts:
         n_entries = pq.read_metadata(path).num_rows
     except (ValueError, OSError) as error:
         raise DataError(path, f"is not a table of plays ({error})", remedy=AGAIN) from error
-    if isinstance(workers, int) and n_entries * BYTES_AN_ENTRY < memory:
+    if isinstance(workers, int) and FIXED + n_entries * BYTES_AN_ENTRY < memory:
         return in_memory(Listens.read(folder))
     return in_ranges(folder, memory)
