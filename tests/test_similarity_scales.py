@@ -294,7 +294,7 @@ def _die(*_: object, **__: object) -> None:
 
 @pytest.mark.parametrize(
     ("said", "amount"),
-    [("2GB", 2 * 10**9), ("500M", 5 * 10**8), ("1.5 g", 15 * 10**8), ("800000000", 8 * 10**8)],
+    [("2GB", 2 * 10**9), ("700M", 7 * 10**8), ("1.5 g", 15 * 10**8), ("800000000", 8 * 10**8)],
 )
 def test_the_environment_says_how_much_memory_may_be_used(said: str, amount: int) -> None:
     assert choose_memory({"TWINEAR_MEMORY": said}) == amount
@@ -311,7 +311,7 @@ def test_an_amount_that_is_none_is_one_clear_error(said: str) -> None:
 
 
 def test_too_little_memory_is_one_clear_error() -> None:
-    with pytest.raises(TwinearError, match="50MB is too little to work with, expected 500MB"):
+    with pytest.raises(TwinearError, match="50MB is too little to work with, expected 600MB"):
         choose_memory({"TWINEAR_MEMORY": "50MB"})
 
 

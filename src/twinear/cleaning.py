@@ -324,8 +324,9 @@ class OnDisk:
         self._table("numbers", {"artist": number})
         self._engine.execute(
             "CREATE TABLE heard AS "
-            "SELECT listener, row_number() OVER (ORDER BY listener) - 1 AS row FROM (SELECT DISTINCT listener FROM pairs JOIN numbers "
-            "ON pairs.artist = numbers.number WHERE numbers.artist >= 0)"
+            "SELECT listener, row_number() OVER (ORDER BY listener) - 1 AS row "
+            "FROM (SELECT DISTINCT listener FROM pairs "
+            "JOIN numbers ON pairs.artist = numbers.number WHERE numbers.artist >= 0)"
         )
         return next(self._rows("SELECT count(*) FROM heard"))[0]
 

@@ -10,8 +10,8 @@ import duckdb
 from twinear.errors import TwinearError
 
 MEMORY = "TWINEAR_MEMORY"  # the environment's word for it
-LEAST = 500 * 10**6  # the libraries alone, and what is being read, take most of this
-FIXED = 400 * 10**6  # these
+LEAST = 600 * 10**6  # the libraries, names and what is being read take most of this
+FIXED = 550 * 10**6  # these
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 

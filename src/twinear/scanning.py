@@ -25,7 +25,7 @@ from twinear.compiled import compiled
 Array: TypeAlias = npt.NDArray[Any]
 Slow: TypeAlias = Callable[[bytes], tuple[list[str], list[int]]]  # lines -> listeners, plays
 
-BYTES = 2**24  # read at a time
+BYTES = 2**22  # read at a time; some pieces are there at once
 READERS = 2
 SEED, PRIME = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD)
 HALF, ASCII = np.uint64(32), np.uint64(0x8080808080808080)
