@@ -159,6 +159,7 @@ def plant_reports(reports: Path, n_test: int) -> None:
         "differences": differences,
         "hubness": hubness,
         "listens": listens,
+        "similarity": {"measure": "minimum", "artists": 80, "with_neighbours": None},
         "clips": clips,
     }
     for name, table in tables.items():

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from twinear.readers import Rows, lastfm_360k_rows, unreadable
-from twinear.scanning import BAD, MALFORMED, MAX_PLAYS, NOBODY, Lines, Numbers, Scan, hash_texts
+from twinear.scanning import BAD, MAX_PLAYS, NOBODY, Lines, Numbers, Scan, hash_texts
 
 ROWS = 2**17  # in a piece
 
@@ -118,6 +118,3 @@ def _profiled(rows: Rows, listeners: Numbers) -> np.ndarray | None:
     known = np.zeros(max(n_heard, 1), np.bool_)
     known[number[(number != NOBODY) & (number < n_heard)]] = True
     return known
-
-
-__all__ = ["BAD", "MALFORMED", "NOBODY", "Lines", "LinesSource", "open_lines"]
