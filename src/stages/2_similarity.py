@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def similarity(folder: Path, clips: Path, into: Path, neighbours: Path, report: 
     found, near, told = compute(parts, with_clips, params, memory, workers)
     found.write(into)
     near.write(neighbours)
+    if told.artists < told.top_artists:
+        print(f"similarity: of {told.artists} artists, fewer than top_artists", file=sys.stderr)
     write_text(report, json.dumps(asdict(told), indent=2, ensure_ascii=False))
 
 

@@ -77,7 +77,10 @@ def identify(spellings: Iterable[tuple[str, str]]) -> list[str]:
     A spelling without MBID is the artist with an MBID that has the same normalised name, if
     there is exactly one.
     """
-    pairs = [(mbid.strip().lower(), normalise_name(name)) for mbid, name in spellings]
+    known = [(mbid.strip().lower(), name) for mbid, name in spellings]
+    if all(is_mbid(mbid) for mbid, _ in known):
+        return [mbid for mbid, _ in known]  # without their names, which is most of the work
+    pairs = [(mbid, normalise_name(name)) for mbid, name in known]
     owners: defaultdict[str, set[str]] = defaultdict(set)
     for mbid, name in pairs:
         if is_mbid(mbid):

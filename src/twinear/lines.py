@@ -63,7 +63,7 @@ class _Scanned:
         return self.scan.lines()
 
     def spellings(self) -> pl.DataFrame:
-        lines = b"".join(b"\t%s\t\n" % each for each in self.scan.spellings)
+        lines = b"".join(each.tobytes() for each in self.scan.spellings)
         if not lines:
             return _NO_SPELLINGS
         return lastfm_360k_rows(lines).select("mbid", "name").collect()

@@ -16,8 +16,15 @@ import polars as pl
 from pydantic import Field
 from scipy.sparse import csr_array
 
-from twinear.artists import MBID, artist_id, identify, is_mbid, read_artists, write_artists
-from twinear.cleaning import FINE, InMemory, Kept, OnDisk, Verdicts, held, tables, write_plays
+from twinear.artists import (
+    MBID,
+    identify,
+    is_mbid,
+    normalise_name,
+    read_artists,
+    write_artists,
+)
+from twinear.cleaning import InMemory, Kept, OnDisk, Verdicts, held, tables, write_plays
 from twinear.errors import DataError
 from twinear.files import replacing, require
 from twinear.lines import LinesSource, open_lines
@@ -221,18 +228,18 @@ def _verdicts(spellings: pl.DataFrame, profiled: Array | None, params: ListensPa
     """What the rules say of every spelling and listener."""
     rules = {rule: number for number, rule in enumerate(RULES, 1)}
     unwanted = {name.strip().casefold() for name in params.drop_names}
-
-    def fault(mbid: str, name: str, known: bool) -> int:
-        if not (known or artist_id(mbid, name)):
-            return rules["without_artist"]
-        if params.require_mbid and not known:
-            return rules["without_mbid"]
-        return rules["unwanted_name"] if name.casefold() in unwanted else FINE
-
-    known = pl.col("mbid").str.to_lowercase().str.contains(f"^{MBID.pattern}$")
-    rows = spellings.select("mbid", "name", known=known).iter_rows()
+    names = spellings["name"].to_list()
+    pattern = f"^{MBID.pattern}$"
+    known = spellings["mbid"].str.to_lowercase().str.contains(pattern).to_numpy()
+    fault = np.zeros(len(names), np.uint8)
+    is_unwanted = np.fromiter((name.casefold() in unwanted for name in names), np.bool_, len(names))
+    fault[is_unwanted] = rules["unwanted_name"]
+    if params.require_mbid:
+        fault[~known] = rules["without_mbid"]
+    nameless = [row for row in np.flatnonzero(~known) if not normalise_name(names[row])]
+    fault[nameless] = rules["without_artist"]
     return Verdicts(
-        fault=np.fromiter((fault(*each) for each in rows), np.uint8, len(spellings)),
+        fault=fault,
         stranger=~profiled
         if params.require_profile and profiled is not None
         else np.empty(0, np.bool_),

@@ -257,13 +257,13 @@ class Scan:
     Attributes
     ----------
     spellings
-        MBID, tab, name of each, as they stand in the file.
+        Those that were new in each piece, as lines of the file without listener and plays.
     """
 
     path: Path
     slow: Slow
     listeners: Numbers = field(default_factory=Numbers)
-    spellings: list[bytes] = field(default_factory=list)
+    spellings: list[Array] = field(default_factory=list)
     _numbers: Numbers = field(default_factory=Numbers)
 
     def lines(self) -> Iterator[Lines]:
@@ -278,21 +278,35 @@ class Scan:
 
     def _numbered(self, text: Array, scanned: tuple[Array, ...]) -> Lines:
         listener, spelling, plays, begins, first, last = scanned
-        who = self.listeners.of(listener)[0] if (plays != ODD).all() else np.empty(0, np.int32)
-        if not len(who):
-            who = self._looked_at_again(text, listener, plays, begins)
+        if (plays == ODD).any():
+            self._look_again(text, listener, plays, begins)
+        who, _ = self.listeners.of(listener)
         number, new = self._numbers.of(spelling)
-        self.spellings.extend(text[first[i] : last[i]].tobytes() for i in new)
+        self.spellings.append(_copied(text, first[new], last[new]))
         return Lines(listener=who, plays=plays, spelling=number)
 
-    def _looked_at_again(self, text: Array, listener: Array, plays: Array, begins: Array) -> Array:
-        """Ask `slow` about the odd lines; the listeners in the order of the lines."""
+    def _look_again(self, text: Array, listener: Array, plays: Array, begins: Array) -> None:
+        """Ask `slow` about the odd lines."""
         odd = np.flatnonzero(plays == ODD)
         lines = b"".join(text[begins[i] : begins[i + 1]].tobytes() for i in odd)
         names, counts = self.slow(lines)
         plays[odd] = counts
         listener[odd] = hash_texts(pl.Series(names, dtype=pl.String))
-        return self.listeners.of(listener)[0]
+
+
+@compiled
+def _copied(text: Array, first: Array, last: Array) -> Array:
+    """Spellings as lines that have no listener and no plays."""
+    copy = np.empty((last - first).sum() + 3 * len(first), np.uint8)
+    n = 0
+    for i in range(len(first)):
+        copy[n] = TAB
+        for at in range(first[i], last[i]):
+            n += 1
+            copy[n] = text[at]
+        copy[n + 1], copy[n + 2] = TAB, LINE_FEED
+        n += 3
+    return copy
 
 
 def _texts(path: Path) -> Iterator[Array]:
