@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import PARAMS, ROOT
-from twinear import cleaning, lines, scanning
+from twinear import cleaning, lines, scanning, spilling
 from twinear.listens import ListensParams, ListensReport, clean_listens, read_listens
 from twinear.memory import FIXED
 from twinear.params import parse_params, read_params
@@ -116,6 +116,7 @@ def test_on_disk_the_same_files_are_made(tmp_path: Path, monkeypatch: pytest.Mon
         file.write(b"\n" + (tmp_path / "raw" / "more").read_bytes())
     chosen = params(require_mbid=False, min_listeners=2)
     monkeypatch.setattr(cleaning, "ROWS", 3000)
+    monkeypatch.setattr(spilling, "ROWS", 3000)
     report = clean_listens(source, chosen, tmp_path / "memory", 10**10)
     spilled = clean_listens(source, chosen, tmp_path / "it's disk", FIXED)
     assert spilled == report
@@ -135,7 +136,7 @@ def test_more_lines_than_memory_are_cleaned_within_it(tmp_path: Path) -> None:
     source.mkdir()
     n_rows = write_listens(source / LASTFM, 4_500_000)
     limit = 750 * 10**6
-    assert FIXED + n_rows * cleaning.BYTES_A_LINE > limit
+    assert FIXED + n_rows * spilling.BYTES_A_LINE > limit
     code = (
         "import pathlib, re, runpy, sys\n"
         f"sys.argv = ['1', {str(source)!r}, {str(tmp_path / 'out')!r}, {str(tmp_path / 'r')!r}]\n"

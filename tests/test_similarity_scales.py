@@ -2,13 +2,12 @@
 
 import json
 import os
-import signal
-import threading
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+import dask
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -24,7 +23,6 @@ from twinear.errors import DataError, ParamsError, TwinearError
 from twinear.listens import Listens
 from twinear.memory import choose_memory
 from twinear.params import parse_params, read_sections
-from twinear.pool import spread
 from twinear.similarity import parts
 from twinear.similarity.computing import compute, compute_neighbours, compute_similarity
 from twinear.similarity.counting import Counting
@@ -253,16 +251,27 @@ def test_a_part_is_as_large_as_memory_allows(folder: Path, monkeypatch: pytest.M
     assert max(entries) < 60_000 / 6 / 48 + 80
 
 
-def _pid(_: int) -> int:
-    time.sleep(0.05)
-    return os.getpid()
+@dataclass(frozen=True, kw_only=True)
+class Deadly(Range):
+    """A part that kills the first cluster's worker that counts it."""
+
+    mark: Path
+    safe: int  # the process that only looks at the facts
+
+    def read(self, n_artists: int) -> parts.Plays:
+        if not self.mark.exists() and os.getpid() != self.safe:
+            self.mark.touch()
+            os._exit(1)
+        return super().read(n_artists)
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
-    ) as cluster:
+    """Two worker processes on loopback; the scheduler gives nothing of a dead one to another."""
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+    ):
         yield cluster.scheduler_address
 
 
@@ -272,11 +281,11 @@ def test_a_cluster_counts_the_same_bits_though_a_worker_is_killed(
 ) -> None:
     source = in_ranges(folder, 6 * 48 * 300)
     chosen = params(measure)
-    victim = next(spread(_pid, [0], address, -1))
-    murder = threading.Timer(0.3, os.kill, (victim, signal.SIGKILL))
-    murder.start()
-    found = matrix_of(source, chosen, address)
-    murder.join()
+    mark = folder / "killed"
+    middle = [Deadly(**vars(part), mark=mark, safe=os.getpid()) for part in source.parts[2:3]]
+    deadly = (*source.parts[:2], *middle, *source.parts[3:])
+    found = matrix_of(ListensParts(artists=source.artists, parts=deadly), chosen, address)
+    assert mark.exists()
     assert (found == matrix_of(in_memory(Listens.read(folder)), chosen)).all()
 
 

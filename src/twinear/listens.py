@@ -24,12 +24,13 @@ from twinear.artists import (
     read_artists,
     write_artists,
 )
-from twinear.cleaning import InMemory, Kept, OnDisk, Verdicts, held, tables, write_plays
+from twinear.cleaning import InMemory, Kept, Verdicts, tables, write_plays
 from twinear.errors import DataError
 from twinear.files import replacing, require
 from twinear.lines import LinesSource, open_lines
 from twinear.params import Params
 from twinear.readers import REMEDY, Format, ListensFiles, TableColumns, find_listens, scan_listens
+from twinear.spilling import OnDisk, held
 
 Array: TypeAlias = npt.NDArray[Any]
 

@@ -1,6 +1,6 @@
 """Co-listening counted row by row, in machine code.
 
-For an artist a, every listener of a is visited, and every artist b that the listener hears: a row
+For an artist a every listener of a is visited, and every artist b that the listener hears: a row
 of C (listeners of both) in memory of one row, whatever the number of artists. Where a measure
 needs more than C, each (listener, artist) has a whole-number weight and two more rows are summed:
 
@@ -10,6 +10,7 @@ PRODUCT   the sum of the products of both weights    nothing
 ========  ========================================  =======================
 
 All sums are of whole numbers: no order of listeners, artists, threads or parts changes a bit.
+One file, because the code that is kept of a function is renewed only when its own file changes.
 """
 
 from typing import Any
