@@ -67,7 +67,7 @@ def ours(folder: Path) -> None:
     """File -> listens -> similarity."""
     cleaning, chosen = _params()
     listens, _ = read_listens(folder / PLAYS["lastfm_360k"], cleaning)
-    found = compute_similarity(listens, set(listens.artists["artist"]), chosen)
+    found = compute_similarity(listens, list(listens.artists["artist"].head(TOP)), chosen)
     np.savez(folder / "ours.npz", artists=found.artists["artist"], matrix=found.matrix)
 
 
@@ -79,7 +79,7 @@ def listens_kept(folder: Path) -> None:
 def ours_from_kept(folder: Path) -> None:
     """Listens -> similarity."""
     listens = Listens.read(folder / "kept")
-    compute_similarity(listens, set(listens.artists["artist"]), _params()[1])
+    compute_similarity(listens, list(listens.artists["artist"].head(TOP)), _params()[1])
 
 
 def ours_neighbours(folder: Path) -> None:

@@ -19,8 +19,6 @@ from scipy.sparse import csr_array
 from twinear.artists import (
     MBID,
     identify,
-    is_mbid,
-    normalise_name,
     read_artists,
     write_artists,
 )
@@ -237,7 +235,7 @@ def _verdicts(spellings: pl.DataFrame, profiled: Array | None, params: ListensPa
     fault[is_unwanted] = rules["unwanted_name"]
     if params.require_mbid:
         fault[~known] = rules["without_mbid"]
-    nameless = [row for row in np.flatnonzero(~known) if not normalise_name(names[row])]
+    nameless = [row for row in np.flatnonzero(~known) if not names[row].strip()]
     fault[nameless] = rules["without_artist"]
     return Verdicts(
         fault=fault,
@@ -277,11 +275,12 @@ def _named(ids: list[str], names: list[str]) -> pd.DataFrame:
     """Each artist once, sorted, under the first name it has: artist, name, mbid."""
     name_of = dict(zip(reversed(ids), reversed(names), strict=True))
     artists = sorted(name_of)
+    known = pl.Series(artists, dtype=pl.String).str.contains(f"^{MBID.pattern}$")
     return pd.DataFrame(
         {
             "artist": artists,
             "name": [" ".join(name_of[artist].split()) or artist for artist in artists],
-            "mbid": [artist if is_mbid(artist) else "" for artist in artists],
+            "mbid": [artist if one else "" for artist, one in zip(artists, known, strict=True)],
         }
     )
 
