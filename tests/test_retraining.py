@@ -13,11 +13,11 @@ from tests.conftest import PARAMS, ROOT, Project
 from twinear.files import sha256
 from twinear.pairs import PairsParams, split_artists
 from twinear.params import read_params
-from twinear.scorer import train_scorer
-from twinear.similarity import Similarity
-from twinear.spectrograms import Spectrograms, SpectrogramsParams
 from twinear.recipes import read_recipe
-from twinear.training import TrainingParams, examples_of, fit
+from twinear.scorer import train_scorer
+from twinear.similarity.similarity import Similarity
+from twinear.spectrograms import Spectrograms
+from twinear.training import TrainingParams
 
 SCORER = Path("artifacts/training/scorer.safetensors")
 EDITS = {

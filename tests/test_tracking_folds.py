@@ -9,13 +9,13 @@ import pytest
 
 from tests.conftest import PARAMS
 from tests.test_tracking import empty_database, mlflow, runs
+from twinear.checkpoint import Epoch
 from twinear.crossval.logging import log_judgement
 from twinear.crossval.scoring import FoldScores
 from twinear.params import read_params
 from twinear.ranking.contest import CORRECTED, SIMILARITY, Contest, candidate_masks, judge_contest
 from twinear.ranking.ranking import RankingParams
 from twinear.tracking.folds import NoFoldsRun, open_folds
-from twinear.checkpoint import Epoch
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
 __all__ = ["empty_database", "mlflow"]  # fixtures
