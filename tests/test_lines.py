@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from tests.conftest import PARAMS, ROOT
 from twinear import cleaning, lines, scanning, spilling
+from twinear.errors import DataError
 from twinear.listens import ListensParams, ListensReport, clean_listens, read_listens
 from twinear.memory import FIXED
 from twinear.params import parse_params, read_params
-from twinear.readers.formats import BESIDE, PLAYS
+from twinear.readers.formats import BESIDE, PLAYS, REDIRECTS
 
-A, B = (f"{letter * 8}-0000-4000-8000-000000000000" for letter in "ab")
+A, B, C = (f"{letter * 8}-0000-4000-8000-000000000000" for letter in "abc")
 LASTFM = PLAYS["lastfm_360k"]
 DIRT = (
     f"u\t{A}\tAir\t3\n v \t{A}\tAir\t4\nu\t{A.upper()}\tAir \t 5\r\nü\t{B}\tBlur\t6\n"
@@ -60,14 +61,28 @@ def both_ways(
 def test_the_scan_and_the_query_agree_on_dirt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strict: bool
 ) -> None:
-    source = folder(tmp_path, DIRT.encode(), "u\tf\nv\t\nw\t\nx\t\nü\t\nlast\t\n")
+    (tmp_path / REDIRECTS).write_text(f"old,new\n{B},{C}\n")
+    dirt = DIRT.encode() + f"\nu\t{A}\tBj".encode() + b"\xf6rk\t1"
+    source = folder(tmp_path, dirt, "u\tf\nv\t\nw\t\nx\t\nü\t\nlast\t\n")
     chosen = params(require_mbid=strict, require_profile=strict)
     report, other = both_ways(source, chosen, monkeypatch)
     assert report == other
-    assert report.rows == DIRT.count("\n") + 1
+    assert report.rows == DIRT.count("\n") + 2
+    assert (report.merged, report.undecodable, report.collisions.mbids) == (1, 1, 1)
     assert report.dropped["malformed"] == 3
     assert report.dropped["bad_plays"] == 5
     assert report.dropped["without_profile"] == (1 if strict else 0)
+
+
+def test_zero_bytes_far_into_the_file_are_malformed_both_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = f"u\t{A}\tAir\t1\n" * 2000  # what stands at the beginning must be text
+    bad = [f"v\t{A}\tA\0ir\t1\n", f"v\0\t{A}\tAir\t1\n", f"v\t{A}\tAir\t1\0\n"]
+    source = folder(tmp_path, (good + "".join(bad) + good).encode())
+    report, other = both_ways(source, params(), monkeypatch)
+    assert report == other
+    assert (report.rows, report.dropped["malformed"]) == (4003, 2)
 
 
 text = st.text(alphabet='uvü \r\xa0"1', max_size=3)
@@ -128,6 +143,54 @@ def test_on_disk_the_same_files_are_made(tmp_path: Path, monkeypatch: pytest.Mon
         "artists.csv",
         "plays.parquet",
     ]
+
+
+def timed(*rows: tuple[str, str, str]) -> str:
+    return "".join(
+        f"{who}\t{day}T00:00:00Z\t{mbid}\tAir\t\tA recording\n" for who, day, mbid in rows
+    )
+
+
+EVENTS = timed(
+    *[("u", "2009-01-01", A)] * 3,
+    ("u", "2008-01-01", A),
+    *[("v", "2009-01-02", A), ("v", "2009-01-02", B), ("", "2009-01-02", B)] * 2,
+    ("v", "never", A),
+    ("v", "2009-01-03", ""),
+)
+
+
+def test_on_disk_sums_of_listens_are_counted_as_listens(tmp_path: Path) -> None:
+    source = tmp_path / "raw"
+    source.mkdir()
+    (source / PLAYS["lastfm_1k"]).write_text(EVENTS)
+    (source / REDIRECTS).write_text(f"old,new\n{B},{A}\n")
+    chosen = params(require_mbid=True, window={"from": "2009-01-01", "to": ""})
+    report = clean_listens(source, chosen, tmp_path / "memory", 10**10)
+    assert clean_listens(source, chosen, tmp_path / "disk", FIXED) == report
+    assert {rule: n for rule, n in report.dropped.items() if n} == {
+        "outside_window": 1,
+        "malformed": 1,
+        "without_listener": 2,
+        "without_mbid": 1,
+    }
+    assert (report.rows, report.kept, report.duplicates, report.plays) == (12, 2, 5, 7)
+    assert report.merged == 1
+    for name in ("artists.csv", "plays.parquet"):
+        assert (tmp_path / "memory" / name).read_bytes() == (tmp_path / "disk" / name).read_bytes()
+
+
+@pytest.mark.parametrize("line", [f"x\t{A}\tAir", f"\t{A}\tAir\t1", f"x\t{A}\tAir\t-1", "x\t\t\t1"])
+@pytest.mark.parametrize("memory", [10**10, FIXED], ids=["in memory", "on disk"])
+def test_strict_names_the_first_bad_row_in_memory_and_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: int, line: str
+) -> None:
+    monkeypatch.setattr(scanning, "BYTES", 1000)  # several pieces
+    good = [f"u\t{A}\tAir\t1"] * 100
+    source = folder(tmp_path / "raw", "\n".join([*good, line, *good, "bad", "\t\t\t"]).encode())
+    with pytest.raises(DataError, match=r"plays\.tsv:101: row "):
+        clean_listens(source, params(strict=True), tmp_path / "out", memory)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak of the memory")

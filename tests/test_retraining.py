@@ -19,6 +19,7 @@ from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 from twinear.training import TrainingParams
 
+ORIGINAL = ROOT / "recipes/original.yaml"
 SCORER = Path("artifacts/training/scorer.safetensors")
 EDITS = {
     "  epochs: 60 ": "  epochs: 10 ",
@@ -56,7 +57,7 @@ def train_a_little(project: Project, into: Path) -> None:
     similarity = Similarity.read(artifacts / "similarity")
     chosen = read_params("pairs", PairsParams, project.folder / "params.yaml")
     split = split_artists(similarity.artists, chosen)
-    little = read_recipe(PARAMS, ROOT / "recipes/original.yaml", ["training.epochs=2"])
+    little = read_recipe(PARAMS, ORIGINAL, ["training.epochs=2"])
     params = little.read("training", TrainingParams)
     train_scorer(clips, similarity, split, params, into.with_suffix(".pt")).scorer.write(into)
 

@@ -335,4 +335,15 @@ def _after_last_line(text: Array, n: int) -> int:
 
 
 def _taken_apart(text: Array) -> tuple[Array, tuple[Array, ...]]:
-    return text, _scan(text, len(text))
+    scanned = _scan(text, len(text))
+    if not text.all():
+        _, spelling, _, begins, _, last = scanned
+        _cut_at_zeros(text, spelling, begins, last)
+    return text, scanned
+
+
+def _cut_at_zeros(text: Array, spelling: Array, begins: Array, last: Array) -> None:
+    """A zero byte ends a line, as polars reads it: before the plays it leaves too few fields."""
+    zeros = np.flatnonzero(text == 0)
+    line = np.searchsorted(begins, zeros, side="right") - 1
+    spelling[line[zeros < last[line]]] = 0
