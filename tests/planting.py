@@ -7,7 +7,7 @@ import pandas as pd
 
 from tests.conftest import PARAMS
 from twinear.material import Folders
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms, SpectrogramsParams
 
 SMALL = {

@@ -11,7 +11,7 @@ from tests.conftest import PARAMS
 from twinear.batches import Batches, Examples, Sounds, examples_of
 from twinear.errors import DataError
 from twinear.params import read_params
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms, SpectrogramsParams
 
 CPU = torch.device("cpu")

@@ -22,7 +22,7 @@ from twinear.errors import DataError
 from twinear.pairs import Split
 from twinear.params import parse_params
 from twinear.scorer import Scorer
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 
 NAMES = {"b": "Sigur Rós", "a": "The Beatles", "c": "“Weird”, Al", "d": "Björk"}

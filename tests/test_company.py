@@ -18,7 +18,7 @@ from twinear.company import (
     uncalibrated,
 )
 from twinear.pairs import Split
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 
 N = 40
 

@@ -15,7 +15,7 @@ from twinear.listens import Listens
 from twinear.pairs import Split
 from twinear.ranking.ranking import Ranking
 from twinear.scorer import Scorer
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 
 NOUNS: dict[str, Callable[[Path], "Clips | Listens | Split | Scorer | Spectrograms | Catalogue"

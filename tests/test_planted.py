@@ -26,7 +26,9 @@ from twinear.ranking.ranking import RankingParams, rank_test
 from twinear.ranking.summary import summarise
 from twinear.ranking.systems import line_up
 from twinear.scorer import train_scorer
-from twinear.similarity import Similarity, SimilarityParams, compute_similarity
+from twinear.similarity.computing import compute_similarity
+from twinear.similarity.measures import SimilarityParams
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 from twinear.training import TrainingParams
 

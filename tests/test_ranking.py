@@ -26,7 +26,7 @@ from twinear.ranking.ranking import (
 from twinear.ranking.summary import Summary, differences, hubs, summarise, undefined
 from twinear.ranking.systems import line_up
 from twinear.ranking.table import format_table
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms, SpectrogramsParams
 
 N = 14

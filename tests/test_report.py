@@ -40,7 +40,7 @@ from twinear.report.tables import (
     poster_table,
     ranking_table,
 )
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 
 JUDGED = (*METRICS, CORRECTED_NDCG)
 PARAMS = read_params("report", ReportParams, ROOT / "params.yaml")
@@ -162,6 +162,7 @@ def plant_reports(reports: Path, n_test: int) -> None:
         "differences": differences,
         "hubness": hubness,
         "listens": listens,
+        "similarity": {"measure": "minimum", "artists": 80, "with_neighbours": None},
         "clips": clips,
     }
     for name, table in tables.items():

@@ -1,5 +1,6 @@
 """Each measure on listens counted by hand, and the laws they obey."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array
@@ -19,7 +20,10 @@ from twinear.clips import read_clip_table, resolve
 from twinear.errors import DataError, ParamsError
 from twinear.listens import Listens, ListensParams, read_listens
 from twinear.params import parse_params, read_params
-from twinear.similarity import Measure, Similarity, SimilarityParams, compute_similarity
+from twinear.similarity.computing import compute_similarity
+from twinear.similarity.measures import Measure, SimilarityParams
+from twinear.similarity.neighbours import find_similar
+from twinear.similarity.similarity import Similarity
 
 MEASURES = get_args(Measure)
 REAL = ROOT.parent / "shared" / "real"
@@ -98,6 +102,7 @@ several = arrays(
 )
 
 
+@settings(deadline=None)  # the compiler may be at work
 @given(plays=several, measure=st.sampled_from(MEASURES), seed=st.integers(0, 9))
 def test_similarity_is_in_range_and_blind_to_who_the_listeners_are(
     plays: npt.NDArray[np.int64], measure: Measure, seed: int
@@ -118,6 +123,7 @@ def test_similarity_is_in_range_and_blind_to_who_the_listeners_are(
     assert (similarity(relabelled, measure) == matrix).all()
 
 
+@settings(deadline=None)
 @given(plays=several, measure=st.sampled_from(["minimum", "asymmetric", "cosine"]))
 def test_only_plays_minimum_reads_how_often_something_was_played(
     plays: npt.NDArray[np.int64], measure: Measure
@@ -189,11 +195,17 @@ def test_the_stage_compares_artists_that_have_listens_and_clips(
     listens(PLAYS).write(tmp_path / "listens")
     table = tmp_path / "clips.csv"
     table.write_text("file,artist\n1.mp3,c\n2.mp3,The A\n3.mp3,B\n4.mp3,nobody heard\n")
-    paths = [tmp_path / name for name in ("listens", "redirects.csv", "clips.csv", "similarity")]
+    outs = [tmp_path / name for name in ("similarity", "neighbours", "similarity.json")]
+    paths = [tmp_path / "listens", tmp_path / "redirects.csv", table, *outs]
     monkeypatch.setattr(sys, "argv", ["2_similarity.py", *map(str, paths)])
     monkeypatch.chdir(ROOT)
     runpy.run_path(str(ROOT / "src/stages/2_similarity.py"), run_name="__main__")
-    assert list(Similarity.read(paths[-1]).artists["artist"]) == ["a", "b", "c"]
+    assert list(Similarity.read(outs[0]).artists["artist"]) == ["a", "b", "c"]
+    assert [row["name"] for row in find_similar(outs[1], "A", 9).table.to_dict("records")] == [
+        "B",
+        "C",
+    ]
+    assert json.loads(outs[2].read_text())["with_neighbours"] == 3
     assert "similarity: " in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from tests.conftest import PARAMS, Project
 from twinear.params import read_params
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms, SpectrogramsParams
 from twinear.tuning.evaluation import Sources
 from twinear.tuning.tune import Request

@@ -1,11 +1,13 @@
 """Stage 1: the raw listens -> listens, cleaned and counted; the merged ids beside them."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 from twinear.files import write_text
-from twinear.listens import ListensParams, read_listens
+from twinear.listens import ListensParams, clean_listens
+from twinear.memory import choose_memory
 from twinear.params import read_params
 from twinear.readers.formats import REDIRECTS
 from twinear.redirects import read_redirects, write_redirects
@@ -14,8 +16,8 @@ from twinear.stage import run_stage
 
 def listens(source: Path, folder: Path, redirects: Path, report: Path) -> None:
     """Read, clean, write; the report says what was dropped and why."""
-    cleaned, counts = read_listens(source, read_params("listens", ListensParams))
-    cleaned.write(folder)
+    params = read_params("listens", ListensParams)
+    counts = clean_listens(source, params, folder, choose_memory(os.environ))
     write_redirects(read_redirects(source / REDIRECTS), redirects)
     write_text(report, json.dumps(asdict(counts), indent=2, ensure_ascii=False))
 

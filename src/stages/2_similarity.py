@@ -1,22 +1,38 @@
-"""Stage 2: listens and the artists of the clips -> similarity."""
+"""Stage 2: listens and the artists of the clips -> similarity, and everybody's neighbours."""
 
+import json
+import os
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from twinear.clips import read_clip_table, resolve
-from twinear.listens import Listens
+from twinear.files import write_text
+from twinear.memory import choose_memory
 from twinear.params import read_params
+from twinear.pool import choose_workers
 from twinear.redirects import read_redirects
-from twinear.similarity import SimilarityParams, compute_similarity
+from twinear.similarity.computing import compute
+from twinear.similarity.measures import SimilarityParams
+from twinear.similarity.parts import open_listens
 from twinear.stage import run_stage
 
 
-def similarity(folder: Path, redirects: Path, clips: Path, into: Path) -> None:
-    """Read, compute, write."""
-    listens = Listens.read(folder)
-    table = read_clip_table(clips, read_redirects(redirects))
-    with_clips = set(resolve(table, listens.artists)["artist"])
+def similarity(
+    folder: Path, redirects: Path, clips: Path, into: Path, neighbours: Path, report: Path
+) -> None:
+    """Read, compute, write; the report says what was compared."""
     params = read_params("similarity", SimilarityParams)
-    compute_similarity(listens, with_clips, params).write(into)
+    memory, workers = choose_memory(os.environ), choose_workers(os.environ)
+    parts = open_listens(folder, memory, workers)
+    table = read_clip_table(clips, read_redirects(redirects))
+    with_clips = set(resolve(table, parts.artists)["artist"])
+    found, near, told = compute(parts, with_clips, params, memory, workers)
+    found.write(into)
+    near.write(neighbours)
+    if told.artists < told.top_artists:
+        print(f"similarity: of {told.artists} artists, fewer than top_artists", file=sys.stderr)
+    write_text(report, json.dumps(asdict(told), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from twinear.files import write_text
 from twinear.params import read_params
 from twinear.pool import choose_workers
 from twinear.redirects import read_redirects
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.stage import run_stage
 
 

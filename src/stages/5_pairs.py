@@ -4,7 +4,7 @@ from pathlib import Path
 
 from twinear.pairs import PairsParams, split_artists
 from twinear.params import read_params
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 from twinear.stage import run_stage
 

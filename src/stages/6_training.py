@@ -11,7 +11,7 @@ from twinear.files import replacing, sha256
 from twinear.pairs import Split
 from twinear.params import read_params, read_stages
 from twinear.scorer import train_scorer
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 from twinear.stage import run_stage
 from twinear.tracking.runs import open_run

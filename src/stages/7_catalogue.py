@@ -7,7 +7,7 @@ from twinear.company import Listened
 from twinear.pairs import Split
 from twinear.params import read_params
 from twinear.scorer import Scorer
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 from twinear.stage import run_stage
 

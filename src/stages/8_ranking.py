@@ -11,7 +11,7 @@ from twinear.params import read_params, read_stages
 from twinear.ranking.ranking import RankingParams, rank_test
 from twinear.ranking.summary import as_metrics, differences, headline, hubs, summarise, undefined
 from twinear.ranking.systems import line_up
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 from twinear.stage import run_stage
 from twinear.tracking.runs import open_run

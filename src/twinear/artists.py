@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from twinear.errors import DataError
+from twinear.errors import DataError, nearest
 from twinear.files import require
 
 COLUMNS = {"artist": str, "name": str, "mbid": str, "listeners": int, "plays": int}
@@ -181,3 +181,22 @@ def read_artists(path: Path, remedy: str) -> pd.DataFrame:
     if not artists["artist"].is_unique:
         raise DataError(path, "has an artist in two rows", remedy=remedy)
     return artists
+
+
+def find_artist(artists: pd.DataFrame, wanted: str, place: Path) -> dict[str, str]:
+    """The row of the artist of that id or name; case and accents do not matter."""
+    by_id = artists[artists["artist"].isin([wanted, wanted.strip().lower()])]
+    keys = artists["name"].map(normalise_name)
+    found = by_id if len(by_id) else artists[keys == normalise_name(wanted)]
+    if len(found) == 1:
+        return {column: str(found[column].item()) for column in ("artist", "name")}
+    if len(found) > 1:
+        namesakes = ", ".join(f"{row.name} ({row.artist})" for row in found.itertuples(index=False))
+        raise DataError(place, f"several artists '{wanted}': {namesakes}", remedy="give the id")
+    names = dict(zip(keys, artists["name"], strict=True))
+    near = ", ".join(f"'{names[each]}'" for each in nearest(normalise_name(wanted), names, n=3))
+    raise DataError(
+        place,
+        f"no artist '{wanted}' among {len(artists)}",
+        remedy=f"did you mean {near}?" if near else "see artists.csv there for the names",
+    )

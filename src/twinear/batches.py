@@ -16,7 +16,7 @@ from twinear.errors import DataError
 
 if TYPE_CHECKING:
     from twinear.model import SiameseNet, Summary
-    from twinear.similarity import Similarity
+    from twinear.similarity.similarity import Similarity
     from twinear.spectrograms import Spectrograms
 
 BLOCK = 64  # clips summarised at a time

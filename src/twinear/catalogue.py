@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from twinear.artists import normalise_name
+from twinear.artists import find_artist
 from twinear.company import CompanyParams, Listened, calibrate, combine, uncalibrated
-from twinear.errors import DataError, nearest
+from twinear.errors import DataError
 from twinear.files import replacing, require
 
 if TYPE_CHECKING:  # looking an artist up needs neither torch nor librosa
@@ -156,25 +156,6 @@ def find_neighbours(folder: Path, artist: str, top: int) -> Neighbours:
     table = _read_neighbours(folder, filters=[("artist", "==", wanted["artist"])])
     table = table.head(top).drop(columns="artist").reset_index(drop=True)
     return Neighbours(artist=wanted["artist"], name=wanted["name"], table=table)
-
-
-def find_artist(artists: pd.DataFrame, wanted: str, place: Path) -> dict[str, str]:
-    """The row of the artist of that id or name; case and accents do not matter."""
-    by_id = artists[artists["artist"].isin([wanted, wanted.strip().lower()])]
-    keys = artists["name"].map(normalise_name)
-    found = by_id if len(by_id) else artists[keys == normalise_name(wanted)]
-    if len(found) == 1:
-        return {column: str(found[column].item()) for column in ("artist", "name")}
-    if len(found) > 1:
-        namesakes = ", ".join(f"{row.name} ({row.artist})" for row in found.itertuples(index=False))
-        raise DataError(place, f"several artists '{wanted}': {namesakes}", remedy="give the id")
-    names = dict(zip(keys, artists["name"], strict=True))
-    near = ", ".join(f"'{names[each]}'" for each in nearest(normalise_name(wanted), names, n=3))
-    raise DataError(
-        place,
-        f"no artist '{wanted}' among {len(artists)}",
-        remedy=f"did you mean {near}?" if near else "see artists.csv there for the names",
-    )
 
 
 def build_catalogue(

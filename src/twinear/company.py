@@ -33,7 +33,7 @@ from twinear.params import Params
 
 if TYPE_CHECKING:
     from twinear.pairs import Split
-    from twinear.similarity import Similarity
+    from twinear.similarity.similarity import Similarity
 
 N_NEAREST = 10
 BLEND = 1e-3  # of a straight line, so that calibrated scores keep the order, also at the top

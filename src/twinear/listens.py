@@ -1,39 +1,43 @@
 """Who played whom: files of listens, cleaned and counted.
 
 Every row is kept or dropped by the first of the `RULES` that applies, and counted there; what
-remains of one listener and one artist is added up. Listeners and artists stay apart by 64-bit
-hashes of their names while rows are read, which keeps 17 million rows under 2 GB (the chance that
-two of a million share a hash is 3e-8). Who a listener was is not kept.
+remains of one listener and one artist is added up. Rows are numbers from the moment they are read
+(`lines`), and are counted in memory or on disk (`cleaning`). Who a listener was is not kept.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import polars as pl
 from pydantic import Field
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 
 from twinear.artists import (
+    MBID,
     Collisions,
-    artist_id,
     find_collisions,
     identify,
-    is_mbid,
     normalise_spellings,
     read_artists,
     write_artists,
 )
+from twinear.cleaning import FINE, InMemory, Kept, Verdicts, tables, write_plays
 from twinear.errors import DataError
 from twinear.files import replacing, require
+from twinear.lines import LinesSource, open_lines
 from twinear.params import Params
 from twinear.readers.formats import REMEDY, Format, TableColumns, find_listens
 from twinear.readers.opening import open_rows
 from twinear.readers.rows import Rows
 from twinear.readers.window import Window
 from twinear.redirects import read_redirects
+from twinear.spilling import OnDisk, held
+
+Array: TypeAlias = npt.NDArray[Any]
 
 # rule -> what to do when it leaves nothing; in the order in which they apply
 RULES = {
@@ -48,9 +52,8 @@ RULES = {
     "few_listeners": "lower listens.min_listeners",
 }
 STRICT = ("malformed", "without_listener", "bad_plays", "without_artist")  # rows that are wrong
-MAX_PLAYS = 2**31 - 1
-LISTENER = pl.when(pl.col("listener") != "").then(pl.col("listener").hash())  # null if none
-SPELLING = pl.struct("mbid", "name").hash()
+NUMBER = {rule: number for number, rule in enumerate(RULES, 1)}  # as lines are judged by
+AGAIN = "run 'dvc repro listens'"
 
 
 class ListensParams(Params):
@@ -148,33 +151,42 @@ class Listens:
 
     def write(self, folder: Path) -> None:
         """Write artists.csv and plays.parquet: listener, artist (row of artists.csv), plays."""
-        entries = self.plays.tocoo()
-        listener, artist = (axis.astype(np.int32) for axis in entries.coords)
-        table = pl.DataFrame({"listener": listener, "artist": artist, "plays": entries.data})
+        rows = self.plays.indptr, self.plays.indices, self.plays.data
         with replacing(folder) as temporary:
             temporary.mkdir()
             write_artists(self.artists, temporary / "artists.csv")
-            with (temporary / "plays.parquet").open("wb") as file:  # its errors are OSError
-                table.write_parquet(file)
+            write_plays(temporary / "plays.parquet", tables(*rows))
 
     @staticmethod
     def read(folder: Path) -> "Listens":
         """Read what `write` wrote."""
-        remedy = "run 'dvc repro listens'"
-        artists = read_artists(folder / "artists.csv", remedy)
-        path = require(folder / "plays.parquet", remedy)
+        artists = read_artists(folder / "artists.csv", AGAIN)
+        path = require(folder / "plays.parquet", AGAIN)
         try:
-            table = pl.read_parquet(path, columns=["listener", "artist", "plays"], glob=False)
-            coords = table["listener"].to_numpy(), table["artist"].to_numpy()
-            shape = (int(coords[0].max()) + 1, len(artists))
-            plays = coo_array((table["plays"].to_numpy(), coords), shape=shape).tocsr()
+            listener, artist, plays = (
+                pl.read_parquet(path, columns=[each], glob=False)[each].to_numpy()
+                for each in ("listener", "artist", "plays")
+            )
+            if (listener[1:] < listener[:-1]).any() or artist.max() >= len(artists):
+                raise ValueError("listeners are out of order, or artists are missing")
+            starts = np.searchsorted(listener, np.arange(listener[-1] + 2, dtype=listener.dtype))
+            counts = _matrix((starts, artist, plays), (len(starts) - 1, len(artists)))
         except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
-            raise DataError(path, f"is not a table of plays ({error})", remedy=remedy) from error
-        return Listens(artists=artists, plays=plays)
+            raise DataError(path, f"is not a table of plays ({error})", remedy=AGAIN) from error
+        return Listens(artists=artists, plays=counts)
+
+
+def _matrix(
+    rows: tuple[Array, Array, Array], shape: tuple[int, int]
+) -> csr_array[Any, tuple[int, int]]:
+    starts, artist, plays = rows
+    starts = starts.astype(np.int32 if len(artist) < 2**31 else np.int64)  # as scipy wants them
+    matrix: csr_array[Any, tuple[int, int]] = csr_array((plays, artist, starts), shape=shape)
+    return matrix
 
 
 def read_listens(source: Path, params: ListensParams) -> tuple[Listens, ListensReport]:
-    """Read and clean the listens of a folder or a file.
+    """Read and clean the listens of a folder or a file, in memory.
 
     Raises
     ------
@@ -184,164 +196,165 @@ def read_listens(source: Path, params: ListensParams) -> tuple[Listens, ListensR
     """
     files = find_listens(source, params.format)
     with open_rows(files, params.columns, params.window) as rows:
-        return _read(rows, params)
+        read = open_lines(rows)
+        lines = InMemory(list(read.lines()))
+        artists, report = _cleaned(lines, read, rows, params)
+    shape = report.listeners, report.artists
+    return Listens(artists=artists, plays=_matrix(lines.rows(), shape)), report
 
 
-def _read(rows: Rows, params: ListensParams) -> tuple[Listens, ListensReport]:
-    files = rows.files
-    redirects = read_redirects(files.redirects)
-    spellings = _judged_spellings(rows, params, redirects)
-    codes = _codes(rows, spellings)
-    kept, dropped = _kept(codes, rows, params)
-    everything, collisions = _gathered(kept, spellings)
-    listens = _listened_enough(everything, params.min_listeners)
-    dropped["few_listeners"] = everything.plays.nnz - listens.plays.nnz
+def clean_listens(source: Path, params: ListensParams, folder: Path, memory: int) -> ListensReport:
+    """Read and clean listens and write them to a folder, whatever their size.
+
+    What `read_listens` and `Listens.write` do, in some bytes of memory: lines that do not fit go
+    to disk, where DuckDB cleans them. The folder is the same.
+
+    Raises
+    ------
+    DataError
+        As `read_listens`, or no room on the disk.
+    """
+    files = find_listens(source, params.format)
+    with open_rows(files, params.columns, params.window) as rows, replacing(folder) as temporary:
+        temporary.mkdir()
+        read = open_lines(rows)
+        with held(read.lines(), memory, temporary / "lines.parquet") as lines:
+            artists, report = _cleaned(lines, read, rows, params)
+            write_artists(artists, temporary / "artists.csv")
+            write_plays(temporary / "plays.parquet", lines.tables())
+    return report
+
+
+def _cleaned(
+    lines: InMemory | OnDisk, read: LinesSource, rows: Rows, params: ListensParams
+) -> tuple[pd.DataFrame, ListensReport]:
+    """Apply the rules one after the other, and count."""
+    spellings = _redirected(read.spellings(), read_redirects(rows.files.redirects))
+    verdicts = _verdicts(spellings, read.profiled(), params)
+    kept = lines.judge(verdicts, len(RULES) + 1, rows.summed)
+    if params.strict:
+        _stop_at_first(kept, rows)
+    everyone, column, collisions = _identified(spellings, kept)
+    listeners = lines.add_up(column, len(everyone))
+    order = np.argsort(-listeners, kind="stable")
+    order = order[listeners[order] >= params.min_listeners]
+    number = np.full(len(everyone), -1, np.int32)
+    number[order] = np.arange(len(order), dtype=np.int32)
+    totals = np.bincount(column, kept.plays, len(everyone)).astype(np.int64)
+    artists = everyone.iloc[order].reset_index(drop=True)
+    artists = artists.assign(listeners=listeners[order], plays=totals[order])
+    n_kept, n_pairs = int(artists["listeners"].sum()), int(listeners.sum())
+    dropped = dict(zip(RULES, kept.dropped[1:].tolist(), strict=True))
+    dropped |= {"outside_window": rows.outside, "few_listeners": n_pairs - n_kept}
     report = ListensReport(
-        format=files.format,
-        files=files.names,
-        rows=_count(codes, rows) + rows.outside,
-        kept=listens.plays.nnz,
+        format=rows.files.format,
+        files=rows.files.names,
+        rows=int(kept.dropped.sum()) + rows.outside,
+        kept=n_kept,
         dropped=dropped,
-        duplicates=_count(kept, rows) - everything.plays.nnz,
-        listeners=listens.plays.shape[0],
-        artists=listens.plays.shape[1],
-        plays=int(listens.plays.sum()),
-        merged=int(spellings["merged"].n_unique() - spellings["merged"].has_nulls()),
-        undecodable=int(spellings["name"].str.contains("\ufffd", literal=True).sum()),
+        duplicates=int(kept.dropped[FINE]) - n_pairs,
+        listeners=lines.renumber(number),
+        artists=len(artists),
+        plays=int(artists["plays"].sum()),
+        merged=spellings["merged"].drop_nulls().n_unique(),
+        undecodable=_undecodable(spellings),
         collisions=collisions,
-        popularity=_popularity(listens.artists),
+        popularity=_popularity(artists),
     )
     if not report.kept:
-        raise _nothing_left(files.plays, report)
-    return listens, report
+        raise _nothing_left(rows.files.plays, report)
+    return artists, report
 
 
-def _count(codes: pl.DataFrame, rows: Rows) -> int:
-    """How many rows of the source these are."""
-    return int(codes["plays"].sum()) if rows.summed else codes.height
-
-
-def _judged_spellings(rows: Rows, params: ListensParams, redirects: dict[str, str]) -> pl.DataFrame:
-    """Every spelling of an artist once: code (its row), spelling (hash), mbid, name, fault, merged.
-
-    `mbid` is the one that is meant now, and `merged` the old one where it is another.
-    """
-    spelt = rows.frame.filter(~pl.col("malformed")).select("mbid", "name").unique()
-    spellings = rows.collect(spelt.with_columns(spelling=SPELLING)).sort("mbid", "name")
+def _redirected(spellings: pl.DataFrame, redirects: dict[str, str]) -> pl.DataFrame:
+    """Make `mbid` the one that is meant now, and `merged` the old one where it is another."""
     old = pl.col("mbid").str.to_lowercase()
     new = old.replace_strict(redirects, default=None, return_dtype=pl.String)
-    spellings = spellings.with_columns(
+    return spellings.with_columns(
         mbid=new.fill_null(pl.col("mbid")), merged=pl.when(new.is_not_null()).then(old)
     )
-    unwanted = {name.strip().casefold() for name in params.drop_names}
-
-    def fault(mbid: str, name: str) -> str | None:
-        artist = artist_id(mbid, name)
-        if not artist:
-            return "without_artist"
-        if params.require_mbid and not is_mbid(artist):
-            return "without_mbid"
-        return "unwanted_name" if name.casefold() in unwanted else None
-
-    faults = [fault(mbid, name) for mbid, name in spellings.select("mbid", "name").iter_rows()]
-    return spellings.with_row_index("code").with_columns(
-        fault=pl.Series(faults, dtype=pl.Enum(list(RULES)))
-    )
 
 
-def _codes(rows: Rows, spellings: pl.DataFrame) -> pl.DataFrame:
-    """Every row in 18 bytes: malformed, listener (hash or null), plays (or null), code, fault."""
-    plays = pl.col("plays")
-    whole = plays.is_between(1, MAX_PLAYS) & (plays == plays.floor())
-    codes = rows.frame.select(
-        "malformed", LISTENER, spelling=SPELLING, plays=pl.when(whole).then(plays).cast(pl.Int32)
-    )
-    judged = spellings.select("spelling", "code", "fault")
-    joined = rows.collect(codes).join(judged, on="spelling", how="left", maintain_order="left")
-    return joined.drop("spelling")
+def _undecodable(spellings: pl.DataFrame) -> int:
+    """How many spellings hold a letter that stands for bytes which are not UTF-8."""
+    damaged = spellings.filter(pl.col("name").str.contains("\ufffd", literal=True))
+    return damaged.select(pl.coalesce("merged", "mbid"), "name").n_unique()
 
 
-def _kept(
-    codes: pl.DataFrame, rows: Rows, params: ListensParams
-) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Keep the rows that no rule drops, and count what each rule dropped."""
-    keep = {
-        "malformed": ~pl.col("malformed"),
-        "without_listener": pl.col("listener").is_not_null(),
-        "bad_plays": pl.col("plays").is_not_null(),
-    }
-    for rule in ("without_artist", "without_mbid", "unwanted_name"):
-        keep[rule] = pl.col("fault").ne_missing(rule)
-    if params.require_profile and rows.profiles is not None:
-        profiles = rows.collect(rows.profiles.select(LISTENER))["listener"]
-        keep["without_profile"] = pl.col("listener").is_in(profiles.implode())
-    if params.strict:
-        _stop_at_first(codes, rows, {rule: ~keep[rule] for rule in STRICT})
-    dropped = dict.fromkeys(RULES, 0) | {"outside_window": rows.outside}
-    for rule, kept in keep.items():
-        n_before, codes = _count(codes, rows), codes.filter(kept)
-        dropped[rule] = n_before - _count(codes, rows)
-    return codes, dropped
-
-
-def _stop_at_first(codes: pl.DataFrame, rows: Rows, wrong: dict[str, pl.Expr]) -> None:
+def _stop_at_first(kept: Kept, rows: Rows) -> None:
     """Raise `DataError` at the first row that is wrong in any way."""
-    first = codes.select(pl.any_horizontal(*wrong.values()).arg_max()).item()
-    row = codes.slice(first or 0, 1)
-    for rule, is_wrong in wrong.items():
-        if row.filter(is_wrong).height:
-            raise DataError(rows.locate(first), f"row {rule.replace('_', ' ')}", remedy=RULES[rule])
+    found = {rule: int(kept.first[NUMBER[rule]]) for rule in STRICT}
+    found = {rule: row for rule, row in found.items() if row >= 0}
+    if found:
+        rule = min(found, key=lambda rule: found[rule])
+        place = rows.locate(found[rule])
+        raise DataError(place, f"row {rule.replace('_', ' ')}", remedy=RULES[rule])
 
 
-def _gathered(kept: pl.DataFrame, spellings: pl.DataFrame) -> tuple[Listens, Collisions]:
-    """Add up the rows of each listener and artist; artists sorted by id, not counted yet.
+def _verdicts(spellings: pl.DataFrame, profiled: Array | None, params: ListensParams) -> Verdicts:
+    """What the rules say of every spelling and listener."""
+    unwanted = {name.strip().casefold() for name in params.drop_names}
+    names = spellings["name"].to_list()
+    pattern = f"^{MBID.pattern}$"
+    known = spellings["mbid"].str.to_lowercase().str.contains(pattern).to_numpy()
+    fault = np.zeros(len(names), np.uint8)
+    is_unwanted = np.fromiter((name.casefold() in unwanted for name in names), np.bool_, len(names))
+    fault[is_unwanted] = NUMBER["unwanted_name"]
+    if params.require_mbid:
+        fault[~known] = NUMBER["without_mbid"]
+    nameless = [row for row in np.flatnonzero(~known) if not names[row].strip()]
+    fault[nameless] = NUMBER["without_artist"]
+    return Verdicts(
+        fault=fault,
+        stranger=~profiled
+        if params.require_profile and profiled is not None
+        else np.empty(0, np.bool_),
+        malformed=NUMBER["malformed"],
+        nobody=NUMBER["without_listener"],
+        bad=NUMBER["bad_plays"],
+        strange=NUMBER["without_profile"],
+    )
+
+
+def _identified(spellings: pl.DataFrame, kept: Kept) -> tuple[pd.DataFrame, Array, Collisions]:
+    """Who the spellings of the kept lines are: artists sorted by id, and each spelling's row.
 
     An artist's name is the spelling that stands in most rows, of those that are not blank.
     """
     spelt = (
-        kept.group_by("code")
-        .agg(rows=pl.len(), total=pl.col("plays").cast(pl.Int64).sum())
-        .join(spellings, on="code")
-        .sort(pl.col("name") == "", "rows", "total", "code", descending=[False, True, True, False])
+        spellings.with_columns(rows=pl.Series(kept.rows), total=pl.Series(kept.plays))
+        .with_row_index("number")
+        .filter(pl.col("rows") > 0)
+        .group_by("mbid", "name")  # blanks around them made them two
+        .agg("number", pl.col("rows").sum(), pl.col("total").sum())
+        .sort(
+            pl.col("name") == "",
+            *("rows", "total", "mbid", "name"),
+            descending=[False, True, True, False, False],
+        )
     )
     pairs = normalise_spellings(spelt.select("mbid", "name").iter_rows())
     ids = identify(pairs)
     artists = _named(ids, spelt["name"].to_list())
     column = np.zeros(len(spellings), np.int32)
-    column[spelt["code"].to_numpy()] = pd.Index(artists["artist"]).get_indexer(pd.Index(ids))
-    listener, listeners = pd.factorize(kept["listener"].to_numpy())
-    coords = listener.astype(np.int32), column[kept["code"].to_numpy()]
-    plays = coo_array(
-        (kept["plays"].to_numpy().astype(np.int64), coords), shape=(len(listeners), len(artists))
-    )
-    listens = Listens(artists=artists, plays=plays.tocsr())
-    return listens, find_collisions(pairs, spelt["rows"].to_list())
+    rows = pd.Index(artists["artist"]).get_indexer(pd.Index(ids))
+    alike = spelt.select("number", row=pl.Series(rows)).explode("number")
+    column[alike["number"].to_numpy()] = alike["row"].to_numpy()
+    return artists, column, find_collisions(pairs, spelt["rows"].to_list())
 
 
 def _named(ids: list[str], names: list[str]) -> pd.DataFrame:
     """Each artist once, sorted, under the first name it has: artist, name, mbid."""
     name_of = dict(zip(reversed(ids), reversed(names), strict=True))
     artists = sorted(name_of)
+    known = pl.Series(artists, dtype=pl.String).str.contains(f"^{MBID.pattern}$")
     return pd.DataFrame(
         {
             "artist": artists,
             "name": [" ".join(name_of[artist].split()) or artist for artist in artists],
-            "mbid": [artist if is_mbid(artist) else "" for artist in artists],
+            "mbid": [artist if one else "" for artist, one in zip(artists, known, strict=True)],
         }
     )
-
-
-def _listened_enough(everything: Listens, min_listeners: int) -> Listens:
-    """Count the artists, keep those with enough listeners, most first, and whoever hears them."""
-    n_listeners = np.bincount(everything.plays.indices, minlength=len(everything.artists))
-    order = np.argsort(-n_listeners, kind="stable")
-    order = order[n_listeners[order] >= min_listeners]
-    plays = everything.plays[:, order]
-    plays = plays[np.diff(plays.indptr) > 0]
-    plays.sort_indices()
-    artists = everything.artists.iloc[order].reset_index(drop=True)
-    artists = artists.assign(listeners=n_listeners[order], plays=plays.sum(axis=0))
-    return Listens(artists=artists, plays=plays)
 
 
 def _popularity(artists: pd.DataFrame) -> list[Popularity]:

@@ -18,7 +18,9 @@ from twinear.files import require, sha256
 from twinear.listens import ListensParams, read_listens
 from twinear.params import Params
 from twinear.pool import Progress, Workers
-from twinear.similarity import Similarity, SimilarityParams, compute_similarity
+from twinear.similarity.computing import compute_similarity
+from twinear.similarity.measures import SimilarityParams
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import (
     Spectrograms,
     SpectrogramsParams,

@@ -23,7 +23,7 @@ from twinear.files import replacing, require
 from twinear.model import Inputs, ModelParams, SiameseNet
 from twinear.pairs import Split
 from twinear.params import parse_params
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms, SpectrogramsParams, log_mel
 from twinear.training import Fit, TrainingParams, fit
 

@@ -8,14 +8,25 @@ from twinear.cli import (
     datasets,
     embedding,
     judging,
+    listening,
     retraining,
     tuning,
 )
 from twinear.cli.app import app
 from twinear.errors import one_line_errors
 
-# importing them adds their commands
-FAMILIES = (asking, bringing, champions, clips, datasets, embedding, judging, retraining, tuning)
+FAMILIES = (  # importing them adds their commands
+    asking,
+    bringing,
+    champions,
+    clips,
+    datasets,
+    embedding,
+    judging,
+    listening,
+    retraining,
+    tuning,
+)
 
 
 def main() -> None:

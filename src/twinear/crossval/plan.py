@@ -14,7 +14,7 @@ from twinear.pairs import PairsParams
 from twinear.params import read_sections
 from twinear.ranking.systems import form_lineup
 from twinear.recipes import Recipe
-from twinear.similarity import SimilarityParams
+from twinear.similarity.measures import SimilarityParams
 from twinear.spectrograms import Spectrograms, SpectrogramsParams
 from twinear.training import TrainingParams
 

@@ -21,7 +21,7 @@ from twinear.pool import Workers
 from twinear.ranking.metrics import Floats, Truth, others, query_ndcg
 from twinear.ranking.ranking import RankingParams, rows_of, truth_of
 from twinear.scorer import Scorer
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms, compute_spectrograms, read_vectors
 
 NDCG_AT = 10

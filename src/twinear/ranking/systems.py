@@ -20,7 +20,7 @@ from twinear.ranking.ranking import Systems, rows_of
 
 if TYPE_CHECKING:
     from twinear.catalogue import Catalogue
-    from twinear.similarity import Similarity
+    from twinear.similarity.similarity import Similarity
     from twinear.spectrograms import Spectrograms
 
 BASELINES = ("popularity", "l2", "mfcc", "mfcc_mp")

@@ -53,6 +53,11 @@ def lastfm_360k(files: ListensFiles, scratch: Path) -> Rows:
     )
 
 
+def lastfm_360k_lines(text: bytes) -> pl.LazyFrame:
+    """Lines of Last.fm-360K in the shape of `Rows.frame`."""
+    return tidy(fields(text, LASTFM_360K))
+
+
 def hetrec(files: ListensFiles, scratch: Path) -> Rows:
     """The plays, with the names of their artists; both files may lack their header."""
     plays, artists = files.plays, files.beside or files.plays

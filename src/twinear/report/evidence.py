@@ -18,7 +18,7 @@ from twinear.files import require
 from twinear.pairs import Split
 from twinear.ranking.intervals import Interval
 from twinear.ranking.ranking import CHANCE, Ranking
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 
 MODEL = "siamese"
 FILTERS = "convolutions.blocks.0.0.weight"  # of the first convolution, in the scorer's file
@@ -58,7 +58,7 @@ class Evidence:
     training
         One row an epoch: epoch, train_loss, validation_loss, validation_ndcg.
     counts
-        What the listens and clips stages kept and dropped.
+        What the listens, similarity and clips stages kept and dropped.
     test
         The test artists and the scores that every system gives their pairs.
     """
@@ -100,7 +100,7 @@ class Evidence:
             training=_read_training(reports / "training.csv"),
             counts={
                 name: _read(reports / f"{name}.json", dict[str, Any], name)
-                for name in ("listens", "clips")
+                for name in ("listens", "similarity", "clips")
             },
             similarity=Similarity.read(artifacts / "similarity"),
             catalogue=Catalogue.read(artifacts / "catalogue"),

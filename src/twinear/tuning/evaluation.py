@@ -19,7 +19,7 @@ from twinear.pairs import Split
 from twinear.params import parse_params
 from twinear.ranking.metrics import Bools, Floats, query_ndcg, rank_truth
 from twinear.scorer import Scorer, train_scorer
-from twinear.similarity import Similarity
+from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 from twinear.training import TrainingParams
 from twinear.validation import NDCG_AT

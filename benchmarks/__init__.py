@@ -1,0 +1,1 @@
+"""What is fast, beside what, in one run."""

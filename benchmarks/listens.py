@@ -1,0 +1,327 @@
+"""Listens -> similarity, beside the original's way and others: seconds, CPU seconds, peak memory.
+
+    python -m benchmarks.listens                       # 2 million rows, a minute
+    python -m benchmarks.listens --rows 17559530       # the size of Last.fm-360K
+    python -m benchmarks.listens --rows 17559530 --original-rows 17559530   # the original's too
+    python -m benchmarks.listens --growth              # 1 to 100 million rows
+
+Every way runs in a process of its own on the same generated file (`listens_file`), the first run of
+ours apart, because it waits for the compiler. `pip install 'twinear[benchmarks]'` for the others'.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import coo_array, csr_array
+
+from benchmarks.listens_file import ROWS, write_listens
+from twinear.listens import Listens, ListensParams, read_listens
+from twinear.params import read_params
+from twinear.readers.formats import PLAYS
+from twinear.similarity.computing import compute_neighbours, compute_similarity
+from twinear.similarity.measures import SimilarityParams
+
+ROOT = Path(__file__).parents[1]
+TOP, NEIGHBOURS = 1000, 100
+COLUMNS = ["listener", "mbid", "name", "plays"]
+TARGETS = {"faster": 25.0, "memory": 1000.0, "implicit": 1.0, "difference": 1e-6}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a way took: seconds, CPU seconds of all its threads, peak megabytes."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+# the ways: each takes the folder with the file, and may leave a result there
+
+
+def _params() -> tuple[ListensParams, SimilarityParams]:
+    path = ROOT / "params.yaml"
+    return (
+        read_params("listens", ListensParams, path),
+        read_params("similarity", SimilarityParams, path).model_copy(
+            update={"top_artists": TOP, "neighbours": NEIGHBOURS}
+        ),
+    )
+
+
+def ours(folder: Path) -> None:
+    """File -> listens -> similarity."""
+    cleaning, chosen = _params()
+    listens, _ = read_listens(folder / PLAYS["lastfm_360k"], cleaning)
+    found = compute_similarity(listens, list(listens.artists["artist"].head(TOP)), chosen)
+    np.savez(folder / "ours.npz", artists=found.artists["artist"], matrix=found.matrix)
+
+
+def listens_kept(folder: Path) -> None:
+    """File -> listens, written."""
+    read_listens(folder / PLAYS["lastfm_360k"], _params()[0])[0].write(folder / "kept")
+
+
+def ours_from_kept(folder: Path) -> None:
+    """Listens -> similarity."""
+    listens = Listens.read(folder / "kept")
+    compute_similarity(listens, list(listens.artists["artist"].head(TOP)), _params()[1])
+
+
+def ours_neighbours(folder: Path) -> None:
+    """Listens -> the neighbours of all artists, cosine."""
+    chosen = _params()[1].model_copy(update={"measure": "cosine"})
+    found = compute_neighbours(Listens.read(folder / "kept"), chosen)
+    np.save(folder / "ours_neighbours.npy", found.similarity[:, :NEIGHBOURS].sum(axis=1))
+
+
+def _read_with_pandas(folder: Path) -> pd.DataFrame:
+    """As the original cleans: no MBID, `[unknown]` and artists with one row go."""
+    table = pd.read_csv(
+        folder / PLAYS["lastfm_360k"],
+        sep="\t",
+        names=COLUMNS,
+        quoting=3,
+        on_bad_lines="skip",
+        dtype=dict.fromkeys(COLUMNS, str),
+    )
+    table["plays"] = pd.to_numeric(table["plays"], errors="coerce")
+    table = table[(table["plays"] >= 1) & table["mbid"].notna() & (table["name"] != "[unknown]")]
+    n = table["mbid"].map(table["mbid"].value_counts())
+    return table[n > 1]
+
+
+def _most_listened(table: pd.DataFrame) -> list[str]:
+    """The 1,000 with most listeners, then by id."""
+    n = table["mbid"].value_counts()
+    order = pd.DataFrame({"n": n.to_numpy(), "id": n.index}).sort_values(
+        ["n", "id"], ascending=[False, True]
+    )
+    return list(order["id"].head(TOP))
+
+
+def original(folder: Path) -> None:
+    """Pandas: artists merged on their listeners in chunks, crosstab."""
+    table = _read_with_pandas(folder)
+    top = _most_listened(table)
+    heard = table.loc[table["mbid"].isin(top), ["listener", "mbid"]]
+    both = pd.DataFrame(0, index=top, columns=top)
+    who = heard["listener"].unique()
+    for chunk in np.array_split(who, max(1, len(who) // 20_000)):
+        part = heard[heard["listener"].isin(set(chunk))]
+        pairs = part.merge(part, on="listener")
+        counted = pd.crosstab(pairs["mbid_x"], pairs["mbid_y"])
+        both = both.add(counted, fill_value=0)
+    _keep("original", top, both.loc[top, top].to_numpy(dtype=float), folder)
+
+
+def pandas_and_scipy(folder: Path) -> None:
+    """Pandas, then a product of sparse matrices."""
+    table = _read_with_pandas(folder)
+    top = _most_listened(table)
+    heard = table[table["mbid"].isin(top)]
+    listener = pd.factorize(heard["listener"])[0]
+    artist = pd.Index(top).get_indexer(pd.Index(heard["mbid"]))
+    played = coo_array((np.ones(len(heard), np.float32), (listener, artist))).tocsr()
+    _keep("pandas", top, (played.T @ played).toarray().astype(float), folder)
+
+
+def _keep(name: str, top: list[str], both: npt.NDArray[np.float64], folder: Path) -> None:
+    n = both.diagonal()
+    matrix = np.minimum(both / n, both / n[:, None])
+    np.fill_diagonal(matrix, np.nan)
+    matrix = (matrix - np.nanmin(matrix)) / (np.nanmax(matrix) - np.nanmin(matrix))
+    np.fill_diagonal(matrix, 1)
+    np.savez(folder / f"{name}.npz", artists=np.array(top, dtype=object).astype(str), matrix=matrix)
+
+
+def _unit(folder: Path) -> csr_array[Any, tuple[int, int]]:
+    """Listens whose product with themselves is the cosine."""
+    listens = Listens.read(folder / "kept")
+    n = np.bincount(listens.plays.indices)
+    data = (1 / np.sqrt(n))[listens.plays.indices]
+    shape = listens.plays.shape
+    return csr_array((data, listens.plays.indices, listens.plays.indptr), shape=shape)
+
+
+def implicit_neighbours(folder: Path) -> None:
+    """The library implicit's item-item recommender, the same matrix and measure."""
+    from implicit.nearest_neighbours import ItemItemRecommender
+    from scipy.sparse import csr_matrix
+
+    recommender = ItemItemRecommender(K=NEIGHBOURS + 1)  # each is its own neighbour
+    recommender.fit(csr_matrix(_unit(folder)), show_progress=False)
+    found = recommender.similarity.tocsr()
+    np.save(folder / "implicit_neighbours.npy", np.asarray(found.sum(axis=1)).ravel() - 1)
+
+
+def sparse_dot_topn_neighbours(folder: Path) -> None:
+    """The library sparse_dot_topn, the same matrix and measure."""
+    from scipy.sparse import csr_matrix
+    from sparse_dot_topn import sp_matmul_topn
+
+    unit = _unit(folder).astype(np.float32)
+    sp_matmul_topn(
+        csr_matrix(unit.T), csr_matrix(unit), top_n=NEIGHBOURS + 1, n_threads=os.cpu_count() or 1
+    )
+
+
+WAYS: dict[str, Callable[[Path], None]] = {
+    each.__name__: each
+    for each in (
+        original,
+        pandas_and_scipy,
+        ours,
+        listens_kept,
+        ours_from_kept,
+        ours_neighbours,
+        implicit_neighbours,
+        sparse_dot_topn_neighbours,
+    )
+}
+
+# running them
+
+
+def run(way: str, folder: Path, compiled: Path | None = None) -> Cost:
+    """Run one way in a process of its own, imports included; `compiled`: where to keep code."""
+    kept = {} if compiled is None else {"NUMBA_CACHE_DIR": str(compiled)}
+    command = [sys.executable, "-m", "benchmarks.listens", "--way", way, "--folder", str(folder)]
+    started = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **kept}, capture_output=True, text=True, check=False
+    )
+    wall = time.perf_counter() - started
+    if done.returncode:
+        raise SystemExit(f"{way}: {done.stderr}")
+    told = json.loads(done.stdout.splitlines()[-1])
+    return Cost(wall=wall, cpu=told["cpu"], peak=told["peak"])
+
+
+def _child(way: str, folder: Path) -> None:
+    WAYS[way](folder)
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    peak = re.search(r"VmHWM:\s+(\d+)", status)  # since this program began
+    print(json.dumps({"cpu": time.process_time(), "peak": int(peak[1]) / 1000 if peak else 0}))
+
+
+def _row(way: str, cost: Cost) -> None:
+    print(f"| {way} | {cost.wall:.1f} | {cost.cpu:.1f} | {cost.peak:.0f} |", flush=True)
+
+
+def _generated(folder: Path, n_rows: int) -> int:
+    started = time.perf_counter()
+    n = write_listens(folder / PLAYS["lastfm_360k"], n_rows)
+    size = (folder / PLAYS["lastfm_360k"]).stat().st_size
+    print(f"\n{n:,} rows, {size / 1e6:,.0f} MB, written in {time.perf_counter() - started:.0f} s")
+    print("| way | seconds | CPU | peak MB |\n|---|--:|--:|--:|")
+    return n
+
+
+def compare(folder: Path, n_rows: int, original_rows: int, rounds: int) -> None:
+    """All ways beside each other, and what they found."""
+    small = folder / "small"
+    small.mkdir(exist_ok=True)
+    _generated(small, original_rows)
+    theirs = run("original", small)
+    _row("original", theirs)
+    shutil.rmtree(folder / "compiled", ignore_errors=True)
+    _row("ours, the first run ever, which compiles", run("ours", small, folder / "compiled"))
+    ours_small = run("ours", small)
+    _row("ours", ours_small)
+    _equal(small, "original")
+    _target("original / ours, CPU", theirs.cpu / ours_small.cpu, "faster", above=True)
+    _target("original / ours, seconds", theirs.wall / ours_small.wall, "faster", above=True)
+    if n_rows != original_rows:
+        _generated(folder, n_rows)
+    else:
+        folder = small
+    costs: dict[str, list[Cost]] = {}
+    for _ in range(rounds):
+        for way in [each for each in WAYS if each != "original"]:
+            costs.setdefault(way, []).append(run(way, folder))
+            _row(way, costs[way][-1])
+    _equal(folder, "pandas")
+    mine, other = (
+        min(each.cpu for each in costs[f"{way}_neighbours"]) for way in ("ours", "implicit")
+    )
+    _target("ours peak MB", max(each.peak for each in costs["ours"]), "memory", above=False)
+    _target("ours / implicit, all artists, CPU", mine / other, "implicit", above=False)
+    found, expected = (np.load(folder / f"{each}_neighbours.npy") for each in ("ours", "implicit"))
+    print(
+        f"largest difference of the {NEIGHBOURS} neighbours' sum: {abs(found - expected).max():.1e}"
+    )
+
+
+def _equal(folder: Path, other: str) -> None:
+    """Ours beside another way's, artist by artist."""
+    mine, theirs = (np.load(folder / f"{name}.npz", allow_pickle=True) for name in ("ours", other))
+    rows = pd.Index(theirs["artists"]).get_indexer(pd.Index(mine["artists"]))
+    assert (rows >= 0).all(), "not the same artists"
+    difference = np.abs(mine["matrix"] - theirs["matrix"][np.ix_(rows, rows)]).max()
+    _target(f"largest difference from {other}'s", float(difference), "difference", above=False)
+
+
+def _target(what: str, found: float, target: str, above: bool) -> None:
+    met = found >= TARGETS[target] if above else found <= TARGETS[target]
+    bound = "at least" if above else "at most"
+    print(f"{what}: {found:.3g}, wanted {bound} {TARGETS[target]:g}: {'met' if met else 'MISSED'}")
+
+
+def measure_growth(folder: Path, sizes: list[int], largest: int) -> None:
+    """Ours over sizes, each in a file of its own; the largest extrapolated if not measured."""
+    costs = []
+    for size in sizes:
+        here = folder / str(size)
+        here.mkdir()
+        n = _generated(here, size)
+        costs.append((n, run("ours", here)))
+        _row("ours", costs[-1][1])
+        (here / PLAYS["lastfm_360k"]).unlink()
+    if largest > sizes[-1]:
+        (m, before), (n, last) = costs[-2:]
+        told = {
+            name: getattr(last, name)
+            + (getattr(last, name) - getattr(before, name)) / (n - m) * (largest - n)
+            for name in ("wall", "cpu", "peak")
+        }
+        _row(f"ours, {largest:,} rows, EXTRAPOLATED along the last two", Cost(**told))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=2_000_000, help=f"Last.fm-360K has {ROWS:,}")
+    parser.add_argument("--original-rows", type=int, default=1_000_000, help="for the original's")
+    parser.add_argument("--rounds", type=int, default=1, help="runs of each way, in turn")
+    parser.add_argument("--growth", action="store_true", help="sizes instead of ways")
+    parser.add_argument("--sizes", default="1,4,16", help="of --growth, in million rows")
+    parser.add_argument("--folder", type=Path, help="where the files go; else a temporary one")
+    parser.add_argument("--way", choices=list(WAYS), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.way:
+        _child(arguments.way, arguments.folder)
+        return
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        if arguments.growth:
+            sizes = [int(float(each) * 1e6) for each in arguments.sizes.split(",")]
+            measure_growth(Path(folder), sizes, 100_000_000)
+        else:
+            compare(Path(folder), arguments.rows, arguments.original_rows, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Who is similar to whom, as listeners see it: co-listening as numbers in [0, 1].
+
+Of the most listened artists that have clips. How it is computed stands in `measures`; this module
+only knows what a similarity is.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from twinear.artists import read_artists, write_artists
+from twinear.errors import DataError
+from twinear.files import replacing, require
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Similarity:
+    """Similarity of every two artists.
+
+    Parameters
+    ----------
+    artists
+        artist (id), name, mbid, listeners, plays; most listeners first.
+    matrix
+        (artists, artists), float32 in [0, 1], diagonal 1; row = query where it is asymmetric.
+    """
+
+    artists: pd.DataFrame
+    matrix: npt.NDArray[np.float32]
+
+    def write(self, folder: Path) -> None:
+        """Write artists.csv and similarity.npy."""
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            write_artists(self.artists, temporary / "artists.csv")
+            np.save(temporary / "similarity.npy", self.matrix, allow_pickle=False)
+
+    @staticmethod
+    def read(folder: Path) -> "Similarity":
+        """Read what `write` wrote."""
+        remedy = "run 'dvc repro similarity'"
+        artists = read_artists(folder / "artists.csv", remedy)
+        path = require(folder / "similarity.npy", remedy)
+        try:
+            matrix = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise DataError(path, f"is not an array ({error})", remedy=remedy) from error
+        n = len(artists)
+        if matrix.shape != (n, n) or matrix.dtype != np.float32:
+            found = f"is {matrix.dtype} {matrix.shape}"
+            raise DataError(path, found, expected=f"float32 {(n, n)}", remedy=remedy)
+        return Similarity(artists=artists, matrix=matrix)
