@@ -231,7 +231,7 @@ def test_parts_and_blocks_change_no_bit(
     whole = in_memory(Listens.read(folder))
     chosen = params(measure, neighbours=9, max_artists_per_listener=20)
     assert (matrix_of(source, chosen) == matrix_of(whole, chosen)).all()
-    _same(_near(source, chosen, 9000), _near(whole, chosen, 2**30))
+    _same(_near(source, chosen, 60_000), _near(whole, chosen, 2**30))
 
 
 def _near(source: ListensParts, chosen: SimilarityParams, memory: int) -> Neighbours:
