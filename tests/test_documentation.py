@@ -145,7 +145,7 @@ def test_make_run_shows_the_ranking_and_where_things_are(
 def test_make_test_runs_pytest(reader: Project, environment: None) -> None:
     assert (
         reader.must("make", "--no-print-directory", "--dry-run", "test").splitlines()[-1]
-        == "pytest"
+        == "pytest -n 2 --dist loadfile"
     )
     assert "make test" in (ROOT / ".ci/run").read_text()
 
