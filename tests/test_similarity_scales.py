@@ -23,7 +23,7 @@ from twinear.errors import DataError, ParamsError, TwinearError
 from twinear.listens import Listens
 from twinear.memory import choose_memory
 from twinear.params import parse_params, read_sections
-from twinear.similarity import parts
+from twinear.similarity import counting, parts
 from twinear.similarity.computing import compute, compute_neighbours, compute_similarity
 from twinear.similarity.counting import Counting
 from twinear.similarity.measures import Measure, SimilarityParams, capped, gather_facts
@@ -115,7 +115,11 @@ def test_the_matrix_is_that_of_brute_force(measure: Measure, least: int) -> None
 
 @pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("least", [1, 3])
-def test_neighbours_are_the_best_of_the_matrix(measure: Measure, least: int) -> None:
+@pytest.mark.parametrize("dense", [0, 3, 1000])  # no artists, popular ones, all
+def test_neighbours_are_the_best_of_the_matrix(
+    measure: Measure, least: int, dense: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "DENSE", dense)
     plays = random_plays(2, 80, 60)
     chosen = params(measure, min_colisteners=least, neighbours=7)
     found = compute_neighbours(listens(plays), chosen)
@@ -227,7 +231,7 @@ def test_parts_and_blocks_change_no_bit(
     whole = in_memory(Listens.read(folder))
     chosen = params(measure, neighbours=9, max_artists_per_listener=20)
     assert (matrix_of(source, chosen) == matrix_of(whole, chosen)).all()
-    _same(_near(source, chosen, 9000), _near(whole, chosen, 2**30))
+    _same(_near(source, chosen, 60_000), _near(whole, chosen, 2**30))
 
 
 def _near(source: ListensParts, chosen: SimilarityParams, memory: int) -> Neighbours:

@@ -25,6 +25,7 @@ Part: TypeAlias = tuple[Array, Array, Array, Array, Array]  # of kernels.count_r
 Block: TypeAlias = tuple[Array, Array, Array]
 
 TURNS = 4  # of a thread at the least: the rows of popular artists hold most of the work
+DENSE = 100  # artists with more than one listener for so many artists are counted densely
 ROWS = 256  # ranked in one turn
 CACHE = 2**24  # bytes of counts that the processor holds near
 BLOCK_SHARE = 3  # the share of the memory for a block of counts
@@ -62,11 +63,10 @@ class Counting:
             heard = self.facts.heard(self._whole.plays, self.artists)
 
             def fill(first: int, last: int) -> None:
-                block = _empty_block(last - first, n, self.facts.kind)
-                kernels.scatter_rows(first, last, self.facts.kind, heard, block)
+                block = self._scattered(first, last, False, heard)
                 kernels.fill_block(first, block, facts, matrix)
 
-            self._in_threads(fill, max(1, CACHE // self._bytes_a_row))
+            self._in_threads(fill, 0, n, max(1, CACHE // self._bytes_a_row))
             return matrix
         for first, block in self._blocks():
             kernels.fill_block(first, block, facts, matrix)
@@ -84,10 +84,17 @@ class Counting:
         if self._whole is not None:
             heard, turned = _turned(self._whole, self.facts, self.artists)
 
+            def rank_dense(first: int, last: int) -> None:
+                block = self._scattered(first, last, True, heard)
+                kernels.rank_block(first, block, facts, best)
+
             def rank(first: int, last: int) -> None:
                 kernels.rank_rows(first, last, self.facts.kind, heard, turned, facts, best)
 
-            self._in_threads(rank, ROWS)
+            n, listeners = len(self.artists), facts[2]
+            dense = int(np.argmax(np.append(listeners * DENSE < n, True)))
+            self._in_threads(rank_dense, 0, dense, max(1, CACHE // self._bytes_a_row))
+            self._in_threads(rank, dense, n, ROWS)
             return best
         for first, block in self._blocks():
             kernels.rank_block(first, block, facts, best)
@@ -106,12 +113,17 @@ class Counting:
         of_a_pair = 4 + 8 * (kind != kernels.COUNTS) + 8 * (kind == kernels.SHARED)
         return len(self.artists) * of_a_pair
 
-    def _in_threads(self, run: Callable[[int, int], None], rows: int) -> None:
-        n = len(self.artists)
+    def _scattered(self, first: int, last: int, whole: bool, heard: Block) -> Block:
+        block = _empty_block(last - first, len(self.artists), self.facts.kind)
+        kernels.scatter_rows(first, last, self.facts.kind, whole, heard, block)
+        return block
+
+    def _in_threads(self, run: Callable[[int, int], None], first: int, last: int, n: int) -> None:
+        """Run over rows from `first` to `last`, at most n at a time."""
         threads = self.workers if isinstance(self.workers, int) else 1
-        rows = min(rows, -(-n // (TURNS * threads)))
+        n = max(1, min(n, -(-(last - first) // (TURNS * threads))))
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda first: run(first, min(first + rows, n)), range(0, n, rows)))
+            list(pool.map(lambda row: run(row, min(row + n, last)), range(first, last, n)))
 
     def _blocks(self) -> Iterator[tuple[int, Block]]:
         """Blocks of rows, each summed over all parts."""
