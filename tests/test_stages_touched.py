@@ -43,11 +43,11 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     "the prose of the report": (Change(file="src/twinear/report/prose.py"), ("report",)),
     "the report's params": (set_param("n_suggestions: 5", "n_suggestions: 4"), ("report",)),
     "the judging": (set_param("n_bootstrap: 2000", "n_bootstrap: 1999"), ("ranking", "report")),
-    "training's params": (set_param("patience: 15", "patience: 14"), FROM_TRAINING),
+    "training's params": (set_param("patience: 30", "patience: 29"), FROM_TRAINING),
     "training's code": (Change(file="src/twinear/training.py"), FROM_TRAINING),
     "the split": (set_param("min_test: 5", "min_test: 4"), ("pairs", *FROM_TRAINING)),
     "the front end": (
-        set_param("hop_length: 2583", "hop_length: 2500"),
+        set_param("hop_length: 512 ", "hop_length: 511 "),
         ("spectrograms", "pairs", *FROM_TRAINING),
     ),
     "the clips": (Change(file="data/clips.csv", new="\n"), STAGES[1:]),
