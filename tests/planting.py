@@ -84,7 +84,7 @@ def plant_spectrograms(style: np.ndarray, generator: np.random.Generator) -> Spe
         values=values.astype(np.float16),
         mfcc_mean=generator.normal(size=(len(owner), 4)).astype(np.float32),
         mfcc_cov=np.tile(np.eye(4, dtype=np.float32), (len(owner), 1, 1)),
-        front=front(PARAMS).model_copy(update={"n_mels": 8, "n_frames": 16}),
+        front=front(PARAMS).model_copy(update={"n_mels": 8, "n_frames": 16, "n_mfcc": 4}),
         vectors=np.zeros((len(owner), 0), np.float32),
     )
 

@@ -148,7 +148,7 @@ def test_every_kind_of_file_gives_about_the_same_spectrogram(tmp_path: Path, suf
 def test_the_sample_rate_of_the_file_hardly_matters(tmp_path: Path, sr: int) -> None:
     clip = load_clip(write_clip(tmp_path / "a.wav", music(5, sr), sr, "pcm_f32le"), PLAIN.sr)
     difference = np.abs(log_mel(clip, PLAIN) - log_mel(music(5, PLAIN.sr), PLAIN))
-    assert difference[:40, :40].mean() < 0.02  # the bands under 3 kHz
+    assert difference[:20, :200].mean() < 0.02  # the bands under 3 kHz
 
 
 def test_a_dc_offset_changes_nothing(tmp_path: Path) -> None:
@@ -211,23 +211,23 @@ def test_spectrograms_are_read_as_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("values", np.zeros((1, 64, 256), np.float16), r"float16 \(1, 64, 256\), expected"),
-        ("values", np.zeros((2, 64, 256), np.float32), "float32"),
-        ("values", np.full((2, 64, 256), np.nan, np.float16), "out of range"),
-        ("values", np.full((2, 64, 256), 1.5, np.float16), "out of range"),
-        ("values", np.full((2, 64, 256), -0.5, np.float16), "out of range"),
+        ("values", np.zeros((1, 40, 1292), np.float16), r"float16 \(1, 40, 1292\), expected"),
+        ("values", np.zeros((2, 40, 1292), np.float32), "float32"),
+        ("values", np.full((2, 40, 1292), np.nan, np.float16), "out of range"),
+        ("values", np.full((2, 40, 1292), 1.5, np.float16), "out of range"),
+        ("values", np.full((2, 40, 1292), -0.5, np.float16), "out of range"),
         ("mfcc_cov", np.zeros((2, 20, 19), np.float32), r"\(2, 20, 19\)"),
         ("mfcc_mean", np.full((2, 20), np.inf, np.float32), "out of range"),
         ("clips", pd.DataFrame({"file": ["a", "b"]}), "has other columns"),
         ("vectors", np.zeros((2, 5), np.float32), r"float32 \(2, 5\), expected .*\(2, 0\)"),
-        ("front", _params(vectors="alone"), r"float16 \(2, 64, 256\), expected .*float32"),
+        ("front", _params(vectors="alone"), r"float16 \(2, 40, 1292\), expected .*float32"),
     ],
 )
 def test_a_broken_folder_is_refused(tmp_path: Path, name: str, value: object, message: str) -> None:
     index = pd.DataFrame({"file": ["a", "b"], "artist": ["a", "b"], "name": ["A", "B"]})
     parts: dict[str, Any] = {
         "clips": index,
-        "values": np.zeros((2, 64, 256), np.float16),
+        "values": np.zeros((2, 40, 1292), np.float16),
         "mfcc_mean": np.zeros((2, 20), np.float32),
         "mfcc_cov": np.zeros((2, 20, 20), np.float32),
         "front": PLAIN,

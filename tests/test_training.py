@@ -95,7 +95,7 @@ ORIGINALS = {"model": {**ORIGINAL, **TINY}, "objective": "mse", "pull": 0.0, "le
 
 @pytest.mark.parametrize("changes", [{}, ORIGINALS, {"objective": "approx_ndcg"}])
 def test_what_is_planted_is_learned(tmp_path: Path, changes: dict[str, object]) -> None:
-    result, seen = run(tmp_path, epochs=15, **changes)
+    result, seen = run(tmp_path, epochs=15, patience=15, **changes)
     assert result.best.validation_ndcg > 0.9
     assert seen[-1].train_loss < seen[0].train_loss
     assert [each.epoch for each in seen] == list(range(1, 16))

@@ -468,7 +468,7 @@ def start(made: Project, *options: str) -> subprocess.Popen[str]:
 def wait_for_trial(made: Project, number: int) -> None:
     """Wait until a trial has told an epoch."""
     journal = made.folder / "artifacts/tuning/journal.log"
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180  # a busy machine
     while time.monotonic() < end:
         lines = journal.read_text().splitlines() if journal.exists() else []
         reports = [json.loads(each) for each in lines if '"intermediate_value"' in each]

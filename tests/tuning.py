@@ -22,6 +22,7 @@ SMALL = {
     "device": "cpu",
     "threads": 1,
     "refit": False,
+    "smoothing": 1,
 }
 QUICK = {
     "space": {"learning_rate": {"low": 1e-3, "high": 1e-1, "log": True}},
