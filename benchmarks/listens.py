@@ -68,7 +68,11 @@ def ours(folder: Path) -> None:
     cleaning, chosen = _params()
     listens, _ = read_listens(folder / PLAYS["lastfm_360k"], cleaning)
     found = compute_similarity(listens, list(listens.artists["artist"].head(TOP)), chosen)
-    np.savez(folder / "ours.npz", artists=found.artists["artist"], matrix=found.matrix)
+    np.savez(
+        folder / "ours.npz",
+        artists=found.artists["artist"].to_numpy(dtype=str),
+        matrix=found.matrix,
+    )
 
 
 def listens_kept(folder: Path) -> None:
@@ -269,7 +273,7 @@ def compare(folder: Path, n_rows: int, original_rows: int, rounds: int) -> None:
 
 def _equal(folder: Path, other: str) -> None:
     """Ours beside another way's, artist by artist."""
-    mine, theirs = (np.load(folder / f"{name}.npz", allow_pickle=True) for name in ("ours", other))
+    mine, theirs = (np.load(folder / f"{name}.npz") for name in ("ours", other))
     rows = pd.Index(theirs["artists"]).get_indexer(pd.Index(mine["artists"]))
     assert (rows >= 0).all(), "not the same artists"
     difference = np.abs(mine["matrix"] - theirs["matrix"][np.ix_(rows, rows)]).max()
