@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,15 @@ PARAMS = ROOT / "params.yaml"
 
 
 @pytest.fixture(autouse=True)
-def _no_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TWINEAR_TRACKING", "off")
-    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+def _no_tracking() -> Iterator[None]:
+    """Nothing is tracked, and what MLflow sets in the environment does not reach the next test."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("TWINEAR_TRACKING", "off")
+        for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+            monkeypatch.delenv(name)
+        yield
+        for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+            del os.environ[name]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.archives import Archives
@@ -466,6 +466,7 @@ def test_archives_of_too_many_or_the_same_files_are_refused(
     at=st.integers(0, 10**6),
     mask=st.integers(0, 255),
 )
+@example(zipped=True, cut=0, at=217, mask=128)  # a member that is said to lie before the start
 def test_damaged_archives_are_refused_or_read_right(
     tmp_path_factory: pytest.TempPathFactory, zipped: bool, cut: int, at: int, mask: int
 ) -> None:

@@ -139,7 +139,7 @@ def test_shuffled_listens_are_refused_and_the_champion_stays(
 
 def cut_columns(project: Project) -> str:
     edit_listens(project, lambda rows: [row[:3] for row in rows])
-    return "malformed); every line must have as many tabs"
+    return "malformed); every line must have the fields of its format"
 
 
 def drop_artists(project: Project) -> str:

@@ -41,8 +41,6 @@ def mlflow(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     monkeypatch.setenv("TWINEAR_TRACKING", "on")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
-        monkeypatch.delenv(name, raising=False)
     yield mlflow
     mlflow.set_tracking_uri(None)
 

@@ -52,7 +52,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server = Server(tmp_path)
     monkeypatch.setenv("TWINEAR_TRACKING", "on")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
-    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     server.start()
     yield server

@@ -5,6 +5,7 @@ archive: no path, link or device of it is ever followed. Bytes and members are b
 whatever the archive says of itself.
 """
 
+import errno
 import hashlib
 import tarfile
 import zipfile
@@ -119,6 +120,6 @@ def _told(path: Path) -> Iterator[None]:
     except (NotImplementedError, RuntimeError) as error:  # of zipfile: a password, a method
         raise DataError(path, f"cannot be unpacked ({error})") from error
     except OSError as error:
-        if error.errno is not None:  # the system's
+        if error.errno not in (None, errno.EINVAL):  # the system's; a seek to before the start is not
             raise
         raise DataError(path, f"is damaged ({error})") from error
