@@ -120,6 +120,6 @@ def _told(path: Path) -> Iterator[None]:
     except (NotImplementedError, RuntimeError) as error:  # of zipfile: a password, a method
         raise DataError(path, f"cannot be unpacked ({error})") from error
     except OSError as error:
-        if error.errno not in (None, errno.EINVAL):  # the system's; a seek to before the start is not
+        if error.errno not in (None, errno.EINVAL):  # the system's, not a seek before the start
             raise
         raise DataError(path, f"is damaged ({error})") from error
