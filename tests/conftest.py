@@ -15,15 +15,17 @@ PARAMS = ROOT / "params.yaml"
 
 
 @pytest.fixture(autouse=True)
-def _no_tracking() -> Iterator[None]:
-    """Nothing is tracked, and what MLflow sets in the environment does not reach the next test."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("TWINEAR_TRACKING", "off")
-        for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
-            monkeypatch.delenv(name)
-        yield
-        for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
-            del os.environ[name]
+def _no_tracking(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TWINEAR_TRACKING", "off")
+    forget_mlflow()
+    yield
+    forget_mlflow()
+
+
+def forget_mlflow() -> None:
+    """Take away what MLflow, once used, leaves in the environment for its children."""
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        del os.environ[name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +44,11 @@ class Project:
             "COLUMNS": "100",
             "OMP_WAIT_POLICY": "PASSIVE",
         }
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
         return subprocess.run(
             command,
             cwd=self.folder,
-            env={**os.environ, **settings},
+            env={**inherited, **settings},
             capture_output=True,
             text=True,
             check=False,

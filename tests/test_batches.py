@@ -136,3 +136,6 @@ def test_examples_are_the_clips_of_two_splits_and_of_nobody_else() -> None:
     assert made.owner.tolist() == [0, 1, 2, 0, 1]
     assert made.validation.tolist() == [False, False, True]
     assert (made.similarity * 16).tolist() == [[15, 14, 12], [11, 10, 8], [3, 2, 0]]
+    known = Similarity(artists=artists[:3], matrix=matrix[:3, :3])
+    with pytest.raises(DataError, match="training: no similarity of 'b'; run 'dvc repro pairs'"):
+        examples_of(clips, known, ["b", "a"], ["c"])

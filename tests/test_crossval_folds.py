@@ -10,6 +10,7 @@ import pytest
 from twinear.crossval.folds import Fold, cut_folds, fold_by_column, fold_by_id, left_out_mask
 from twinear.errors import DataError
 from twinear.ranking.contest import candidate_masks
+from twinear.redirects import write_redirects
 
 IDS = [f"artist {at}" for at in range(40)]
 
@@ -72,6 +73,20 @@ def test_a_column_of_the_clips_may_say_the_fold(tmp_path: Path) -> None:
     path = clip_table(tmp_path, [("1.mp3", "A", "15"), ("2.mp3", "B", "52"), ("3.mp3", "a", "15")])
     expected = [int(hashlib.sha256(each).hexdigest(), 16) % 5 for each in (b"15", b"52")]
     assert list(fold_by_column(ARTISTS, path, "hetrec_artist_id", 5)) == expected
+
+
+def test_a_clip_of_an_artist_that_was_merged_is_the_others(tmp_path: Path) -> None:
+    old, new = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
+    path = clip_table(tmp_path, [("1.mp3", "Once A", "15"), ("2.mp3", "B", "52")])
+    table = pd.read_csv(path).assign(mbid=[old, ""])
+    table.to_csv(path, index=False)
+    (tmp_path / "listens").mkdir()
+    artists = pd.DataFrame({"artist": [new, "b"], "name": ["A", "B"], "mbid": [new, ""]})
+    with pytest.raises(DataError, match="says nothing of A"):
+        fold_by_column(artists, path, "hetrec_artist_id", 5)
+    write_redirects({old: new}, tmp_path / "listens/redirects.csv")
+    expected = [int(hashlib.sha256(each).hexdigest(), 16) % 5 for each in (b"15", b"52")]
+    assert list(fold_by_column(artists, path, "hetrec_artist_id", 5)) == expected
 
 
 @pytest.mark.parametrize("second", ["", "16"])

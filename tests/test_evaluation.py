@@ -98,6 +98,28 @@ def test_artists_that_were_trained_on_take_no_part(
         )
 
 
+def test_a_clip_of_an_artist_that_was_merged_is_the_others(
+    planted: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    old, new = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
+    folder = tmp_path / "copy"
+    shutil.copytree(planted, folder)
+    listens, clips = folder / "data/listens/plays.csv", folder / "data/clips.csv"
+    plays, table = pd.read_csv(listens), pd.read_csv(clips)
+    is_first = plays["artist"] == "Artist 0"
+    plays.assign(mbid=np.where(is_first, new, "")).to_csv(listens, index=False)
+    table["mbid"] = [old, *[""] * (N - 1)]
+    table.loc[0, "artist"] = "Formerly"
+    table.to_csv(clips, index=False)
+    for artists in (N - 1, N):
+        code, out, _ = run(monkeypatch, capsys, folder, "scorer.safetensors", "--json")
+        assert (code, json.loads(out)["artists"]) == (0, artists)
+        (folder / "data/listens/redirects.csv").write_text(f"old,new\n{old},{new}\n")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -206,7 +206,7 @@ def test_the_stage_compares_artists_that_have_listens_and_clips(
         "C",
     ]
     assert json.loads(outs[2].read_text())["with_neighbours"] == 3
-    assert "similarity: " in capsys.readouterr().err
+    assert "similarity: of 3 artists, fewer than top_artists" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the acceptance corpus is not here")

@@ -87,6 +87,29 @@ def test_it_is_librosas_spectrogram_of_noise() -> None:
     np.testing.assert_allclose(log_mel(y, PLAIN)[:, : expected.shape[1]], expected, atol=1e-4)
 
 
+def test_of_a_longer_clip_several_windows_make_up_the_frames() -> None:
+    params = PLAIN.model_copy(update={"n_windows": 3})
+    sizes = np.array([431, 431, 430]) * PLAIN.hop_length
+    y, third = music(60, 22050), 20 * 22050
+    windows = [y[k * third :][(third - n) // 2 :][:n] for k, n in enumerate(sizes)]
+    joined = np.concatenate(windows)
+    np.testing.assert_array_equal(log_mel(y, params), log_mel(joined, PLAIN))
+    np.testing.assert_array_equal(mfcc_statistics(y, params)[0], mfcc_statistics(joined, PLAIN)[0])
+    whole = y[: PLAIN.n_frames * PLAIN.hop_length]  # all of it is heard as it is
+    np.testing.assert_array_equal(log_mel(whole, params), log_mel(whole, PLAIN))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({"n_windows": 300, "n_frames": 256}, "n_windows"), ({"n_frames": 1}, "n_frames")],
+)
+def test_windows_without_a_frame_and_frames_without_a_change_are_refused(
+    change: dict[str, int], told: str
+) -> None:
+    with pytest.raises(ParamsError, match=told):
+        parse_params("spectrograms", SpectrogramsParams, {**PLAIN.model_dump(), **change})
+
+
 def test_of_a_longer_clip_the_middle_counts() -> None:
     n = PLAIN.n_frames * PLAIN.hop_length
     y = music(40, 22050)

@@ -198,7 +198,7 @@ def test_each_trial_is_a_child_run_with_curve_and_state(mlflow: Any, tmp_path: P
     for trials in (2, 3):  # the second goes on with the first, in the same run
         tune(asked, read_tuning(asked.params, trials=trials), partial(tqdm, disable=True))
     found = mlflow.search_runs(experiment_names=["twinear"], output_format="list")
-    (parent,) = [each for each in found if each.data.tags["kind"] == "study"]
+    (parent,) = [each for each in found if each.data.tags["kind"] == "tuning"]
     children = sorted(
         (each for each in found if each.data.tags["kind"] == "trial"),
         key=lambda each: int(each.data.tags["trial"]),

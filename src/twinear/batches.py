@@ -78,12 +78,21 @@ class Examples:
 def examples_of(
     clips: "Spectrograms", similarity: "Similarity", train: list[str], validation: list[str]
 ) -> Examples:
-    """The clips of the artists of two splits, and the similarity of those artists."""
+    """The clips of the artists of two splits, and the similarity of those artists.
+
+    Raises
+    ------
+    DataError
+        An artist of the splits whose similarity is not known.
+    """
     artists = [*train, *validation]
     row = {artist: i for i, artist in enumerate(artists)}
     owner = np.array([row.get(each, -1) for each in clips.clips["artist"]], dtype=np.int64)
     chosen = np.flatnonzero(owner >= 0)
     rows = pd.Index(similarity.artists["artist"]).get_indexer(artists)
+    if rows.min(initial=0) < 0:
+        lost = artists[int(rows.argmin())]
+        raise DataError("training", f"no similarity of {lost!r}", remedy="run 'dvc repro pairs'")
     return Examples(
         sounds=Sounds(values=clips.values[chosen], vectors=clips.vectors[chosen]),
         owner=owner[chosen],

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from twinear.files import replacing
-from twinear.model import SiameseNet
+from twinear.model import Inputs, SiameseNet
 from twinear.params import Params
 
 
@@ -89,9 +89,9 @@ class State:
         return self.net.cpu().eval()
 
 
-def fingerprint(params: Params, arrays: Iterable[np.ndarray]) -> str:
+def fingerprint(params: Params, inputs: Inputs, arrays: Iterable[np.ndarray]) -> str:
     """A hash of params, data and the code beside this module, whichever of it is used."""
-    digest = hashlib.sha256((params.model_dump_json() + code_digest()).encode())
+    digest = hashlib.sha256(f"{params.model_dump_json()}{inputs}{code_digest()}".encode())
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from twinear.clips import Clips, ClipsParams, index_clips, read_clip_table, resolve
 from twinear.errors import DataError
@@ -18,6 +19,8 @@ from twinear.files import require, sha256
 from twinear.listens import ListensParams, read_listens
 from twinear.params import Params
 from twinear.pool import Progress, Workers
+from twinear.readers.formats import REDIRECTS
+from twinear.redirects import read_redirects
 from twinear.similarity.computing import compute_similarity
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity
@@ -122,7 +125,7 @@ def prepare(
 
 def _prepare_similarity(data: Path, how: Preparation) -> Similarity:
     listens, _ = read_listens(data / "listens", how.listens)
-    with_clips = set(resolve(read_clip_table(data / "clips.csv"), listens.artists)["artist"])
+    with_clips = set(resolve(_clip_table(data), listens.artists)["artist"])
     return compute_similarity(listens, with_clips, how.similarity)
 
 
@@ -130,9 +133,13 @@ def _prepare_index(
     data: Path, similarity: Path, how: Preparation, progress: Progress, workers: Workers
 ) -> Clips:
     artists = Similarity.read(similarity).artists
-    table = resolve(read_clip_table(data / "clips.csv"), artists)
+    table = resolve(_clip_table(data), artists)
     clips, _ = index_clips(table, data, how.clips, progress, workers)
     return clips
+
+
+def _clip_table(data: Path) -> pd.DataFrame:
+    return read_clip_table(data / "clips.csv", read_redirects(data / "listens" / REDIRECTS))
 
 
 def _vectors(data: Path) -> list[Path]:

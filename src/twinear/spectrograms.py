@@ -3,8 +3,8 @@
 The spectrogram is librosa's `feature.melspectrogram` (periodic Hann window, centred frames, Slaney
 mel bands), computed frame by frame without librosa's start-up and on as few frames as are kept.
 Values are `1 + dB / top_db`, where dB is under the clip's loudest value: 1 is that, 0 is `top_db`
-below or silence. Of a clip longer than `n_frames` the middle is taken; a shorter one is repeated
-from its start.
+below or silence. Of a clip longer than `n_frames` as many are taken, in `n_windows` parts that are
+spread over it evenly (one: its middle) and joined; a shorter one is repeated from its start.
 
 A table of vectors made by another extractor may stand beside the log-mel (`vectors: joined`) or in
 its place (`alone`); where they come from, this module does not know.
@@ -57,13 +57,21 @@ class SpectrogramsParams(Params):
     n_fft: int = Field(gt=0, multiple_of=2)
     hop_length: int = Field(gt=0)
     n_mels: int = Field(gt=0)
-    n_frames: int = Field(gt=0)
+    n_frames: int = Field(ge=2)
+    n_windows: int = Field(gt=0)
     fmin: float = Field(ge=0)
     fmax: float = Field(gt=0)
     top_db: float = Field(gt=0)
     n_mfcc: int = Field(gt=0, le=MFCC_N_MELS)
     max_seconds: float = Field(gt=0)
     vectors: Literal["none", "joined", "alone"]
+
+    @field_validator("n_windows")
+    @classmethod
+    def _framed(cls, n_windows: int, info: ValidationInfo) -> int:
+        if n_windows > info.data.get("n_frames", np.inf):
+            raise ValueError("at most n_frames")
+        return n_windows
 
     @field_validator("fmax")
     @classmethod
@@ -198,7 +206,7 @@ def log_mel(y: Floats, params: SpectrogramsParams) -> Floats:
         (n_mels, n_frames) in [0, 1]; zeros for silence.
     """
     values = np.zeros((params.n_mels, params.n_frames), np.float32)
-    y = _middle(y, params)
+    y = _excerpt(y, params)
     power = _mel_power(
         y, params.sr, params.n_fft, params.hop_length, params.n_mels, params.fmin, params.fmax
     )[:, : params.n_frames]  # (n_mels, frames)
@@ -213,7 +221,7 @@ def log_mel(y: Floats, params: SpectrogramsParams) -> Floats:
 
 def mfcc_statistics(y: Floats, params: SpectrogramsParams) -> tuple[Floats, Floats]:
     """Summarise the MFCCs of a waveform: mean, (n_mfcc,), and covariance, (n_mfcc, n_mfcc)."""
-    y = _middle(y, params)
+    y = _excerpt(y, params)
     power = _mel_power(
         y, params.sr, MFCC_N_FFT, MFCC_HOP_LENGTH, MFCC_N_MELS, 0.0, params.sr / 2
     )  # (MFCC_N_MELS, frames)
@@ -228,13 +236,20 @@ def mfcc_statistics(y: Floats, params: SpectrogramsParams) -> tuple[Floats, Floa
     return mean.astype(np.float32), cov.astype(np.float32)
 
 
-def _middle(y: Floats, params: SpectrogramsParams) -> Floats:
-    """Take the middle of a long waveform, at a peak of 1: any level can then be squared."""
-    n = params.n_frames * params.hop_length
-    start = max(0, len(y) - n) // 2
-    y = y[start : start + n]
+def _excerpt(y: Floats, params: SpectrogramsParams) -> Floats:
+    """Take the windows of a long waveform, at a peak of 1: any level can then be squared."""
+    if len(y) > params.n_frames * params.hop_length:
+        parts = np.array_split(y, params.n_windows)
+        frames = np.array_split(np.arange(params.n_frames), params.n_windows)
+        sizes = [len(each) * params.hop_length for each in frames]
+        y = np.concatenate([_middle(*each) for each in zip(parts, sizes, strict=True)])
     peak = max(y.max(initial=0.0), -y.min(initial=0.0))
     return y / peak if peak > 0 else y
+
+
+def _middle(y: Floats, n: int) -> Floats:
+    start = max(0, len(y) - n) // 2
+    return y[start : start + n]
 
 
 def _mel_power(

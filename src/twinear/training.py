@@ -306,7 +306,7 @@ def _fingerprint(job: _Job, learn: Examples, check: Examples | None) -> str:
     arrays = [array for each in sounds for array in (each.values, each.vectors)]
     for each in (learn, check):
         arrays += [] if each is None else [each.owner, each.similarity]
-    return fingerprint(job.params, arrays)
+    return fingerprint(job.params, job.inputs, arrays)
 
 
 def _device(name: str) -> torch.device:

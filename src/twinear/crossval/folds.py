@@ -19,6 +19,8 @@ from twinear.clips import read_clip_table, resolve
 from twinear.errors import DataError, nearest
 from twinear.pairs import fold_of
 from twinear.ranking.metrics import Bools, Ints
+from twinear.readers.formats import REDIRECTS
+from twinear.redirects import read_redirects
 
 On = Literal["test", "validation"]
 LEAST = 3  # artists to train on, to choose an epoch by, or to rank
@@ -115,7 +117,8 @@ def fold_by_column(artists: pd.DataFrame, clips: Path, column: str, n_folds: int
         No such column, an artist without a value, or with several.
     """
     values = _column(clips, column)
-    resolved = resolve(read_clip_table(clips), artists)
+    merged = read_redirects(clips.parent / "listens" / REDIRECTS)
+    resolved = resolve(read_clip_table(clips, merged), artists)
     said: dict[str, set[str]] = {}
     for row in resolved.itertuples():
         said.setdefault(str(row.artist), set()).add(values[str(row.file)])
