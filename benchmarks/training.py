@@ -31,8 +31,8 @@ SOUND = Inputs(
 )
 ORIGINAL = ModelParams(
     branches="convolutions", conv_depth=3, kernel_size=3, channels=128, averaged_frames=1,
-    pool=(4, 2), dilation=1,
-    residual=False, pooling="max", dense_units=128, statistics_units=1, dropout=0, head="l1",
+    pool=(4, 2), dilation=1, residual=False, pooling="max", dense_units=128, statistics_units=1,
+    vectors_share=0, dropout=0, head="l1",
 )  # fmt: skip
 
 

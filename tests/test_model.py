@@ -411,6 +411,24 @@ def test_vectors_beside_the_sound_are_one_more_block() -> None:
     torch.testing.assert_close(joined.statistics(CLIPS, vectors)[:, -3:], vectors)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.75])
+def test_vectors_have_their_share_of_what_the_statistics_weigh(share: float) -> None:
+    wide = {"branches": "statistics", "statistics_units": 40, "vectors_share": share}
+    net = small(replace(SOUND, n_dims=3), **wide).eval()
+    summary = summary_of(net)
+    vectors = torch.rand(30, 3, generator=torch.Generator().manual_seed(2)).double()
+    values = summary.statistics(CLIPS, vectors)
+    summary.fit(values, torch.arange(30))
+    values = (values - values.mean(dim=0)) / values.std(dim=0, correction=0)
+    sizes = torch.tensor(summary.sizes[:-1])
+    heard = values[:, :-3] * torch.repeat_interleave(sizes.double().rsqrt(), sizes)
+    made, weighted = values[:, -3:] / 3**0.5, (1 - share) ** 0.5 * heard / len(sizes) ** 0.5
+    both = torch.cat([weighted, share**0.5 * made], dim=1)
+    cosine = torch.nn.functional.normalize(both, dim=1)
+    u = net.encode(CLIPS, vectors)
+    torch.testing.assert_close(u @ u.T, cosine @ cosine.T, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(("n_frames", "sizes"), [(1, [6]), (4, [6, 6])])
 @pytest.mark.parametrize("branches", ["convolutions", "statistics", "both"])
 def test_vectors_alone_stand_in_the_place_of_the_sound(

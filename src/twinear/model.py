@@ -51,6 +51,7 @@ class ModelParams(Params):
     pooling: Literal["max", "moments"]
     dense_units: Positive
     statistics_units: Positive
+    vectors_share: float = Field(ge=0, lt=1)
     dropout: float = Field(ge=0, lt=1)
     head: HeadName
 
@@ -206,6 +207,11 @@ class Summary(nn.Module):
         clip = torch.full((1, inputs.n_bands, inputs.n_frames), 0.5)
         sizes = [each.shape[1] for each in inputs.blocks(clip, torch.zeros(1, inputs.n_dims))]
         self.sizes, units = sizes, params.statistics_units
+        # how much each block weighs: all the same, but the vectors beside them have their share
+        self.weights = [1.0] * len(sizes)
+        if inputs.n_dims and len(sizes) > 1:
+            others, share = len(sizes) - 1, params.vectors_share
+            self.weights[-1] = others * share / (1 - share)
         self.register_buffer("middle", torch.zeros(sum(sizes)))
         self.register_buffer("axes", torch.zeros(sum(sizes), units))
         self.map = nn.Linear(units, units, bias=False)
@@ -232,7 +238,8 @@ class Summary(nn.Module):
         values = statistics.double()
         middle, deviation = values.mean(dim=0), values.std(dim=0, correction=0)
         sizes = torch.tensor(self.sizes, device=values.device)
-        weight = torch.repeat_interleave(sizes.double().rsqrt(), sizes) / (deviation + EPSILON)
+        shares = (values.new_tensor(self.weights) / sizes).sqrt()
+        weight = torch.repeat_interleave(shares, sizes) / (deviation + EPSILON)
         weight[deviation <= CONSTANT * middle.abs() + EPSILON] = 0  # else rounding would be heard
         by_artist = _mean_by((values - middle) * weight, owner)  # (artists, n)
         axes = _principal_axes(by_artist)[:, : self.axes.shape[1]]
