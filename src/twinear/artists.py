@@ -54,11 +54,19 @@ def normalise_name(name: str) -> str:
     When nothing is left ("!!!", "The"), it is the name in lower case. Idempotent; "" only for a
     blank name.
     """
-    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    plain = name.isascii()  # then there is nothing to take apart or to put together
+    letters = name.lower() if plain else _taken_apart(name)
     words = letters.translate(_LETTERS).split()
     while words and words[0] == "the":
         del words[0]
-    return unicodedata.normalize("NFC", " ".join(words)) or " ".join(name.casefold().split())
+    text = " ".join(words)
+    whole = text if plain else unicodedata.normalize("NFC", text)
+    return whole or " ".join(name.casefold().split())
+
+
+def _taken_apart(name: str) -> str:
+    """A name without case, its accents after their letters."""
+    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
 
 
 def is_mbid(text: str) -> bool:
@@ -84,12 +92,11 @@ def identify(pairs: Sequence[tuple[str, str]]) -> list[str]:
     A spelling without MBID is the artist with an MBID that has the same normalised name, if
     there is exactly one.
     """
-    owners: defaultdict[str, set[str]] = defaultdict(set)
+    owner: dict[str, str] = {"": ""}  # "": nobody's, or several's
     for mbid, name in pairs:
-        if mbid:
-            owners[name].add(mbid)
-    owner = {name: mbids.pop() for name, mbids in owners.items() if len(mbids) == 1 and name}
-    return [mbid or owner.get(name, name) for mbid, name in pairs]
+        if mbid and owner.setdefault(name, mbid) != mbid:
+            owner[name] = ""
+    return [mbid or owner.get(name) or name for mbid, name in pairs]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ Rows: TypeAlias = tuple[Array, Array, Array]  # starts, artist, plays
 
 FINE = 0  # a spelling or a line that no rule drops
 ROWS = 2**19  # read from DuckDB and written at a time
+BLOCK = 2**22  # lines held together: memory of that size goes back to the system when it is let go
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -189,21 +190,46 @@ def _whose(starts: Array, first: int, last: int) -> Array:
 class InMemory:
     """Lines that fit into memory."""
 
-    def __init__(self, lines: list[Lines]) -> None:
-        self._lines: list[Rows] = [(each.listener, each.plays, each.spelling) for each in lines]
+    def __init__(self, lines: Iterable[Lines] = ()) -> None:
+        self.n = 0
+        self._blocks: list[Array] = []  # (3, BLOCK): listener, plays, spelling
+        self._kept: list[int] = []  # how many lines of each block count
         self._rows: Rows
+        for each in lines:
+            self.add(each)
+
+    def add(self, lines: Lines) -> None:
+        """Hold some more lines."""
+        start, n = 0, len(lines.plays)
+        self.n += n
+        while start < n:
+            if not self._blocks or self._kept[-1] == BLOCK:
+                self._blocks.append(np.empty((3, BLOCK), np.int32))
+                self._kept.append(0)
+            first, part = self._kept[-1], slice(start, start + BLOCK - self._kept[-1])
+            for row, values in zip(
+                self._blocks[-1], (lines.listener, lines.plays, lines.spelling), strict=True
+            ):
+                row[first : first + len(values[part])] = values[part]
+            self._kept[-1] += len(lines.plays[part])
+            start = part.stop
+
+    def lines(self) -> Iterator[Lines]:
+        """The lines held, in their order."""
+        for block, n in zip(self._blocks, self._kept, strict=True):
+            listener, plays, spelling = block[:, :n]
+            yield Lines(listener=listener, plays=plays, spelling=spelling)
 
     def judge(self, verdicts: Verdicts, n_rules: int, summed: bool) -> Kept:
         """Keep the lines that no rule drops; `summed`: each is as many rows as it has plays."""
         kept = nothing_kept(n_rules, len(verdicts.fault))
         rules = verdicts.malformed, verdicts.nobody, verdicts.bad, verdicts.strange
         n_before = 0
-        for at, each in enumerate(self._lines):
-            listener, plays, spelling = map(_writable, each)
-            n = _judge(
-                listener,
-                plays,
-                spelling,
+        for at, each in enumerate(self.lines()):
+            self._kept[at] = _judge(
+                each.listener,
+                each.plays,
+                each.spelling,
                 verdicts.fault,
                 verdicts.stranger,
                 rules,
@@ -214,24 +240,23 @@ class InMemory:
                 kept.rows,
                 kept.plays,
             )
-            n_before += len(plays)
-            self._lines[at] = listener[:n].copy(), plays[:n].copy(), spelling[:n].copy()
+            n_before += len(each.plays)
         return kept
 
     def add_up(self, column: Array, n_artists: int) -> Array:
         """Add up the lines of each listener and artist; says how many listeners artists have."""
-        last = max((int(each[0].max(initial=-1)) for each in self._lines), default=-1)
+        last = max((int(each.listener.max(initial=-1)) for each in self.lines()), default=-1)
         starts = np.zeros(last + 2, np.int64)
-        for listener, _, _ in self._lines:
-            _count(listener, starts)
+        for each in self.lines():
+            _count(each.listener, starts)
         starts = np.cumsum(starts)
         artist, plays, at = (
             np.empty(starts[-1], np.int32),
             np.empty(starts[-1], np.int64),
             starts[:-1].copy(),
         )
-        while self._lines:
-            listener, counts, spelling = self._lines.pop()
+        while self._blocks:
+            listener, counts, spelling = self._blocks.pop()[:, : self._kept.pop()]
             _place(listener, spelling, counts, column, at, (artist, plays))
         listeners = np.zeros(n_artists, np.int64)
         n = _merge(starts, artist, plays, listeners)
@@ -261,10 +286,6 @@ def tables(starts: Array, artist: Array, plays: Array) -> Iterator[pa.Table]:
         whose = _whose(starts, first, last)
         columns = {"listener": whose, "artist": artist[first:last], "plays": plays[first:last]}
         yield pa.table(columns)
-
-
-def _writable(column: Array) -> Array:
-    return column if column.flags.writeable else column.copy()
 
 
 def nothing_kept(n_rules: int, n_spellings: int) -> Kept:

@@ -51,6 +51,7 @@ RULES = {
     "without_profile": "set listens.require_profile to false",
     "few_listeners": "lower listens.min_listeners",
 }
+BLANKS = r"[\s\x1c-\x1f]+"  # what `str.split` takes for blanks
 STRICT = ("malformed", "without_listener", "bad_plays", "without_artist")  # rows that are wrong
 NUMBER = {rule: number for number, rule in enumerate(RULES, 1)}  # as lines are judged by
 AGAIN = "run 'dvc repro listens'"
@@ -197,7 +198,7 @@ def read_listens(source: Path, params: ListensParams) -> tuple[Listens, ListensR
     files = find_listens(source, params.format)
     with open_rows(files, params.columns, params.window) as rows:
         read = open_lines(rows)
-        lines = InMemory(list(read.lines()))
+        lines = InMemory(read.lines())
         artists, report = _cleaned(lines, read, rows, params)
     shape = report.listeners, report.artists
     return Listens(artists=artists, plays=_matrix(lines.rows(), shape)), report
@@ -335,7 +336,7 @@ def _identified(spellings: pl.DataFrame, kept: Kept) -> tuple[pd.DataFrame, Arra
     )
     pairs = normalise_spellings(spelt.select("mbid", "name").iter_rows())
     ids = identify(pairs)
-    artists = _named(ids, spelt["name"].to_list())
+    artists = _named(ids, spelt["name"])
     column = np.zeros(len(spellings), np.int32)
     rows = pd.Index(artists["artist"]).get_indexer(pd.Index(ids))
     alike = spelt.select("number", row=pl.Series(rows)).explode("number")
@@ -343,18 +344,23 @@ def _identified(spellings: pl.DataFrame, kept: Kept) -> tuple[pd.DataFrame, Arra
     return artists, column, find_collisions(pairs, spelt["rows"].to_list())
 
 
-def _named(ids: list[str], names: list[str]) -> pd.DataFrame:
+def _named(ids: list[str], names: pl.Series) -> pd.DataFrame:
     """Each artist once, sorted, under the first name it has: artist, name, mbid."""
-    name_of = dict(zip(reversed(ids), reversed(names), strict=True))
-    artists = sorted(name_of)
-    known = pl.Series(artists, dtype=pl.String).str.contains(f"^{MBID.pattern}$")
-    return pd.DataFrame(
-        {
-            "artist": artists,
-            "name": [" ".join(name_of[artist].split()) or artist for artist in artists],
-            "mbid": [artist if one else "" for artist, one in zip(artists, known, strict=True)],
-        }
+    artist = pl.col("artist")
+    name = pl.col("name").str.replace_all(BLANKS, " ").str.strip_chars(" ")
+    table = (
+        pl.DataFrame({"artist": pl.Series(ids, dtype=pl.String), "name": names})
+        .unique("artist", keep="first", maintain_order=True)
+        .sort("artist")
+        .select(
+            "artist",
+            name=pl.when(name == "").then(artist).otherwise(name),
+            mbid=pl.when(artist.str.contains(f"^{MBID.pattern}$"))
+            .then(artist)
+            .otherwise(pl.lit("")),
+        )
     )
+    return pd.DataFrame({column: table[column].to_list() for column in table.columns})
 
 
 def _popularity(artists: pd.DataFrame) -> list[Popularity]:

@@ -38,19 +38,33 @@ MAX_PLAYS = 2**31 - 1
 
 
 @compiled
+def _byte(text: Array, at: int) -> int:
+    """One byte; an index that cannot be negative needs no look at whether it is."""
+    byte: int = text[np.uintp(at)]
+    return byte
+
+
+@compiled
+def _word(text: Array, at: int) -> np.uint64:
+    """Eight bytes, as one step of the machine's."""
+    word = np.uint64(0)
+    for i in range(8):
+        word |= np.uint64(text[np.uintp(at + i)]) << np.uint64(8 * i)
+    return word
+
+
+@compiled
 def _hash(text: Array, first: int, last: int) -> tuple[np.uint64, np.uint64]:
     """Hash some bytes, eight at a time; also the bits that any of them has."""
     hashed, bits = SEED ^ (np.uint64(last - first) * PRIME), np.uint64(0)
     at = first
     while at < last:
-        word = np.uint64(0)
-        n = min(8, last - at)
-        if n == 8:
-            for i in range(8):
-                word |= np.uint64(text[at + i]) << np.uint64(8 * i)
+        if last - at >= 8:
+            word = _word(text, at)
         else:
-            for i in range(n):
-                word |= np.uint64(text[at + i]) << np.uint64(8 * i)
+            word = np.uint64(0)
+            for i in range(last - at):
+                word |= np.uint64(_byte(text, at + i)) << np.uint64(8 * i)
         bits |= word
         hashed = (hashed ^ word) * PRIME
         hashed ^= hashed >> HALF
@@ -67,13 +81,13 @@ def _blank(byte: int) -> bool:
 @compiled
 def _whole(text: Array, first: int, last: int) -> int:
     """A plain whole number; `ODD` if it is none."""
-    while last > first and _blank(text[last - 1]):
+    while last > first and _blank(_byte(text, last - 1)):
         last -= 1
     if last == first or last - first > 10:
         return ODD
     number = 0
     for i in range(first, last):
-        digit = text[i] - 48
+        digit = _byte(text, i) - 48
         if digit < 0 or digit > 9:
             return ODD
         number = 10 * number + digit
@@ -85,7 +99,7 @@ def _same(text: Array, at: int, other: int, n: int) -> bool:
     """Whether `n` bytes are the same; without a way out in between it is one step for many."""
     difference = 0
     for i in range(n):
-        difference |= text[at + i] ^ text[other + i]
+        difference |= _byte(text, at + i) ^ _byte(text, other + i)
     return difference == 0
 
 
@@ -94,7 +108,7 @@ def _plain(text: Array, at: int, n: int) -> bool:
     """Whether no tab and no line feed is in some bytes."""
     found = 0
     for i in range(n):
-        found += (text[at + i] == TAB) | (text[at + i] == LINE_FEED)
+        found += (_byte(text, at + i) == TAB) | (_byte(text, at + i) == LINE_FEED)
     return found == 0
 
 
@@ -107,7 +121,7 @@ def _scan(text: Array, n: int) -> tuple[Array, Array, Array, Array, Array, Array
     """
     n_lines = 0
     for i in range(n):
-        n_lines += text[i] == LINE_FEED
+        n_lines += _byte(text, i) == LINE_FEED
     listener, spelling = np.zeros(n_lines, np.uint64), np.zeros(n_lines, np.uint64)
     plays, begins = np.zeros(n_lines, np.int32), np.zeros(n_lines + 1, np.int32)
     first, last = np.zeros(n_lines, np.int32), np.zeros(n_lines, np.int32)
@@ -117,15 +131,15 @@ def _scan(text: Array, n: int) -> tuple[Array, Array, Array, Array, Array, Array
     for line in range(n_lines):
         begins[line] = begin = at
         n_tabs = 0
-        same = at + long < n and text[at + long] == TAB and _same(text, at, before, long)
+        same = at + long < n and _byte(text, at + long) == TAB and _same(text, at, before, long)
         if same:  # mostly it is the listener of the line before, and then 36 letters of MBID
             tabs[0], n_tabs = at + long, 1
             at += long + 1
-            if at + 36 < n and text[at + 36] == TAB and _plain(text, at, 36):
+            if at + 36 < n and _byte(text, at + 36) == TAB and _plain(text, at, 36):
                 tabs[1], n_tabs = at + 36, 2
                 at += 37
-        while text[at] != LINE_FEED:
-            if text[at] == TAB:
+        while _byte(text, at) != LINE_FEED:
+            if _byte(text, at) == TAB:
                 tabs[min(n_tabs, 3)] = at
                 n_tabs += 1
             at += 1

@@ -29,20 +29,17 @@ LITTLE = 2**26  # bytes without which it does nothing
 @contextmanager
 def held(lines: Iterator[Lines], memory: int, path: Path) -> Iterator["InMemory | OnDisk"]:
     """Hold lines in memory, or in a file at `path` for a while if they are too many."""
-    known, n = [], 0
+    known = InMemory()
     for each in lines:
-        known.append(each)
-        n += len(each.plays)
-        if FIXED + n * BYTES_A_LINE > memory:
+        known.add(each)
+        if FIXED + known.n * BYTES_A_LINE > memory:
             break
     else:
-        all_lines = InMemory(known)
-        known.clear()  # it has them, and lets go of them as it goes on
-        yield all_lines
+        yield known
         return
     try:
-        _spill(chain(known, lines), path)
-        known.clear()
+        _spill(chain(known.lines(), lines), path)
+        del known
         engine = OnDisk(path, (memory - FIXED) // SHARE + LITTLE)
         try:
             yield engine
