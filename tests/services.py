@@ -14,7 +14,7 @@ import struct
 import tempfile
 import threading
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,6 +30,7 @@ from twinear.previews.limit import Clock, SystemClock
 from twinear.previews.source import PreviewError
 
 TEN_GB = 10 * 2**30
+PASSING = 4  # mishaps in a row that a request may meet
 
 
 class FakeClock:
@@ -237,7 +238,7 @@ class FakeServices:
         self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._scripts: dict[str, deque[tuple[str, str]]] = defaultdict(deque)
-        self._mishaps: Callable[[str], str] = lambda service: ""
+        self._mishaps: Callable[[Seen], str] = lambda seen: ""
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
@@ -282,12 +283,24 @@ class FakeServices:
         self._scripts[service].extend((fault, path) for fault in faults)
 
     def mishaps(self, share: float, faults: Mapping[str, tuple[str, ...]], seed: int = 0) -> None:
-        """Let this share of all requests meet one of the service's faults at random."""
-        chance = random.Random(seed)
+        """Let this share of all requests meet one of the service's faults at random.
 
-        def mishap(service: str) -> str:
-            kinds = faults.get(service, ())
-            return chance.choice(kinds) if kinds and chance.random() < share else ""
+        What a request meets depends on what it asks for and how often that was asked for, not on
+        the other threads; a fault passes after a few times, unless all requests meet one.
+        """
+        asked: Counter[str] = Counter()
+        met: Counter[str] = Counter()  # how many in a row
+
+        def mishap(seen: Seen) -> str:
+            wanted = f"{seen.service} {seen.path} {sorted(seen.query.items())}"
+            asked[wanted] += 1
+            chance = random.Random(f"{seed} {wanted} {asked[wanted]}")
+            kinds = faults.get(seen.service, ())
+            if not kinds or chance.random() >= share or (share < 1 and met[wanted] == PASSING):
+                met[wanted] = 0
+                return ""
+            met[wanted] += 1
+            return chance.choice(kinds)
 
         self._mishaps = mishap
 
@@ -317,7 +330,7 @@ class FakeServices:
             script = self._scripts[seen.service]
             if script and script[0][1] in seen.path:
                 return script.popleft()[0]
-            return self._mishaps(seen.service)
+            return self._mishaps(seen)
 
     def answer(self, seen: Seen, form: Mapping[str, str]) -> Reply:
         """What the service says when it behaves."""
