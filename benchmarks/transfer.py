@@ -5,7 +5,7 @@ and after each shift; the catalogue's other artists stay as they are. "all": shi
 all artists; "fold": the held-out artists among themselves, all shifted alike. Told is NDCG@10 of
 the scorer alone: for the default training; for the same with the statistics of shifted and of other
 clips each brought to their own mean; and, if asked, for a training with augmentation by equaliser,
-masks and mixing, which takes an hour of two cores. Nothing is chosen by it.
+masks and mixing, which takes half an hour of two cores or more. Nothing is chosen by it.
 
     python -m benchmarks.transfer [--fold-by COLUMN] [--augmented]
 """
