@@ -125,7 +125,7 @@ def prepare(
 
 def _prepare_similarity(data: Path, how: Preparation) -> Similarity:
     listens, _ = read_listens(data / "listens", how.listens)
-    with_clips = set(resolve(_clip_table(data), listens.artists)["artist"])
+    with_clips = set(resolve(read_data_clips(data), listens.artists)["artist"])
     return compute_similarity(listens, with_clips, how.similarity)
 
 
@@ -133,12 +133,13 @@ def _prepare_index(
     data: Path, similarity: Path, how: Preparation, progress: Progress, workers: Workers
 ) -> Clips:
     artists = Similarity.read(similarity).artists
-    table = resolve(_clip_table(data), artists)
+    table = resolve(read_data_clips(data), artists)
     clips, _ = index_clips(table, data, how.clips, progress, workers)
     return clips
 
 
-def _clip_table(data: Path) -> pd.DataFrame:
+def read_data_clips(data: Path) -> pd.DataFrame:
+    """Read a data folder's clips.csv; the merged ids beside its listens are followed."""
     return read_clip_table(data / "clips.csv", read_redirects(data / "listens" / REDIRECTS))
 
 

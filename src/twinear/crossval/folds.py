@@ -15,12 +15,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from twinear.clips import read_clip_table, resolve
+from twinear.clips import resolve
 from twinear.errors import DataError, nearest
+from twinear.material import read_data_clips
 from twinear.pairs import fold_of
 from twinear.ranking.metrics import Bools, Ints
-from twinear.readers.formats import REDIRECTS
-from twinear.redirects import read_redirects
 
 On = Literal["test", "validation"]
 LEAST = 3  # artists to train on, to choose an epoch by, or to rank
@@ -117,8 +116,7 @@ def fold_by_column(artists: pd.DataFrame, clips: Path, column: str, n_folds: int
         No such column, an artist without a value, or with several.
     """
     values = _column(clips, column)
-    merged = read_redirects(clips.parent / "listens" / REDIRECTS)
-    resolved = resolve(read_clip_table(clips, merged), artists)
+    resolved = resolve(read_data_clips(clips.parent), artists)
     said: dict[str, set[str]] = {}
     for row in resolved.itertuples():
         said.setdefault(str(row.artist), set()).add(values[str(row.file)])
