@@ -209,7 +209,7 @@ class Summary(nn.Module):
         self.sizes, units = sizes, params.statistics_units
         # how much each block weighs: all the same, but the vectors beside them have their share
         self.weights = [1.0] * len(sizes)
-        if inputs.n_dims and len(sizes) > 1:
+        if inputs.n_dims:
             others, share = len(sizes) - 1, params.vectors_share
             self.weights[-1] = others * share / (1 - share)
         self.register_buffer("middle", torch.zeros(sum(sizes)))
