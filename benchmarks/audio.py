@@ -39,10 +39,10 @@ import soxr
 from scipy.io import wavfile
 from tests.audio import music, write_clip
 
-from twinear.clips import load_clip
 from twinear.params import read_params
 from twinear.pool import spread
 from twinear.spectrograms import SpectrogramsParams, log_mel, mfcc_statistics
+from twinear.waveform import load_clip
 
 Floats = npt.NDArray[np.float32]
 Way = Callable[[Path, SpectrogramsParams], object]

@@ -23,7 +23,7 @@ from scipy.signal import butter, sosfilt
 from tqdm import tqdm
 
 from twinear.catalogue import score_artists
-from twinear.clips import Clips, load_clip
+from twinear.clips import Clips
 from twinear.crossval.folds import Fold, cut_folds, fold_by_column, fold_by_id
 from twinear.material import Folders, Material
 from twinear.pairs import Split
@@ -35,6 +35,7 @@ from twinear.sample.encoding import Codec, encode
 from twinear.scorer import Scorer, train_scorer
 from twinear.spectrograms import Spectrograms, SpectrogramsParams, log_mel
 from twinear.training import TrainingParams
+from twinear.waveform import load_clip
 
 SR = 22050
 HEALED = [

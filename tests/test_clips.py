@@ -16,17 +16,11 @@ import pytest
 from tests.audio import CODECS, music, write_clip
 from tests.conftest import PARAMS
 from twinear import clips
-from twinear.clips import (
-    Clips,
-    ClipsParams,
-    ClipsReport,
-    index_clips,
-    load_clip,
-    read_clip_table,
-    resolve,
-)
+from twinear.clip_table import read_clip_table, resolve
+from twinear.clips import Clips, ClipsParams, ClipsReport, index_clips
 from twinear.errors import ClipError, DataError
 from twinear.params import read_params
+from twinear.waveform import load_clip
 
 SR = 22050
 A, B = "0" * 8 + "-0000-0000-0000-" + "a" * 12, "0" * 8 + "-0000-0000-0000-" + "b" * 12

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from twinear import corpus
-from twinear.clips import read_clip_table
+from twinear.clip_table import read_clip_table
 from twinear.corpus import CorpusReport, import_corpus
 from twinear.errors import DataError
 from twinear.files import sha256

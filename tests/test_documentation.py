@@ -26,7 +26,7 @@ from tests.services import FakeArtist, FakeServices
 from tests.test_datasets import HETREC
 from tests.test_scorer import spectrograms
 from twinear.artists import read_artists
-from twinear.clips import read_clip_table
+from twinear.clip_table import read_clip_table
 from twinear.corpus import import_corpus
 from twinear.datasets.known import BASE_URL
 from twinear.params import SECTIONS, read_sections

@@ -17,7 +17,6 @@ from transformers import ClapFeatureExtractor
 from tests.audio import music, write_clip
 from tests.clap import N_DIMS, save_clap, tiny_clap
 from twinear import embedding
-from twinear.clips import load_clip
 from twinear.embedding import (
     N_WINDOWS,
     EmbedParams,
@@ -29,6 +28,7 @@ from twinear.embedding import (
 )
 from twinear.errors import DataError, TwinearError
 from twinear.vectors import Vectors
+from twinear.waveform import load_clip
 
 CARD = "---\nlicense: other\nlicense_name: tiny-1.0\n---\n# Tiny\n"
 SR = WINDOW = 48000

@@ -19,7 +19,8 @@ from tests.audio import music, write_clip
 from tests.conftest import PARAMS, ROOT
 from tests.fetching import HASTE, artists, fetch, fetch_params, mbid_of, opened, wanted_of
 from tests.services import FakeArtist, FakeClock, FakeServices
-from twinear.clips import ClipsParams, index_clips, load_clip, read_clip_table, resolve
+from twinear.clip_table import read_clip_table, resolve
+from twinear.clips import ClipsParams, index_clips
 from twinear.errors import DataError
 from twinear.files import sha256
 from twinear.params import read_params
@@ -31,6 +32,7 @@ from twinear.previews.provenance import COLUMNS
 from twinear.previews.report import FetchReport, format_report
 from twinear.previews.source import Away, Candidate, Malformed, Preview, Source, Wanted
 from twinear.previews.table import TableSource
+from twinear.waveform import load_clip
 
 SR = 22050
 FAULTS = {

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import pytest
 
 from tests.audio import music, write_clip
-from twinear.clips import load_clip
 from twinear.errors import DataError
 from twinear.previews.folder import FolderSource, Recording, read_folder
 from twinear.previews.source import Malformed, Preview, Wanted
+from twinear.waveform import load_clip
 
 SR = 22050
 A = "aaaaaaaa-0000-4000-8000-000000000000"

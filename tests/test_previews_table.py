@@ -7,11 +7,11 @@ import pytest
 from tests.audio import music, write_clip
 from tests.fetching import hasty
 from tests.services import FakeArtist, FakeServices
-from twinear.clips import load_clip
 from twinear.errors import DataError
 from twinear.previews.http import Client, Manners
 from twinear.previews.source import Malformed, Preview, PreviewError, Unknown, Wanted
 from twinear.previews.table import TableSource
+from twinear.waveform import load_clip
 
 SR = 22050
 A = "aaaaaaaa-0000-4000-8000-000000000000"

@@ -9,7 +9,6 @@ import scipy.signal
 import soundfile
 
 from tests.audio import CODECS, write_clip
-from twinear.clips import load_clip
 from twinear.errors import ClipError
 from twinear.previews.recordings import audio_suffix
 from twinear.previews.window import (
@@ -19,6 +18,7 @@ from twinear.previews.window import (
     read_levels,
     write_window,
 )
+from twinear.waveform import load_clip
 
 SR = 22050
 

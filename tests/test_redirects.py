@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_listens import A, B, C, dense, lastfm, params
-from twinear.clips import read_clip_table, resolve
+from twinear.clip_table import read_clip_table, resolve
 from twinear.corpus import import_corpus
 from twinear.errors import DataError
 from twinear.listens import read_listens

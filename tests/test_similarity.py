@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array
 
 from tests.conftest import PARAMS, ROOT
-from twinear.clips import read_clip_table, resolve
+from twinear.clip_table import read_clip_table, resolve
 from twinear.errors import DataError, ParamsError
 from twinear.listens import Listens, ListensParams, read_listens
 from twinear.params import parse_params, read_params

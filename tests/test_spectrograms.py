@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.audio import CODECS, music, write_clip
 from tests.conftest import PARAMS
-from twinear.clips import Clips, load_clip
+from twinear.clips import Clips
 from twinear.errors import DataError, ParamsError
 from twinear.files import sha256
 from twinear.params import parse_params, read_params
@@ -24,6 +24,7 @@ from twinear.spectrograms import (
     log_mel,
     mfcc_statistics,
 )
+from twinear.waveform import load_clip
 
 Floats = npt.NDArray[np.float32]
 

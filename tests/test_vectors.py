@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 
 from tests.conftest import PARAMS, ROOT
-from twinear.clips import Clips, read_clip_table
+from twinear.clip_table import read_clip_table
+from twinear.clips import Clips
 from twinear.corpus import import_corpus
 from twinear.errors import DataError
 from twinear.listens import ListensParams, read_listens

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from twinear.clips import read_clip_table, resolve
+from twinear.clip_table import read_clip_table, resolve
 from twinear.files import write_text
 from twinear.memory import choose_memory
 from twinear.params import read_params

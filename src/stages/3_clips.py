@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from twinear.clips import ClipsParams, index_clips, read_clip_table, resolve
+from twinear.clip_table import read_clip_table, resolve
+from twinear.clips import ClipsParams, index_clips
 from twinear.files import write_text
 from twinear.params import read_params
 from twinear.pool import choose_workers

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinear.artists import artist_id
-from twinear.clips import read_clip_table
+from twinear.clip_table import read_clip_table
 from twinear.errors import DataError
 from twinear.files import replacing, require, sha256
 from twinear.readers.formats import SOURCE, find_listens

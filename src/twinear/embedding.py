@@ -30,11 +30,12 @@ from ruamel.yaml.error import YAMLError
 from safetensors import SafetensorError
 from torch import nn
 
-from twinear.clips import load_clip, read_clip_table
+from twinear.clip_table import read_clip_table
 from twinear.errors import ClipError, DataError, TwinearError
 from twinear.files import require, sha256
 from twinear.pool import Progress, Workers, spread
 from twinear.vectors import Vectors
+from twinear.waveform import load_clip
 
 Floats = npt.NDArray[np.float32]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from twinear.clips import Clips, ClipsParams, index_clips, read_clip_table, resolve
+from twinear.clip_table import read_clip_table, resolve
+from twinear.clips import Clips, ClipsParams, index_clips
 from twinear.errors import DataError
 from twinear.files import require, sha256
 from twinear.listens import ListensParams, read_listens

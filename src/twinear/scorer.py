@@ -17,7 +17,6 @@ from safetensors.torch import save
 
 from twinear.batches import Sounds, examples_of
 from twinear.checkpoint import Epoch
-from twinear.clips import load_clip
 from twinear.errors import DataError
 from twinear.files import replacing, require
 from twinear.model import Inputs, ModelParams, SiameseNet
@@ -26,6 +25,7 @@ from twinear.params import parse_params
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms, SpectrogramsParams, log_mel
 from twinear.training import Fit, TrainingParams, fit
+from twinear.waveform import load_clip
 
 HEADER = "twinear"
 BATCH = 256  # clips encoded at a time

@@ -28,12 +28,13 @@ import scipy.sparse
 from librosa.filters import get_window, mel
 from pydantic import Field, ValidationInfo, field_validator
 
-from twinear.clips import Clips, load_clip
+from twinear.clips import Clips
 from twinear.errors import ClipError, DataError, ParamsError
 from twinear.files import replacing, require, sha256
 from twinear.params import Params, parse_params
 from twinear.pool import Progress, Workers, spread
 from twinear.vectors import TABLE, vectors_of
+from twinear.waveform import load_clip
 
 Floats = npt.NDArray[np.float32]
 

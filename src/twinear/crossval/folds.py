@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from twinear.clips import resolve
+from twinear.clip_table import resolve
 from twinear.errors import DataError, nearest
 from twinear.material import read_data_clips
 from twinear.pairs import fold_of

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from twinear.clips import load_clip
 from twinear.errors import ClipError, DataError
 from twinear.files import require, sha256
 from twinear.pool import Progress, spread
 from twinear.previews.provenance import read_rows
 from twinear.vectors import TABLE, vectors_of
+from twinear.waveform import load_clip
 
 HEARD_SR = 22050
 HEARD_SECONDS = 300.0

@@ -29,12 +29,13 @@ from typing import TypeVar
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from twinear.clips import ClipsParams, load_clip
+from twinear.clips import ClipsParams
 from twinear.errors import ClipError, DataError
 from twinear.files import replacing, sha256, write_text
 from twinear.previews.provenance import Clip
 from twinear.previews.recordings import audio_suffix
 from twinear.previews.source import Preview, Source
+from twinear.waveform import load_clip
 
 try:
     import fcntl

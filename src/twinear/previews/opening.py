@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinear.clips import read_clip_table
+from twinear.clip_table import read_clip_table
 from twinear.errors import TwinearError, nearest
 from twinear.previews.folder import FolderSource
 from twinear.previews.http import Client, Manners, user_agent

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from twinear.artists import artist_id
-from twinear.clips import read_clip_table
+from twinear.clip_table import read_clip_table
 from twinear.files import replacing
 
 

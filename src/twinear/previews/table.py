@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from twinear.artists import normalise_name
-from twinear.clips import read_clip_table
+from twinear.clip_table import read_clip_table
 from twinear.errors import DataError
 from twinear.previews.folder import OWN, write_excerpt
 from twinear.previews.http import Client
