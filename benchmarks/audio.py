@@ -39,9 +39,9 @@ import soxr
 from scipy.io import wavfile
 from tests.audio import music, write_clip
 
+from twinear.front_end import SpectrogramsParams, log_mel, mfcc_statistics
 from twinear.params import read_params
 from twinear.pool import spread
-from twinear.spectrograms import SpectrogramsParams, log_mel, mfcc_statistics
 from twinear.waveform import load_clip
 
 Floats = npt.NDArray[np.float32]

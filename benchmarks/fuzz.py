@@ -27,8 +27,8 @@ from tests.audio import CODECS, music, write_clip
 
 from twinear import clips
 from twinear.clips import ClipsParams, Fault
+from twinear.front_end import SpectrogramsParams, log_mel, mfcc_statistics
 from twinear.params import read_params
-from twinear.spectrograms import SpectrogramsParams, log_mel, mfcc_statistics
 from twinear.waveform import load_clip
 
 LIMIT_BYTES = 2**30  # of address space, above what an idle worker has

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from twinear.catalogue import score_artists
 from twinear.clips import Clips
 from twinear.crossval.folds import Fold, cut_folds, fold_by_column, fold_by_id
+from twinear.front_end import SpectrogramsParams, log_mel
 from twinear.material import Folders, Material
 from twinear.pairs import Split
 from twinear.params import PARAMS
@@ -33,7 +34,7 @@ from twinear.ranking.systems import Lineup, form_lineup
 from twinear.recipes import read_recipe
 from twinear.sample.encoding import Codec, encode
 from twinear.scorer import Scorer, train_scorer
-from twinear.spectrograms import Spectrograms, SpectrogramsParams, log_mel
+from twinear.spectrograms import Spectrograms
 from twinear.training import TrainingParams
 from twinear.waveform import load_clip
 

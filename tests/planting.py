@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from tests.conftest import PARAMS
+from twinear.front_end import SpectrogramsParams
 from twinear.material import Folders
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms import Spectrograms, SpectrogramsParams
+from twinear.spectrograms import Spectrograms
 
 SMALL = {
     "n_mels: 40": "n_mels: 8",

@@ -10,9 +10,10 @@ import torch
 from tests.conftest import PARAMS
 from twinear.batches import Batches, Examples, Sounds, examples_of
 from twinear.errors import DataError
+from twinear.front_end import SpectrogramsParams
 from twinear.params import read_params
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms import Spectrograms, SpectrogramsParams
+from twinear.spectrograms import Spectrograms
 
 CPU = torch.device("cpu")
 

@@ -19,9 +19,10 @@ from twinear import pool
 from twinear.clips import Clips
 from twinear.errors import TwinearError
 from twinear.files import sha256
+from twinear.front_end import SpectrogramsParams
 from twinear.params import read_params
 from twinear.pool import choose_workers, spread
-from twinear.spectrograms import SpectrogramsParams, compute_spectrograms
+from twinear.spectrograms_computation import compute_spectrograms
 
 
 def _square(x: int) -> int:

@@ -11,12 +11,13 @@ from tests.conftest import PARAMS
 from tests.test_model import shape
 from tests.test_training import planted
 from twinear.augmentation import AugmentationParams, cropped
+from twinear.front_end import SpectrogramsParams
 from twinear.model import Inputs, SiameseNet
 from twinear.pairs import Split
 from twinear.params import read_params
 from twinear.pretraining import PretrainingParams, agreement, map_size, pretrain
 from twinear.scorer import _unlabelled
-from twinear.spectrograms import Spectrograms, SpectrogramsParams
+from twinear.spectrograms import Spectrograms
 
 SOUND = Inputs(n_bands=12, n_frames=24, n_dims=0, frames_per_second=8.0, top_db=80.0)
 REST = AugmentationParams(crop=1, tilt_db=0, masked_bands=0, masked_frames=0, mixed=0)

@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import PARAMS, ROOT
 from twinear.catalogue import Catalogue
 from twinear.errors import DataError
+from twinear.front_end import SpectrogramsParams
 from twinear.params import read_params
 from twinear.ranking.metrics import METRICS, others
 from twinear.ranking.ranking import (
@@ -27,7 +28,7 @@ from twinear.ranking.summary import Summary, differences, hubs, summarise, undef
 from twinear.ranking.systems import line_up
 from twinear.ranking.table import format_table
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms import Spectrograms, SpectrogramsParams
+from twinear.spectrograms import Spectrograms
 
 N = 14
 

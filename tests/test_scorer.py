@@ -14,10 +14,11 @@ from safetensors import safe_open
 from tests.conftest import PARAMS
 from twinear.errors import ClipError, DataError
 from twinear.files import sha256
+from twinear.front_end import SpectrogramsParams
 from twinear.model import SiameseNet
 from twinear.params import read_params
 from twinear.scorer import Scorer, inputs_of
-from twinear.spectrograms import Spectrograms, SpectrogramsParams
+from twinear.spectrograms import Spectrograms
 from twinear.training import TrainingParams
 
 FRONT = read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(

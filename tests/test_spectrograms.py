@@ -16,14 +16,10 @@ from tests.conftest import PARAMS
 from twinear.clips import Clips
 from twinear.errors import DataError, ParamsError
 from twinear.files import sha256
+from twinear.front_end import SpectrogramsParams, log_mel, mfcc_statistics
 from twinear.params import parse_params, read_params
-from twinear.spectrograms import (
-    Spectrograms,
-    SpectrogramsParams,
-    compute_spectrograms,
-    log_mel,
-    mfcc_statistics,
-)
+from twinear.spectrograms import Spectrograms
+from twinear.spectrograms_computation import compute_spectrograms
 from twinear.waveform import load_clip
 
 Floats = npt.NDArray[np.float32]

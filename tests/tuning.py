@@ -8,9 +8,10 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from tests.conftest import PARAMS, Project
+from twinear.front_end import SpectrogramsParams
 from twinear.params import read_params
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms import Spectrograms, SpectrogramsParams
+from twinear.spectrograms import Spectrograms
 from twinear.tuning.evaluation import Sources
 from twinear.tuning.tune import Request
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from twinear.clips import Clips
+from twinear.front_end import SpectrogramsParams
 from twinear.params import read_params
 from twinear.pool import choose_workers
-from twinear.spectrograms import SpectrogramsParams, compute_spectrograms, read_vectors
+from twinear.spectrograms_computation import compute_spectrograms, read_vectors
 from twinear.stage import run_stage
 
 

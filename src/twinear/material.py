@@ -17,6 +17,7 @@ from twinear.clip_table import read_clip_table, resolve
 from twinear.clips import Clips, ClipsParams, index_clips
 from twinear.errors import DataError
 from twinear.files import require, sha256
+from twinear.front_end import SpectrogramsParams
 from twinear.listens import ListensParams, read_listens
 from twinear.params import Params
 from twinear.pool import Progress, Workers
@@ -25,12 +26,8 @@ from twinear.redirects import read_redirects
 from twinear.similarity.computing import compute_similarity
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms import (
-    Spectrograms,
-    SpectrogramsParams,
-    compute_spectrograms,
-    read_vectors,
-)
+from twinear.spectrograms import Spectrograms
+from twinear.spectrograms_computation import compute_spectrograms, read_vectors
 from twinear.vectors import TABLE
 
 

@@ -19,11 +19,12 @@ from twinear.batches import Sounds, examples_of
 from twinear.checkpoint import Epoch
 from twinear.errors import DataError
 from twinear.files import replacing, require
+from twinear.front_end import SpectrogramsParams, log_mel
 from twinear.model import Inputs, ModelParams, SiameseNet
 from twinear.pairs import Split
 from twinear.params import parse_params
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms import Spectrograms, SpectrogramsParams, log_mel
+from twinear.spectrograms import Spectrograms
 from twinear.training import Fit, TrainingParams, fit
 from twinear.waveform import load_clip
 

@@ -15,8 +15,6 @@ from twinear.decoding import REPLACE, frames, mix
 from twinear.errors import ClipError
 
 ROOM_SECONDS = 32  # of the first buffer: a clip and a little more
-
-
 NOT_NUMBERS = "holds samples that are not numbers"
 
 

@@ -8,6 +8,7 @@ from twinear.catalogue import CatalogueParams
 from twinear.clips import ClipsParams
 from twinear.crossval.folds import Fold, On, cut_folds, fold_by_column, fold_by_id
 from twinear.crossval.scoring import Task
+from twinear.front_end import SpectrogramsParams
 from twinear.listens import ListensParams
 from twinear.material import Folders, Material, Preparation
 from twinear.pairs import PairsParams
@@ -15,7 +16,7 @@ from twinear.params import read_sections
 from twinear.ranking.systems import form_lineup
 from twinear.recipes import Recipe
 from twinear.similarity.measures import SimilarityParams
-from twinear.spectrograms import Spectrograms, SpectrogramsParams
+from twinear.spectrograms import Spectrograms
 from twinear.training import TrainingParams
 
 MADE_BY = ("listens", "similarity", "clips", "spectrograms")  # sections that decide the artefacts

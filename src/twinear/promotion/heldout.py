@@ -22,7 +22,8 @@ from twinear.ranking.metrics import Floats, Truth, others, query_ndcg
 from twinear.ranking.ranking import RankingParams, rows_of, truth_of
 from twinear.scorer import Scorer
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms import Spectrograms, compute_spectrograms, read_vectors
+from twinear.spectrograms import Spectrograms
+from twinear.spectrograms_computation import compute_spectrograms, read_vectors
 
 NDCG_AT = 10
 
