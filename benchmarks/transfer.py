@@ -33,7 +33,8 @@ from twinear.ranking.metrics import Bools, Floats, query_ndcg, rank_truth
 from twinear.ranking.systems import Lineup, form_lineup
 from twinear.recipes import read_recipe
 from twinear.sample.encoding import Codec, encode
-from twinear.scorer import Scorer, train_scorer
+from twinear.scorer import Scorer
+from twinear.scorer_training import train_scorer
 from twinear.spectrograms import Spectrograms
 from twinear.training import TrainingParams
 from twinear.waveform import load_clip

@@ -25,7 +25,7 @@ from twinear.params import read_params
 from twinear.ranking.ranking import RankingParams, rank_test
 from twinear.ranking.summary import summarise
 from twinear.ranking.systems import line_up
-from twinear.scorer import train_scorer
+from twinear.scorer_training import train_scorer
 from twinear.similarity.computing import compute_similarity
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity

@@ -16,7 +16,7 @@ from twinear.model import Inputs, SiameseNet
 from twinear.pairs import Split
 from twinear.params import read_params
 from twinear.pretraining import PretrainingParams, agreement, map_size, pretrain
-from twinear.scorer import _unlabelled
+from twinear.scorer_training import _unlabelled
 from twinear.spectrograms import Spectrograms
 
 SOUND = Inputs(n_bands=12, n_frames=24, n_dims=0, frames_per_second=8.0, top_db=80.0)

@@ -14,7 +14,7 @@ from twinear.files import sha256
 from twinear.pairs import PairsParams, split_artists
 from twinear.params import read_params
 from twinear.recipes import read_recipe
-from twinear.scorer import train_scorer
+from twinear.scorer_training import train_scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 from twinear.training import TrainingParams

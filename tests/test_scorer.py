@@ -15,6 +15,7 @@ from tests.conftest import PARAMS
 from twinear.errors import ClipError, DataError
 from twinear.files import sha256
 from twinear.front_end import SpectrogramsParams
+from twinear.inference import score_clips
 from twinear.model import SiameseNet
 from twinear.params import read_params
 from twinear.scorer import Scorer, inputs_of
@@ -95,15 +96,15 @@ def test_encoding_in_batches_changes_nothing() -> None:
 def test_two_clips_are_scored_symmetrically_and_a_clip_is_most_like_itself(tmp_path: Path) -> None:
     scorer = small_scorer()
     low, high = tone(tmp_path / "low.wav", 200), tone(tmp_path / "high.wav", 3000)
-    assert scorer.score_clips(low, high) == pytest.approx(scorer.score_clips(high, low), abs=1e-6)
-    assert scorer.score_clips(low, low) >= scorer.score_clips(low, high)
-    assert 0 < scorer.score_clips(low, high) < 1
+    assert score_clips(scorer, low, high) == pytest.approx(score_clips(scorer, high, low), abs=1e-6)
+    assert score_clips(scorer, low, low) >= score_clips(scorer, low, high)
+    assert 0 < score_clips(scorer, low, high) < 1
 
 
 def test_a_file_that_is_no_clip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mp3").write_text("no sound")
     with pytest.raises(ClipError, match=r"a\.mp3"):
-        small_scorer().score_clips(tmp_path / "a.mp3", tmp_path / "a.mp3")
+        score_clips(small_scorer(), tmp_path / "a.mp3", tmp_path / "a.mp3")
 
 
 @pytest.mark.parametrize("content", [b"", b"no scorer at all", b"\x08\0\0\0\0\0\0\0{}      "])
@@ -177,7 +178,7 @@ def test_a_scorer_of_vectors_cannot_hear_files(tmp_path: Path) -> None:
     file = tone(tmp_path / "a.wav", 440)
     message = r"was trained on vectors \(joined\).*train one with spectrograms\.vectors: none"
     with pytest.raises(DataError, match=message):
-        small_scorer(front=JOINED, n_dims=3).score_clips(file, file)
+        score_clips(small_scorer(front=JOINED, n_dims=3), file, file)
 
 
 def test_a_scorer_whose_weights_are_of_another_shape_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from twinear.checkpoint import Epoch
 from twinear.files import replacing, sha256
 from twinear.pairs import Split
 from twinear.params import read_params, read_stages
-from twinear.scorer import train_scorer
+from twinear.scorer_training import train_scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 from twinear.stage import run_stage

@@ -34,7 +34,9 @@ Workers = int | str  # processes of this machine, or the address of a Dask sched
 
 DASK = "TWINEAR_DASK"  # the environment's word for that address
 
-PRELOAD = ["twinear.spectrograms_computation"]  # the slow imports; what a worker lacks it imports itself
+PRELOAD = [
+    "twinear.spectrograms_computation"
+]  # the slow imports; what a worker lacks it imports itself
 AHEAD = 4  # items handed out for each worker: enough to keep it busy, few enough to hold
 COUNTED_SECONDS = 1  # between two counts of a cluster's workers, which come and go
 PATIENCE_SECONDS = 60  # with a cluster that has no workers

@@ -15,18 +15,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from twinear.batches import Sounds, examples_of
-from twinear.checkpoint import Epoch
 from twinear.errors import DataError
 from twinear.files import replacing, require
-from twinear.front_end import SpectrogramsParams, log_mel
+from twinear.front_end import SpectrogramsParams
 from twinear.model import Inputs, ModelParams, SiameseNet
-from twinear.pairs import Split
 from twinear.params import parse_params
-from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms
-from twinear.training import Fit, TrainingParams, fit
-from twinear.waveform import load_clip
 
 HEADER = "twinear"
 BATCH = 256  # clips encoded at a time
@@ -145,64 +139,6 @@ class Scorer:
         with torch.inference_mode():
             return self.net.score(torch.from_numpy(u), torch.from_numpy(v)).numpy()
 
-    def score_clips(self, a: Path, b: Path) -> float:
-        """The score in (0, 1) of two audio files.
-
-        Raises
-        ------
-        ClipError
-            A file that cannot be decoded.
-        DataError
-            The scorer hears vectors that another extractor has to make first.
-        """
-        if self.spectrograms.vectors != "none":
-            raise DataError(
-                "the scorer",
-                f"was trained on vectors ({self.spectrograms.vectors})",
-                expected="one that hears audio files alone",
-                remedy="train one with spectrograms.vectors: none",
-            )
-        for path in (a, b):
-            require(path, "name an audio file")
-        front = self.spectrograms
-        clips = [log_mel(load_clip(each, front.sr, front.max_seconds), front) for each in (a, b)]
-        u, v = self.encode(np.stack(clips))[:, None]
-        return float(self.score(u, v)[0, 0])
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Trained:
-    """A scorer, the one that the validation artists judged, and how they were fitted.
-
-    `judged` is `scorer` unless that was trained once more with the validation artists.
-    """
-
-    scorer: Scorer
-    judged: Scorer
-    fit: Fit
-
-
-def train_scorer(
-    clips: Spectrograms,
-    similarity: Similarity,
-    split: Split,
-    params: TrainingParams,
-    checkpoint: Path,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-) -> Trained:
-    """Train a scorer on the training artists of a split, chosen by its validation artists.
-
-    Clips of artists outside the split, whose listens are not known, serve for pretraining.
-    """
-    examples = examples_of(clips, similarity, split.members("train"), split.members("validation"))
-    inputs = inputs_of(clips)
-    fitted = fit(inputs, examples, params, checkpoint, on_epoch, _unlabelled(clips, split))
-    scorer, judged = (
-        Scorer(spectrograms=clips.front, inputs=inputs, model=params.model, net=net)
-        for net in (fitted.net, fitted.judged)
-    )
-    return Trained(scorer=scorer, judged=judged, fit=fitted)
-
 
 def inputs_of(clips: Spectrograms) -> Inputs:
     """What one of these clips gives a network."""
@@ -214,11 +150,6 @@ def inputs_of(clips: Spectrograms) -> Inputs:
         frames_per_second=0.0 if alone else clips.front.sr / clips.front.hop_length,
         top_db=0.0 if alone else clips.front.top_db,
     )
-
-
-def _unlabelled(clips: Spectrograms, split: Split) -> Sounds:
-    rows = np.flatnonzero(~clips.clips["artist"].isin(set(split.artists["artist"])))
-    return Sounds(values=clips.values[rows], vectors=clips.vectors[rows])
 
 
 def _said(front: SpectrogramsParams, inputs: Inputs) -> dict[str, Any]:

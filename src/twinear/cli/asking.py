@@ -42,11 +42,12 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Score how alike two clips sound, 0..1."""
+    from twinear.inference import score_clips
     from twinear.scorer import Scorer
     from twinear.tracking.registry import scorer_file
 
     with scorer_file(scorer) as path:
-        value = Scorer.read(path).score_clips(clip, other)
+        value = score_clips(Scorer.read(path), clip, other)
     if as_json:
         print_json({"clip": str(clip), "other": str(other), "score": value})
     else:

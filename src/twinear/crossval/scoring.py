@@ -26,7 +26,7 @@ from twinear.material import Folders, Material
 from twinear.pairs import Split
 from twinear.ranking.metrics import Floats
 from twinear.ranking.systems import form_lineup
-from twinear.scorer import train_scorer
+from twinear.scorer_training import train_scorer
 from twinear.training import TrainingParams
 
 TRAINED = ("siamese", "sound")

@@ -18,7 +18,8 @@ from twinear.files import sha256
 from twinear.pairs import Split
 from twinear.params import parse_params
 from twinear.ranking.metrics import Bools, Floats, query_ndcg, rank_truth
-from twinear.scorer import Scorer, train_scorer
+from twinear.scorer import Scorer
+from twinear.scorer_training import train_scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms import Spectrograms
 from twinear.training import TrainingParams
