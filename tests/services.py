@@ -26,8 +26,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.audio import music, write_clip
 from twinear.artists import normalise_name
+from twinear.previews.errors import PreviewError
 from twinear.previews.limit import Clock, SystemClock
-from twinear.previews.source import PreviewError
 
 TEN_GB = 10 * 2**30
 PASSING = 4  # mishaps in a row that a request may meet

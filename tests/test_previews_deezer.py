@@ -11,18 +11,10 @@ from tests.services import FakeArtist, FakeClock, FakeServices, clip_of, reply
 from twinear.previews import deezer
 from twinear.previews.answers import Answers
 from twinear.previews.deezer import MANNERS, Deezer
+from twinear.previews.errors import Away, Expired, Malformed, PreviewError, Refused, Unknown
 from twinear.previews.http import Client, user_agent
 from twinear.previews.matching import Row
-from twinear.previews.source import (
-    Away,
-    Candidate,
-    Expired,
-    Malformed,
-    PreviewError,
-    Refused,
-    Unknown,
-    Wanted,
-)
+from twinear.previews.source import Candidate, Wanted
 
 ARTISTS = (
     FakeArtist(name="Radiohead", deezer=399, fans=3000, titles=("Creep", "Airbag", "Lucky")),

@@ -25,12 +25,13 @@ from twinear.errors import DataError
 from twinear.files import sha256
 from twinear.params import read_params
 from twinear.previews.check import check_clips
+from twinear.previews.errors import Away, Malformed
 from twinear.previews.fetch import FetchParams, fetch_clips, journal_folder
 from twinear.previews.folder import FolderSource
 from twinear.previews.limit import SystemClock
 from twinear.previews.provenance import COLUMNS
 from twinear.previews.report import FetchReport, format_report
-from twinear.previews.source import Away, Candidate, Malformed, Preview, Source, Wanted
+from twinear.previews.source import Candidate, Preview, Source, Wanted
 from twinear.previews.table import TableSource
 from twinear.waveform import load_clip
 

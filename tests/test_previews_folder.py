@@ -9,8 +9,9 @@ import pytest
 
 from tests.audio import music, write_clip
 from twinear.errors import DataError
+from twinear.previews.errors import Malformed
 from twinear.previews.folder import FolderSource, Recording, read_folder
-from twinear.previews.source import Malformed, Preview, Wanted
+from twinear.previews.source import Preview, Wanted
 from twinear.waveform import load_clip
 
 SR = 22050

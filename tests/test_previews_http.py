@@ -15,9 +15,9 @@ from tests.services import REPLIES, FakeArtist, FakeClock, FakeServices, Reply, 
 from twinear.errors import TwinearError
 from twinear.previews import deezer, itunes, musicbrainz
 from twinear.previews.answers import Answers
+from twinear.previews.errors import Away, Expired, Malformed, PreviewError, Refused, Unknown
 from twinear.previews.http import Client, Manners, _led_to, user_agent
 from twinear.previews.limit import Breaker, Clock, Limit, SystemClock
-from twinear.previews.source import Away, Expired, Malformed, PreviewError, Refused, Unknown
 
 AGENT = user_agent("someone@example.org")
 AIR = FakeArtist(name="Air", deezer=7, itunes=8)

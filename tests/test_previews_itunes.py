@@ -9,19 +9,11 @@ import pytest
 
 from tests.services import FakeArtist, FakeClock, FakeServices, clip_of, hammer, reply
 from twinear.previews.answers import Answers
+from twinear.previews.errors import Away, Expired, Malformed, PreviewError, Refused, Unknown
 from twinear.previews.http import Client, user_agent
 from twinear.previews.itunes import MANNERS, ITunes
 from twinear.previews.limit import Limit
-from twinear.previews.source import (
-    Away,
-    Candidate,
-    Expired,
-    Malformed,
-    PreviewError,
-    Refused,
-    Unknown,
-    Wanted,
-)
+from twinear.previews.source import Candidate, Wanted
 
 ARTISTS = (
     FakeArtist(name="Björk", itunes=74, titles=("Hyperballad", "Jóga", "Army of Me")),

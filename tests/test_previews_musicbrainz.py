@@ -7,9 +7,10 @@ import pytest
 
 from tests.services import FakeArtist, FakeClock, FakeServices, hammer, reply
 from twinear.previews.answers import Answers
+from twinear.previews.errors import Away, Malformed, PreviewError, Refused
 from twinear.previews.http import Client, user_agent
 from twinear.previews.musicbrainz import MANNERS, Identified, Identity
-from twinear.previews.source import Away, Malformed, PreviewError, Refused, Wanted
+from twinear.previews.source import Wanted
 
 A = "aaaaaaaa-0000-4000-8000-000000000000"
 B = "bbbbbbbb-0000-4000-8000-000000000000"

@@ -7,17 +7,9 @@ import pytest
 
 from tests.services import FakeArtist, FakeClock, FakeServices, hammer, reply
 from twinear.errors import TwinearError
+from twinear.previews.errors import Away, Malformed, Refused, Unknown
 from twinear.previews.services import open_services
-from twinear.previews.source import (
-    Away,
-    Candidate,
-    Malformed,
-    Preview,
-    Refused,
-    Source,
-    Unknown,
-    Wanted,
-)
+from twinear.previews.source import Candidate, Preview, Source, Wanted
 
 ARTISTS = (
     FakeArtist(name="Can", spotify="4l8xPGtl6DHR2uvunqrl8r", fans=300),

@@ -8,8 +8,9 @@ from tests.audio import music, write_clip
 from tests.fetching import hasty
 from tests.services import FakeArtist, FakeServices
 from twinear.errors import DataError
+from twinear.previews.errors import Malformed, PreviewError, Unknown
 from twinear.previews.http import Client, Manners
-from twinear.previews.source import Malformed, Preview, PreviewError, Unknown, Wanted
+from twinear.previews.source import Preview, Wanted
 from twinear.previews.table import TableSource
 from twinear.waveform import load_clip
 

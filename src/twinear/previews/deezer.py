@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from twinear.artists import normalise_name
 from twinear.previews.answers import Answer
+from twinear.previews.errors import Away, Expired, Malformed, Refused, Unknown
 from twinear.previews.http import Client, Manners, Throttled
 from twinear.previews.matching import (
     Profile,
@@ -24,16 +25,7 @@ from twinear.previews.matching import (
     rows,
     text,
 )
-from twinear.previews.source import (
-    Away,
-    Candidate,
-    Expired,
-    Malformed,
-    Preview,
-    Refused,
-    Unknown,
-    Wanted,
-)
+from twinear.previews.source import Candidate, Preview, Wanted
 
 NAME = "deezer"
 URL = "https://api.deezer.com"

@@ -10,20 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from twinear.artists import normalise_name
+from twinear.previews.errors import Away, Malformed, PreviewError
 from twinear.previews.journal import Audio, Journal, Kept, Outcome
 from twinear.previews.musicbrainz import NAME as MUSICBRAINZ
 from twinear.previews.musicbrainz import Identity
 from twinear.previews.provenance import Clip, bare_url
 from twinear.previews.recordings import same_recording
-from twinear.previews.source import (
-    Away,
-    Candidate,
-    Malformed,
-    Preview,
-    PreviewError,
-    Source,
-    Wanted,
-)
+from twinear.previews.source import Candidate, Preview, Source, Wanted
 
 LOCAL = ("folder", "table")  # asked again each time: they may have grown, and it costs nothing
 SPARE = 12  # previews listed beyond the clips wanted, as some cannot be used

@@ -19,8 +19,9 @@ from twinear.artists import is_mbid, normalise_name
 from twinear.corpus import AUDIO
 from twinear.errors import ClipError, DataError
 from twinear.files import require
+from twinear.previews.errors import Malformed
 from twinear.previews.recordings import FEATURED
-from twinear.previews.source import Candidate, Malformed, Preview, Wanted
+from twinear.previews.source import Candidate, Preview, Wanted
 from twinear.previews.window import write_window
 
 OWN = "own library"

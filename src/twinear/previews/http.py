@@ -30,8 +30,8 @@ from twinear.errors import TwinearError
 from twinear.files import replacing
 from twinear.previews.answers import Answer, Answers
 from twinear.previews.deadline import bound, deadline
+from twinear.previews.errors import Away, Expired, Malformed, Refused, Unauthorised, Unknown
 from twinear.previews.limit import Breaker, Clock, Limit, SystemClock
-from twinear.previews.source import Away, Expired, Malformed, Refused, Unauthorised, Unknown
 
 T = TypeVar("T")
 

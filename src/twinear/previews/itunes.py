@@ -8,10 +8,11 @@ from pathlib import Path
 
 from twinear.artists import normalise_name
 from twinear.previews.answers import Answer
+from twinear.previews.errors import Expired, Unknown
 from twinear.previews.http import Client, Manners, Params
 from twinear.previews.matching import Profile, Row, choose, is_key, key_of, number, related, text
 from twinear.previews.matching import rows as rows_of
-from twinear.previews.source import Candidate, Expired, Preview, Unknown, Wanted
+from twinear.previews.source import Candidate, Preview, Wanted
 
 NAME = "itunes"
 URL = "https://itunes.apple.com"

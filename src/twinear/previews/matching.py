@@ -11,7 +11,8 @@ from typing import Any
 
 from twinear.artists import normalise_name
 from twinear.previews.answers import Answer
-from twinear.previews.source import Candidate, Malformed, Wanted
+from twinear.previews.errors import Malformed
+from twinear.previews.source import Candidate, Wanted
 
 MOST_COMPARED = 5  # artists of one name whose titles are asked for
 FAR_MORE = 10  # times as popular as the next: the one that people mean

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from twinear.artists import is_mbid, normalise_name
 from twinear.previews.answers import Answer
+from twinear.previews.errors import Malformed, Unknown
 from twinear.previews.http import Client, Manners, Params
 from twinear.previews.matching import Row, inner, number, rows, text
-from twinear.previews.source import Malformed, Unknown, Wanted
+from twinear.previews.source import Wanted
 
 NAME = "musicbrainz"
 URL = "https://musicbrainz.org/ws/2"

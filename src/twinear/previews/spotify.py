@@ -13,6 +13,7 @@ from typing import Never
 
 from twinear.artists import normalise_name
 from twinear.previews.answers import Answer
+from twinear.previews.errors import Malformed, Refused, Unauthorised, Unknown
 from twinear.previews.http import Client, Manners, Params
 from twinear.previews.matching import (
     Profile,
@@ -26,15 +27,7 @@ from twinear.previews.matching import (
     rows,
     text,
 )
-from twinear.previews.source import (
-    Candidate,
-    Malformed,
-    Preview,
-    Refused,
-    Unauthorised,
-    Unknown,
-    Wanted,
-)
+from twinear.previews.source import Candidate, Preview, Wanted
 
 NAME = "spotify"
 URL = "https://api.spotify.com/v1"

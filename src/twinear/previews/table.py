@@ -16,9 +16,10 @@ import pandas as pd
 from twinear.artists import normalise_name
 from twinear.clip_table import read_clip_table
 from twinear.errors import DataError
+from twinear.previews.errors import Malformed, Refused, Unknown
 from twinear.previews.folder import OWN, write_excerpt
 from twinear.previews.http import Client
-from twinear.previews.source import Candidate, Malformed, Preview, Refused, Unknown, Wanted
+from twinear.previews.source import Candidate, Preview, Wanted
 
 
 class TableSource:
