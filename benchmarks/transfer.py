@@ -27,9 +27,9 @@ from twinear.clips import Clips
 from twinear.crossval.folds import Fold, cut_folds, fold_by_column, fold_by_id
 from twinear.front_end import SpectrogramsParams, log_mel
 from twinear.material import Folders, Material
+from twinear.metrics.ranking_metrics import Bools, Floats, query_ndcg, rank_truth
 from twinear.pairs import Split
 from twinear.params import PARAMS
-from twinear.ranking.metrics import Bools, Floats, query_ndcg, rank_truth
 from twinear.ranking.systems import Lineup, form_lineup
 from twinear.recipes import read_recipe
 from twinear.sample.encoding import Codec, encode

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import PARAMS
+from twinear.metrics.popularity import popularity_corrected
 from twinear.params import read_params
 from twinear.ranking.contest import (
     CORRECTED,
@@ -17,7 +18,6 @@ from twinear.ranking.contest import (
     pick_difference,
 )
 from twinear.ranking.contest_table import format_judgement
-from twinear.ranking.correction import popularity_corrected
 from twinear.ranking.ranking import RankingParams
 
 N = 18

@@ -8,7 +8,7 @@ import pytest
 
 from twinear.elsewhere.embeddings import read_embeddings, score_embeddings
 from twinear.errors import DataError
-from twinear.ranking.metrics import Floats
+from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.systems import Lineup
 
 CLIPS = ["clips/1.mp3", "clips/2.mp3", "clips/3.mp3"]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Edit, Project
-from twinear.ranking.metrics import METRICS
+from twinear.metrics.ranking_metrics import METRICS
 from twinear.ranking.ranking import CORRECTED_NDCG
 
 SYSTEMS = ["siamese", "chance", "popularity", "l2", "mfcc", "mfcc_mp"]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from torch import Tensor
 
+from twinear.metrics.ranking_metrics import others, query_ndcg, rank_truth
 from twinear.objectives import (
     OBJECTIVES,
     ObjectiveName,
@@ -20,7 +21,6 @@ from twinear.objectives import (
     mse,
     without_popularity,
 )
-from twinear.ranking.metrics import others, query_ndcg, rank_truth
 
 TARGET = torch.tensor([[9.0, 0.6, 0.2], [0.6, 9.0, 0.0], [0.2, 0.0, 9.0]]).double()
 LOGITS = torch.tensor([[7.0, 1.0, -1.0], [1.0, 7.0, 0.5], [-1.0, 0.5, 7.0]]).double()

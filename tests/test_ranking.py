@@ -12,8 +12,8 @@ from tests.conftest import PARAMS, ROOT
 from twinear.catalogue import Catalogue
 from twinear.errors import DataError
 from twinear.front_end import SpectrogramsParams
+from twinear.metrics.ranking_metrics import METRICS, others
 from twinear.params import read_params
-from twinear.ranking.metrics import METRICS, others
 from twinear.ranking.ranking import (
     CORRECTED_NDCG,
     Ranking,

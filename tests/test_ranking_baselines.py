@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from twinear.errors import DataError
+from twinear.metrics.ranking_metrics import Floats, Ints
 from twinear.ranking import baselines
 from twinear.ranking.baselines import RIDGE, l2, mfcc, mutual_proximity, popularity
-from twinear.ranking.metrics import Floats, Ints
 
 OWNER = np.array([0, 1, 1, 2, 3, 3, 3])  # the artist of each of seven clips
 

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinear.ranking.correction import popularity_corrected
-from twinear.ranking.metrics import others
+from twinear.metrics.popularity import popularity_corrected
+from twinear.metrics.ranking_metrics import others
 
 
 def similarity(seed: int, n: int = 9) -> np.ndarray:

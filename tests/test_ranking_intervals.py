@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from twinear.ranking.hubness import Hubness, hubness, k_occurrence
-from twinear.ranking.intervals import band, bootstrap, resamples
-from twinear.ranking.metrics import Floats, others
+from twinear.metrics.bootstrap import band, bootstrap, resamples
+from twinear.metrics.hubness import Hubness, hubness, k_occurrence
+from twinear.metrics.ranking_metrics import Floats, others
 
 
 def rng(seed: int = 0) -> np.random.Generator:

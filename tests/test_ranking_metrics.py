@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import ndcg_score
 
 from twinear.errors import DataError
-from twinear.ranking.metrics import (
+from twinear.metrics.ranking_metrics import (
     METRICS,
     TOP,
     Bools,

@@ -20,10 +20,10 @@ from safetensors.numpy import save_file
 from tests.conftest import ROOT
 from twinear.catalogue import Catalogue
 from twinear.errors import DataError, ParamsError
+from twinear.metrics.bootstrap import Interval
+from twinear.metrics.ranking_metrics import METRICS
 from twinear.pairs import Split
 from twinear.params import read_params
-from twinear.ranking.intervals import Interval
-from twinear.ranking.metrics import METRICS
 from twinear.ranking.ranking import CORRECTED_NDCG, Ranking
 from twinear.report.arrangement import closeness, clustered_order, positions
 from twinear.report.evidence import Evidence

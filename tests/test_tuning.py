@@ -18,9 +18,9 @@ from tqdm import tqdm
 from tests.conftest import PARAMS, Project
 from tests.tuning import QUICK, WIDE, project, request
 from twinear.errors import DataError, ParamsError, TrainingError, TwinearError
+from twinear.metrics.bootstrap import Interval
 from twinear.pairs import Split
 from twinear.params import read_params, read_sections
-from twinear.ranking.intervals import Interval
 from twinear.training import TrainingParams
 from twinear.tuning.changes import difference, with_values
 from twinear.tuning.crew import Crew, Ended, Failed, Stopped

@@ -19,8 +19,8 @@ from twinear.clips import Clips
 from twinear.corpus import import_corpus
 from twinear.errors import DataError
 from twinear.listens import ListensParams, read_listens
+from twinear.metrics.ranking_metrics import others, query_ndcg, rank_truth
 from twinear.params import read_params
-from twinear.ranking.metrics import others, query_ndcg, rank_truth
 from twinear.similarity.computing import compute_similarity
 from twinear.similarity.measures import SimilarityParams
 from twinear.vectors import TABLE, Vectors, require_width, vectors_of

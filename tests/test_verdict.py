@@ -5,9 +5,9 @@ import pytest
 
 from tests.conftest import PARAMS
 from twinear.errors import DataError
+from twinear.metrics.ranking_metrics import Floats
 from twinear.params import read_params
 from twinear.promotion.verdict import Match, Verdict, decide
-from twinear.ranking.metrics import Floats
 from twinear.ranking.ranking import RankingParams
 
 RANKING = read_params("ranking", RankingParams, PARAMS)

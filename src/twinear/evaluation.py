@@ -16,9 +16,9 @@ from twinear.catalogue import CatalogueParams, build_catalogue
 from twinear.errors import DataError
 from twinear.files import require
 from twinear.material import Material
+from twinear.metrics.popularity import popularity_corrected
+from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.contest import CORRECTED, SIMILARITY, Contest, candidate_masks
-from twinear.ranking.correction import popularity_corrected
-from twinear.ranking.metrics import Floats
 from twinear.ranking.ranking import rows_of
 from twinear.ranking.systems import form_lineup, score_baselines
 from twinear.scorer import Scorer

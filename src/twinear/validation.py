@@ -13,9 +13,9 @@ from torch import Tensor
 
 from twinear.batches import Batches
 from twinear.errors import DataError
+from twinear.metrics.ranking_metrics import Truth, others, query_ndcg, rank_truth
 from twinear.model import SiameseNet
 from twinear.objectives import OBJECTIVES, ObjectiveName, by_artist, calibration
-from twinear.ranking.metrics import Truth, others, query_ndcg, rank_truth
 
 NDCG_AT = 10
 BLOCK = 256  # clips encoded at a time

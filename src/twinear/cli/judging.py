@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from twinear.crossval.folds import Fold
     from twinear.crossval.scoring import FoldScores, Task
     from twinear.material import Folders, Material
+    from twinear.metrics.ranking_metrics import Floats
     from twinear.ranking.contest import Judgement
-    from twinear.ranking.metrics import Floats
     from twinear.recipes import Recipe
 
 

@@ -18,8 +18,8 @@ import pandas as pd
 from twinear.clip_table import resolve
 from twinear.errors import DataError, nearest
 from twinear.material import read_data_clips
+from twinear.metrics.ranking_metrics import Bools, Ints
 from twinear.pairs import fold_of
-from twinear.ranking.metrics import Bools, Ints
 
 On = Literal["test", "validation"]
 LEAST = 3  # artists to train on, to choose an epoch by, or to rank

@@ -23,8 +23,8 @@ from twinear.company import Listened
 from twinear.crossval.folds import Fold
 from twinear.files import replacing, sha256
 from twinear.material import Folders, Material
+from twinear.metrics.ranking_metrics import Floats
 from twinear.pairs import Split
-from twinear.ranking.metrics import Floats
 from twinear.ranking.systems import form_lineup
 from twinear.scorer_training import train_scorer
 from twinear.training import TrainingParams

@@ -8,9 +8,9 @@ from twinear.crossval.folds import Fold, left_out_mask
 from twinear.crossval.scoring import TRAINED, FoldScores
 from twinear.errors import DataError, nearest
 from twinear.material import Material
+from twinear.metrics.popularity import popularity_corrected
+from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.contest import CORRECTED, SIMILARITY, Contest, candidate_masks
-from twinear.ranking.correction import popularity_corrected
-from twinear.ranking.metrics import Floats
 from twinear.ranking.ranking import rows_of
 from twinear.ranking.systems import BASELINES, Lineup, form_lineup, score_baselines, score_cosine
 

@@ -19,8 +19,8 @@ import pandas as pd
 from twinear.elsewhere.matrix import match_artists, require_unique
 from twinear.errors import DataError
 from twinear.files import require
+from twinear.metrics.ranking_metrics import Floats, Ints
 from twinear.ranking.baselines import l2
-from twinear.ranking.metrics import Floats, Ints
 from twinear.ranking.systems import Lineup, score_cosine, standardise
 
 Kind = Literal["clip", "artist"]

@@ -18,7 +18,7 @@ import pandas as pd
 from twinear.artists import normalise_name
 from twinear.errors import DataError, nearest
 from twinear.files import require
-from twinear.ranking.metrics import Floats
+from twinear.metrics.ranking_metrics import Floats
 
 FORMS = ".npz with artists (n,) and scores (n, n), or .csv with artists as header and first column"
 

@@ -16,9 +16,9 @@ import pandas as pd
 from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 
+from twinear.metrics.ranking_metrics import Floats
 from twinear.promotion.heldout import Jury
 from twinear.promotion.verdict import PromotionParams
-from twinear.ranking.metrics import Floats
 from twinear.scorer import Scorer
 
 ERRORS = 4  # standard errors that the mean of shuffled rankings may be away from chance

@@ -16,9 +16,9 @@ import numpy as np
 from twinear.catalogue import score_artists
 from twinear.clips import Clips
 from twinear.errors import DataError
+from twinear.metrics.ranking_metrics import Floats, Truth, others, query_ndcg
 from twinear.pairs import Split
 from twinear.pool import Workers
-from twinear.ranking.metrics import Floats, Truth, others, query_ndcg
 from twinear.ranking.ranking import RankingParams, rows_of, truth_of
 from twinear.scorer import Scorer
 from twinear.similarity.similarity import Similarity

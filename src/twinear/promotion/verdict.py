@@ -16,9 +16,9 @@ import numpy as np
 from pydantic import Field
 
 from twinear.errors import DataError
+from twinear.metrics.bootstrap import Interval, bootstrap, resamples
+from twinear.metrics.ranking_metrics import Floats
 from twinear.params import Params
-from twinear.ranking.intervals import Interval, bootstrap, resamples
-from twinear.ranking.metrics import Floats
 from twinear.ranking.ranking import RankingParams
 
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from twinear.errors import DataError
-from twinear.ranking.metrics import Floats, Ints
+from twinear.metrics.ranking_metrics import Floats, Ints
 
 BLOCK = 512  # clips at a time
 RIDGE = 1e-3  # of the mean variance of each coefficient, added to every clip's covariance

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from twinear.ranking.hubness import hubness
-from twinear.ranking.metrics import METRICS, Bools, Floats, Ints, Truth, query_metrics
+from twinear.metrics.hubness import hubness
+from twinear.metrics.ranking_metrics import METRICS, Bools, Floats, Ints, Truth, query_metrics
 from twinear.ranking.ranking import CHANCE, Candidates, RankingParams, random_rankings, truth_of
 from twinear.ranking.summary import DIGITS, Numbers, Summary, paired_differences, summarise
 

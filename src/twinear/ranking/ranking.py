@@ -17,8 +17,7 @@ from pydantic import Field
 
 from twinear.errors import DataError
 from twinear.files import replacing, require, write_text
-from twinear.params import Params
-from twinear.ranking.metrics import (
+from twinear.metrics.ranking_metrics import (
     METRICS,
     Bools,
     Floats,
@@ -27,6 +26,7 @@ from twinear.ranking.metrics import (
     query_metrics,
     rank_truth,
 )
+from twinear.params import Params
 
 Candidates = Literal["all", "fold"]
 CANDIDATES: tuple[Candidates, ...] = ("all", "fold")

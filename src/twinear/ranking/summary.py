@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from twinear.errors import DataError
-from twinear.ranking.hubness import hubness
-from twinear.ranking.intervals import Interval, band, bootstrap, resamples
-from twinear.ranking.metrics import Floats
+from twinear.metrics.bootstrap import Interval, band, bootstrap, resamples
+from twinear.metrics.hubness import hubness
+from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.ranking import CHANCE, RankingParams, Systems
 
 Numbers = dict[str, float]

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from twinear.errors import DataError
+from twinear.metrics.popularity import popularity_corrected
+from twinear.metrics.ranking_metrics import Floats, Ints
 from twinear.ranking.baselines import l2, mfcc, mutual_proximity, popularity
-from twinear.ranking.correction import popularity_corrected
-from twinear.ranking.metrics import Floats, Ints
 from twinear.ranking.ranking import Systems, rows_of
 
 if TYPE_CHECKING:

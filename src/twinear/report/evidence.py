@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from twinear.catalogue import Catalogue
 from twinear.errors import DataError
 from twinear.files import require
+from twinear.metrics.bootstrap import Interval
 from twinear.pairs import Split
-from twinear.ranking.intervals import Interval
 from twinear.ranking.ranking import CHANCE, Ranking
 from twinear.similarity.similarity import Similarity
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from twinear.ranking.intervals import Interval
+from twinear.metrics.bootstrap import Interval
 from twinear.report.labels import FONT, place_labels
 from twinear.report.prose import number
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from twinear.ranking.intervals import Interval
+from twinear.metrics.bootstrap import Interval
 from twinear.ranking.ranking import CHANCE, CORRECTED_NDCG
 from twinear.report.evidence import MODEL, Evidence
 

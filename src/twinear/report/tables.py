@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from twinear.ranking.intervals import Interval
+from twinear.metrics.bootstrap import Interval
 from twinear.ranking.ranking import CHANCE, CORRECTED_NDCG
 from twinear.report.evidence import MODEL, Metrics
 from twinear.report.prose import (

@@ -15,9 +15,9 @@ from twinear.batches import examples_of
 from twinear.catalogue import score_artists
 from twinear.checkpoint import Epoch
 from twinear.files import sha256
+from twinear.metrics.ranking_metrics import Bools, Floats, query_ndcg, rank_truth
 from twinear.pairs import Split
 from twinear.params import parse_params
-from twinear.ranking.metrics import Bools, Floats, query_ndcg, rank_truth
 from twinear.scorer import Scorer
 from twinear.scorer_training import train_scorer
 from twinear.similarity.similarity import Similarity

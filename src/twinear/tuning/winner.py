@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from twinear.metrics.bootstrap import Interval, bootstrap, resamples
+from twinear.metrics.ranking_metrics import Floats
 from twinear.pairs import Split
-from twinear.ranking.intervals import Interval, bootstrap, resamples
-from twinear.ranking.metrics import Floats
 from twinear.ranking.ranking import RankingParams
 from twinear.tuning.crew import Broken, Crew, Ended
 from twinear.tuning.evaluation import Judged, Part, Step

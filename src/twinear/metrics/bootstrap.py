@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinear.ranking.metrics import Floats, Ints
+from twinear.metrics.ranking_metrics import Floats, Ints
 
 
 @dataclass(frozen=True, kw_only=True)

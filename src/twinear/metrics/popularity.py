@@ -16,7 +16,7 @@ Rare artists weigh more than in the plain similarity, so that intervals are wide
 import numpy as np
 import numpy.typing as npt
 
-from twinear.ranking.metrics import Floats
+from twinear.metrics.ranking_metrics import Floats
 
 
 def popularity_corrected(similarity: npt.ArrayLike) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import skew
 
-from twinear.ranking.metrics import Bools, Floats, Ints, others, ranked
+from twinear.metrics.ranking_metrics import Bools, Floats, Ints, others, ranked
 
 K = 10
 

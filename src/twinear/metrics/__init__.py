@@ -1,0 +1,1 @@
+"""Ranking metrics, bootstrap intervals, hubness, popularity correction: numbers in, numbers out."""
