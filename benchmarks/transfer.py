@@ -22,7 +22,7 @@ import torch
 from scipy.signal import butter, sosfilt
 from tqdm import tqdm
 
-from twinear.catalogue import score_artists
+from twinear.catalogue.catalogue import score_artists
 from twinear.clips import Clips
 from twinear.crossval.folds import Fold, cut_folds, fold_by_column, fold_by_id
 from twinear.front_end import SpectrogramsParams, log_mel

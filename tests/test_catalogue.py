@@ -10,14 +10,9 @@ from scipy.special import logit
 
 from tests.conftest import PARAMS
 from tests.test_scorer import heard, small_scorer
-from twinear.catalogue import (
-    Catalogue,
-    CatalogueParams,
-    build_catalogue,
-    find_neighbours,
-    score_artists,
-)
-from twinear.company import Listened
+from twinear.catalogue.catalogue import Catalogue, CatalogueParams, build_catalogue, score_artists
+from twinear.catalogue.collaborative import TrainingArtists
+from twinear.catalogue.search import find_neighbours
 from twinear.errors import DataError
 from twinear.pairs import Split
 from twinear.params import parse_params
@@ -30,10 +25,10 @@ OWNERS = ["b", "a", "a", "c", "d", "b", "a"]
 
 
 PLAIN = {  # the sound alone
-    "hub_weight": 0.0, "company_weight": 0.0, "company_sharpness": 1.0, "popularity_weight": 0.0,
+    "csls_weight": 0.0, "collaborative_weight": 0.0, "collaborative_inverse_temperature": 1.0, "popularity_weight": 0.0,
     "pooling_power": 1.0, "n_neighbours": 100,
 }  # fmt: skip
-EVERYTHING = {"hub_weight": 0.5, "company_weight": 2.0, "popularity_weight": 0.5}
+EVERYTHING = {"csls_weight": 0.5, "collaborative_weight": 2.0, "popularity_weight": 0.5}
 
 
 def params(**changes: float) -> CatalogueParams:
@@ -101,7 +96,7 @@ def test_scores_too_low_for_a_high_power_are_still_told_apart() -> None:
 MANY = [f"a{i:02}" for i in range(24) for _ in range(2)]
 
 
-def listened(test: float = 0.5) -> Listened:
+def listened(test: float = 0.5) -> TrainingArtists:
     """Of the 24 artists, the last six are test; `test` is what their listens say."""
     rng = np.random.default_rng(3)
     ids = sorted(set(MANY))
@@ -112,7 +107,7 @@ def listened(test: float = 0.5) -> Listened:
     artists = pd.DataFrame({"artist": ids, "name": ids, "mbid": "", "listeners": listeners})
     split = ["train"] * 12 + ["validation"] * 6 + ["test"] * 6
     table = pd.DataFrame({"artist": ids, "name": ids, "split": split})
-    return Listened.of(
+    return TrainingArtists.from_split(
         Similarity(artists=artists.assign(plays=1), matrix=matrix), Split(artists=table)
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project
-from twinear.catalogue import Catalogue
+from twinear.catalogue.catalogue import Catalogue
 from twinear.clips import Clips
 from twinear.errors import DataError
 from twinear.listens import Listens

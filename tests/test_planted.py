@@ -17,8 +17,8 @@ from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 
 from tests.conftest import PARAMS, Project
-from twinear.catalogue import Catalogue, CatalogueParams, build_catalogue
-from twinear.company import Listened
+from twinear.catalogue.catalogue import Catalogue, CatalogueParams, build_catalogue
+from twinear.catalogue.collaborative import TrainingArtists
 from twinear.listens import Listens
 from twinear.pairs import PairsParams, Split, split_artists
 from twinear.params import read_params
@@ -73,7 +73,7 @@ def lead_on_chance(corpus: Corpus, folder: Path, seed: int = 1) -> float:
         corpus.clips,
         trained.scorer,
         read_params("catalogue", CatalogueParams, PARAMS),
-        Listened.of(similarity, split),
+        TrainingArtists.from_split(similarity, split),
         trained.judged,
     )
     return _lead(catalogue, corpus.clips, similarity, split)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import PARAMS, ROOT
-from twinear.catalogue import Catalogue
+from twinear.catalogue.catalogue import Catalogue
 from twinear.errors import DataError
 from twinear.front_end import SpectrogramsParams
 from twinear.metrics.ranking_metrics import METRICS, others

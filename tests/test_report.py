@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from safetensors.numpy import save_file
 
 from tests.conftest import ROOT
-from twinear.catalogue import Catalogue
+from twinear.catalogue.catalogue import Catalogue
 from twinear.errors import DataError, ParamsError
 from twinear.metrics.bootstrap import Interval
 from twinear.metrics.ranking_metrics import METRICS

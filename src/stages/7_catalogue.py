@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from twinear.catalogue import CatalogueParams, build_catalogue
-from twinear.company import Listened
+from twinear.catalogue.catalogue import CatalogueParams, build_catalogue
+from twinear.catalogue.collaborative import TrainingArtists
 from twinear.pairs import Split
 from twinear.params import read_params
 from twinear.scorer import Scorer
@@ -16,7 +16,7 @@ def catalogue(
     spectrograms: Path, similarity: Path, pairs: Path, scorer: Path, judged: Path, folder: Path
 ) -> None:
     params = read_params("catalogue", CatalogueParams)
-    listened = Listened.of(Similarity.read(similarity), Split.read(pairs))
+    listened = TrainingArtists.from_split(Similarity.read(similarity), Split.read(pairs))
     clips = Spectrograms.read(spectrograms)
     made = build_catalogue(clips, Scorer.read(scorer), params, listened, Scorer.read(judged))
     made.write(folder)

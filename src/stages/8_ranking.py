@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from twinear.catalogue import Catalogue
+from twinear.catalogue.catalogue import Catalogue
 from twinear.files import sha256, write_text
 from twinear.pairs import Split
 from twinear.params import read_params, read_stages

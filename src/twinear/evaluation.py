@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from twinear.artists import normalise_name
-from twinear.catalogue import CatalogueParams, build_catalogue
+from twinear.catalogue.catalogue import CatalogueParams, build_catalogue
 from twinear.errors import DataError
 from twinear.files import require
 from twinear.material import Material

@@ -20,7 +20,7 @@ def similar(
     as_json: AsJson = False,
 ) -> None:
     """Show the artists that sound most like ARTIST, with scores in 0..1."""
-    from twinear.catalogue import find_neighbours
+    from twinear.catalogue.search import find_neighbours
 
     found = find_neighbours(catalogue, artist, top)
     if as_json:

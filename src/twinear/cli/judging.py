@@ -261,7 +261,7 @@ def _contenders(
     material: "Material",
 ) -> "dict[str, Floats]":
     """What is to be judged, in the order: scorer, matrices, embeddings."""
-    from twinear.catalogue import CatalogueParams
+    from twinear.catalogue.catalogue import CatalogueParams
     from twinear.elsewhere.embeddings import read_embeddings, score_embeddings
     from twinear.evaluation import score_by_scorer
     from twinear.ranking.systems import form_lineup

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinear.catalogue import CatalogueParams
+from twinear.catalogue.catalogue import CatalogueParams
 from twinear.clips import ClipsParams
 from twinear.crossval.folds import Fold, On, cut_folds, fold_by_column, fold_by_id
 from twinear.crossval.scoring import Task

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from twinear import catalogue, company, scorer
-from twinear.catalogue import CatalogueParams, build_catalogue
+from twinear import scorer
+from twinear.catalogue import calibration, catalogue, collaborative, combination, csls
+from twinear.catalogue.catalogue import CatalogueParams, build_catalogue
+from twinear.catalogue.collaborative import TrainingArtists
 from twinear.checkpoint import Epoch, code_digest
-from twinear.company import Listened
 from twinear.crossval.folds import Fold
 from twinear.files import replacing, sha256
 from twinear.material import Folders, Material
@@ -30,7 +31,14 @@ from twinear.scorer_training import train_scorer
 from twinear.training import TrainingParams
 
 TRAINED = ("siamese", "sound")
-CODE = (catalogue, company, scorer)  # beside the code of training
+CODE = (
+    catalogue,
+    csls,
+    collaborative,
+    combination,
+    calibration,
+    scorer,
+)  # beside the code of training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +132,9 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         on_epoch,
     )
     scorer = trained.judged if fold.judges_validation else trained.scorer
-    listened = Listened.of(material.similarity, Split.of(everyone, train=fold.listened))
+    listened = TrainingArtists.from_split(
+        material.similarity, Split.of(everyone, train=fold.listened)
+    )
     present = material.without(fold.left_out)
     catalogue = build_catalogue(present.spectrograms, scorer, task.catalogue, listened)
     artists = list(form_lineup(material.spectrograms, material.similarity).artists["artist"])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twinear.catalogue import score_artists
+from twinear.catalogue.catalogue import score_artists
 from twinear.clips import Clips
 from twinear.errors import DataError
 from twinear.metrics.ranking_metrics import Floats, Truth, others, query_ndcg

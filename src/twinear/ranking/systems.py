@@ -19,7 +19,7 @@ from twinear.ranking.baselines import l2, mfcc, mutual_proximity, popularity
 from twinear.ranking.ranking import Systems, rows_of
 
 if TYPE_CHECKING:
-    from twinear.catalogue import Catalogue
+    from twinear.catalogue.catalogue import Catalogue
     from twinear.similarity.similarity import Similarity
     from twinear.spectrograms import Spectrograms
 

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from twinear.catalogue import Catalogue
+from twinear.catalogue.catalogue import Catalogue
 from twinear.errors import DataError
 from twinear.files import require
 from twinear.metrics.bootstrap import Interval

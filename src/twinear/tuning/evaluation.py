@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from twinear.batches import examples_of
-from twinear.catalogue import score_artists
+from twinear.catalogue.catalogue import score_artists
 from twinear.checkpoint import Epoch
 from twinear.files import sha256
 from twinear.metrics.ranking_metrics import Bools, Floats, query_ndcg, rank_truth

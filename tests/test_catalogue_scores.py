@@ -8,24 +8,23 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from scipy.stats import skew, spearmanr
 
-from twinear.company import (
-    CompanyParams,
-    Floats,
-    Known,
-    Listened,
-    calibrate,
-    combine,
-    uncalibrated,
-)
+from twinear.catalogue.calibration import calibrate
+from twinear.catalogue.collaborative import KnownArtists, TrainingArtists
+from twinear.catalogue.combination import CombinationParams, combine, undo_standardisation
+from twinear.catalogue.csls import Floats
 from twinear.pairs import Split
 from twinear.similarity.similarity import Similarity
 
 N = 40
 
 
-def params(**changes: float) -> CompanyParams:
-    nothing = {"hub_weight": 0.0, "company_weight": 0.0, "company_sharpness": 1.0}
-    return CompanyParams(**{**nothing, "popularity_weight": 0.0, **changes})
+def params(**changes: float) -> CombinationParams:
+    nothing = {
+        "csls_weight": 0.0,
+        "collaborative_weight": 0.0,
+        "collaborative_inverse_temperature": 1.0,
+    }
+    return CombinationParams(**{**nothing, "popularity_weight": 0.0, **changes})
 
 
 def sounds(n: int = N, seed: int = 0) -> Floats:
@@ -33,11 +32,11 @@ def sounds(n: int = N, seed: int = 0) -> Floats:
     return expit((values + values.T) / 2).astype(np.float32)
 
 
-def known(n: int = 25, n_validation: int = 8, seed: int = 0) -> Known:
+def known(n: int = 25, n_validation: int = 8, seed: int = 0) -> KnownArtists:
     """Of `N` artists, some at scattered rows."""
     rng = np.random.default_rng(seed)
     values = rng.uniform(0, 1, (n, n)) ** 3
-    return Known(
+    return KnownArtists(
         rows=rng.permutation(N)[:n],
         similarity=(values + values.T) / 2,
         listeners=rng.integers(2, 1000, n),
@@ -52,7 +51,9 @@ def others(n: int) -> np.ndarray:
 def test_with_nothing_added_the_sound_comes_back() -> None:
     for some in (None, known()):
         combined = combine(sounds(), params(), some)
-        np.testing.assert_allclose(uncalibrated(combined, sounds(), some), sounds(), atol=1e-6)
+        np.testing.assert_allclose(
+            undo_standardisation(combined, sounds(), some), sounds(), atol=1e-6
+        )
 
 
 def test_combined_scores_are_in_deviations_of_the_sound_of_the_known() -> None:
@@ -70,7 +71,7 @@ def test_a_planted_hub_is_taken_down() -> None:
 
     def occurrence(weight: float) -> np.ndarray:
         """How often each artist is among the five nearest of another."""
-        combined = combine(expit(planted), params(hub_weight=weight), None)
+        combined = combine(expit(planted), params(csls_weight=weight), None)
         np.fill_diagonal(combined, -np.inf)
         return np.bincount(np.argsort(-combined, axis=1)[:, :5].ravel(), minlength=N)
 
@@ -80,13 +81,13 @@ def test_a_planted_hub_is_taken_down() -> None:
 
 
 def test_without_popularity_scores_are_symmetric() -> None:
-    combined = combine(sounds(), params(hub_weight=0.5, company_weight=2.0), known())
+    combined = combine(sounds(), params(csls_weight=0.5, collaborative_weight=2.0), known())
     np.testing.assert_allclose(combined, combined.T, atol=1e-5)
 
 
 def test_the_company_of_two_known_artists_is_their_similarity() -> None:
     some, flat = known(), np.full((N, N), 0.3, np.float32)  # sound says nothing
-    among = combine(flat, params(company_weight=1.0), some)[np.ix_(some.rows, some.rows)]
+    among = combine(flat, params(collaborative_weight=1.0), some)[np.ix_(some.rows, some.rows)]
     apart = some.similarity[others(25)]
     np.testing.assert_allclose(among[others(25)], apart / apart.std(), rtol=1e-5)
 
@@ -97,7 +98,9 @@ def test_a_new_artist_that_sounds_like_a_known_one_gets_its_company() -> None:
     like = int(some.rows[3])
     sound = np.full((N, N), 0.2, np.float32)
     sound[new, like] = sound[like, new] = 0.9
-    combined = combine(sound, params(company_weight=1.0, company_sharpness=50.0), some)
+    combined = combine(
+        sound, params(collaborative_weight=1.0, collaborative_inverse_temperature=50.0), some
+    )
     company = combined - combine(sound, params(), some)
     rest = np.delete(some.rows, 3)
     np.testing.assert_allclose(company[new, rest], company[like, rest], rtol=1e-4)
@@ -109,7 +112,9 @@ def test_two_new_artists_get_the_company_that_those_they_sound_like_keep() -> No
     sound = np.full((N, N), 0.2, np.float32)
     for new, like in ((first, some.rows[3]), (second, some.rows[5])):
         sound[new, like] = sound[like, new] = 0.9
-    combined = combine(sound, params(company_weight=1.0, company_sharpness=50.0), some)
+    combined = combine(
+        sound, params(collaborative_weight=1.0, collaborative_inverse_temperature=50.0), some
+    )
     expected = combined[some.rows[3], some.rows[5]]
     assert combined[first, second] == pytest.approx(expected, rel=1e-4)
 
@@ -131,34 +136,34 @@ def test_popularity_raises_popular_known_candidates_only() -> None:
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_hardly_any_known_artists_survive(n: int) -> None:
     few = known(n=n, n_validation=0)
-    everything = params(hub_weight=1.0, company_weight=2.0, popularity_weight=1.0)
+    everything = params(csls_weight=1.0, collaborative_weight=2.0, popularity_weight=1.0)
     combined = combine(sounds(), everything, few)
     assert np.isfinite(combined).all()
-    assert np.isfinite(uncalibrated(combined, sounds(), few)).all()
+    assert np.isfinite(undo_standardisation(combined, sounds(), few)).all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_hardly_any_artists_survive(n: int) -> None:
-    combined = combine(sounds(n), params(hub_weight=1.0), None)
-    assert np.isfinite(uncalibrated(combined, sounds(n), None)).all()
+    combined = combine(sounds(n), params(csls_weight=1.0), None)
+    assert np.isfinite(undo_standardisation(combined, sounds(n), None)).all()
 
 
 def test_sound_that_is_the_same_for_all_survives() -> None:
     for level in (0.0, 0.5, 1.0):
         same = np.full((N, N), level, np.float32)
-        combined = combine(same, params(hub_weight=1.0, company_weight=1.0), known())
+        combined = combine(same, params(csls_weight=1.0, collaborative_weight=1.0), known())
         assert np.isfinite(combined).all()
 
 
 # --- who may be known -------------------------------------------------------------------------
 
 
-def listened(matrix: np.ndarray, listeners: np.ndarray) -> Listened:
+def listened(matrix: np.ndarray, listeners: np.ndarray) -> TrainingArtists:
     ids = [f"a{i}" for i in range(len(matrix))]
     artists = pd.DataFrame({"artist": ids, "name": ids, "mbid": "", "listeners": listeners})
     splits = ["train", "test", "validation"] * (len(ids) // 3)
     table = pd.DataFrame({"artist": ids, "name": ids, "split": splits})
-    return Listened.of(
+    return TrainingArtists.from_split(
         Similarity(artists=artists.assign(plays=1), matrix=matrix), Split(artists=table)
     )
 
@@ -180,7 +185,7 @@ def test_listens_of_test_artists_are_not_there_to_be_used() -> None:
 def test_known_artists_without_clips_are_left_out() -> None:
     rng = np.random.default_rng(1)
     every = listened(rng.random((9, 9), dtype=np.float32), rng.integers(1, 99, 9))
-    found = every.among(pd.Series(["zz", "a5", "a1", "a0", "a3"]))
+    found = every.locate(pd.Series(["zz", "a5", "a1", "a0", "a3"]))
     assert found.rows.tolist() == [3, 4, 1]
     assert found.validation.tolist() == [False, False, True]
     kept = [0, 1, 4]
@@ -197,7 +202,7 @@ def test_known_artists_without_clips_are_left_out() -> None:
 @settings(max_examples=20, deadline=None)
 def test_calibrated_scores_keep_the_order_and_lie_between_0_and_1(scale: float, seed: int) -> None:
     """Also beyond all that the validation artists have shown."""
-    weights = params(hub_weight=0.5, company_weight=scale)
+    weights = params(csls_weight=0.5, collaborative_weight=scale)
     calibrated = calibrate(sounds(), known(seed=seed), weights)
     scores = combine(sounds(seed=seed + 1), weights, known(seed=seed))
     after = calibrated(scores)
@@ -212,7 +217,7 @@ def test_calibrated_scores_keep_the_order_and_lie_between_0_and_1(scale: float, 
 def test_similarity_that_follows_the_sound_is_what_calibrated_scores_say() -> None:
     sound = sounds(n=200)
     similarity = (logit(sound.astype(float)) + 6) ** 2 / 144
-    some = Known(
+    some = KnownArtists(
         rows=np.arange(100),
         similarity=similarity[:100, :100],
         listeners=np.full(100, 5),
@@ -236,7 +241,7 @@ def test_noise_calibrates_to_the_mean_similarity() -> None:
 def test_the_listens_of_a_validation_query_do_not_calibrate_its_own_scores_upwards() -> None:
     """Were they used, company would be the truth and the curve a straight line up to it."""
     some = known(n=40, n_validation=20)
-    weights = params(company_weight=3.0)
+    weights = params(collaborative_weight=3.0)
     calibrated = calibrate(sounds(), some, weights)(combine(sounds(), weights, some))
     among = calibrated[np.ix_(some.rows, some.rows)]
     train = np.ix_(~some.validation, ~some.validation)

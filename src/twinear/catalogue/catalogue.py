@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from twinear.artists import find_artist
-from twinear.company import CompanyParams, Listened, calibrate, combine, uncalibrated
+from twinear.catalogue.calibration import calibrate
+from twinear.catalogue.collaborative import TrainingArtists
+from twinear.catalogue.combination import CombinationParams, combine, undo_standardisation
 from twinear.errors import DataError
 from twinear.files import replacing, require
 
@@ -28,7 +29,7 @@ AGAIN = "run 'dvc repro catalogue'"
 ROWS = 512  # clips scored against all others at a time
 
 
-class CatalogueParams(CompanyParams):
+class CatalogueParams(CombinationParams):
     """How clips are pooled, what else enters, and how much of the ranking is kept."""
 
     pooling_power: float = Field(gt=0, le=40)
@@ -98,7 +99,7 @@ class Catalogue:
             owner=owner,
             sound=sound,
             scores=scores,
-            neighbours=_read_neighbours(folder),
+            neighbours=read_neighbours(folder),
         )
 
 
@@ -113,7 +114,7 @@ def read_artists(folder: Path) -> pd.DataFrame:
         raise _damaged(path, error) from error
 
 
-def _read_neighbours(folder: Path, **chosen: Any) -> pd.DataFrame:
+def read_neighbours(folder: Path, **chosen: Any) -> pd.DataFrame:
     path = require(folder / "neighbours.parquet", AGAIN)
     try:
         return pd.read_parquet(path, **chosen)
@@ -134,35 +135,11 @@ def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(path, f"is not what was written there ({reason})", remedy=AGAIN)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Neighbours:
-    """An artist and those that sound most like it: `rank`, `neighbour` (id), `name`, `score`."""
-
-    artist: str
-    name: str
-    table: pd.DataFrame
-
-
-def find_neighbours(folder: Path, artist: str, top: int) -> Neighbours:
-    """The `top` neighbours of an artist given by id or name, best first.
-
-    Raises
-    ------
-    DataError
-        No such artist; the message names the nearest.
-    """
-    artists = read_artists(folder)
-    wanted = find_artist(artists, artist, folder)
-    table = _read_neighbours(folder, filters=[("artist", "==", wanted["artist"])])
-    table = table.head(top).drop(columns="artist").reset_index(drop=True)
-    return Neighbours(artist=wanted["artist"], name=wanted["name"], table=table)
-
-
 def build_catalogue(
     spectrograms: "Spectrograms",
     scorer: "Scorer",
     params: CatalogueParams,
-    listened: Listened | None = None,
+    listened: TrainingArtists | None = None,
     judged: "Scorer | None" = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Catalogue:
@@ -179,14 +156,14 @@ def build_catalogue(
     artists, owner = _artists(spectrograms.clips)
     embeddings = scorer.hear(spectrograms, progress)
     sound = score_artists(scorer, embeddings, owner, params.pooling_power)
-    known = None if listened is None else listened.among(artists["artist"])
+    known = None if listened is None else listened.locate(artists["artist"])
     scores = combine(sound, params, known)
     if known is not None and judged is not None and known.validation.any():
         heard = judged.hear(spectrograms, progress) if judged is not scorer else embeddings
         before = score_artists(judged, heard, owner, params.pooling_power)
         scores = calibrate(before, known, params)(scores)
     else:
-        scores = uncalibrated(scores, sound, known)
+        scores = undo_standardisation(scores, sound, known)
     return Catalogue(
         artists=artists,
         embeddings=embeddings,

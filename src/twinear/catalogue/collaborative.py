@@ -1,0 +1,121 @@
+"""What co-listening says of two artists, also where one of them has no listens.
+
+A known artist (one whose listens may be used) stands for itself. A new artist is represented by the
+known artists that it sounds like: a softmax over its scores to them, with an inverse temperature.
+The collaborative score of two artists is then the expected similarity of what represents them.
+The listens of test artists are never among the known.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import softmax
+
+if TYPE_CHECKING:
+    from twinear.pairs import Split
+    from twinear.similarity.similarity import Similarity
+
+Floats = npt.NDArray[np.float32]
+SMALLEST_DEVIATION = 1e-7
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingArtists:
+    """The artists whose listens may be used: those of training and validation.
+
+    Attributes
+    ----------
+    artists
+        Ids, (n,).
+    similarity
+        (n, n), in [0, 1].
+    listeners
+        (n,)
+    validation
+        Which of them belong to validation, (n,).
+    """
+
+    artists: list[str]
+    similarity: np.ndarray
+    listeners: np.ndarray
+    validation: np.ndarray
+
+    @classmethod
+    def from_split(cls, similarity: "Similarity", split: "Split") -> "TrainingArtists":
+        """Take the training and validation artists of a split; never those of test."""
+        validation = split.members("validation")
+        artists = [*split.members("train"), *validation]
+        rows = pd.Index(similarity.artists["artist"]).get_indexer(artists)
+        return cls(
+            artists=artists,
+            similarity=similarity.matrix[np.ix_(rows, rows)],
+            listeners=similarity.artists["listeners"].to_numpy()[rows],
+            validation=np.arange(len(artists)) >= len(artists) - len(validation),
+        )
+
+    def locate(self, artists: "pd.Series[str]") -> "KnownArtists":
+        """Find their rows in a table of artists; those without clips are left out."""
+        rows = pd.Index(artists).get_indexer(pd.Index(self.artists))
+        there = rows >= 0
+        return KnownArtists(
+            rows=rows[there],
+            similarity=self.similarity[np.ix_(there, there)],
+            listeners=self.listeners[there],
+            validation=self.validation[there],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KnownArtists:
+    """The artists of a catalogue whose listens may be used; as `TrainingArtists`, by row."""
+
+    rows: npt.NDArray[np.int64]
+    similarity: np.ndarray
+    listeners: np.ndarray
+    validation: np.ndarray
+
+    def without_validation(self) -> "KnownArtists":
+        """Select the training artists alone."""
+        train = ~self.validation
+        return KnownArtists(
+            rows=self.rows[train],
+            similarity=self.similarity[np.ix_(train, train)],
+            listeners=self.listeners[train],
+            validation=self.validation[train],
+        )
+
+
+def collaborative_scores(
+    standard: Floats, known: KnownArtists, inverse_temperature: float
+) -> Floats:
+    """Score all artists by the co-listening of the known artists that represent them.
+
+    Parameters
+    ----------
+    standard
+        Scores by sound, (artists, artists), standardised.
+    inverse_temperature
+        Of the softmax: the larger, the more the most similar known artist counts.
+
+    Returns
+    -------
+    (artists, artists), in standard deviations of the similarity among the known artists.
+    """
+    weights = softmax(inverse_temperature * standard[:, known.rows], axis=1)  # (artists, known)
+    weights[known.rows] = np.eye(len(known.rows), dtype=np.float32)
+    same = np.eye(len(known.rows), dtype=bool)
+    similarity = np.where(same, 0, known.similarity)
+    deviation = max(similarity[~same].std(), SMALLEST_DEVIATION)
+    scores: Floats = (weights @ similarity.astype(np.float32) @ weights.T) / deviation
+    return scores.astype(np.float32)
+
+
+def popularity_scores(known: KnownArtists) -> npt.NDArray[np.float64]:
+    """Standardise the logarithm of the known artists' numbers of listeners, (known,)."""
+    listeners = np.log(known.listeners)
+    deviation = max(listeners.std(), SMALLEST_DEVIATION)
+    scores: npt.NDArray[np.float64] = (listeners - listeners.mean()) / deviation
+    return scores
