@@ -37,12 +37,12 @@ import numpy.typing as npt
 import psutil
 import soxr
 from scipy.io import wavfile
-from tests.audio import music, write_clip
+from tests.support.audio import music, write_clip
 
-from twinear.front_end import SpectrogramsParams, log_mel, mfcc_statistics
-from twinear.params import read_params
-from twinear.pool import spread
-from twinear.waveform import load_clip
+from twinear.base.params import read_params
+from twinear.clips.waveform import load_clip
+from twinear.compute.pool import spread
+from twinear.spectrograms.front_end import SpectrogramsParams, log_mel, mfcc_statistics
 
 Floats = npt.NDArray[np.float32]
 Way = Callable[[Path, SpectrogramsParams], object]

@@ -23,13 +23,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
-from tests.audio import CODECS, music, write_clip
+from tests.support.audio import CODECS, music, write_clip
 
-from twinear import clips
-from twinear.clips import ClipsParams, Fault
-from twinear.front_end import SpectrogramsParams, log_mel, mfcc_statistics
-from twinear.params import read_params
-from twinear.waveform import load_clip
+from twinear.base.params import read_params
+from twinear.clips import clips
+from twinear.clips.clips import ClipsParams, Fault
+from twinear.clips.waveform import load_clip
+from twinear.spectrograms.front_end import SpectrogramsParams, log_mel, mfcc_statistics
 
 LIMIT_BYTES = 2**30  # of address space, above what an idle worker has
 LIMIT_SECONDS = 20

@@ -28,10 +28,10 @@ import pandas as pd
 from scipy.sparse import coo_array, csr_array
 
 from benchmarks.listens_file import ROWS, write_listens
-from twinear.listens import Listens, ListensParams, read_listens
-from twinear.params import read_params
-from twinear.readers.formats import PLAYS
-from twinear.similarity.computing import compute_neighbours, compute_similarity
+from twinear.base.params import read_params
+from twinear.listens.listens import Listens, ListensParams, read_listens
+from twinear.listens.readers.formats import PLAYS
+from twinear.similarity.computation import compute_neighbours, compute_similarity
 from twinear.similarity.measures import SimilarityParams
 
 ROOT = Path(__file__).parents[1]

@@ -19,10 +19,10 @@ from functools import partial
 import numpy as np
 import torch
 
-from twinear.batches import Step
-from twinear.model import Inputs, ModelParams, SiameseNet
-from twinear.objectives import mse
-from twinear.training import step_loss
+from twinear.model.network import Inputs, ModelParams, SiameseNet
+from twinear.training.batches import Step
+from twinear.training.losses import mse
+from twinear.training.training import step_loss
 
 N_MELS, N_FRAMES, CLIPS = 64, 256, 3
 STEP_PAIRS, LEARNING_RATE = 1024, 1e-3  # of the original

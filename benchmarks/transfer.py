@@ -22,22 +22,22 @@ import torch
 from scipy.signal import butter, sosfilt
 from tqdm import tqdm
 
+from twinear.acquisition.sample.encoding import Codec, encode
+from twinear.base.params import PARAMS
 from twinear.catalogue.catalogue import score_artists
-from twinear.clips import Clips
-from twinear.crossval.folds import Fold, cut_folds, fold_by_column, fold_by_id
-from twinear.front_end import SpectrogramsParams, log_mel
-from twinear.material import Folders, Material
+from twinear.clips.clips import Clips
+from twinear.clips.waveform import load_clip
+from twinear.evaluation.crossval.folds import Fold, cut_folds, fold_by_column, fold_by_id
+from twinear.evaluation.dataset import Folders, Material
+from twinear.evaluation.recipes import read_recipe
 from twinear.metrics.ranking_metrics import Bools, Floats, query_ndcg, rank_truth
-from twinear.pairs import Split
-from twinear.params import PARAMS
+from twinear.model.scorer import Scorer
 from twinear.ranking.systems import Lineup, form_lineup
-from twinear.recipes import read_recipe
-from twinear.sample.encoding import Codec, encode
-from twinear.scorer import Scorer
-from twinear.scorer_training import train_scorer
-from twinear.spectrograms import Spectrograms
-from twinear.training import TrainingParams
-from twinear.waveform import load_clip
+from twinear.spectrograms.front_end import SpectrogramsParams, log_mel
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.split import Split
+from twinear.training.scorer_training import train_scorer
+from twinear.training.training import TrainingParams
 
 SR = 22050
 HEALED = [

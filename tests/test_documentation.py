@@ -18,20 +18,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.archives import Archives
-from tests.audio import music, write_clip
-from tests.clap import save_clap
+from tests.acquisition.test_datasets import HETREC
 from tests.conftest import PARAMS, ROOT, Project
-from tests.services import FakeArtist, FakeServices
-from tests.test_datasets import HETREC
-from tests.test_scorer import spectrograms
-from twinear.artists import read_artists
-from twinear.clip_table import read_clip_table
-from twinear.corpus import import_corpus
-from twinear.datasets.known import BASE_URL
-from twinear.params import SECTIONS, read_sections
-from twinear.scorer import Scorer
-from twinear.vectors import Vectors
+from tests.model.test_scorer import spectrograms
+from tests.support.archives import Archives
+from tests.support.audio import music, write_clip
+from tests.support.services import FakeArtist, FakeServices
+from tests.support.tiny_clap import save_clap
+from twinear.acquisition.datasets.registry import BASE_URL
+from twinear.acquisition.import_corpus import import_corpus
+from twinear.artists.clip_table import read_clip_table
+from twinear.artists.identity import read_artists
+from twinear.base.params import SECTIONS, read_sections
+from twinear.model.scorer import Scorer
+from twinear.spectrograms.embedding_table import Vectors
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [

@@ -17,20 +17,20 @@ from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 
 from tests.conftest import PARAMS, Project
+from twinear.base.params import read_params
 from twinear.catalogue.catalogue import Catalogue, CatalogueParams, build_catalogue
 from twinear.catalogue.collaborative import TrainingArtists
-from twinear.listens import Listens
-from twinear.pairs import PairsParams, Split, split_artists
-from twinear.params import read_params
+from twinear.listens.listens import Listens
 from twinear.ranking.ranking import RankingParams, rank_test
 from twinear.ranking.summary import summarise
 from twinear.ranking.systems import line_up
-from twinear.scorer_training import train_scorer
-from twinear.similarity.computing import compute_similarity
+from twinear.similarity.computation import compute_similarity
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms import Spectrograms
-from twinear.training import TrainingParams
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.split import PairsParams, Split, split_artists
+from twinear.training.scorer_training import train_scorer
+from twinear.training.training import TrainingParams
 
 EPOCHS = 5
 SHUFFLES = 4

@@ -8,8 +8,8 @@ import pytest
 from dvc.repo import Repo
 
 from tests.conftest import Project, clone
-from twinear.files import sha256
-from twinear.params import STAGES
+from twinear.base.files import sha256
+from twinear.base.params import STAGES
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # DVC's own
 
@@ -37,14 +37,14 @@ def set_param(old: str, new: str) -> Change:
 FROM_TRAINING = ("training", "catalogue", "ranking", "report")
 CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     "the README": (Change(file="README.md"), ()),
-    "a test": (Change(file="tests/test_model.py"), ()),
-    "the code of promotion": (Change(file="src/twinear/promotion/verdict.py"), ()),
+    "a test": (Change(file="tests/model/test_network.py"), ()),
+    "the code of promotion": (Change(file="src/twinear/retraining/promotion_rule.py"), ()),
     "the rule of promotion": (set_param("margin: 0.05", "margin: 0.04"), ()),
-    "the prose of the report": (Change(file="src/twinear/report/prose.py"), ("report",)),
+    "the prose of the report": (Change(file="src/twinear/report/wording.py"), ("report",)),
     "the report's params": (set_param("n_suggestions: 5", "n_suggestions: 4"), ("report",)),
     "the judging": (set_param("n_bootstrap: 2000", "n_bootstrap: 1999"), ("ranking", "report")),
     "training's params": (set_param("patience: 30", "patience: 29"), FROM_TRAINING),
-    "training's code": (Change(file="src/twinear/training.py"), FROM_TRAINING),
+    "training's code": (Change(file="src/twinear/training/training.py"), FROM_TRAINING),
     "the split": (set_param("min_test: 5", "min_test: 4"), ("pairs", *FROM_TRAINING)),
     "the front end": (
         set_param("hop_length: 512 ", "hop_length: 511 "),
@@ -91,7 +91,7 @@ def test_a_change_touches_these_stages_only(
 def test_what_dvc_would_run_after_a_change_of_the_prose_is_the_report_alone(
     project: Project,
 ) -> None:
-    path = project.folder / "src/twinear/report/prose.py"
+    path = project.folder / "src/twinear/report/wording.py"
     before = path.read_text(encoding="utf-8")
     path.write_text(before + "# changed\n", encoding="utf-8")
     told = project.must("dvc", "repro", "--dry")

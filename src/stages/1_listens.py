@@ -5,13 +5,13 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from twinear.files import write_text
-from twinear.listens import ListensParams, clean_listens
-from twinear.memory import choose_memory
-from twinear.params import read_params
-from twinear.readers.formats import REDIRECTS
-from twinear.redirects import read_redirects, write_redirects
-from twinear.stage import run_stage
+from twinear.artists.redirects import read_redirects, write_redirects
+from twinear.base.files import write_text
+from twinear.base.params import read_params
+from twinear.base.stage import run_stage
+from twinear.compute.memory import choose_memory
+from twinear.listens.listens import ListensParams, clean_listens
+from twinear.listens.readers.formats import REDIRECTS
 
 
 def listens(source: Path, folder: Path, redirects: Path, report: Path) -> None:

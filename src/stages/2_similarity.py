@@ -6,16 +6,16 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from twinear.clip_table import read_clip_table, resolve
-from twinear.files import write_text
-from twinear.memory import choose_memory
-from twinear.params import read_params
-from twinear.pool import choose_workers
-from twinear.redirects import read_redirects
-from twinear.similarity.computing import compute
+from twinear.artists.clip_table import read_clip_table, resolve
+from twinear.artists.redirects import read_redirects
+from twinear.base.files import write_text
+from twinear.base.params import read_params
+from twinear.base.stage import run_stage
+from twinear.compute.memory import choose_memory
+from twinear.compute.pool import choose_workers
+from twinear.similarity.computation import compute
 from twinear.similarity.measures import SimilarityParams
-from twinear.similarity.parts import open_listens
-from twinear.stage import run_stage
+from twinear.similarity.partitions import open_listens
 
 
 def similarity(

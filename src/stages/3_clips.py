@@ -8,14 +8,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from twinear.clip_table import read_clip_table, resolve
-from twinear.clips import ClipsParams, index_clips
-from twinear.files import write_text
-from twinear.params import read_params
-from twinear.pool import choose_workers
-from twinear.redirects import read_redirects
+from twinear.artists.clip_table import read_clip_table, resolve
+from twinear.artists.redirects import read_redirects
+from twinear.base.files import write_text
+from twinear.base.params import read_params
+from twinear.base.stage import run_stage
+from twinear.clips.clips import ClipsParams, index_clips
+from twinear.compute.pool import choose_workers
 from twinear.similarity.similarity import Similarity
-from twinear.stage import run_stage
 
 
 def clips(data: Path, redirects: Path, similarity: Path, index: Path, report: Path) -> None:

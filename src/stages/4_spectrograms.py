@@ -6,12 +6,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from twinear.clips import Clips
-from twinear.front_end import SpectrogramsParams
-from twinear.params import read_params
-from twinear.pool import choose_workers
-from twinear.spectrograms_computation import compute_spectrograms, read_vectors
-from twinear.stage import run_stage
+from twinear.base.params import read_params
+from twinear.base.stage import run_stage
+from twinear.clips.clips import Clips
+from twinear.compute.pool import choose_workers
+from twinear.spectrograms.computation import compute_spectrograms, read_vectors
+from twinear.spectrograms.front_end import SpectrogramsParams
 
 
 def spectrograms(data: Path, index: Path, folder: Path) -> None:

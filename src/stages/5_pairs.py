@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from twinear.pairs import PairsParams, split_artists
-from twinear.params import read_params
+from twinear.base.params import read_params
+from twinear.base.stage import run_stage
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms import Spectrograms
-from twinear.stage import run_stage
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.split import PairsParams, split_artists
 
 
 def pairs(similarity: Path, spectrograms: Path, split: Path) -> None:

@@ -6,16 +6,16 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from twinear.checkpoint import Epoch
-from twinear.files import replacing, sha256
-from twinear.pairs import Split
-from twinear.params import read_params, read_stages
-from twinear.scorer_training import train_scorer
+from twinear.base.files import replacing, sha256
+from twinear.base.params import read_params, read_stages
+from twinear.base.stage import run_stage
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms import Spectrograms
-from twinear.stage import run_stage
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.split import Split
 from twinear.tracking.runs import open_run
-from twinear.training import TrainingParams
+from twinear.training.checkpoint import Epoch
+from twinear.training.scorer_training import train_scorer
+from twinear.training.training import TrainingParams
 
 
 def training(

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
+from twinear.base.params import read_params
+from twinear.base.stage import run_stage
 from twinear.catalogue.catalogue import CatalogueParams, build_catalogue
 from twinear.catalogue.collaborative import TrainingArtists
-from twinear.pairs import Split
-from twinear.params import read_params
-from twinear.scorer import Scorer
+from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms import Spectrograms
-from twinear.stage import run_stage
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.split import Split
 
 
 def catalogue(

@@ -4,16 +4,16 @@ import json
 import sys
 from pathlib import Path
 
+from twinear.base.files import sha256, write_text
+from twinear.base.params import read_params, read_stages
+from twinear.base.stage import run_stage
 from twinear.catalogue.catalogue import Catalogue
-from twinear.files import sha256, write_text
-from twinear.pairs import Split
-from twinear.params import read_params, read_stages
 from twinear.ranking.ranking import RankingParams, rank_test
 from twinear.ranking.summary import as_metrics, differences, headline, hubs, summarise, undefined
 from twinear.ranking.systems import line_up
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms import Spectrograms
-from twinear.stage import run_stage
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.split import Split
 from twinear.tracking.runs import open_run
 
 

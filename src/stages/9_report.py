@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from twinear.files import sha256, write_text
-from twinear.params import read_params, read_stages
+from twinear.base.files import sha256, write_text
+from twinear.base.params import read_params, read_stages
+from twinear.base.stage import run_stage
 from twinear.ranking.ranking import RankingParams
-from twinear.report.evidence import Evidence
+from twinear.report.inputs import Evidence
 from twinear.report.page import ReportParams, write_report
-from twinear.stage import run_stage
 from twinear.tracking.runs import open_run
 
 

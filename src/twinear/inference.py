@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from twinear.errors import DataError
-from twinear.files import require
-from twinear.front_end import log_mel
-from twinear.scorer import Scorer
-from twinear.waveform import load_clip
+from twinear.base.errors import DataError
+from twinear.base.files import require
+from twinear.clips.waveform import load_clip
+from twinear.model.scorer import Scorer
+from twinear.spectrograms.front_end import log_mel
 
 
 def score_clips(scorer: Scorer, a: Path, b: Path) -> float:

@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from twinear.base.errors import DataError
+from twinear.base.files import replacing, require
 from twinear.catalogue.calibration import calibrate
 from twinear.catalogue.collaborative import TrainingArtists
 from twinear.catalogue.combination import CombinationParams, combine, undo_standardisation
-from twinear.errors import DataError
-from twinear.files import replacing, require
 
 if TYPE_CHECKING:  # looking an artist up needs neither torch nor librosa
-    from twinear.scorer import Scorer
-    from twinear.spectrograms import Spectrograms
+    from twinear.model.scorer import Scorer
+    from twinear.spectrograms.spectrograms import Spectrograms
 
 AGAIN = "run 'dvc repro catalogue'"
 ROWS = 512  # clips scored against all others at a time
@@ -115,6 +115,7 @@ def read_artists(folder: Path) -> pd.DataFrame:
 
 
 def read_neighbours(folder: Path, **chosen: Any) -> pd.DataFrame:
+    """The neighbours in a catalogue's folder; `chosen` goes to `pandas.read_parquet`."""
     path = require(folder / "neighbours.parquet", AGAIN)
     try:
         return pd.read_parquet(path, **chosen)

@@ -15,8 +15,8 @@ import pandas as pd
 from scipy.special import softmax
 
 if TYPE_CHECKING:
-    from twinear.pairs import Split
     from twinear.similarity.similarity import Similarity
+    from twinear.split import Split
 
 Floats = npt.NDArray[np.float32]
 SMALLEST_DEVIATION = 1e-7

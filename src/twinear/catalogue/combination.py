@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 from scipy.special import expit, logit
 
+from twinear.base.params import Params
 from twinear.catalogue.collaborative import (
     SMALLEST_DEVIATION,
     KnownArtists,
@@ -21,7 +22,6 @@ from twinear.catalogue.collaborative import (
     popularity_scores,
 )
 from twinear.catalogue.csls import Floats, reduce_hubness
-from twinear.params import Params
 
 EDGE = 1e-7  # scores are kept this far from 0 and 1
 

@@ -5,15 +5,11 @@ Neither the scores nor the network are loaded.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from twinear.artists import find_artist
-
-if TYPE_CHECKING:  # looking an artist up needs neither torch nor librosa
-    pass
-from twinear.catalogue.catalogue import read_neighbours, read_artists
+from twinear.artists.identity import find_artist
+from twinear.catalogue.catalogue import read_artists, read_neighbours
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -45,12 +45,13 @@ def fetch_clips(
 
     from tqdm import tqdm
 
-    from twinear.clips import ClipsParams
-    from twinear.params import read_params
-    from twinear.previews import fetch, opening
-    from twinear.previews.limit import SystemClock
-    from twinear.previews.report import format_report
-    from twinear.previews.wanted import choose_wanted
+    from twinear.acquisition.network.rate_limit import SystemClock
+    from twinear.acquisition.previews import fetch
+    from twinear.acquisition.previews import sources as opening
+    from twinear.acquisition.previews.report import format_report
+    from twinear.acquisition.previews.requested_artists import choose_wanted
+    from twinear.base.params import read_params
+    from twinear.clips.clips import ClipsParams
 
     params = fetch.FetchParams(
         n_clips=n_clips, usable=read_params("clips", ClipsParams), again=again
@@ -87,7 +88,7 @@ def check(
 
     from tqdm import tqdm
 
-    from twinear.previews.check import check_clips, format_check
+    from twinear.acquisition.previews.check import check_clips, format_check
 
     report = check_clips(data, partial(tqdm, desc="clips", unit="clip"), os.cpu_count() or 1)
     if as_json:

@@ -38,9 +38,9 @@ def _fetch(name: str, into: Path, replace: bool, as_json: bool) -> None:
 
     from tqdm import tqdm
 
-    from twinear.datasets.fetch import fetch_dataset
-    from twinear.datasets.known import find_dataset
-    from twinear.previews.limit import SystemClock
+    from twinear.acquisition.datasets.fetch import fetch_dataset
+    from twinear.acquisition.datasets.registry import find_dataset
+    from twinear.acquisition.network.rate_limit import SystemClock
 
     dataset = find_dataset(name)
     print(f"{name}: {dataset.licence}", file=sys.stderr)

@@ -1,19 +1,14 @@
 """The entry point: every family of commands, and errors in one line."""
 
-from twinear.cli import (
-    asking,
-    bringing,
-    champions,
-    clips,
-    datasets,
-    embedding,
-    judging,
-    listening,
-    retraining,
-    tuning,
-)
+from twinear.base.errors import one_line_errors
+from twinear.cli import clap as embedding
+from twinear.cli import clips, datasets, retraining, tuning
+from twinear.cli import data as bringing
+from twinear.cli import evaluation as judging
+from twinear.cli import neighbours as listening
+from twinear.cli import promotion as champions
+from twinear.cli import similar as asking
 from twinear.cli.app import app
-from twinear.errors import one_line_errors
 
 FAMILIES = (  # importing them adds their commands
     asking,

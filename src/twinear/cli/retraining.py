@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from twinear.cli.app import app
-from twinear.cli.champions import ARTIFACTS, DATA, Artifacts, Data, read_rules
+from twinear.cli.promotion import ARTIFACTS, DATA, Artifacts, Data, read_rules
 
 
 @app.command()
@@ -24,11 +24,11 @@ def retrain(
 
     The summary goes to stdout, to reports/retraining.md, and to the page of a GitHub workflow.
     """
-    from twinear.files import write_text
-    from twinear.params import read_params
-    from twinear.pool import choose_workers
-    from twinear.promotion.heldout import Folders
+    from twinear.base.files import write_text
+    from twinear.base.params import read_params
+    from twinear.compute.pool import choose_workers
     from twinear.retraining.acceptance import AcceptanceParams
+    from twinear.retraining.held_out import Folders
     from twinear.retraining.retraining import Errand, retrain
     from twinear.retraining.summary import summarise
 

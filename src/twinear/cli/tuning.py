@@ -49,7 +49,7 @@ def tune(
 
     from tqdm import tqdm
 
-    from twinear.params import PARAMS
+    from twinear.base.params import PARAMS
     from twinear.tuning.evaluation import Sources
     from twinear.tuning.summary import format_summary
     from twinear.tuning.tune import Request, read_tuning, tune

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from twinear.errors import DataError
+from twinear.base.errors import DataError
 from twinear.metrics.ranking_metrics import Floats, Ints
 
 BLOCK = 512  # clips at a time

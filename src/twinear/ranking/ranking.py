@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from twinear.errors import DataError
-from twinear.files import replacing, require, write_text
+from twinear.base.errors import DataError
+from twinear.base.files import replacing, require, write_text
+from twinear.base.params import Params
 from twinear.metrics.ranking_metrics import (
     METRICS,
     Bools,
@@ -26,7 +27,6 @@ from twinear.metrics.ranking_metrics import (
     query_metrics,
     rank_truth,
 )
-from twinear.params import Params
 
 Candidates = Literal["all", "fold"]
 CANDIDATES: tuple[Candidates, ...] = ("all", "fold")

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from twinear.errors import DataError
+from twinear.base.errors import DataError
 from twinear.metrics.bootstrap import Interval, band, bootstrap, resamples
 from twinear.metrics.hubness import hubness
 from twinear.metrics.ranking_metrics import Floats

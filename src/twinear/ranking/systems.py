@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from twinear.errors import DataError
+from twinear.base.errors import DataError
 from twinear.metrics.popularity import popularity_corrected
 from twinear.metrics.ranking_metrics import Floats, Ints
 from twinear.ranking.baselines import l2, mfcc, mutual_proximity, popularity
@@ -21,7 +21,7 @@ from twinear.ranking.ranking import Systems, rows_of
 if TYPE_CHECKING:
     from twinear.catalogue.catalogue import Catalogue
     from twinear.similarity.similarity import Similarity
-    from twinear.spectrograms import Spectrograms
+    from twinear.spectrograms.spectrograms import Spectrograms
 
 BASELINES = ("popularity", "l2", "mfcc", "mfcc_mp")
 

@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from twinear.metrics.bootstrap import Interval
 from twinear.report.labels import FONT, place_labels
-from twinear.report.prose import number
+from twinear.report.wording import number
 
 Floats = npt.NDArray[np.floating[Any]]
 

@@ -13,17 +13,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from pydantic import Field
 
-from twinear.files import require, write_text
-from twinear.params import Params
-from twinear.report.evidence import MODEL, Evidence
-from twinear.report.gallery import (
+from twinear.base.files import require, write_text
+from twinear.base.params import Params
+from twinear.report.figure_set import (
     MOST_ARTISTS,
     chosen_epoch,
     names_in_figures,
     reliability_of,
     write_figures,
 )
-from twinear.report.prose import answer, escape, number
+from twinear.report.inputs import MODEL, Evidence
 from twinear.report.reliability import calibration_error
 from twinear.report.suggestions import SOURCES, Suggestions, chosen_artists, suggest
 from twinear.report.tables import (
@@ -37,6 +36,7 @@ from twinear.report.tables import (
     ranking_table,
     trivial,
 )
+from twinear.report.wording import answer, escape, number
 
 TITLE = "Who sounds like whom, and how well that is known"
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from twinear.artists import normalise_name
-from twinear.errors import ParamsError, nearest
-from twinear.report.evidence import MODEL, Evidence
+from twinear.artists.identity import normalise_name
+from twinear.base.errors import ParamsError, nearest
+from twinear.report.inputs import MODEL, Evidence
 
 TRUTH = "truth"
 SOURCES = {TRUTH: "listeners", MODEL: "model", "l2": "L2 of spectrograms"}

@@ -5,8 +5,8 @@ from typing import Any
 
 from twinear.metrics.bootstrap import Interval
 from twinear.ranking.ranking import CHANCE, CORRECTED_NDCG
-from twinear.report.evidence import MODEL, Metrics
-from twinear.report.prose import (
+from twinear.report.inputs import MODEL, Metrics
+from twinear.report.wording import (
     ABOVE,
     BELOW,
     HEADLINE,

@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
-from twinear.artists import read_artists
-from twinear.clips import Clips
-from twinear.errors import DataError
-from twinear.files import require, write_text
-from twinear.params import Params
+from twinear.artists.identity import read_artists
+from twinear.base.errors import DataError
+from twinear.base.files import require, write_text
+from twinear.base.params import Params
+from twinear.clips.clips import Clips
 
 QUANTILES = np.linspace(0, 1, 21)
 DIGITS = 4

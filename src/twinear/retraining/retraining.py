@@ -12,10 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinear.files import sha256
-from twinear.pool import Workers
-from twinear.promotion.heldout import Folders
-from twinear.promotion.promotion import Promotion, Rules, promote
+from twinear.base.files import sha256
+from twinear.compute.pool import Workers
 from twinear.retraining.acceptance import (
     AcceptanceParams,
     Figures,
@@ -23,8 +21,10 @@ from twinear.retraining.acceptance import (
     measure_data,
     read_accepted,
 )
-from twinear.retraining.programs import Done, run_program
-from twinear.tracking.decisions import follow
+from twinear.retraining.held_out import Folders
+from twinear.retraining.promotion import Promotion, Rules, promote
+from twinear.retraining.subprocesses import Done, run_program
+from twinear.tracking.promotions import follow
 
 LAST_OF_DATA = "clips"  # the stage after which the data can be judged
 ACCEPTED, DECISION = "accepted.json", "champion.json"

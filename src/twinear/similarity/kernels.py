@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinear.compiled import compiled
+from twinear.compute.jit import compiled
 
 Array = npt.NDArray[Any]
 

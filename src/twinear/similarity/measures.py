@@ -29,9 +29,9 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy.sparse import csr_array
 
-from twinear.params import Params
+from twinear.base.params import Params
 from twinear.similarity import kernels
-from twinear.similarity.parts import ListensParts, Plays
+from twinear.similarity.partitions import ListensParts, Plays
 
 Measure = Literal["minimum", "asymmetric", "plays_minimum", "cosine", "jaccard", "pmi", "bm25"]
 Array: TypeAlias = npt.NDArray[Any]

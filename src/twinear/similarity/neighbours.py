@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from twinear.artists import find_artist, read_artists, write_artists
-from twinear.errors import DataError
-from twinear.files import replacing, require
+from twinear.artists.identity import find_artist, read_artists, write_artists
+from twinear.base.errors import DataError
+from twinear.base.files import replacing, require
 
 AGAIN = "run 'dvc repro similarity'"
 ROWS = 10_000  # artists in one group of the file: looking one up reads its group only

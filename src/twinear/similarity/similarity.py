@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from twinear.artists import read_artists, write_artists
-from twinear.errors import DataError
-from twinear.files import replacing, require
+from twinear.artists.identity import read_artists, write_artists
+from twinear.base.errors import DataError
+from twinear.base.files import replacing, require
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from twinear.errors import TwinearError
+from twinear.base.errors import TwinearError
 
 EXPERIMENT = "twinear"
 SETTINGS = {

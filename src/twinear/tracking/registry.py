@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinear.errors import DataError, TwinearError
+from twinear.base.errors import DataError, TwinearError
 from twinear.tracking.connection import connect, is_off, unreachable
 from twinear.tracking.runs import MODEL, SCORER_TAG
 

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from twinear.errors import TwinearError
+from twinear.base.errors import TwinearError
 from twinear.tracking.connection import connect, is_off, unreachable
 from twinear.tracking.provenance import describe, provenance
 
 if TYPE_CHECKING:
-    from twinear.model import Inputs
+    from twinear.model.network import Inputs
 
 MODEL = "twinear"
 PAUSE_SECONDS = 10  # before a server that did not answer is asked again

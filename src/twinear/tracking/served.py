@@ -10,7 +10,7 @@ import mlflow
 import numpy as np
 import torch
 
-from twinear.scorer import Scorer
+from twinear.model.scorer import Scorer
 
 
 class ServedScorer(mlflow.pyfunc.PythonModel):  # type: ignore[misc]

@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from twinear.batches import examples_of
+from twinear.base.files import sha256
+from twinear.base.params import parse_params
 from twinear.catalogue.catalogue import score_artists
-from twinear.checkpoint import Epoch
-from twinear.files import sha256
 from twinear.metrics.ranking_metrics import Bools, Floats, query_ndcg, rank_truth
-from twinear.pairs import Split
-from twinear.params import parse_params
-from twinear.scorer import Scorer
-from twinear.scorer_training import train_scorer
+from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms import Spectrograms
-from twinear.training import TrainingParams
-from twinear.validation import NDCG_AT
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.split import Split
+from twinear.training.batches import examples_of
+from twinear.training.checkpoint import Epoch
+from twinear.training.scorer_training import train_scorer
+from twinear.training.training import TrainingParams
+from twinear.training.validation import NDCG_AT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from twinear.files import replacing
+from twinear.base.files import replacing
 from twinear.report.figures import BLUE, DPI, GREY, INK, ORANGE, style
 from twinear.tuning.space import SECTION, Choices, Range, Space
 from twinear.tuning.study import Study, Trial

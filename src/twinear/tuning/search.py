@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from twinear.tuning.crew import Broken, Crew, Ended, Failed, News
 from twinear.tuning.evaluation import Job, Part, Step, checkpoint_of
 from twinear.tuning.space import changed
 from twinear.tuning.study import Study, Trial
+from twinear.tuning.worker_pool import Broken, Crew, Ended, Failed, News
 
 WAIT_SECONDS = 1.0  # for news, before looking at the clock again
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from twinear.errors import ParamsError
-from twinear.params import SECTIONS, Params, parse_params
+from twinear.base.errors import ParamsError
+from twinear.base.params import SECTIONS, Params, parse_params
 
 SECTION = "training"  # the stages before it are read as they are
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

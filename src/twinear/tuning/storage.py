@@ -18,7 +18,7 @@ import sqlalchemy
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-from twinear.errors import DataError, TwinearError
+from twinear.base.errors import DataError, TwinearError
 
 CONNECT_SECONDS = 5
 EXPECTED = "a file, postgresql+pg8000://user:password@host/database, or grpc://host:port"

@@ -19,8 +19,8 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from twinear.errors import TwinearError
-from twinear.tuning.presence import Presence
+from twinear.base.errors import TwinearError
+from twinear.tuning.heartbeat import Presence
 from twinear.tuning.space import Choices, Range, Space, TuningParams
 from twinear.tuning.storage import close_storage, lost_storage, open_storage, shown
 

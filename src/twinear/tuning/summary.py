@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinear.files import write_text
+from twinear.base.files import write_text
+from twinear.tuning.confirmation import SAME, UNHEARD, Comparison, Confirmation
 from twinear.tuning.space import SECTION, Space
 from twinear.tuning.study import Trial
-from twinear.tuning.winner import SAME, UNHEARD, Comparison, Confirmation
 
 ROWS = 10  # of the table of the best
 QUERIES = {

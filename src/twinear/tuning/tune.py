@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from twinear.checkpoint import code_digest
-from twinear.errors import ParamsError, TrainingError
-from twinear.files import require, write_text
-from twinear.pairs import PairsParams, Split
-from twinear.params import read_params, read_sections
+from twinear import model, training
+from twinear.base.errors import ParamsError, TrainingError
+from twinear.base.files import code_digest, require, write_text
+from twinear.base.params import read_params, read_sections
 from twinear.ranking.ranking import RankingParams
+from twinear.split import PairsParams, Split
 from twinear.tracking.runs import Child, Run
-from twinear.tracking.studies import open_study
-from twinear.training import TrainingParams
-from twinear.tuning.changes import difference, with_values
-from twinear.tuning.crew import Crew
+from twinear.tracking.tuning_runs import open_study
+from twinear.training.training import TrainingParams
+from twinear.tuning.confirmation import DEFAULTS, WINNER, Confirmation, confirm, count_rounds
 from twinear.tuning.evaluation import Sources
 from twinear.tuning.figures import PAGE, draw_figures, importances, write_page
-from twinear.tuning.parts import parts_of
+from twinear.tuning.params_patch import difference, with_values
 from twinear.tuning.search import Plan, search
 from twinear.tuning.space import SECTION, Space, TuningParams, changed, read_space, value_at
+from twinear.tuning.splits import parts_of
 from twinear.tuning.study import Study, Trial
 from twinear.tuning.summary import Summary, best_of, write_summary
-from twinear.tuning.winner import DEFAULTS, WINNER, Confirmation, confirm, count_rounds
+from twinear.tuning.worker_pool import Crew
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class _Setting:
             "objective": repr(self.plan.parts),
             "params": json.dumps(fixed, sort_keys=True),
             "data": sources.fingerprint(),
-            "code": code_digest(),
+            "code": code_digest(model, training),
         }
         return {word: hashlib.sha256(text.encode()).hexdigest() for word, text in words.items()}
 

@@ -1,0 +1,1 @@
+"""Everything that writes `data/`: imports, downloads, previews, the bundled sample."""

@@ -1,0 +1,1 @@
+"""HTTP clients: rate limits, retries, deadlines, cached responses, resumable downloads."""

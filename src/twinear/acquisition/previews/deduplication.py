@@ -1,0 +1,59 @@
+"""When two previews are one recording, and what kind of file the audio came in.
+
+A recording is sold under several titles: "Help!", "Help! - Remastered 2009", "Help! (Mono)". The
+marks that name another edition of the same recording are dropped; those that name another
+recording (live, remix, acoustic, demo) stay.
+"""
+
+import re
+from pathlib import Path
+
+from twinear.artists.identity import normalise_name
+
+EDITION = re.compile(
+    r"\b(re-?master\w*|mono|stereo|deluxe|bonus|anniversary|expanded|explicit|clean|edition"
+    r"|(album|single|original|lp|radio) (version|edit|mix)|feat|ft|featuring|with|from)\b",
+    re.IGNORECASE,
+)
+ANOTHER = re.compile(r"\b(live|remix|acoustic|demo|instrumental|karaoke)\b", re.IGNORECASE)
+MARK = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\s[-–—]\s.*$")
+FEATURED = re.compile(r"\s(feat|ft|featuring)\.?\s.*$", re.IGNORECASE)
+SAME_SECONDS = 2.0
+
+# what a file starts with -> the suffix for it
+KINDS = (
+    (rb"ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", ".mp3"),
+    (rb"\xff[\xf0\xf1\xf8\xf9]", ".aac"),
+    (rb".{4}ftyp", ".m4a"),
+    (rb"OggS", ".ogg"),
+    (rb"fLaC", ".flac"),
+    (rb"RIFF.{4}WAVE", ".wav"),
+    (rb"FORM.{4}AIF", ".aiff"),
+    (rb"\x1a\x45\xdf\xa3", ".mka"),
+    (rb"caff", ".caf"),
+)
+
+
+def plain_title(title: str) -> str:
+    """Reduce a title to what the editions of one recording share; "" for a blank one."""
+    reduced = FEATURED.sub("", MARK.sub(_without_edition, title))
+    return normalise_name(reduced) or normalise_name(title)
+
+
+def _without_edition(mark: re.Match[str]) -> str:
+    of_edition = EDITION.search(mark[0]) and not ANOTHER.search(mark[0])
+    return " " if of_edition else mark[0]
+
+
+def same_recording(title: str, seconds: float, other: str, other_seconds: float) -> bool:
+    """Whether two titles of one artist name one recording; of 0 seconds if that is unknown."""
+    if not plain_title(title) or plain_title(title) != plain_title(other):
+        return False
+    return 0 in (seconds, other_seconds) or abs(seconds - other_seconds) <= SAME_SECONDS
+
+
+def audio_suffix(path: Path) -> str:
+    """The suffix for a file of audio by what it holds, whatever it is called."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    return next((suffix for kind, suffix in KINDS if re.match(kind, start, re.DOTALL)), ".audio")

@@ -1,0 +1,161 @@
+"""The thirty seconds of a recording that stand for it, cut out without loss.
+
+A recording's first seconds tell little of it: they fade in, or are spoken. So the window never
+starts within the first `INTRO_SECONDS`, where the recording is long enough. Of the windows that
+remain, the one is taken whose seconds are nearest, in the mean of their distances, to the level of
+the recording's loudest third (the median of its seconds; levels are dB of each second), the
+earliest of equals: a chorus rather than a bridge, and rather the usual loud than the one loudest
+moment. A recording not longer than the window is taken whole, one not longer than window and intro
+loses its beginning.
+
+Nothing is encoded twice with loss: packets of mp3, AAC, Opus and Vorbis are copied as they are;
+what is lossless, and whatever cannot be copied, becomes mono FLAC of 16 bits. The same recording
+gives the same bytes each time.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from twinear.base.errors import ClipError
+from twinear.base.files import replacing
+from twinear.clips.decoding import frames, mix, open_audio
+
+WINDOW_SECONDS = 30
+INTRO_SECONDS = 15
+TOLERANCE_SECONDS = 1.0  # a copy that lasts not as long has lost packets, or their times
+HEARD_SECONDS = 1200  # a set of hours is judged by its first twenty minutes
+
+# codec -> the container that holds a copy of its packets
+COPIED = {"mp3": "mp3", "mp3float": "mp3", "aac": "mp4", "opus": "ogg", "vorbis": "ogg"}
+BITEXACT = {"fflags": "+bitexact"}  # no random serial numbers, no name of the program
+
+Levels = npt.NDArray[np.float64]
+
+
+def write_window(recording: Path, to: Path) -> None:
+    """Cut the window out of a recording, whole or not at all.
+
+    Raises
+    ------
+    ClipError
+        The recording is not readable as audio.
+    """
+    levels = read_levels(recording)
+    start = find_window(levels)
+    seconds = min(WINDOW_SECONDS, len(levels) - start)
+    with replacing(to) as temporary:
+        copied = _copy(recording, temporary, start)
+        if not copied or abs(copied - seconds) > TOLERANCE_SECONDS:
+            _store(recording, temporary, start)
+
+
+def read_levels(recording: Path) -> Levels:
+    """The level of each whole second in dB, (seconds,); of the first `HEARD_SECONDS` at most."""
+    powers: list[npt.NDArray[np.floating]] = []
+    rest = np.empty(0, np.float32)
+    for y, sr in _mono(recording):
+        rest = np.concatenate([rest, y])
+        n = len(rest) // sr
+        powers.append(rest[: n * sr].reshape(n, sr).var(axis=1))
+        rest = rest[n * sr :]
+        if sum(map(len, powers)) >= HEARD_SECONDS:
+            break
+    power = np.nan_to_num(np.concatenate(powers).astype(float), posinf=0.0)
+    return np.asarray(10 * np.log10(np.maximum(power, 1e-10)))
+
+
+def find_window(levels: Levels) -> int:
+    """The second at which the window starts.
+
+    Parameters
+    ----------
+    levels
+        In dB, of each second, (seconds,); may be empty.
+    """
+    last = len(levels) - WINDOW_SECONDS
+    if last <= 0:
+        return 0
+    loud = np.median(np.sort(levels)[-(len(levels) // 3) :])
+    apart = np.abs(levels - loud)
+    first = min(INTRO_SECONDS, last)
+    distance = np.convolve(apart, np.full(WINDOW_SECONDS, 1 / WINDOW_SECONDS), "valid")[first:]
+    return first + int(np.argmax(distance <= distance.min() + 1e-9))
+
+
+def _copy(recording: Path, to: Path, start: int) -> float:
+    """Copy the window's packets to a container that fits them: how many seconds; 0: none."""
+    copied_seconds = 0.0
+    try:
+        with open_audio(recording) as source:
+            stream = next(each for each in source.streams.audio if each.codec_context)
+            container = COPIED.get(stream.codec_context.name)
+            if container is None:
+                return 0.0
+            with av.open(str(to), "w", format=container, options=BITEXACT) as target:
+                copied = target.add_stream_from_template(stream)
+                for packet in _packets(source, stream, start):
+                    copied_seconds += float((packet.duration or 0) * stream.time_base)
+                    packet.stream = copied
+                    target.mux(packet)
+    except av.FFmpegError:  # damaged: what decodes of it may still do
+        return 0.0
+    return copied_seconds
+
+
+def _packets(
+    source: av.container.InputContainer, stream: av.AudioStream, start: int
+) -> Iterator[av.Packet]:
+    """The packets of the window, timed from 0."""
+    origin = first = None
+    for packet in source.demux(stream):
+        if packet.pts is None or packet.dts is None:
+            continue
+        origin = packet.pts if origin is None else origin
+        seconds = (packet.pts - origin) * packet.time_base
+        if seconds >= start + WINDOW_SECONDS:
+            return
+        if seconds >= start:
+            first = packet.pts if first is None else first
+            packet.pts -= first
+            packet.dts = packet.pts
+            yield packet
+
+
+def _store(recording: Path, to: Path, start: int) -> None:
+    y, sr = _read(recording, start)
+    y = np.nan_to_num(y)
+    y /= max(1.0, float(np.abs(y).max(initial=0.0)))
+    samples = np.round(y * 32767).astype(np.int16)[None]  # (1, n)
+    frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
+    frame.sample_rate = sr
+    with av.open(str(to), "w", format="flac", options=BITEXACT) as target:
+        stream = target.add_stream("flac", rate=sr, layout="mono", format="s16")
+        target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+
+
+def _read(recording: Path, start: int) -> tuple[npt.NDArray[np.float32], int]:
+    """The window's waveform, (n,), and its sample rate."""
+    n, pieces = 0, []
+    for y, sr in _mono(recording):
+        begin = start * sr - n
+        end = begin + WINDOW_SECONDS * sr
+        pieces.append(y[max(0, begin) : max(0, end)])
+        n += len(y)
+        if end <= len(y):
+            break
+    y = np.concatenate(pieces)
+    if not len(y):
+        raise ClipError(recording, "is shorter than it was")
+    return y, sr
+
+
+def _mono(recording: Path) -> Iterator[tuple[npt.NDArray[np.float32], int]]:
+    for frame in frames(recording):
+        y = np.empty(frame.samples, np.float32)
+        mix(frame, y)
+        yield y, frame.sample_rate

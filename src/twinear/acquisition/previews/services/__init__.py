@@ -1,0 +1,1 @@
+"""The preview services, MusicBrainz, and how an artist is matched to theirs."""

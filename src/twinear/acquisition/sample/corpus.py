@@ -1,0 +1,129 @@
+"""Write the sample: `listens/`, `clips/`, `clips.csv`, `truth.csv` and a README that says so.
+
+The folder has the shape of `data/`. The same seed writes the same bytes, on the same versions of
+numpy, scipy and PyAV.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinear.acquisition.sample.encoding import CODECS, encode
+from twinear.acquisition.sample.listeners import (
+    PLAYS_FILE,
+    PROFILE_FILE,
+    imagine_listeners,
+    listens_text,
+    profile_text,
+)
+from twinear.acquisition.sample.sound import synthesise
+from twinear.acquisition.sample.style import (
+    DIMENSIONS,
+    ImaginedArtists,
+    imagine_artists,
+    invent_word,
+)
+from twinear.base.errors import DataError
+from twinear.base.files import replacing
+from twinear.compute.pool import Progress
+
+README = """\
+# A made-up corpus
+
+Nothing here is real. The artists are imagined, their names and MusicBrainz-like ids invented;
+the clips are synthesised; the listeners are simulated. Likeness to anyone is chance.
+
+Made by `twinear sample --seed {seed}`. Licence: MIT, like twinear.
+
+- `listens/`: who played whom, in the format of Last.fm-360K, with some of its quirks.
+- `clips/`, `clips.csv`: clips of the artists.
+- `truth.csv`: the hidden style of each artist, from which both grow. The pipeline never reads it.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large a corpus."""
+
+    n_artists: int = 80
+    clips_per_artist: int = 2
+    seconds: float = 30.0
+    n_listeners: int = 2000
+
+
+def write_sample(folder: Path, seed: int, progress: Progress = iter) -> None:
+    """Write the bundled sample to a new or empty folder, whole or not at all.
+
+    Parameters
+    ----------
+    progress
+        Wraps the artists while their clips are made, such as `tqdm`.
+
+    Raises
+    ------
+    DataError
+        `folder` holds something already, or cannot be written.
+    """
+    write_corpus(folder, seed, Size(), progress)
+
+
+def write_corpus(folder: Path, seed: int, size: Size, progress: Progress = iter) -> None:
+    """Write a corpus of any size; see `write_sample`."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(folder, "is there already", remedy="name a new folder or empty this one")
+    artists = imagine_artists(size.n_artists, np.random.default_rng([seed, 0]))
+    with replacing(folder) as temporary:
+        (temporary / "listens").mkdir(parents=True)
+        (temporary / "clips").mkdir()
+        _write(temporary / "README.md", README.format(seed=seed))
+        _write_truth(temporary / "truth.csv", artists)
+        _write_listens(temporary / "listens", artists, seed, size)
+        _write_clips(temporary, artists, seed, size, progress)
+
+
+def _write_truth(path: Path, artists: ImaginedArtists) -> None:
+    rows = zip(artists.names, artists.mbids, artists.styles, strict=True)
+    _write_csv(
+        path,
+        ["artist", "mbid", *DIMENSIONS],
+        [[name, mbid, *(f"{each:.6f}" for each in style)] for name, mbid, style in rows],
+    )
+
+
+def _write_listens(folder: Path, artists: ImaginedArtists, seed: int, size: Size) -> None:
+    rng = np.random.default_rng([seed, 1])
+    listeners = imagine_listeners(artists, size.n_listeners, rng)
+    _write(folder / PLAYS_FILE, listens_text(artists, listeners, rng))
+    _write(folder / PROFILE_FILE, profile_text(listeners, rng))
+
+
+def _write_clips(
+    folder: Path, artists: ImaginedArtists, seed: int, size: Size, progress: Progress
+) -> None:
+    rows = []
+    for artist in progress(range(size.n_artists)):
+        for clip in range(size.clips_per_artist):
+            # a generator for each clip: one more clip changes none of the others
+            rng = np.random.default_rng([seed, 2, artist, clip])
+            codec = CODECS[rng.integers(len(CODECS))]
+            file = f"clips/{artists.mbids[artist]}-{clip + 1}{codec.suffix}"
+            y = synthesise(artists.styles[artist], size.seconds, codec.sr, rng)
+            encode(y, codec, folder / file)
+            title = f"{invent_word(rng)} {invent_word(rng)}"
+            rows.append([file, artists.names[artist], artists.mbids[artist], title])
+    _write_csv(folder / "clips.csv", ["file", "artist", "mbid", "title"], rows)
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="")  # a carriage return stays what it is

@@ -1,0 +1,104 @@
+"""Files that are whole or absent, never half-written.
+
+Everything the project writes goes through `replacing`: it is written under a temporary name in
+the same folder and renamed when complete, so that the last good file stays until then.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import ModuleType
+
+from twinear.base.errors import DataError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write a file or a folder to, then put it in place.
+
+    On any error the temporary is removed and what stood at `path` stays. A write that the
+    system refuses (disk full, no permission) becomes a `DataError`.
+    """
+    path = path.resolve()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _put(temporary, path)
+    except OSError as error:
+        if not _concerns(error, temporary):
+            raise
+        raise DataError(
+            _shown(path),
+            f"could not be written ({error.strerror or error})",
+            remedy="free some space or mend the permissions and run again; what was there stays",
+        ) from error
+    finally:
+        _remove(temporary)
+
+
+def _concerns(error: OSError, temporary: Path) -> bool:
+    """Whether the error is about writing: it names no file, the temporary, or a folder of it."""
+    named = [Path(each) for each in (error.filename, error.filename2) if isinstance(each, str)]
+    return not named or any(
+        each.is_relative_to(temporary) or each in temporary.parents for each in named
+    )
+
+
+def _shown(path: Path) -> Path:
+    """The path as short as it can be said from here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _put(temporary: Path, path: Path) -> None:
+    if not temporary.is_dir():
+        temporary.replace(path)
+        return
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    if path.exists():
+        path.rename(old)
+    temporary.rename(path)
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        with suppress(NotADirectoryError):
+            path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text with a final newline, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def require(path: Path, remedy: str) -> Path:
+    """Return `path` if it is there and not an empty file, else raise `DataError`."""
+    if not path.exists():
+        raise DataError(path, "is missing", remedy=remedy)
+    if path.is_file() and path.stat().st_size == 0:
+        raise DataError(path, "is empty", remedy=remedy)
+    return path
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code_digest(*packages: ModuleType) -> str:
+    """Hash the Python files of whole packages, so that a new file counts too."""
+    digest = hashlib.sha256()
+    for package in packages:
+        for folder in package.__path__:
+            for path in sorted(Path(folder).rglob("*.py")):
+                digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,116 @@
+"""`params.yaml`, read strictly and typed: every number that can change a result.
+
+Each module declares the class of its own section (`class PairsParams(Params)`), without
+defaults: the file is the only place where a value stands. The file is read as DVC reads it
+(YAML 1.2, so `1e-3` is a number).
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from twinear.base.errors import ParamsError, nearest
+from twinear.base.files import require
+
+STAGES = (
+    "listens",
+    "similarity",
+    "clips",
+    "spectrograms",
+    "pairs",
+    "training",
+    "catalogue",
+    "ranking",
+    "report",
+)
+# the last three are of commands that are no stages
+SECTIONS = (*STAGES, "tuning", "acceptance", "promotion")
+PARAMS = Path("params.yaml")
+
+
+class Params(BaseModel):
+    """A section of `params.yaml`: frozen, no unknown key, no silent conversion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+P = TypeVar("P", bound=Params)
+
+
+def read_params(section: str, kind: type[P], path: Path = PARAMS) -> P:
+    """Read one section of `params.yaml` as `kind`.
+
+    Raises
+    ------
+    ParamsError
+        Missing or unreadable file, unknown section or key (with the likely meaning), missing
+        key, value of another type or out of range.
+    """
+    return parse_params(section, kind, read_sections(path).get(section), path)
+
+
+def read_sections(path: Path = PARAMS) -> dict[str, Any]:
+    """Every section of `params.yaml` as plain values; unknown sections are refused."""
+    require(path, "run from the project's root, where params.yaml stands")
+    try:
+        sections = YAML(typ="safe", pure=True).load(path)
+    except YAMLError as error:
+        raise ParamsError(path, "is not YAML", expected=str(error).replace("\n", " ")) from error
+    if not isinstance(sections, dict):
+        raise ParamsError(path, f"holds a {type(sections).__name__}", expected="sections")
+    for section in sections:
+        if section not in SECTIONS:
+            meant = _meant(str(section), SECTIONS)
+            raise ParamsError(f"{path}: {section}", "unknown section", remedy=meant)
+    return sections
+
+
+def read_stages(path: Path = PARAMS) -> dict[str, Any]:
+    """The sections of the stages, which decide what a run of the pipeline gives."""
+    return {name: values for name, values in read_sections(path).items() if name in STAGES}
+
+
+def parse_params(section: str, kind: type[P], values: object, path: Path = PARAMS) -> P:
+    """Check the plain `values` of one section against `kind`."""
+    if values is None:
+        keys = ", ".join(kind.model_fields)
+        raise ParamsError(path, f"has no section '{section}'", expected=f"one with {keys}")
+    try:
+        return kind.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        raise _explain(error, section, kind, path) from None
+
+
+def _explain(error: ValidationError, section: str, kind: type[Params], path: Path) -> ParamsError:
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    place = ".".join([str(path) + ": " + section, *map(str, first["loc"])])
+    if first["type"] == "extra_forbidden":
+        keys = _fields_at(kind, first["loc"][:-1])
+        return ParamsError(place, "unknown key", remedy=_meant(str(first["loc"][-1]), keys))
+    if first["type"] == "missing":
+        return ParamsError(
+            place, "is missing", remedy="add it, as the project's own params.yaml explains it"
+        )
+    reason = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    found = "does not fit together" if isinstance(first["input"], dict) else repr(first["input"])
+    return ParamsError(place, f"found {found}" if found[0] != "d" else found, expected=reason)
+
+
+def _fields_at(kind: type[Params], loc: tuple[int | str, ...]) -> list[str]:
+    for key in loc:
+        field = kind.model_fields.get(str(key))
+        if field is None or not isinstance(field.annotation, type):
+            return []
+        kind = field.annotation
+    return list(kind.model_fields)
+
+
+def _meant(word: str, words: Iterable[str]) -> str:
+    known = list(words)
+    near = nearest(str(word), known)
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"

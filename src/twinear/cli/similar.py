@@ -1,0 +1,80 @@
+"""Ask the trained scorer: who sounds like whom, and how well it ranks."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from twinear.base.errors import DataError
+from twinear.cli.app import AsJson, app, print_json
+
+
+@app.command()
+def similar(
+    artist: Annotated[str, typer.Argument(help="Name or id; case and accents do not matter.")],
+    top: Annotated[int, typer.Option(min=1, help="How many neighbours.")] = 10,
+    catalogue: Annotated[Path, typer.Option(help="The catalogue's folder.")] = Path(
+        "artifacts/catalogue"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Show the artists that sound most like ARTIST, with scores in 0..1."""
+    from twinear.catalogue.search import find_neighbours
+
+    found = find_neighbours(catalogue, artist, top)
+    if as_json:
+        similar = found.table.to_dict("records")
+        print_json({"artist": found.artist, "name": found.name, "similar": similar})
+        return
+    width = max(found.table["name"].str.len())
+    for row in found.table.itertuples():
+        print(f"{row.rank:>3}  {row.name:<{width}}  {row.score:.3f}")
+
+
+@app.command()
+def score(
+    clip: Annotated[Path, typer.Argument(help="An audio file.")],
+    other: Annotated[Path, typer.Argument(help="Another audio file.")],
+    scorer: Annotated[
+        str, typer.Option(help="The scorer's file, or models:/twinear@champion.")
+    ] = "artifacts/training/scorer.safetensors",
+    as_json: AsJson = False,
+) -> None:
+    """Score how alike two clips sound, 0..1."""
+    from twinear.inference import score_clips
+    from twinear.model.scorer import Scorer
+    from twinear.tracking.registry import scorer_file
+
+    with scorer_file(scorer) as path:
+        value = score_clips(Scorer.read(path), clip, other)
+    if as_json:
+        print_json({"clip": str(clip), "other": str(other), "score": value})
+    else:
+        print(f"{value:.3f}")
+
+
+@app.command()
+def ranking(
+    reports: Annotated[Path, typer.Option(help="The folder of the reports.")] = Path("reports"),
+    as_json: AsJson = False,
+) -> None:
+    """Show how well the trained scorer ranks, beside chance and the baselines."""
+    from twinear.ranking.table import format_table
+
+    numbers, differences = (
+        _read_json(reports / name) for name in ("ranking.json", "differences.json")
+    )
+    if as_json:
+        print_json({"ranking": numbers, "differences": differences})
+    else:
+        print(format_table(numbers, differences))
+
+
+def _read_json(path: Path) -> Any:
+    from twinear.base.files import require
+
+    try:
+        return json.loads(require(path, "run 'dvc repro'").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(path, f"is not JSON ({error})", remedy="run 'dvc repro'") from error

@@ -1,0 +1,1 @@
+"""Stage 3: which audio is usable, and how a file becomes a waveform."""

@@ -1,0 +1,129 @@
+"""Audio file -> decoded frames -> mono, by PyAV, whose wheels bring the codecs.
+
+The first audio stream that has a codec is decoded, on one thread; pictures and other streams are
+passed over. A damaged or truncated file is worth what decodes of it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from twinear.base.errors import ClipError
+
+# Containers of audio, and nothing that could lead the decoder to another file or to the network.
+CONTAINERS = "aac,aiff,caf,flac,matroska,mov,mp3,ogg,w64,wav"
+
+# sample format -> dtype, zero and full scale; planar formats have a p behind
+FORMATS: dict[str, tuple[type[np.number[Any]], float, float]] = {
+    "u8": (np.uint8, 2.0**7, 2.0**7),
+    "s16": (np.int16, 0.0, 2.0**15),
+    "s32": (np.int32, 0.0, 2.0**31),
+    "s64": (np.int64, 0.0, 2.0**63),
+    "flt": (np.float32, 0.0, 1.0),
+    "dbl": (np.float64, 0.0, 1.0),
+}
+
+JOINED = 2**15  # samples
+
+MAX_CHANNELS = 8  # as many planes as PyAV tells apart
+SAMPLE_RATES = range(1000, 384_001)  # Hz; what a header claims sets how much memory is asked for
+
+REPLACE = "replace the file or take it out of clips.csv"
+
+
+def open_audio(path: Path) -> av.container.InputContainer:
+    """Open an audio file and nothing else: no playlist, no other protocol than this file."""
+    return av.open(
+        f"file:{path}",
+        metadata_errors="ignore",
+        options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+    )
+
+
+def frames(path: Path) -> Iterator[av.AudioFrame]:
+    """Decode the first audio stream, frame by frame: at least one, all of one sample rate."""
+    sr = 0
+    try:
+        with open_audio(path) as container:
+            streams = [each for each in container.streams.audio if each.codec_context]
+            if not streams:
+                raise ClipError(path, "has no audio that can be decoded", remedy=REPLACE)
+            for frame in _joined(_what_decodes(container, streams[0])):
+                sr = sr or frame.sample_rate
+                _require_audible(path, frame, sr)
+                yield frame
+    except av.FFmpegError as error:
+        raise ClipError(path, f"is not audio ({error.strerror})", remedy=REPLACE) from None
+    if not sr:
+        raise ClipError(path, "holds no samples", remedy=REPLACE)
+
+
+def _require_audible(path: Path, frame: av.AudioFrame, sr: int) -> None:
+    if frame.sample_rate != sr:
+        found = f"changes from {sr} to {frame.sample_rate} Hz"
+        raise ClipError(path, found, expected="one sample rate", remedy=REPLACE)
+    if sr not in SAMPLE_RATES:
+        usual = f"{SAMPLE_RATES[0]} to {SAMPLE_RATES[-1]} Hz"
+        raise ClipError(path, f"claims {sr} Hz", expected=usual, remedy=REPLACE)
+    if frame.layout.nb_channels > MAX_CHANNELS:
+        found = f"has {frame.layout.nb_channels} channels"
+        raise ClipError(path, found, expected=f"at most {MAX_CHANNELS}", remedy=REPLACE)
+
+
+def _what_decodes(
+    container: av.container.InputContainer, stream: av.AudioStream
+) -> Iterator[av.AudioFrame]:
+    stream.codec_context.thread_count = 1
+    try:
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except av.FFmpegError:  # a damaged packet; the next may be whole
+                continue
+    except av.FFmpegError:  # cut off
+        return
+
+
+def _joined(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+    """Join frames of about a thousand samples to large ones: Python steps cost as much as audio."""
+    fifo, channels = av.AudioFifo(), 0
+    for frame in frames:
+        frame.pts = None  # a gap is no reason to stop
+        try:
+            if frame.layout.nb_channels != channels:
+                raise ValueError(channels)
+            fifo.write(frame)  # looks at all but the channels
+        except ValueError:
+            if fifo.samples:
+                yield fifo.read()
+            fifo, channels = av.AudioFifo(), frame.layout.nb_channels
+            fifo.write(frame)
+        if fifo.samples >= JOINED:
+            yield fifo.read()
+    if fifo.samples:
+        yield fifo.read()
+
+
+def mix(frame: av.AudioFrame, out: npt.NDArray[np.float32]) -> None:
+    """Write the mean of the frame's channels to `out`, (samples,)."""
+    dtype, zero, full = FORMATS[frame.format.name.removesuffix("p")]
+    n, n_channels = frame.samples, frame.layout.nb_channels
+    if frame.format.is_planar:  # of eight planes PyAV gives nine
+        channels = [np.frombuffer(plane, dtype, n) for plane in frame.planes[:n_channels]]
+    else:
+        packed = np.frombuffer(frame.planes[0], dtype, n * n_channels)
+        channels = [packed[c::n_channels] for c in range(n_channels)]
+    if len(channels) > 1:
+        np.add(channels[0], channels[1], out=out, dtype=np.float32)
+    else:
+        out[:] = channels[0]
+    for channel in channels[2:]:
+        out += channel
+    if full * len(channels) != 1:
+        out *= 1 / (full * len(channels))
+    if zero:
+        out -= zero / full

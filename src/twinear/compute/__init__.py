@@ -1,0 +1,1 @@
+"""Processes, the memory limit, compiled functions: no result depends on them."""

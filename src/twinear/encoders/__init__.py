@@ -1,0 +1,1 @@
+"""Pre-trained networks: waveform -> embedding. They write embedding tables."""

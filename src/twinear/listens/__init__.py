@@ -1,0 +1,1 @@
+"""Stage 1: raw listens -> who played whom, cleaned and counted."""

@@ -1,1 +1,0 @@
-"""Whether a challenger becomes champion: judged on the same held-out artists, decided by rule."""

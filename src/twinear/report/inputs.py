@@ -1,0 +1,163 @@
+"""Everything the report is made of, read from the stages before it and checked once."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from twinear.base.errors import DataError
+from twinear.base.files import require
+from twinear.catalogue.catalogue import Catalogue
+from twinear.metrics.bootstrap import Interval
+from twinear.ranking.ranking import CHANCE, Ranking
+from twinear.similarity.similarity import Similarity
+from twinear.split import Split
+
+MODEL = "siamese"
+FILTERS = "convolutions.blocks.0.0.weight"  # of the first convolution, in the scorer's file
+
+
+Metrics = Mapping[str, Mapping[str, Interval]]  # system or baseline -> metric -> interval
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Filters:
+    """The first layer of the network.
+
+    Attributes
+    ----------
+    weights
+        (channels, n_mels, kernel_size).
+    spectrograms
+        The params of the front end they look at.
+    """
+
+    weights: npt.NDArray[np.float32]
+    spectrograms: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """The outputs of the stages.
+
+    Attributes
+    ----------
+    ranking
+        Metrics of every system, over the test artists.
+    differences
+        The model's metrics minus each baseline's, paired over queries.
+    hubness
+        System -> measure -> value.
+    training
+        One row an epoch: epoch, train_loss, validation_loss, validation_ndcg.
+    counts
+        What the listens, similarity and clips stages kept and dropped.
+    test
+        The test artists and the scores that every system gives their pairs.
+    """
+
+    ranking: Metrics
+    differences: Metrics
+    hubness: Mapping[str, Mapping[str, float]]
+    training: pd.DataFrame
+    counts: Mapping[str, Any]
+    similarity: Similarity
+    catalogue: Catalogue
+    split: Split
+    filters: Filters | None  # none where the network has no convolutions, or of vectors
+    test: Ranking
+
+    @classmethod
+    def read(cls, reports: Path, artifacts: Path) -> "Evidence":
+        """Read the two folders that the pipeline fills.
+
+        Raises
+        ------
+        DataError
+            A missing, empty or malformed file.
+        """
+        ranking = _read(reports / "ranking.json", dict[str, dict[str, Interval]], "ranking")
+        if MODEL not in ranking or CHANCE not in ranking:
+            raise DataError(
+                reports / "ranking.json",
+                f"systems {', '.join(ranking) or 'none'}",
+                expected=f"{MODEL} and {CHANCE} among them",
+                remedy="run 'dvc repro ranking'",
+            )
+        return cls(
+            ranking=ranking,
+            differences=_read(
+                reports / "differences.json", dict[str, dict[str, Interval]], "ranking"
+            ),
+            hubness=_read(reports / "hubness.json", dict[str, dict[str, float]], "ranking"),
+            training=_read_training(reports / "training.csv"),
+            counts={
+                name: _read(reports / f"{name}.json", dict[str, Any], name)
+                for name in ("listens", "similarity", "clips")
+            },
+            similarity=Similarity.read(artifacts / "similarity"),
+            catalogue=Catalogue.read(artifacts / "catalogue"),
+            split=Split.read(artifacts / "pairs.csv"),
+            filters=_read_filters(artifacts / "training" / "scorer.safetensors"),
+            test=Ranking.read(artifacts / "ranking"),
+        )
+
+
+def _read(path: Path, kind: Any, stage: str) -> Any:
+    require(path, f"run 'dvc repro {stage}'")
+    try:
+        return TypeAdapter(kind).validate_python(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, ValidationError) as error:
+        raise DataError(
+            path,
+            f"cannot be read ({_reason(error)})",
+            expected=f"what stage {stage} writes",
+            remedy=f"run 'dvc repro {stage}'",
+        ) from error
+
+
+def _reason(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)
+
+
+def _read_training(path: Path) -> pd.DataFrame:
+    require(path, "run 'dvc repro training'")
+    training = pd.read_csv(path)
+    columns = ["epoch", "train_loss", "validation_loss", "validation_ndcg", "chosen"]
+    if not set(columns) <= set(training.columns) or training["chosen"].sum() != 1:
+        raise DataError(
+            path,
+            f"{len(training)} rows of columns {', '.join(training.columns)}",
+            expected=f"a row an epoch, one of them chosen, with columns {', '.join(columns)}",
+            remedy="run 'dvc repro training'",
+        )
+    return training
+
+
+def _read_filters(path: Path) -> Filters | None:
+    require(path, "run 'dvc repro training'")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads(file.metadata()["twinear"])
+            if FILTERS not in file.keys() or not header["inputs"]["top_db"]:  # noqa: SIM118
+                return None
+            weights = file.get_tensor(FILTERS)  # (channels, n_mels, 1, kernel_size)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            path,
+            "is not a scorer",
+            expected="a header and weights",
+            remedy="run 'dvc repro training'",
+        ) from error
+    shape = (*weights.shape[:2], weights.shape[-1])
+    return Filters(weights=weights.reshape(shape), spectrograms=header["spectrograms"])

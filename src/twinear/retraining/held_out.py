@@ -1,0 +1,157 @@
+"""The held-out artists on which scorers are judged: queries, truth, clips.
+
+Queries are the test artists of the present split. An artist that a scorer was trained or chosen on
+is no test for it: such are left out where enough queries remain, and counted where not. With
+`pairs.method: folds` artists never change sides, so that none is lost.
+"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from twinear.base.errors import DataError
+from twinear.catalogue.catalogue import score_artists
+from twinear.clips.clips import Clips
+from twinear.compute.pool import Workers
+from twinear.metrics.ranking_metrics import Floats, Truth, others, query_ndcg
+from twinear.model.scorer import Scorer
+from twinear.ranking.ranking import RankingParams, rows_of, truth_of
+from twinear.similarity.similarity import Similarity
+from twinear.spectrograms.computation import compute_spectrograms, read_vectors
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.split import Split
+
+NDCG_AT = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where the pipeline keeps what judging needs."""
+
+    data: Path
+    artifacts: Path
+
+    @property
+    def split(self) -> Path:
+        """Who trains, who validates, who tests."""
+        return self.artifacts / "pairs.csv"
+
+    @property
+    def scorer(self) -> Path:
+        """The scorer that training wrote last."""
+        return self.artifacts / "training" / "scorer.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeldOut:
+    """Some artists, what listeners say of them, and their clips.
+
+    Parameters
+    ----------
+    artists
+        Ids; each is a query and a candidate of the others.
+    truth
+        (artists, artists), similarity.
+    clips
+        The index of their clips.
+    spectrograms
+        Of the same clips, by the front end of the present params.
+    """
+
+    artists: list[str]
+    truth: Floats
+    clips: Clips
+    spectrograms: Spectrograms
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of queries, truth and clips: the same digest is the same test."""
+        digest = hashlib.sha256("\n".join(self.artists).encode())
+        digest.update(np.ascontiguousarray(self.truth).data)
+        table = self.clips.table
+        digest.update("\n".join(table["artist"] + " " + table["sha256"]).encode())
+        return digest.hexdigest()
+
+    @property
+    def owner(self) -> np.ndarray:
+        """The row of each clip's artist, (clips,)."""
+        rows = {artist: row for row, artist in enumerate(self.artists)}
+        return np.array([rows[each] for each in self.clips.table["artist"]], dtype=np.int64)
+
+    def without(self, heard: Collection[str], min_queries: int) -> "HeldOut":
+        """Leave some artists out, unless fewer than `min_queries` remained."""
+        kept = [row for row, artist in enumerate(self.artists) if artist not in heard]
+        if len(kept) < max(min_queries, 2):
+            return self
+        artists = [self.artists[row] for row in kept]
+        at = np.flatnonzero(self.clips.table["artist"].isin(artists))
+        return HeldOut(
+            artists=artists,
+            truth=self.truth[np.ix_(kept, kept)],
+            clips=Clips(table=self.clips.table.iloc[at].reset_index(drop=True)),
+            spectrograms=self.spectrograms.of(at),
+        )
+
+    def encode(self, scorer: Scorer, data: Path, workers: Workers) -> np.ndarray:
+        """Embed every clip by the scorer's own front end, (clips, units)."""
+        front = scorer.spectrograms
+        if front == self.spectrograms.front:
+            return scorer.hear(self.spectrograms)
+        vectors = read_vectors(self.clips, data, front)
+        heard = compute_spectrograms(self.clips, data, front, iter, workers, vectors)
+        return scorer.hear(heard)
+
+    def score(self, scorer: Scorer, embeddings: np.ndarray) -> Floats:
+        """Every artist with every other, (artists, artists)."""
+        scores = score_artists(scorer, embeddings, self.owner)
+        return np.asarray(scores, dtype=np.float64)
+
+
+def read_held_out(folders: Folders) -> HeldOut:
+    """The test artists of the pipeline's present split, with their clips."""
+    artists = Split.read(folders.split).members("test")
+    similarity = Similarity.read(folders.artifacts / "similarity")
+    spectrograms = Spectrograms.read(folders.artifacts / "spectrograms")
+    rows = rows_of(similarity.artists, artists, "similarity")
+    table = Clips.read(folders.artifacts / "clips.csv").table
+    at = np.flatnonzero(table["artist"].isin(artists))
+    if list(table["file"]) != list(spectrograms.clips["file"]):
+        raise DataError(folders.artifacts, "is of several runs", remedy="run 'dvc repro'")
+    return HeldOut(
+        artists=artists,
+        truth=similarity.matrix[np.ix_(rows, rows)].astype(np.float64),
+        clips=Clips(table=table.iloc[at].reset_index(drop=True)),
+        spectrograms=spectrograms.of(at),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Jury:
+    """Judges scores of the held-out artists, all by the same truth and the same ties."""
+
+    held_out: HeldOut
+    params: RankingParams
+
+    @cached_property
+    def truth(self) -> Truth:
+        """What the listeners say, ranked once."""
+        artists = others(len(self.held_out.artists))
+        return truth_of(self.held_out.truth, artists, self.params)
+
+    @cached_property
+    def chance(self) -> Floats:
+        """The mean NDCG@10 of each query over random rankings, (queries,)."""
+        generator, shape = self.params.generator("chance"), self.truth.similarity.shape
+        drawn = [
+            query_ndcg(self.truth, generator.random(shape), NDCG_AT, generator)
+            for _ in range(self.params.n_chance)
+        ]
+        return np.asarray(np.mean(drawn, axis=0))
+
+    def judge(self, scores: Floats) -> Floats:
+        """NDCG@10 of each query, (queries,); NaN where it is not defined."""
+        return query_ndcg(self.truth, scores, NDCG_AT, self.params.generator("scores"))

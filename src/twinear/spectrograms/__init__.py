@@ -1,0 +1,1 @@
+"""Stage 4: clips -> log-mel spectrograms, MFCC statistics, embeddings."""

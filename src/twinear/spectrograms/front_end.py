@@ -1,0 +1,156 @@
+"""Waveform -> log-mel spectrogram: the one front end of training and inference.
+
+The spectrogram is librosa's `feature.melspectrogram` (periodic Hann window, centred frames, Slaney
+mel bands), computed frame by frame without librosa's start-up and only for the frames that are
+kept. Values are `1 + dB / top_db`, where dB is relative to the clip's loudest value: 1 is the
+loudest value, 0 is `top_db` below it or silence. From a clip longer than `n_frames`, `n_windows`
+evenly spaced parts (one: the middle) are joined; a shorter clip is repeated from its start.
+
+For the MFCC-Gaussian baseline (Mandel and Ellis, ISMIR 2005) the same waveform gives the mean and
+the full covariance of librosa's first `n_mfcc` MFCCs, here from frames of 2048 samples every 1024
+and 128 mel bands up to half the sample rate. Both are independent of the recording level.
+"""
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+import scipy.sparse
+from librosa.filters import get_window, mel
+from pydantic import Field, ValidationInfo, field_validator
+
+from twinear.base.params import Params
+
+Floats = npt.NDArray[np.float32]
+
+
+MFCC_N_FFT = 2048
+MFCC_HOP_LENGTH = 1024
+MFCC_N_MELS = 128
+MFCC_TOP_DB = 80.0
+BLOCK = 64  # frames transformed at a time: they stay in the processor's cache
+RIDGE = 1e-3  # on the covariance's diagonal: a steady tone varies in no MFCC
+
+
+class SpectrogramsParams(Params):
+    """The front end: `hop_length * n_frames / sr` seconds in `n_mels` bands; librosa's names."""
+
+    sr: int = Field(gt=0)
+    n_fft: int = Field(gt=0, multiple_of=2)
+    hop_length: int = Field(gt=0)
+    n_mels: int = Field(gt=0)
+    n_frames: int = Field(ge=2)
+    n_windows: int = Field(gt=0)
+    fmin: float = Field(ge=0)
+    fmax: float = Field(gt=0)
+    top_db: float = Field(gt=0)
+    n_mfcc: int = Field(gt=0, le=MFCC_N_MELS)
+    max_seconds: float = Field(gt=0)
+    vectors: Literal["none", "joined", "alone"]
+
+    @field_validator("n_windows")
+    @classmethod
+    def _framed(cls, n_windows: int, info: ValidationInfo) -> int:
+        if n_windows > info.data.get("n_frames", np.inf):
+            raise ValueError("at most n_frames")
+        return n_windows
+
+    @field_validator("fmax")
+    @classmethod
+    def _audible(cls, fmax: float, info: ValidationInfo) -> float:
+        if not info.data.get("fmin", 0) < fmax <= info.data.get("sr", np.inf) / 2:
+            raise ValueError("more than fmin and at most sr / 2")
+        return fmax
+
+
+def log_mel(y: Floats, params: SpectrogramsParams) -> Floats:
+    """Compute the log-mel spectrogram of a waveform.
+
+    Parameters
+    ----------
+    y
+        (n,), at `params.sr`; may be empty.
+
+    Returns
+    -------
+    spectrogram
+        (n_mels, n_frames) in [0, 1]; zeros for silence.
+    """
+    values = np.zeros((params.n_mels, params.n_frames), np.float32)
+    y = _excerpt(y, params)
+    power = _mel_power(
+        y, params.sr, params.n_fft, params.hop_length, params.n_mels, params.fmin, params.fmax
+    )[:, : params.n_frames]  # (n_mels, frames)
+    loudest = power.max(initial=0.0)
+    if loudest > 0:
+        floor = 10 ** (-params.top_db / 10)
+        db = 10 * np.log10(np.maximum(power / loudest, floor))
+        again = np.arange(params.n_frames) % power.shape[1]  # from its start
+        values[:] = np.clip(1 + db / params.top_db, 0, 1)[:, again]
+    return values
+
+
+def mfcc_statistics(y: Floats, params: SpectrogramsParams) -> tuple[Floats, Floats]:
+    """Summarise the MFCCs of a waveform: mean, (n_mfcc,), and covariance, (n_mfcc, n_mfcc)."""
+    y = _excerpt(y, params)
+    power = _mel_power(
+        y, params.sr, MFCC_N_FFT, MFCC_HOP_LENGTH, MFCC_N_MELS, 0.0, params.sr / 2
+    )  # (MFCC_N_MELS, frames)
+    db = 10 * np.log10(np.maximum(power, 1e-10))
+    db = np.maximum(db, db.max() - MFCC_TOP_DB)
+    mfcc = scipy.fft.dct(db, axis=0, norm="ortho")[: params.n_mfcc].astype(float)
+    mean = mfcc.mean(axis=1)
+    centred = mfcc - mean[:, None]
+    # einsum and not a BLAS product, whose threads would be in the way of the other workers
+    cov = np.einsum("if,jf->ij", centred, centred) / mfcc.shape[1]
+    cov += RIDGE * np.eye(params.n_mfcc)
+    return mean.astype(np.float32), cov.astype(np.float32)
+
+
+def _excerpt(y: Floats, params: SpectrogramsParams) -> Floats:
+    """Take the windows of a long waveform, at a peak of 1: any level can then be squared."""
+    if len(y) > params.n_frames * params.hop_length:
+        parts = np.array_split(y, params.n_windows)
+        frames = np.array_split(np.arange(params.n_frames), params.n_windows)
+        sizes = [len(each) * params.hop_length for each in frames]
+        y = np.concatenate([_middle(*each) for each in zip(parts, sizes, strict=True)])
+    peak = max(y.max(initial=0.0), -y.min(initial=0.0))
+    return y / peak if peak > 0 else y
+
+
+def _middle(y: Floats, n: int) -> Floats:
+    start = max(0, len(y) - n) // 2
+    return y[start : start + n]
+
+
+def _mel_power(
+    y: Floats, sr: int, n_fft: int, hop_length: int, n_mels: int, fmin: float, fmax: float
+) -> Floats:
+    """`librosa.feature.melspectrogram`, (n_mels, 1 + n // hop_length)."""
+    padded = np.pad(y, n_fft // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length]
+    bands = _bands(sr, n_fft, n_mels, fmin, fmax)
+    banded = np.empty((n_mels, len(frames)), np.float32)
+    for start in range(0, len(frames), BLOCK):
+        block = slice(start, start + BLOCK)
+        spectrum = scipy.fft.rfft(frames[block] * _window(n_fft), axis=1)  # (frames, bins)
+        spectrum = spectrum[:, : bands.shape[1]]
+        power = spectrum.real**2 + spectrum.imag**2
+        # a sparse product: few bins in a band, and the same bits whatever the number of threads
+        banded[:, block] = bands @ power.T
+    return banded
+
+
+@lru_cache
+def _window(n_fft: int) -> Floats:
+    window: Floats = get_window("hann", n_fft).astype(np.float32)
+    return window
+
+
+@lru_cache
+def _bands(sr: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> scipy.sparse.csr_array:
+    """Mel bands, (n_mels, bins), without the bins above `fmax`."""
+    bands = mel(sr=sr, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
+    return scipy.sparse.csr_array(bands[:, : 1 + bands.any(axis=0).nonzero()[0].max(initial=0)])

@@ -1,0 +1,127 @@
+"""The spectrograms of all clips, on disk and in memory.
+
+A table of embeddings from another network may be joined to the log-mel (`vectors: joined`) or
+replace it (`alone`); this module does not know where the embeddings come from.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from twinear.base.errors import DataError, ParamsError
+from twinear.base.files import replacing, require
+from twinear.base.params import parse_params
+from twinear.spectrograms.front_end import Floats, SpectrogramsParams
+
+HALF_ONE = 0x3C00  # the bits of 1.0 in float16; those of 0..1 run from 0 to here
+COLUMNS = ["file", "artist", "name"]
+FILES = ("params.json", "clips.csv", "spectrograms.npy", "mfcc.npz", "vectors.npy")
+REMEDY = "run 'dvc repro spectrograms'"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Spectrograms:
+    """Every clip as the model and the baselines hear it, in the order of the index.
+
+    Parameters
+    ----------
+    clips
+        file, artist (id), name.
+    values
+        float16 (clips, n_mels, n_frames) in [0, 1]; with `front.vectors` alone the vectors
+        themselves, float32 (clips, n_dims, n_vector_frames), one frame where a clip has one.
+    mfcc_mean
+        float32 (clips, n_mfcc).
+    mfcc_cov
+        float32 (clips, n_mfcc, n_mfcc), positive definite.
+    front
+        How all this was made.
+    vectors
+        float32 (clips, n_dims), joined to `values`: the mean over the extractor's frames; n_dims
+        is 0 where none are.
+    """
+
+    clips: pd.DataFrame
+    values: npt.NDArray[np.floating]
+    mfcc_mean: Floats
+    mfcc_cov: Floats
+    front: SpectrogramsParams
+    vectors: Floats
+
+    def of(self, rows: npt.NDArray[np.int64]) -> "Spectrograms":
+        """Those of some clips, in this order."""
+        return Spectrograms(
+            clips=self.clips.iloc[rows].reset_index(drop=True),
+            values=self.values[rows],
+            mfcc_mean=self.mfcc_mean[rows],
+            mfcc_cov=self.mfcc_cov[rows],
+            front=self.front,
+            vectors=self.vectors[rows],
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write params.json, clips.csv, spectrograms.npy, mfcc.npz and vectors.npy."""
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            front = json.dumps(self.front.model_dump(mode="json"), indent=2)
+            (temporary / "params.json").write_text(front + "\n", encoding="utf-8")
+            self.clips.to_csv(temporary / "clips.csv", index=False, lineterminator="\n")
+            np.save(temporary / "spectrograms.npy", self.values)
+            np.savez(temporary / "mfcc.npz", mean=self.mfcc_mean, cov=self.mfcc_cov)
+            np.save(temporary / "vectors.npy", self.vectors)
+
+    @staticmethod
+    def read(folder: Path) -> "Spectrograms":
+        """Read and check what `write` wrote; `values` stay on disk until they are used."""
+        for name in FILES:
+            require(folder / name, REMEDY)
+        try:
+            front = json.loads((folder / "params.json").read_text(encoding="utf-8"))
+            front = parse_params("spectrograms", SpectrogramsParams, front, folder / "params.json")
+            clips = pd.read_csv(folder / "clips.csv", dtype=str, keep_default_na=False)
+            values = np.load(folder / "spectrograms.npy", mmap_mode="r", allow_pickle=False)
+            with np.load(folder / "mfcc.npz", allow_pickle=False) as mfcc:
+                mean, cov = mfcc["mean"], mfcc["cov"]
+            vectors = np.load(folder / "vectors.npy", allow_pickle=False)
+        except (ValueError, KeyError, EOFError, ParamsError) as error:
+            raise DataError(folder, f"cannot be read ({error})", remedy=REMEDY) from None
+        read = Spectrograms(
+            clips=clips, values=values, mfcc_mean=mean, mfcc_cov=cov, front=front, vectors=vectors
+        )
+        _check(read, folder)
+        return read
+
+
+def _check(read: Spectrograms, folder: Path) -> None:
+    n, n_mfcc, alone = len(read.clips), read.mfcc_mean.shape[-1], read.front.vectors == "alone"
+    n_dims = read.vectors.shape[-1] if read.front.vectors == "joined" else 0
+    heard = read.values.shape[1:] if alone else (read.front.n_mels, read.front.n_frames)
+    if list(read.clips.columns) != COLUMNS:
+        raise DataError(folder / "clips.csv", "has other columns", expected=", ".join(COLUMNS))
+    wanted: list[tuple[str, npt.NDArray[Any], Any, tuple[int, ...]]] = [
+        ("spectrograms.npy", read.values, np.float32 if alone else np.float16, (n, *heard)),
+        ("mfcc.npz", read.mfcc_mean, np.float32, (n, n_mfcc)),
+        ("mfcc.npz", read.mfcc_cov, np.float32, (n, n_mfcc, n_mfcc)),
+        ("vectors.npy", read.vectors, np.float32, (n, n_dims)),
+    ]
+    for name, array, dtype, shape in wanted:
+        if array.dtype != dtype or array.shape != shape:
+            found = f"{array.dtype} {array.shape}"
+            raise DataError(
+                folder / name, found, expected=f"{np.dtype(dtype)} {shape}", remedy=REMEDY
+            )
+    whole = all(np.isfinite(each).all() for each in (read.mfcc_mean, read.mfcc_cov, read.vectors))
+    if not whole or read.values.ndim != 3 or not _in_range(read.values):
+        expected = "finite numbers" if alone else "0 to 1"
+        raise DataError(folder, "holds values out of range", expected=expected, remedy=REMEDY)
+
+
+def _in_range(values: npt.NDArray[np.floating]) -> bool:
+    if values.dtype == np.float16:  # a log-mel: no negative zeros, so the bits are ordered
+        return bool(values.view(np.uint16).max() <= HALF_ONE)
+    return bool(np.isfinite(values).all())

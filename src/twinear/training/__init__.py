@@ -1,0 +1,1 @@
+"""Stage 6: spectrograms, similarity and a split -> a trained scorer."""

@@ -1,0 +1,148 @@
+"""The state of a training on disk: whole or absent, and resumed only where it belongs.
+
+A checkpoint bears the fingerprint of all that decides the result: data, params, and the code of
+the network and its training. One of another fingerprint, of a training that ended, or a damaged one
+is no checkpoint.
+"""
+
+import hashlib
+import json
+import math
+import pickle
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from twinear import model, training
+from twinear.base.files import code_digest, replacing
+from twinear.base.params import Params
+from twinear.model.network import Inputs, SiameseNet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """What is recorded of an epoch; losses are those of the objective."""
+
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    validation_ndcg: float
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """All but the number of the epoch."""
+        return {name: value for name, value in asdict(self).items() if name != "epoch"}
+
+
+@dataclass(kw_only=True, eq=False)
+class State:
+    """Everything that changes while fitting; what a checkpoint holds.
+
+    Parameters
+    ----------
+    smoothing
+        How many epochs' validation NDCG are averaged to choose one.
+    """
+
+    net: SiameseNet
+    optimizer: torch.optim.Adam
+    smoothing: int
+    averaged: AveragedModel | None = None
+    pretrained: bool = False
+    history: list[Epoch] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    def average(self, decay: float) -> None:
+        """Begin to average the weights from here, if `decay` is more than 0."""
+        if decay:
+            mean = get_ema_multi_avg_fn(decay)
+            self.averaged = AveragedModel(self.net, multi_avg_fn=mean, use_buffers=True)
+
+    @property
+    def judged(self) -> SiameseNet:
+        """The network that is validated and kept: the average of weights, where there is one."""
+        return self.net if self.averaged is None else cast(SiameseNet, self.averaged.module)
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the optimizer."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    @property
+    def best_epoch(self) -> Epoch:
+        """The epoch with the best smoothed validation NDCG; without validation the last."""
+        scores = [each.validation_ndcg for each in self.history]
+        if math.isnan(scores[-1]):
+            return self.history[-1]
+        first = min(self.smoothing, len(scores))  # before that a mean is of fewer epochs
+        means = [np.mean(scores[end - first : end]) for end in range(first, len(scores) + 1)]
+        return self.history[first - 1 + int(np.argmax(means))]
+
+    def kept(self) -> SiameseNet:
+        """The network of the best epoch, on the CPU, in evaluation mode."""
+        self.net.load_state_dict(self.best)
+        return self.net.cpu().eval()
+
+
+def fingerprint(params: Params, inputs: Inputs, arrays: Iterable[np.ndarray]) -> str:
+    """A hash of params, data and the code of the network and its training."""
+    code = code_digest(model, training)
+    digest = hashlib.sha256(f"{params.model_dump_json()}{inputs}{code}".encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def write_checkpoint(state: State, path: Path, mark: str) -> None:
+    """Write the state of an unfinished training whose fingerprint is `mark`."""
+    content = {
+        "fingerprint": mark,
+        "finished": False,
+        "pretrained": state.pretrained,
+        "history": json.dumps([asdict(each) for each in state.history]),
+        "net": state.net.state_dict(),
+        "averaged": {} if state.averaged is None else state.averaged.state_dict(),
+        "best": state.best,
+        "optimizer": state.optimizer.state_dict(),
+    }
+    _write(content, path)
+
+
+def finish(path: Path) -> None:
+    """Note that the training of a checkpoint has ended: it is not resumed any more."""
+    _write(_read(path) | {"finished": True}, path)
+
+
+def _write(content: dict[str, Any], path: Path) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)  # a file, not its name: the name would become part of the bytes
+
+
+def resume(state: State, path: Path, mark: str) -> None:
+    """Take over the checkpoint of an unfinished training of the same fingerprint, if any."""
+    content = _read(path)
+    if content.get("fingerprint") != mark or content["finished"]:
+        return
+    state.net.load_state_dict(content["net"])
+    if state.averaged is not None:
+        state.averaged.load_state_dict(content["averaged"])
+    state.optimizer.load_state_dict(content["optimizer"])
+    state.pretrained = content["pretrained"]
+    state.best = content["best"]
+    state.history = [Epoch(**each) for each in json.loads(content["history"])]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+        return {}  # a damaged checkpoint is no checkpoint
+    return content if isinstance(content, dict) else {}

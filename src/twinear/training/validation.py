@@ -1,0 +1,95 @@
+"""How a network does among the validation artists, and what its logits mean to them.
+
+A network is chosen by how it ranks them (NDCG@10 of each among the others), never by how it ranks
+test artists. They also give a unit to the logits of an objective that knows only orders.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from twinear.base.errors import DataError
+from twinear.metrics.ranking_metrics import Truth, others, query_ndcg, rank_truth
+from twinear.model.network import SiameseNet
+from twinear.training.batches import Batches
+from twinear.training.losses import OBJECTIVES, ObjectiveName, by_artist, calibration
+
+NDCG_AT = 10
+BLOCK = 256  # clips encoded at a time
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judge:
+    """The validation artists and their clips.
+
+    Attributes
+    ----------
+    clips
+        On the network's device.
+    truth
+        What the listens say, as `rank_validation` gives it.
+    objective, precision
+        As in training.
+    seed
+        Breaks ties.
+    """
+
+    clips: Batches
+    truth: Truth
+    objective: ObjectiveName
+    precision: str
+    seed: int
+
+    def __call__(self, net: SiameseNet) -> tuple[float, float]:
+        """The objective and NDCG@10 of the validation artists among themselves.
+
+        The objective is infinite, and the NDCG not a number, where the logits are no numbers.
+        """
+        logits = self.logits(net)
+        owner = torch.from_numpy(self.clips.owner).to(logits.device)
+        loss = float(OBJECTIVES[self.objective](logits, owner, self.clips.target))
+        if not math.isfinite(loss):
+            return math.inf, math.nan
+        generator = np.random.default_rng(self.seed)
+        scores = by_artist(torch.sigmoid(logits), owner, len(self.clips.clips)).cpu().numpy()
+        return loss, float(np.nanmean(query_ndcg(self.truth, scores, NDCG_AT, generator)))
+
+    @torch.no_grad()
+    def logits(self, net: SiameseNet) -> Tensor:
+        """The logits of all pairs of clips, (clips, clips)."""
+        net.eval()
+        n_clips = len(self.clips.owner)
+        blocks = np.array_split(np.arange(n_clips), math.ceil(n_clips / BLOCK))
+        u = torch.cat([self.clips.take(rows).encode(net, self.precision) for rows in blocks])
+        return net.head.logit(u, u)
+
+    def units(self, net: SiameseNet) -> tuple[float, float]:
+        """The slope and shift of the logit that bring scores near the similarity."""
+        if self.objective == "mse":
+            return 1.0, 0.0
+        owner, target = self.clips.owner, self.clips.target.cpu().numpy()
+        logits = self.logits(net).cpu().numpy()
+        different = owner[:, None] != owner
+        return calibration(logits[different], target[np.ix_(owner, owner)][different])
+
+
+def rank_validation(similarity: np.ndarray, seed: int) -> Truth:
+    """Rank the validation artists (artists, artists) for each other.
+
+    Raises
+    ------
+    DataError
+        No two of them are similar.
+    """
+    candidates = others(len(similarity))
+    truth = rank_truth(similarity, candidates, NDCG_AT, np.random.default_rng(seed))
+    if not (truth.similarity > 0).any():
+        raise DataError(
+            "training",
+            "no two validation artists share a listener",
+            remedy="bring more listens, or give validation a larger share in pairs.fractions",
+        )
+    return truth

@@ -1,0 +1,269 @@
+"""The bundled sample: its format, its quirks, its determinism, and the truth planted in it."""
+
+import csv
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from twinear.acquisition.sample import corpus as corpus_module
+from twinear.acquisition.sample.corpus import Size, write_corpus, write_sample
+from twinear.acquisition.sample.encoding import CODECS, Codec, encode
+from twinear.acquisition.sample.listeners import (
+    BOGUS_LISTENER,
+    N_UNKNOWN,
+    N_WITHOUT_MBID,
+    ONCE_NAME,
+    PLAYS_FILE,
+    PROFILE_FILE,
+    UNKNOWN_NAME,
+    imagine_listeners,
+)
+from twinear.acquisition.sample.sound import Traits, synthesise
+from twinear.acquisition.sample.style import DIMENSIONS, QUOTED_NAME, imagine_artists
+from twinear.artists.identity import normalise_name
+from twinear.base.errors import DataError
+
+SMALL = Size(n_artists=8, clips_per_artist=2, seconds=2.0, n_listeners=60)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample") / "data"
+    write_corpus(folder, 1, SMALL)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(corpus: Path) -> list[list[str]]:
+    text = (corpus / "listens" / PLAYS_FILE).read_bytes().decode()
+    assert text.endswith("\n")
+    return [line.split("\t") for line in text[:-1].split("\n")]
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def decoded_seconds(path: Path) -> float:
+    with av.open(path) as container:
+        return float(sum(f.samples / f.sample_rate for f in container.decode(audio=0)))
+
+
+def test_the_same_seed_writes_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
+    write_corpus(tmp_path / "again", 1, SMALL)
+    assert contents(tmp_path / "again") == contents(corpus)
+
+
+def test_another_seed_writes_another_corpus(corpus: Path, tmp_path: Path) -> None:
+    write_corpus(tmp_path / "other", 2, SMALL)
+    ours, other = contents(corpus), contents(tmp_path / "other")
+    assert not {name for name in ours if name.startswith("clips/")} & set(other)
+    assert ours["listens/" + PLAYS_FILE] != other["listens/" + PLAYS_FILE]
+
+
+def test_every_clip_of_the_table_is_there_and_decodes_whole(corpus: Path) -> None:
+    clips = table(corpus / "clips.csv")
+    files = {str(path.relative_to(corpus)) for path in (corpus / "clips").iterdir()}
+    assert {row["file"] for row in clips} == files
+    assert set(Counter(row["artist"] for row in clips).values()) == {2}
+    for row in clips:
+        assert decoded_seconds(corpus / row["file"]) == pytest.approx(2, abs=0.15)
+
+
+@pytest.mark.parametrize("chosen", CODECS, ids=[codec.encoder for codec in CODECS])
+def test_each_codec_keeps_a_tone_and_its_bytes(chosen: Codec, tmp_path: Path) -> None:
+    t = np.arange(3 * chosen.sr) / chosen.sr
+    y = (0.5 * np.sin(2 * np.pi * 440 * t)).astype(np.float32)
+    paths = [tmp_path / f"{name}{chosen.suffix}" for name in "ab"]
+    for path in paths:
+        encode(y, chosen, path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    with av.open(paths[0]) as container:
+        parts = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+        sr = container.streams.audio[0].rate
+    heard = np.concatenate(parts)
+    assert np.abs(np.fft.rfft(heard)).argmax() * sr / len(heard) == pytest.approx(440, abs=2)
+
+
+def test_ids_are_random_uuids_and_names_are_one_each(corpus: Path) -> None:
+    truth = table(corpus / "truth.csv")
+    assert list(truth[0]) == ["artist", "mbid", *DIMENSIONS]
+    assert {uuid.UUID(row["mbid"]).version for row in truth} == {4}
+    artists = imagine_artists(80, np.random.default_rng(1))
+    assert len({normalise_name(name) for name in artists.names}) == 80
+
+
+def test_the_readme_says_that_all_is_made_up(corpus: Path) -> None:
+    text = (corpus / "README.md").read_text(encoding="utf-8")
+    assert "Nothing here is real" in text
+    assert "MIT" in text
+
+
+def test_rows_have_the_shape_of_lastfm_360k(rows: list[list[str]]) -> None:
+    sound = [row for row in rows if len(row) == 4]
+    ids = [row[0] for row in sound if row[0] != BOGUS_LISTENER]
+    assert all(re.fullmatch("[0-9a-f]{40}", each) for each in ids)
+    assert sum(not row[3].isdigit() for row in sound) == 1
+
+
+def test_rows_of_a_listener_stand_together_most_played_first(rows: list[list[str]]) -> None:
+    ids = [row[0] for row in rows]
+    changes = sum(a != b for a, b in pairwise(ids))
+    assert changes + 1 == len(set(ids))
+    for listener in set(ids):
+        plays = [float(row[3]) for row in rows if row[0] == listener and len(row) == 4]
+        whole = [each for each in plays if each.is_integer()]
+        assert whole == sorted(whole, reverse=True)
+
+
+def test_every_quirk_is_there_as_often_as_said(rows: list[list[str]], corpus: Path) -> None:
+    names = Counter(row[2] for row in rows)
+    assert Counter(map(len, rows)) == {4: len(rows) - 2, 3: 1, 5: 1}
+    assert names[UNKNOWN_NAME] == N_UNKNOWN
+    assert names[ONCE_NAME] == 1
+    assert names[QUOTED_NAME] > 1
+    assert QUOTED_NAME.count('"') % 2 == 1
+    assert sum("\r" in name for name in names) == 1
+    assert sum(row[1] == "" for row in rows) == N_WITHOUT_MBID
+    assert sum(row[0] == BOGUS_LISTENER for row in rows) == 1
+
+
+def test_profiles_are_of_all_listeners_but_one(rows: list[list[str]], corpus: Path) -> None:
+    lines = (corpus / "listens" / PROFILE_FILE).read_text(encoding="utf-8").splitlines()
+    profiles = [line.split("\t") for line in lines]
+    assert {len(profile) for profile in profiles} == {5}
+    assert all(re.fullmatch(r"[A-Z][a-z]{2} \d{1,2}, \d{4}", each[4]) for each in profiles)
+    with_profile = {profile[0] for profile in profiles}
+    assert len({row[0] for row in rows} - {BOGUS_LISTENER} - with_profile) == 1
+
+
+def test_co_listening_recovers_the_hidden_styles_and_popularity_is_skewed() -> None:
+    rng = np.random.default_rng(1)
+    artists = imagine_artists(80, rng)
+    played = (imagine_listeners(artists, 2000, rng).plays > 0).astype(float)
+    both = played.T @ played
+    n = np.diag(both)
+    similarity = both / np.maximum(n[:, None], n)
+    distance = np.linalg.norm(artists.styles[:, None] - artists.styles, axis=-1)
+    pairs = np.triu_indices(80, 1)
+    assert spearmanr(similarity[pairs], -distance[pairs]).statistic > 0.8
+    assert n.max() > 2 * np.median(n)
+
+
+def test_popularity_says_nothing_of_style() -> None:
+    values = [imagine_artists(80, np.random.default_rng(seed)) for seed in range(40)]
+    styles = np.concatenate([each.styles for each in values])
+    popularity = np.concatenate([each.popularity for each in values])
+    for dimension in styles.T:
+        assert abs(spearmanr(dimension, popularity).statistic) < 0.06
+
+
+def test_each_dimension_moves_its_own_two_traits() -> None:
+    middle = vars(Traits.of(np.zeros(3)))
+    for dimension in range(3):
+        moved = vars(Traits.of(np.eye(3)[dimension]))
+        assert sum(moved[trait] != middle[trait] for trait in middle) == 2
+
+
+@pytest.mark.parametrize(("dimension", "measure"), [(0, "onsets"), (2, "centroid")])
+def test_a_style_is_heard_through_the_nuisances(dimension: int, measure: str) -> None:
+    low, high = -np.eye(3)[dimension], np.eye(3)[dimension]
+    heard = {"onsets": _onsets, "centroid": _moving_centroid}[measure]
+    values = [[heard(_clip(style, seed)) for seed in range(12)] for style in (low, high)]
+    assert np.median(values[1]) > 1.2 * np.median(values[0])
+
+
+def test_nuisances_make_two_clips_of_one_artist_differ_like_those_of_two() -> None:
+    spectra = np.array([[_spectrum(_clip(z, seed)) for seed in (1, 2)] for z in _styles(12)])
+    own = np.linalg.norm(spectra[:, 0] - spectra[:, 1], axis=-1).mean()
+    others = np.linalg.norm(spectra[:, None, 0] - spectra[None, :, 1], axis=-1).mean()
+    assert own > 0.6 * others
+
+
+def test_the_codec_says_nothing_of_style() -> None:
+    draws = [np.random.default_rng([1, 2, artist, clip]) for artist in range(80) for clip in (0, 1)]
+    codec = np.array([rng.integers(len(CODECS)) for rng in draws])
+    styles = imagine_artists(80, np.random.default_rng([1, 0])).styles.repeat(2, axis=0)
+    for suffix in range(len(CODECS)):
+        assert (codec == suffix).sum() > 30
+        assert np.abs(styles[codec == suffix].mean(0)).max() < 0.25
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(DataError, match="is there already; name a new folder"):
+        write_sample(tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_an_interrupted_sample_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corpus_module, "encode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_corpus(tmp_path / "data", 1, SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_goes_through_the_artists(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def watch(artists: Iterable[int]) -> Iterator[int]:
+        for artist in artists:
+            seen.append(artist)
+            yield artist
+
+    write_corpus(tmp_path / "data", 1, SMALL, progress=watch)
+    assert seen == list(range(8))
+
+
+def _styles(n: int) -> np.ndarray:
+    return imagine_artists(n, np.random.default_rng(5)).styles
+
+
+def _clip(style: np.ndarray, seed: int) -> np.ndarray:
+    return synthesise(style, 12.0, 16000, np.random.default_rng(seed))
+
+
+def _frames(y: np.ndarray) -> np.ndarray:
+    """Log power spectra in dB, (frames, 513)."""
+    frames = y[: len(y) // 1024 * 1024].reshape(-1, 1024) * np.hanning(1024)
+    return np.asarray(10 * np.log10(np.abs(np.fft.rfft(frames)) ** 2 + 1e-9))
+
+
+def _spectrum(y: np.ndarray) -> np.ndarray:
+    mean = _frames(y).mean(0)
+    return np.asarray(mean - mean.max())
+
+
+def _rises(y: np.ndarray) -> np.ndarray:
+    return np.maximum(np.diff(_frames(y), axis=0), 0)
+
+
+def _onsets(y: np.ndarray) -> float:
+    """How often a frame rises clearly above the one before: blind to level and equaliser."""
+    return float((_rises(y).mean(1) > 4).mean())
+
+
+def _moving_centroid(y: np.ndarray) -> float:
+    """The mean band, of 32, in which the level varies in time: blind to a steady equaliser."""
+    bands = _frames(y)[:, :512].reshape(-1, 32, 16).mean(-1)
+    rises = np.maximum(bands.std(0) - np.median(bands.std(0)), 0)
+    return float((rises * np.arange(len(rises))).sum() / rises.sum())

@@ -1,0 +1,116 @@
+"""Files are whole or absent, and what stood there stays until the new one is complete."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from twinear.base.errors import DataError, TwinearError, one_line_errors
+from twinear.base.files import replacing, require, sha256, write_text
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+def write_more_than_fits(path: Path) -> None:
+    with replacing(path) as temporary:
+        temporary.symlink_to("/dev/full")
+        temporary.write_text("more than fits")
+
+
+def write_half(path: Path, error: type[BaseException]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        raise error
+
+
+def test_a_file_is_replaced_when_complete(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.txt"
+    write_text(path, "one")
+    write_text(path, "two\n")
+    assert path.read_text() == "two\n"
+    assert names(path.parent) == ["a.txt"]
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        with replacing(tmp_path / "folder") as temporary:
+            temporary.mkdir()
+            (temporary / name).touch()
+    assert names(tmp_path / "folder") == ["second"]
+    assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_interrupted_write_leaves_the_last_good_file(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "good")
+    with pytest.raises(error):
+        write_half(path, error)
+    assert path.read_text() == "good\n"
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_line_and_the_last_good_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "good")
+    with pytest.raises(DataError, match=r"a\.txt: could not be written \(No space left"):
+        write_more_than_fits(path)
+    assert path.read_text() == "good\n"
+
+
+def test_a_folder_under_a_file_is_one_line_too(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("good")
+    with pytest.raises(DataError, match="could not be written"):
+        write_text(tmp_path / "file" / "a.txt", "text")
+    assert (tmp_path / "file").read_text() == "good"
+
+
+def test_what_a_link_points_to_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    with replacing(tmp_path / "link") as temporary:
+        temporary.mkdir()
+        (temporary / "new").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path) == ["folder", "link"]
+    assert names(tmp_path / "folder") == ["new"]
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="elsewhere"), replacing(tmp_path / "a.txt"):
+        (tmp_path / "elsewhere").read_text()
+
+
+def test_missing_and_empty_files_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is missing; do this"):
+        require(tmp_path / "a", "do this")
+    (tmp_path / "a").touch()
+    with pytest.raises(DataError, match="is empty; do this"):
+        require(tmp_path / "a", "do this")
+
+
+def test_a_hash_is_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_an_error_becomes_one_line_and_status_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="1"), one_line_errors():
+        raise TwinearError("clips.csv:17", "no file a.mp3", expected="a file", remedy="look")
+    assert capsys.readouterr().err == "error: clips.csv:17: no file a.mp3, expected a file; look\n"
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), one_line_errors():
+        raise ZeroDivisionError
+
+
+def test_an_error_survives_the_way_between_processes() -> None:
+    error = DataError("clips.csv:17", "no file a.mp3", expected="a file", remedy="look")
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert (type(again), str(again)) == (DataError, str(error))

@@ -1,0 +1,62 @@
+"""A disk that fills up while a noun is written: one line, and the last good one stays."""
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project
+from twinear.base.errors import DataError
+from twinear.catalogue.catalogue import Catalogue
+from twinear.clips.clips import Clips
+from twinear.listens.listens import Listens
+from twinear.model.scorer import Scorer
+from twinear.ranking.ranking import Ranking
+from twinear.similarity.similarity import Similarity
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.split import Split
+
+NOUNS: dict[str, Callable[[Path], "Clips | Listens | Split | Scorer | Spectrograms | Catalogue"
+                                  " | Ranking | Similarity"]] = {
+    "listens": Listens.read,
+    "similarity": Similarity.read,
+    "clips.csv": Clips.read,
+    "spectrograms": Spectrograms.read,
+    "pairs.csv": Split.read,
+    "training/scorer.safetensors": Scorer.read,
+    "training/judged.safetensors": Scorer.read,
+    "catalogue": Catalogue.read,
+    "ranking": Ranking.read,
+}  # fmt: skip
+
+
+@contextmanager
+def room(n_bytes: int) -> Iterator[None]:
+    """No file may grow beyond `n_bytes`: writes fail as they do when the disk is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("name", NOUNS)
+def test_a_disk_that_fills_up_is_one_line_and_the_last_good_one_stays(
+    finished: Project, tmp_path: Path, name: str
+) -> None:
+    noun = NOUNS[name](finished.folder / "artifacts" / name)
+    path = tmp_path / "written"
+    noun.write(path)
+    before = contents(path)
+    with pytest.raises(DataError, match=r"written: could not be written"), room(1000):
+        noun.write(path)
+    assert contents(path) == before
+    assert [each.name for each in tmp_path.iterdir()] == ["written"]
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    return {each.name: each.read_bytes() for each in files}

@@ -1,0 +1,162 @@
+"""`twinear fetch clips` and `twinear clips check`, as programs."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import PARAMS
+from tests.support.audio import music, write_clip
+from tests.support.fetching import artists, mbid_of
+from tests.support.services import FakeArtist, FakeServices
+from twinear.artists.identity import write_artists
+
+SR = 22050
+PROGRAM = [sys.executable, "-c", "from twinear.cli.main import main; main()"]
+CONTACT = ("--contact", "me@example.org")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with params, in which short clips are long enough, and with listens."""
+    text = PARAMS.read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text.replace("min_seconds: 5.0", "min_seconds: 1.0"))
+    (tmp_path / "artifacts/listens").mkdir(parents=True)
+    rows = [(mbid_of(n), f"Artist {n:03d}", mbid_of(n), 9 - n, 10) for n in (1, 2, 3)]
+    table = pd.DataFrame(rows, columns=["artist", "name", "mbid", "listeners", "plays"])
+    write_artists(table, tmp_path / "artifacts/listens/artists.csv")
+    return tmp_path
+
+
+def environment(services: FakeServices | None = None) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if name != "TWINEAR_CONTACT"}
+    return {**plain, **(services.environment if services else {}), "COLUMNS": "100"}
+
+
+def run(
+    folder: Path, *words: str, services: FakeServices | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, *words],
+        cwd=folder,
+        env=environment(services),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+def test_the_top_artists_get_clips_and_the_check_finds_them_whole(project: Path) -> None:
+    with FakeServices(*artists(3)) as services:
+        words = ("fetch", "clips", "--top", "2", "--clips", "2", *CONTACT)
+        done = run(project, *words, services=services)
+        assert done.returncode == 0, done.stderr
+        agents = {each.headers["user-agent"] for each in services.requests()}
+        assert agents == {f"twinear/{version('twinear')} (me@example.org)"}
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["source", "artists", "clips"]
+    assert lines[1].split() == ["deezer", "2", "4"]
+    assert "Deezer's terms of use" in done.stderr
+    assert "only to promote" in done.stderr
+    assert "2/2" in done.stderr  # progress
+    checked = run(project, "clips", "check")
+    assert (checked.returncode, checked.stdout) == (0, "4 rows, 4 files, 0 faults\n")
+    next((project / "data/clips").iterdir()).unlink()
+    checked = run(project, "clips", "check", "--json")
+    assert checked.returncode == 1
+    assert list(json.loads(checked.stdout)["faults"]) == ["missing"]
+
+
+def test_a_list_and_json(project: Path) -> None:
+    (project / "list.txt").write_text("Nirvana\nNobody\n")
+    known = [FakeArtist(name="Nirvana", deezer=n) for n in (1, 2)]
+    with FakeServices(*known) as services:
+        words = ("fetch", "clips", "--artists", "list.txt", "--sources", "deezer", "--json")
+        done = run(project, *words, *CONTACT, services=services)
+    assert done.returncode == 1  # not one clip
+    report = json.loads(done.stdout)
+    assert [entry["name"] for entry in report["ambiguous"]] == ["Nirvana"]
+    assert [entry["name"] for entry in report["without_audio"]] == ["Nobody"]
+    assert not (project / "data/clips.csv").exists()
+
+
+def test_ones_own_music_needs_no_contact_and_no_network(project: Path) -> None:
+    write_clip(project / "music/Artist 001/Album/a.flac", music(3, SR), SR)
+    write_clip(project / "in/b.wav", music(3, SR, 1), SR)
+    (project / "in/table.csv").write_text("file,artist,terms\nb.wav,Artist 002,CC0\n")
+    words = ("fetch", "clips", "--top", "2", "--clips", "1", "--sources", "folder,table")
+    done = run(project, *words, "--music", "music", "--table", "in/table.csv")
+    assert done.returncode == 0, done.stderr
+    with (project / "data/clips.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["terms"] for row in rows] == ["own library", "CC0"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "error: twinear fetch clips: needs one of --top and --artists"),
+        (("--top", "2"), "error: contact: is not given, expected an e-mail address"),
+        (("--top", "2", "--contact", "me"), "error: contact: 'me', expected an e-mail address"),
+        (("--top", "2", "--sources", "dezer"), "no source 'dezer', .*did you mean 'deezer'"),
+        (("--top", "2", "--sources", ","), "error: --sources: names none, expected folder"),
+        (("--top", "2", "--sources", "folder"), "error: --sources: .*add --music FOLDER"),
+        (("--top", "2", "--sources", "spotify", *CONTACT), "error: spotify: has no keys"),
+        (("--top", "2", "--listens", "x"), r"error: x/artists.csv: is missing; run 'dvc repro"),
+        (("--artists", "x"), "error: x: is missing; write one name a line"),
+    ],
+)
+def test_what_is_wrong_is_one_line(project: Path, words: tuple[str, ...], message: str) -> None:
+    done = run(project, "fetch", "clips", *words)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert re.search(message, line), line
+
+
+def test_an_interrupt_stops_at_once_and_keeps_what_there_is(project: Path) -> None:
+    with FakeServices(*artists(3)) as services:
+        services.slow_seconds = 60
+        services.script("cdn", "", "", "slow", "slow", "slow")
+        words = ("fetch", "clips", "--top", "3", "--clips", "2", *CONTACT)
+        process = subprocess.Popen(
+            [*PROGRAM, *words], cwd=project, env=environment(services), stderr=subprocess.PIPE
+        )
+        while services.count("cdn") < 4:
+            assert process.poll() is None
+            time.sleep(0.01)
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=20)
+        finally:
+            process.kill()
+        assert time.monotonic() - started < 5
+    assert process.returncode == 130
+    assert (project / "data/clips.csv").is_file()
+    checked = run(project, "clips", "check", "--json")
+    assert json.loads(checked.stdout)["listed"] == 2
+
+
+def test_help_answers_at_once_without_the_network_library(project: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['twinear', 'fetch', '--help']\n"
+        "from twinear.cli.main import app\n"
+        "try: app()\n"
+        "except SystemExit: pass\n"
+        "assert not {'httpx', 'torch', 'pandas', 'av'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "clips" in done.stdout

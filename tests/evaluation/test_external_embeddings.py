@@ -1,0 +1,104 @@
+"""Embeddings made elsewhere: a vector for every clip or artist that is judged, or refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from twinear.base.errors import DataError
+from twinear.evaluation.external_embeddings import read_embeddings, score_embeddings
+from twinear.metrics.ranking_metrics import Floats
+from twinear.ranking.systems import Lineup
+
+CLIPS = ["clips/1.mp3", "clips/2.mp3", "clips/3.mp3"]
+VECTORS = np.array([[0.0, 1.0], [0.2, 1.2], [1.0, 0.0]])
+LINEUP = Lineup(
+    artists=pd.DataFrame({"artist": ["a", "b"], "name": ["A", "The B"], "listeners": [2, 1]}),
+    truth=np.eye(2),
+    clips=np.arange(3),
+    owner=np.array([0, 0, 1]),
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    table = pd.DataFrame({"file": CLIPS, "artist": ["A", "A", "B"], "source": ["x", "y", "z"]})
+    table.to_csv(tmp_path / "clips.csv", index=False)
+    return tmp_path
+
+
+def scored(path: Path, data: Path) -> tuple[Floats, Floats]:
+    return score_embeddings(read_embeddings(path), LINEUP, CLIPS, data, path)
+
+
+def npz(path: Path, names: list[str], vectors: np.ndarray, kind: str = "clip") -> Path:
+    np.savez(path, **{kind: np.array(names), "vector": vectors})  # type: ignore[arg-type]
+    return path
+
+
+def test_clips_are_known_by_their_file_or_by_what_it_was_called_before(data: Path) -> None:
+    by_file = scored(npz(data / "e.npz", CLIPS, VECTORS), data)
+    order = [2, 0, 1]
+    by_source = scored(npz(data / "f.npz", ["z", "x", "y"], VECTORS[order]), data)
+    for one, other in zip(by_file, by_source, strict=True):
+        np.testing.assert_allclose(one, other)
+    assert by_file[0][0, 1] == pytest.approx(-1)  # opposite, once standardised
+    assert by_file[1][0, 1] < 0
+
+
+def test_csv_parquet_and_frames_say_the_same(data: Path) -> None:
+    expected = scored(npz(data / "e.npz", CLIPS, VECTORS), data)[0]
+    table = pd.DataFrame({"clip": CLIPS, "x": VECTORS[:, 0], "y": VECTORS[:, 1]})
+    table.to_csv(data / "e.csv", index=False)
+    table.to_parquet(data / "e.parquet", index=False)
+    frames = np.stack([VECTORS - 1, VECTORS + 1], axis=2)
+    npz(data / "frames.npz", CLIPS, frames)
+    for name in ("e.csv", "e.parquet", "frames.npz"):
+        np.testing.assert_allclose(scored(data / name, data)[0], expected)
+
+
+def test_a_vector_for_each_artist_will_do_by_id_or_name(data: Path) -> None:
+    vectors = np.array([[9.0, 9.0], [0.1, 1.1], [1.0, 0.0]])
+    by_id = scored(npz(data / "e.npz", ["else", "a", "b"], vectors, "artist"), data)
+    by_name = scored(npz(data / "f.npz", ["else", "A", "the B"], vectors, "artist"), data)
+    np.testing.assert_allclose(by_id[0], by_name[0])
+    np.testing.assert_allclose(by_id[0], scored(npz(data / "g.npz", CLIPS, VECTORS), data)[0])
+
+
+@pytest.mark.parametrize(
+    ("names", "vectors", "message"),
+    [
+        (CLIPS[:2], VECTORS[:2], r"lacks 1 of 3 clips, the first 'clips/3.mp3', expected a vector"),
+        (["p", "q"], VECTORS[:2], r"lacks 3 of 3 clips, the first 'clips/1.mp3'"),
+        (CLIPS, VECTORS * [1, np.nan], r"the vector of 'clips/1.mp3' holds .* no number, expected"),
+        (CLIPS, VECTORS[:2], r"vectors \(2, 2\) of 3 clips, expected \(3, n_dims\)"),
+        (CLIPS, VECTORS[:, :0], r"vectors \(3, 0\) of 3 clips"),
+        ([*CLIPS[:2], CLIPS[0]], VECTORS, r"'clips/1.mp3' comes twice"),
+    ],
+)
+def test_a_table_that_lacks_clips_or_numbers_is_refused(
+    data: Path, names: list[str], vectors: np.ndarray, message: str
+) -> None:
+    with pytest.raises(DataError, match=r"e.npz: .*" + message):
+        scored(npz(data / "e.npz", names, vectors), data)
+
+
+def test_a_table_of_something_else_is_refused(data: Path) -> None:
+    np.savez(data / "e.npz", clips=np.array(CLIPS), vector=VECTORS)
+    with pytest.raises(DataError, match="holds clips, vector, expected one of clip, artist"):
+        read_embeddings(data / "e.npz")
+    np.savez(data / "e.npz", clip=np.array(CLIPS))
+    with pytest.raises(DataError, match="holds clip, expected"):
+        read_embeddings(data / "e.npz")
+    (data / "e.csv").write_text("clip,x\nclips/1.mp3,loud\n")
+    with pytest.raises(DataError, match=r"e.csv: cannot be read \(could not convert"):
+        read_embeddings(data / "e.csv")
+    (data / "e.parquet").write_bytes(b"PAR1 not so")
+    with pytest.raises(DataError, match=r"e.parquet: cannot be read"):
+        read_embeddings(data / "e.parquet")
+    (data / "e.txt").write_text("x")
+    with pytest.raises(DataError, match=r"is a '.txt' file"):
+        read_embeddings(data / "e.txt")
+    with pytest.raises(DataError, match="is missing; name a table of embeddings"):
+        read_embeddings(data / "none.npz")

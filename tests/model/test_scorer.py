@@ -1,0 +1,189 @@
+"""A scorer is one file: what is written is what is read, and it needs nothing else."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from safetensors import safe_open
+
+from tests.conftest import PARAMS
+from twinear.base.errors import ClipError, DataError
+from twinear.base.files import sha256
+from twinear.base.params import read_params
+from twinear.inference import score_clips
+from twinear.model.network import SiameseNet
+from twinear.model.scorer import Scorer, inputs_of
+from twinear.spectrograms.front_end import SpectrogramsParams
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.training.training import TrainingParams
+
+FRONT = read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
+    update={"n_mels": 16, "n_frames": 64}
+)
+
+
+def small_scorer(seed: int = 0, front: SpectrogramsParams = FRONT, n_dims: int = 0) -> Scorer:
+    shape = read_params("training", TrainingParams, PARAMS).model
+    few = {"channels": 8, "dense_units": 8, "statistics_units": 4}
+    shape = shape.model_copy(update=few)
+    torch.manual_seed(seed)
+    inputs = inputs_of(heard(2, front, n_dims))
+    net = SiameseNet(inputs, shape)
+    assert net.summary is not None
+    torch.nn.init.normal_(net.summary.axes, std=0.1)  # as if it were fitted
+    return Scorer(spectrograms=front, inputs=inputs, model=shape, net=net.eval())
+
+
+def spectrograms(clips: int, n_bands: int = 16, n_frames: int = 64) -> np.ndarray:
+    return np.random.default_rng(0).random((clips, n_bands, n_frames)).astype(np.float16)
+
+
+def heard(clips: int, front: SpectrogramsParams = FRONT, n_dims: int = 0) -> Spectrograms:
+    """Clips as that front end would hear them, each of an artist of its own."""
+    names = [f"a{i}" for i in range(clips)]
+    rng = np.random.default_rng(0)
+    joined = n_dims if front.vectors == "joined" else 0
+    values = spectrograms(clips, front.n_mels, front.n_frames)
+    if front.vectors == "alone":
+        values = rng.normal(size=(clips, n_dims, 1)).astype(np.float32)
+    return Spectrograms(
+        clips=pd.DataFrame(
+            {"file": [f"clips/{each}.mp3" for each in names], "artist": names}
+        ).assign(name=names),
+        values=values,
+        mfcc_mean=np.zeros((clips, 20), np.float32),
+        mfcc_cov=np.tile(np.eye(20, dtype=np.float32), (clips, 1, 1)),
+        front=front,
+        vectors=rng.normal(size=(clips, joined)).astype(np.float32),
+    )
+
+
+def tone(path: Path, hertz: float) -> Path:
+    sr = 22050
+    time = np.arange(3 * sr) / sr
+    soundfile.write(path, 0.3 * np.sin(2 * np.pi * hertz * time), sr)
+    return path
+
+
+def test_a_scorer_read_back_scores_the_same(tmp_path: Path) -> None:
+    scorer = small_scorer()
+    scorer.write(tmp_path / "scorer.safetensors")
+    again = Scorer.read(tmp_path / "scorer.safetensors")
+    assert (again.spectrograms, again.inputs) == (scorer.spectrograms, scorer.inputs)
+    assert again.model == scorer.model
+    assert not again.net.training
+    u, v = scorer.encode(spectrograms(3)), again.encode(spectrograms(3))
+    assert np.array_equal(scorer.score(u, u), again.score(v, v))
+
+
+def test_equal_scorers_are_equal_files_and_others_are_not(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        small_scorer(seed).write(tmp_path / name)
+    assert sha256(tmp_path / "a") == sha256(tmp_path / "b") != sha256(tmp_path / "c")
+
+
+def test_encoding_in_batches_changes_nothing() -> None:
+    scorer, x = small_scorer(), spectrograms(300)
+    whole = scorer.encode(x)
+    np.testing.assert_allclose(whole[290:], scorer.encode(x[290:]), atol=1e-6)
+
+
+def test_two_clips_are_scored_symmetrically_and_a_clip_is_most_like_itself(tmp_path: Path) -> None:
+    scorer = small_scorer()
+    low, high = tone(tmp_path / "low.wav", 200), tone(tmp_path / "high.wav", 3000)
+    assert score_clips(scorer, low, high) == pytest.approx(score_clips(scorer, high, low), abs=1e-6)
+    assert score_clips(scorer, low, low) >= score_clips(scorer, low, high)
+    assert 0 < score_clips(scorer, low, high) < 1
+
+
+def test_a_file_that_is_no_clip_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").write_text("no sound")
+    with pytest.raises(ClipError, match=r"a\.mp3"):
+        score_clips(small_scorer(), tmp_path / "a.mp3", tmp_path / "a.mp3")
+
+
+@pytest.mark.parametrize("content", [b"", b"no scorer at all", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_a_file_that_is_no_scorer_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "scorer.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"is empty|is not a scorer .*dvc repro training"):
+        Scorer.read(path)
+
+
+def test_a_missing_scorer_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is missing; run 'dvc repro training'"):
+        Scorer.read(tmp_path / "scorer.safetensors")
+
+
+# --- what it hears ----------------------------------------------------------------------------
+
+JOINED, ALONE = (FRONT.model_copy(update={"vectors": each}) for each in ("joined", "alone"))
+
+
+def test_the_header_says_how_clips_become_scores(tmp_path: Path) -> None:
+    small_scorer(front=JOINED, n_dims=3).write(tmp_path / "scorer")
+    with safe_open(tmp_path / "scorer", framework="pt") as file:
+        header = json.loads(file.metadata()["twinear"])
+    assert list(header) == ["inputs", "model", "spectrograms"]
+    assert header["inputs"] == {
+        "n_bands": 16, "n_frames": 64, "n_dims": 3, "frames_per_second": 22050 / 512, "top_db": 80,
+    }  # fmt: skip
+    assert header["spectrograms"]["vectors"] == "joined"
+    assert header["model"]["head"] == "cosine"
+
+
+@pytest.mark.parametrize(("front", "n_dims"), [(FRONT, 0), (JOINED, 3), (ALONE, 5)])
+def test_clips_of_its_own_front_end_are_heard(
+    tmp_path: Path, front: SpectrogramsParams, n_dims: int
+) -> None:
+    scorer = small_scorer(front=front, n_dims=n_dims)
+    clips = heard(5, front, n_dims)
+    embeddings = scorer.hear(clips)
+    assert embeddings.shape == (5, scorer.net.units)
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+    clips.write(tmp_path / "spectrograms")  # read back they stay on disk, not to be written to
+    assert np.array_equal(scorer.hear(Spectrograms.read(tmp_path / "spectrograms")), embeddings)
+
+
+@pytest.mark.parametrize(
+    ("front", "n_dims", "message"),
+    [
+        (FRONT.model_copy(update={"sr": 16000, "fmax": 8000.0}), 0,
+         r"have sr 16000, fmax 8000\.0, expected the scorer's sr 22050, fmax 11025\.0; compute"),
+        (FRONT.model_copy(update={"n_frames": 32}), 0, "have n_frames 32, .* n_frames 64;"),
+        (JOINED, 3, "have vectors joined, n_dims 3, expected the scorer's vectors none, n_dims 0;"),
+    ],
+)  # fmt: skip
+def test_clips_of_another_front_end_are_refused_with_both_values(
+    front: SpectrogramsParams, n_dims: int, message: str
+) -> None:
+    with pytest.raises(DataError, match=f"spectrograms: {message}"):
+        small_scorer().hear(heard(2, front, n_dims))
+
+
+@pytest.mark.parametrize("front", [JOINED, ALONE])
+def test_vectors_of_another_length_are_refused_with_both_lengths(
+    front: SpectrogramsParams,
+) -> None:
+    with pytest.raises(DataError, match=r"have n_dims 4, expected the scorer's n_dims 3;"):
+        small_scorer(front=front, n_dims=3).hear(heard(2, front, n_dims=4))
+
+
+def test_a_scorer_of_vectors_cannot_hear_files(tmp_path: Path) -> None:
+    file = tone(tmp_path / "a.wav", 440)
+    message = r"was trained on vectors \(joined\).*train one with spectrograms\.vectors: none"
+    with pytest.raises(DataError, match=message):
+        score_clips(small_scorer(front=JOINED, n_dims=3), file, file)
+
+
+def test_a_scorer_whose_weights_are_of_another_shape_is_refused(tmp_path: Path) -> None:
+    scorer = small_scorer()
+    wide = scorer.model.model_copy(update={"channels": 9})
+    replace(scorer, model=wide).write(tmp_path / "scorer")
+    with pytest.raises(DataError, match="is not a scorer"):
+        Scorer.read(tmp_path / "scorer")

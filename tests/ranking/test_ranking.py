@@ -1,0 +1,316 @@
+"""Systems side by side: from scores to a ranking, its numbers in reports/, and the table."""
+
+import json
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import PARAMS, ROOT
+from twinear.base.errors import DataError
+from twinear.base.params import read_params
+from twinear.catalogue.catalogue import Catalogue
+from twinear.metrics.ranking_metrics import METRICS, others
+from twinear.ranking.ranking import (
+    CORRECTED_NDCG,
+    Ranking,
+    RankingParams,
+    Systems,
+    judge,
+    random_rankings,
+    rank_test,
+    truth_of,
+)
+from twinear.ranking.summary import Summary, differences, hubs, summarise, undefined
+from twinear.ranking.systems import line_up
+from twinear.ranking.table import format_table
+from twinear.similarity.similarity import Similarity
+from twinear.spectrograms.front_end import SpectrogramsParams
+from twinear.spectrograms.spectrograms import Spectrograms
+
+N = 14
+
+
+@pytest.fixture(name="params")
+def _params() -> RankingParams:
+    params = read_params("ranking", RankingParams, PARAMS)
+    return params.model_copy(update={"n_bootstrap": 200, "n_chance": 40})
+
+
+@pytest.fixture(name="systems")
+def _systems() -> Systems:
+    """A system that knows the truth but for some noise, and one that knows nothing."""
+    generator = np.random.default_rng(5)
+    truth, noise, other = generator.random((3, N, N))
+    names = [f"Artist {row}" for row in range(N)]
+    return Systems(
+        artists=pd.DataFrame({"artist": [each.lower() for each in names], "name": names}),
+        truth=truth,
+        corrected=truth,
+        scores={"siamese": truth + noise / 10, "l2": other},
+    )
+
+
+def test_a_ranking_reads_back_as_written(
+    systems: Systems, params: RankingParams, tmp_path: Path
+) -> None:
+    written, _ = rank_test(systems, params)
+    written.write(tmp_path / "ranking")
+    read = Ranking.read(tmp_path / "ranking")
+    pd.testing.assert_frame_equal(read.artists, written.artists)
+    pd.testing.assert_frame_equal(read.queries, written.queries)
+    np.testing.assert_array_equal(read.truth, written.truth)
+    assert list(read.scores) == ["siamese", "l2"]
+    np.testing.assert_array_equal(read.scores["l2"], systems.scores["l2"])
+
+
+def test_a_ranking_that_is_missing_or_out_of_step_is_refused(
+    systems: Systems, params: RankingParams, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="is missing; run 'dvc repro ranking'"):
+        Ranking.read(tmp_path / "ranking")
+    rank_test(systems, params)[0].write(tmp_path / "ranking")
+    systems.artists.head(3).to_csv(tmp_path / "ranking" / "artists.csv", index=False)
+    with pytest.raises(DataError, match="expected truth and scores of 3 artists"):
+        Ranking.read(tmp_path / "ranking")
+
+
+def test_every_query_has_every_metric_of_every_system(
+    systems: Systems, params: RankingParams
+) -> None:
+    queries = rank_test(systems, params)[0].queries
+    assert list(queries.columns) == ["query", "system", "metric", "value"]
+    assert list(queries["system"].unique()) == ["siamese", "chance", "l2"]
+    assert list(queries["metric"].unique()) == [*METRICS, CORRECTED_NDCG]
+    assert len(queries) == N * 3 * (len(METRICS) + 1)
+
+
+def test_a_system_is_judged_the_same_whatever_stands_beside_it(
+    systems: Systems, params: RankingParams
+) -> None:
+    alone = Systems(
+        artists=systems.artists,
+        truth=systems.truth,
+        corrected=systems.corrected,
+        scores={"l2": systems.scores["l2"]},
+    )
+    beside, apart = (rank_test(each, params)[0].queries for each in (systems, alone))
+    first, again = (each.query("system == 'l2'")["value"].to_numpy() for each in (beside, apart))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_queries_may_rank_candidates_that_are_no_queries(
+    systems: Systems, params: RankingParams
+) -> None:
+    """Five queries, held out together, rank all artists but themselves."""
+    truth = truth_of(systems.truth[:5], others(N)[:5], params)
+    chance = random_rankings(truth, params)
+    scores = {system: each[:5] for system, each in systems.scores.items()}
+    queries = judge(list(systems.artists["artist"][:5]), truth, scores, chance, params)
+    assert queries["query"].nunique() == 5
+    assert summarise(queries, chance, params)["siamese"]["mrr"]["value"] > 0.4
+
+
+def test_some_artists_can_be_taken_in_an_order_of_their_own(systems: Systems) -> None:
+    some = systems.of(["artist 4", "artist 2"])
+    assert list(some.artists["name"]) == ["Artist 4", "Artist 2"]
+    assert some.truth[0, 1] == systems.truth[4, 2]
+    assert some.scores["l2"][1, 0] == systems.scores["l2"][2, 4]
+
+
+def test_a_test_artist_without_similarity_or_clips_is_refused(systems: Systems) -> None:
+    expected = "artists with similarity and clips: lack nobody and 1 more; run 'dvc repro'"
+    with pytest.raises(DataError, match=expected):
+        systems.of(["artist 1", "nobody", "no one"])
+
+
+def summary_of(systems: Systems, params: RankingParams) -> tuple[Summary, Summary]:
+    ranking, chance = rank_test(systems, params)
+    return summarise(ranking.queries, chance, params), differences(ranking.queries, params)
+
+
+def test_the_summary_has_an_interval_for_every_system_and_metric(
+    systems: Systems, params: RankingParams
+) -> None:
+    summary, apart = summary_of(systems, params)
+    assert list(summary) == ["siamese", "chance", "l2"]
+    assert list(apart) == ["chance", "l2"]
+    for metrics in [*summary.values(), *apart.values()]:
+        assert list(metrics) == [*METRICS, CORRECTED_NDCG]
+        for each in metrics.values():
+            assert list(each) == ["value", "low", "high"]
+            assert each["low"] <= each["value"] <= each["high"]
+
+
+def test_the_summary_can_be_written_as_strict_json(systems: Systems, params: RankingParams) -> None:
+    for each in summary_of(systems, params):
+        assert json.loads(json.dumps(each, allow_nan=False)) == each
+
+
+def test_a_system_that_knows_beats_chance_and_one_that_does_not_is_inside_its_band(
+    systems: Systems, params: RankingParams
+) -> None:
+    summary, apart = summary_of(systems, params)
+    assert summary["siamese"]["ndcg@10"]["low"] > summary["chance"]["ndcg@10"]["high"]
+    assert apart["chance"]["ndcg@10"]["low"] > 0
+    band = summary["chance"]["ndcg@10"]
+    assert band["low"] < summary["l2"]["ndcg@10"]["value"] < band["high"]
+
+
+def test_chance_is_n_over_the_candidates(systems: Systems, params: RankingParams) -> None:
+    chance = summary_of(systems, params)[0]["chance"]
+    for n in (3, 5, 10):
+        assert chance[f"unordered@{n}"]["value"] == pytest.approx(n / (N - 1), abs=0.03)
+    assert chance["unordered@25"] == {"value": 1, "low": 1, "high": 1}
+    assert chance["spearman"]["low"] < 0 < chance["spearman"]["high"]
+
+
+def test_the_paired_difference_is_the_difference_of_the_means(
+    systems: Systems, params: RankingParams
+) -> None:
+    summary, apart = summary_of(systems, params)
+    lead = summary["siamese"]["map"]["value"] - summary["l2"]["map"]["value"]
+    assert apart["l2"]["map"]["value"] == pytest.approx(lead, abs=2e-6)
+
+
+def test_queries_similar_to_nobody_are_counted(systems: Systems, params: RankingParams) -> None:
+    systems.truth[[2, 5]] = 0
+    queries = rank_test(systems, params)[0].queries
+    assert undefined(queries) == dict.fromkeys(
+        ["ndcg@10", "ndcg@200", "recall@10", "recall@25", "map", "mrr", "spearman", CORRECTED_NDCG],
+        2,
+    )
+
+
+def test_test_artists_who_share_no_listener_at_all_are_refused(
+    systems: Systems, params: RankingParams
+) -> None:
+    systems.truth[:] = 0
+    with pytest.raises(DataError, match="ndcg@10 is defined for none of 14 queries"):
+        summary_of(systems, params)
+
+
+def test_the_hubs_of_every_system_are_numbered(systems: Systems, params: RankingParams) -> None:
+    systems.scores["popularity"] = np.tile(np.arange(float(N)), (N, 1))
+    found = hubs(systems, params)
+    assert list(found) == ["siamese", "chance", "l2", "popularity"]
+    # The 10 most popular stand in all lists but their own; their ten lists take the next.
+    assert found["popularity"]["largest_hub"] == round((N - 1) / N, 6)
+    assert found["popularity"]["never_recommended"] == round(3 / N, 6)
+
+
+def test_the_table_fits_a_terminal_and_shows_every_system(
+    systems: Systems, params: RankingParams
+) -> None:
+    table = format_table(*summary_of(systems, params))
+    lines = table.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [line.split()[0] for line in lines[2:5]] == ["siamese", "chance", "l2"]
+    assert lines[4].endswith(" *")
+
+
+def test_the_table_is_set_as_frozen() -> None:
+    def numbers(value: float, low: float, high: float) -> dict[str, dict[str, float]]:
+        each = {"value": value, "low": low, "high": high}
+        return {"ndcg@10": each, "unordered@10": each, "mrr": each}
+
+    ranking = {"siamese": numbers(0.4312, 0.38, 1.0), "l2": numbers(0.25, 0.2, 0.3)}
+    table = format_table(ranking, {"l2": numbers(0.1812, -0.031, 0.25)})
+    three, same = "   .431 [.380, 1.00]" * 3, "   .250 [.200, .300]" * 3
+    assert table.splitlines()[1:4] == [
+        "-" * 92,
+        f"siamese{three}",
+        f"l2     {same}   +.181 [-.031, +.250]",
+    ]
+    assert "ahead" not in format_table(ranking)
+
+
+@pytest.fixture(name="nouns")
+def _nouns() -> tuple[Catalogue, Spectrograms, Similarity]:
+    """Fifteen artists of the similarity; the last has no clips. Two clips each, one cold start."""
+    generator = np.random.default_rng(6)
+    ids = [f"a{row:02}" for row in range(N + 1)]
+    heard = [*ids[:N], "a-cold-start"]
+    owner = np.repeat(np.arange(N + 1), 2)
+    clips = pd.DataFrame({"artist": np.array(heard)[owner], "name": np.array(heard)[owner]})
+    clips.insert(0, "file", [f"clips/{row}.mp3" for row in range(len(clips))])
+    front = read_params("spectrograms", SpectrogramsParams, PARAMS)
+    spectrograms = Spectrograms(
+        clips=clips,
+        values=generator.random((len(clips), 4, 8)).astype(np.float16),
+        mfcc_mean=generator.random((len(clips), 3), dtype=np.float32),
+        mfcc_cov=np.tile(np.eye(3, dtype=np.float32), (len(clips), 1, 1)),
+        front=front.model_copy(update={"n_mels": 4, "n_frames": 8}),
+        vectors=np.empty((len(clips), 0), np.float32),
+    )
+    scores = generator.random((N + 1, N + 1), dtype=np.float32)
+    order = np.argsort(heard)  # a catalogue is sorted by id
+    catalogue = Catalogue(
+        artists=pd.DataFrame({"artist": heard, "name": heard, "clips": 2}).iloc[order],
+        embeddings=generator.random((len(clips), 2), dtype=np.float32),
+        owner=np.argsort(order)[owner],
+        sound=scores[np.ix_(order, order)],
+        scores=scores[np.ix_(order, order)],
+        neighbours=pd.DataFrame({"artist": ["a00"]}),
+    )
+    values = generator.random((N + 1, N + 1))
+    matrix = ((values + values.T) / 2).astype(np.float32)
+    np.fill_diagonal(matrix, 1)
+    artists = pd.DataFrame(
+        {"artist": ids, "name": ids, "mbid": "", "listeners": range(90, 75, -1), "plays": 100}
+    )
+    return catalogue, spectrograms, Similarity(artists=artists, matrix=matrix)
+
+
+def test_systems_line_up_over_the_artists_with_similarity_and_clips(
+    nouns: tuple[Catalogue, Spectrograms, Similarity],
+) -> None:
+    catalogue, spectrograms, similarity = nouns
+    systems = line_up(catalogue, spectrograms, similarity)
+    assert list(systems.scores) == ["siamese", "popularity", "l2", "mfcc", "mfcc_mp"]
+    assert list(systems.artists["artist"]) == [f"a{row:02}" for row in range(N)]
+    np.testing.assert_array_equal(systems.truth, similarity.matrix[:N, :N])
+    rows = {artist: row for row, artist in enumerate(catalogue.artists["artist"])}
+    assert systems.scores["siamese"][3, 5] == catalogue.scores[rows["a03"], rows["a05"]]
+    assert systems.scores["popularity"][3, 5] == 85
+    flat = spectrograms.values.astype(np.float64).reshape(-1, 2, 32)  # (artists, clips, values)
+    distance = np.linalg.norm(flat[3][:, None] - flat[5], axis=-1)
+    assert systems.scores["l2"][3, 5] == pytest.approx(-distance.mean(), rel=1e-5)
+
+
+def test_listens_and_clips_of_other_artists_are_refused(
+    nouns: tuple[Catalogue, Spectrograms, Similarity],
+) -> None:
+    catalogue, spectrograms, similarity = nouns
+    spectrograms.clips["artist"] = "somebody else"
+    with pytest.raises(DataError, match="artists with similarity and clips: there are none"):
+        line_up(catalogue, spectrograms, similarity)
+
+
+def test_the_stage_writes_its_reports(
+    nouns: tuple[Catalogue, Spectrograms, Similarity],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    catalogue, spectrograms, similarity = nouns
+    catalogue.write(tmp_path / "catalogue")
+    spectrograms.write(tmp_path / "spectrograms")
+    similarity.write(tmp_path / "similarity")
+    split = similarity.artists[["artist", "name"]].head(N).assign(split="train")
+    split.loc[4:, "split"] = "test"
+    split.to_csv(tmp_path / "pairs.csv", index=False)
+    reports = [tmp_path / f"{name}.json" for name in ("ranking", "differences", "hubness")]
+    inputs = [tmp_path / name for name in ("catalogue", "spectrograms", "similarity", "pairs.csv")]
+    (tmp_path / "scorer").write_bytes(b"any")
+    script = str(ROOT / "src" / "stages" / "8_ranking.py")
+    argv = [script, *map(str, [*inputs, tmp_path / "scorer", tmp_path / "ranking", *reports])]
+    monkeypatch.setattr("sys.argv", argv)
+    monkeypatch.chdir(ROOT)
+    runpy.run_path(script, run_name="__main__")
+    ranking, apart, hub = (json.loads(path.read_text()) for path in reports)
+    systems = ["siamese", "chance", "popularity", "l2", "mfcc", "mfcc_mp"]
+    assert list(ranking) == list(hub) == systems
+    assert list(apart) == systems[1:]
+    assert len(Ranking.read(tmp_path / "ranking").artists) == N - 4

@@ -1,0 +1,79 @@
+"""A cross-validation in a real MLflow database: one run, and one below it for each fold."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import PARAMS
+from tests.tracking.test_tracking import empty_database, mlflow, runs
+from twinear.base.params import read_params
+from twinear.evaluation.comparison import (
+    CORRECTED,
+    SIMILARITY,
+    Contest,
+    candidate_masks,
+    judge_contest,
+)
+from twinear.evaluation.crossval.mlflow_log import log_judgement
+from twinear.evaluation.crossval.scoring import FoldScores
+from twinear.ranking.ranking import RankingParams
+from twinear.tracking.crossval_runs import NoFoldsRun, open_folds
+from twinear.training.checkpoint import Epoch
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
+__all__ = ["empty_database", "mlflow"]  # fixtures
+N = 12
+
+
+def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_path: Path) -> None:
+    params = read_params("ranking", RankingParams, PARAMS)
+    params = params.model_copy(update={"n_bootstrap": 50, "n_chance": 10})
+    ids, fold = [f"a{at}" for at in range(N)], np.arange(N) % 3
+    truth = np.random.default_rng(1).random((N, N))
+    contest = Contest(
+        artists=pd.DataFrame({"artist": ids, "name": ids, "fold": fold}),
+        truths={SIMILARITY: truth, CORRECTED: truth},
+        candidates=candidate_masks(fold),
+        scores={"siamese": [truth]},
+    )
+    epochs = [
+        Epoch(epoch=at, train_loss=1 / at, validation_loss=1, validation_ndcg=0.5) for at in (1, 2)
+    ]
+    trained = [
+        FoldScores(
+            queries=[ids[at] for at in range(N) if fold[at] == number],
+            artists=ids,
+            scores={},
+            history=epochs,
+        )
+        for number in range(3)
+    ]
+    (tmp_path / "summary.md").write_text("said")
+    with open_folds("crossval-try", {"training": {"epochs": 2}}) as run:
+        log_judgement(run, judge_contest(contest, params), {7: trained})
+        run.log_files(tmp_path / "summary.md")
+    found = {each.info.run_name: each for each in runs(mlflow)}
+    assert set(found) == {"crossval-try", "fold 0", "fold 1", "fold 2"}
+    parent = found["crossval-try"]
+    assert parent.data.params == {"training.epochs": "2"}
+    assert parent.data.metrics["all/similarity/siamese/ndcg_at_10"] == 1
+    assert "fold/corrected/chance/mrr_low" in parent.data.metrics
+    for number in range(3):
+        child = found[f"fold {number}"]
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.data.metrics["all/siamese/mrr"] == 1
+        client = mlflow.MlflowClient()
+        curve = client.get_metric_history(child.info.run_id, "seed 7/train_loss")
+        assert [(point.step, point.value) for point in curve] == [(1, 1.0), (2, 0.5)]
+    files = mlflow.MlflowClient().list_artifacts(parent.info.run_id)
+    assert [each.path for each in files] == ["summary.md"]
+
+
+def test_off_there_is_an_object_that_does_nothing() -> None:
+    with open_folds("crossval", {}) as run:
+        assert isinstance(run, NoFoldsRun)
+        with run.child("fold 0") as child:
+            child.log_metrics({"a": 1.0})

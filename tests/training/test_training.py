@@ -1,0 +1,311 @@
+"""Training learns what is planted, stops, resumes to the same bits, and refuses nonsense."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import PARAMS, ROOT
+from tests.model.test_network import ORIGINAL
+from twinear.base.errors import DataError, TrainingError
+from twinear.base.params import parse_params, read_params
+from twinear.model.network import Inputs, SiameseNet
+from twinear.training.batches import Examples, Sounds
+from twinear.training.checkpoint import Epoch, State
+from twinear.training.losses import by_artist
+from twinear.training.training import Fit, TrainingParams, fit, steps_per_epoch
+
+SOUND = Inputs(n_bands=12, n_frames=24, n_dims=0, frames_per_second=8.0, top_db=80.0)
+TINY = {"channels": 8, "dense_units": 8, "statistics_units": 8, "pool": [4, 2]}
+EVERYTHING = {  # that a resumed training must take up again
+    "refit": True, "averaging": 0.5, "batch_similar": 0.5, "epochs": 5, "patience": 5,
+    "batch_artists": 16, "model": {"dropout": 0.2},
+    "augmentation": {"crop": 0.7, "tilt_db": 3.0, "masked_bands": 0.2, "masked_frames": 0.2,
+                     "mixed": 0.2},
+    "pretraining": {"epochs": 2, "crop": 0.5, "temperature": 0.1, "batch_clips": 16},
+}  # fmt: skip
+
+
+def params(**changes: object) -> TrainingParams:
+    values = read_params("training", TrainingParams, PARAMS).model_dump(mode="json")
+    small = {"epochs": 8, "patience": 8, "batch_artists": 8, "device": "cpu", "threads": 1}
+    model = changes.pop("model", {})
+    assert isinstance(model, dict)
+    values |= small | {"smoothing": 1, "refit": False} | changes
+    values["model"] |= TINY | model
+    return parse_params("training", TrainingParams, values, PARAMS)
+
+
+def planted(n_artists: int, seed: int) -> Examples:
+    """Artists on a line; a clip hums at its artist's place, similarity falls with distance."""
+    rng = np.random.default_rng(seed)
+    place = rng.uniform(0, 1, n_artists)
+    owner = np.repeat(np.arange(n_artists), 2)
+    bands = np.linspace(0, 1, 12)
+    hum = np.exp(-(((place[owner][:, None] - bands) / 0.1) ** 2))  # (clips, n_bands)
+    values = hum[:, :, None] * rng.uniform(0.5, 1, (len(owner), 12, 24))
+    return Examples(
+        sounds=Sounds(values=values.astype(np.float16), vectors=np.zeros((len(owner), 0))),
+        owner=owner,
+        similarity=np.exp(-np.abs(place[:, None] - place) / 0.2),
+        validation=np.zeros(n_artists, dtype=bool),
+    )
+
+
+def together(learn: Examples, check: Examples) -> Examples:
+    """To learn from the first, and to validate by the second."""
+    n = len(learn.similarity)
+    similarity = np.zeros((n + len(check.similarity),) * 2)
+    similarity[:n, :n], similarity[n:, n:] = learn.similarity, check.similarity
+    both = (learn.sounds, check.sounds)
+    return Examples(
+        sounds=Sounds(
+            values=np.concatenate([each.values for each in both]),
+            vectors=np.concatenate([each.vectors for each in both]),
+        ),
+        owner=np.concatenate([learn.owner, check.owner + n]),
+        similarity=similarity,
+        validation=np.arange(len(similarity)) >= n,
+    )
+
+
+def examples() -> Examples:
+    return together(planted(24, 1), planted(12, 2))
+
+
+def run(folder: Path, **changes: object) -> tuple[Fit, list[Epoch]]:
+    seen: list[Epoch] = []
+    result = fit(SOUND, examples(), params(**changes), folder / "c.pt", seen.append)
+    return result, seen
+
+
+def weights(result: Fit) -> bytes:
+    nets = (result.net, result.judged)
+    return b"".join(each.numpy().tobytes() for net in nets for each in net.state_dict().values())
+
+
+ORIGINALS = {"model": {**ORIGINAL, **TINY}, "objective": "mse", "pull": 0.0, "learning_rate": 3e-3}
+
+
+@pytest.mark.parametrize("changes", [{}, ORIGINALS, {"objective": "approx_ndcg"}])
+def test_what_is_planted_is_learned(tmp_path: Path, changes: dict[str, object]) -> None:
+    result, seen = run(tmp_path, epochs=15, patience=15, **changes)
+    assert result.best.validation_ndcg > 0.9
+    assert seen[-1].train_loss < seen[0].train_loss
+    assert [each.epoch for each in seen] == list(range(1, 16))
+
+
+def test_the_best_epoch_by_validation_is_kept(tmp_path: Path) -> None:
+    result, _ = run(tmp_path)
+    assert result.best.validation_ndcg == max(each.validation_ndcg for each in result.history)
+    assert result.net is result.judged
+    assert not result.net.training
+
+
+def state_after(scores: list[float], smoothing: int) -> State:
+    net = SiameseNet(SOUND, params().model)
+    history = [
+        Epoch(epoch=n, train_loss=0, validation_loss=0, validation_ndcg=score)
+        for n, score in enumerate(scores, 1)
+    ]
+    optimizer = torch.optim.Adam(net.parameters())
+    return State(net=net, optimizer=optimizer, smoothing=smoothing, history=history)
+
+
+def test_the_best_epoch_is_the_last_of_the_best_row_of_epochs() -> None:
+    scores = [0.1, 0.9, 0.1, 0.5, 0.6, 0.5, 0.2]
+    assert state_after(scores, smoothing=1).best_epoch.epoch == 2
+    assert state_after(scores, smoothing=3).best_epoch.epoch == 6  # .5, .6, .5
+    assert state_after(scores[:2], smoothing=3).best_epoch.epoch == 2  # too few yet
+    assert state_after([0.3, float("nan")], smoothing=1).best_epoch.epoch == 2  # no validation
+
+
+def test_shuffled_similarity_teaches_nothing(tmp_path: Path) -> None:
+    learn, check = planted(24, 1), planted(12, 2)
+    order = np.random.default_rng(3).permutation(24)
+    shuffled = replace(learn, similarity=learn.similarity[np.ix_(order, order)])
+    scores = [
+        fit(SOUND, together(each, check), params(**ORIGINALS), tmp_path / "c.pt")
+        .history[-1]
+        .validation_ndcg
+        for each in (learn, shuffled)
+    ]
+    assert scores[1] < scores[0] - 0.1
+
+
+def test_it_stops_when_patience_ends(tmp_path: Path) -> None:
+    result, seen = run(tmp_path, epochs=200, patience=3)
+    assert len(seen) == result.best.epoch + 3 < 200
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Path) -> None:
+    first, again = (run(tmp_path / each, **EVERYTHING)[0] for each in "ab")
+    assert weights(first) == weights(again)
+    assert (tmp_path / "a/c.pt").read_bytes() == (tmp_path / "b/c.pt").read_bytes()
+    assert weights(run(tmp_path / "c", **EVERYTHING, seed=2)[0]) != weights(first)
+
+
+def test_a_finished_checkpoint_is_not_resumed_but_trained_anew(tmp_path: Path) -> None:
+    first, _ = run(tmp_path)
+    again, seen = run(tmp_path)
+    assert weights(first) == weights(again)
+    assert len(seen) == 8
+
+
+@pytest.mark.parametrize("changes", [{}, EVERYTHING])
+def test_an_interrupted_training_resumes_to_the_same_bits(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    def stop_after_three(epoch: Epoch) -> None:
+        if epoch.epoch == 3:
+            raise KeyboardInterrupt
+
+    whole, _ = run(tmp_path / "whole", **changes)
+    with pytest.raises(KeyboardInterrupt):
+        fit(SOUND, examples(), params(**changes), tmp_path / "c.pt", stop_after_three)
+    resumed, seen = run(tmp_path, **changes)
+    assert weights(resumed) == weights(whole)
+    assert resumed.history == whole.history
+    assert [each.epoch for each in seen] == list(range(1, len(whole.history) + 1))
+
+
+def test_a_checkpoint_of_other_params_or_damaged_is_not_resumed(tmp_path: Path) -> None:
+    run(tmp_path, learning_rate=0.01)
+    whole, _ = run(tmp_path / "whole")
+    assert weights(run(tmp_path)[0]) == weights(whole)
+    (tmp_path / "c.pt").write_bytes(b"not a checkpoint")
+    assert weights(run(tmp_path)[0]) == weights(whole)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from twinear import checkpoint, training
+from tests.training.test_training import EVERYTHING, SOUND, examples, params
+write, wanted = training.write_checkpoint, {wanted!r}
+
+def slow(state, path, mark):
+    write(state, path, mark)
+    here = path.suffix + str(len(state.history))
+    print(here, flush=True)
+    if here == wanted:
+        time.sleep(600)
+
+training.write_checkpoint = slow
+training.fit(SOUND, examples(), params(**EVERYTHING), Path({checkpoint!r}))
+"""
+
+
+@pytest.mark.parametrize("when", [".pt0", ".pt3", ".refit0", ".refit2"])
+def test_a_killed_training_resumes_to_the_same_bits(
+    tmp_path_factory: pytest.TempPathFactory, whole: Fit, when: str
+) -> None:
+    """After pretraining, while fitting, and both again while the network is fitted once more."""
+    folder = tmp_path_factory.mktemp("killed")
+    script = KILLED.format(root=str(ROOT), checkpoint=str(folder / "c.pt"), wanted=when)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    assert process.stdout is not None
+    assert when in (line.strip() for line in process.stdout)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    resumed, seen = run(folder, **EVERYTHING)
+    assert weights(resumed) == weights(whole)
+    assert resumed.history == whole.history == seen
+    assert [each.name for each in folder.iterdir()] == ["c.pt"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Fit:
+    """A training of everything that nothing stopped."""
+    result = run(tmp_path_factory.mktemp("whole"), **EVERYTHING)[0]
+    assert result.best.epoch >= 3  # so that fitting once more takes long enough to be killed
+    return result
+
+
+def test_fitting_once_more_learns_from_the_validation_artists_too(tmp_path: Path) -> None:
+    once, again = (run(tmp_path / str(each), refit=each)[0] for each in (False, True))
+    assert again.history == once.history
+    assert again.judged is not again.net
+    for name, each in again.judged.state_dict().items():
+        assert torch.equal(each, once.net.state_dict()[name])
+    assert weights(again) != weights(once)
+
+
+def test_validation_artists_have_no_say_in_the_judged_network_but_the_epoch(
+    tmp_path: Path,
+) -> None:
+    """Other validation artists give the same weights at the same epoch."""
+    results = [
+        fit(SOUND, together(planted(24, 1), planted(12, seed)), params(epochs=1), tmp_path / "c")
+        for seed in (2, 3)
+    ]
+    first, other = (each.judged.state_dict() for each in results)
+    assert all(torch.equal(first[name], other[name]) for name in first if "head" not in name)
+
+
+def test_an_average_of_weights_is_what_is_kept(tmp_path: Path) -> None:
+    """With a decay next to 1 hardly anything but the first step stays."""
+    first, slow = run(tmp_path, epochs=1, averaging=0.0)[0], run(tmp_path, averaging=0.999)[0]
+    assert first.net.summary is not None
+    assert slow.net.summary is not None
+    moved = slow.net.summary.map.weight.detach().abs().max()
+    assert 0 < float(moved) < 0.05
+    assert float(run(tmp_path)[0].judged.state_dict()["summary.map.weight"].abs().max()) > 0.05
+
+
+def test_scores_of_an_objective_that_knows_only_orders_are_calibrated(tmp_path: Path) -> None:
+    result, data = run(tmp_path, epochs=15)[0], planted(12, 2)
+    x = torch.from_numpy(data.sounds.values).float()
+    with torch.inference_mode():
+        u = result.net.encode(x, x.new_zeros((len(x), 0)))
+        scores = by_artist(result.net.score(u, u), torch.from_numpy(data.owner), 12).numpy()
+    apart = ~np.eye(12, dtype=bool)
+    assert abs(float((scores - data.similarity)[apart].mean())) < 0.05
+    assert np.corrcoef(scores[apart], data.similarity[apart])[0, 1] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("changes", "loss"), [({}, r"\S+, of validation inf"), (ORIGINALS, "nan, of validation inf")]
+)
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
+    tmp_path: Path, changes: dict[str, object], loss: str
+) -> None:
+    run(tmp_path)
+    before = (tmp_path / "c.pt").read_bytes()
+    message = rf"epoch 1: the loss is {loss}, expected numbers; lower training\.learning_rate"
+    with pytest.raises(TrainingError, match=message):
+        run(tmp_path, **{**changes, "learning_rate": 1e30})
+    assert (tmp_path / "c.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("changes", [{}, ORIGINALS])
+def test_bfloat16_learns_as_well(tmp_path: Path, changes: dict[str, object]) -> None:
+    result, _ = run(tmp_path, precision="bfloat16", epochs=15, **changes)
+    assert result.best.validation_ndcg > 0.9
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="there is no GPU; use 'auto'"):
+        run(tmp_path, device="cuda")
+
+
+def test_validation_artists_without_common_listeners_are_refused(tmp_path: Path) -> None:
+    empty = replace(planted(12, 2), similarity=np.eye(12))
+    with pytest.raises(DataError, match="no two validation artists share a listener"):
+        fit(SOUND, together(planted(24, 1), empty), params(), tmp_path / "c.pt")
+
+
+def test_an_epoch_scores_each_pair_of_artists_once_on_average() -> None:
+    assert steps_per_epoch(877, 64) == 191  # 384,126 pairs in steps of 2,016
+    assert steps_per_epoch(5, 64) == 1
