@@ -41,8 +41,8 @@ from twinear.training.training import TrainingParams
 
 SR = 22050
 HEALED = [
-    "training.augmentation.tilt_db=12", "training.augmentation.masked_bands=0.2",
-    "training.augmentation.masked_frames=0.2", "training.augmentation.mixed=0.1",
+    "training.augmentation.tilt_db=12", "training.augmentation.freq_mask=0.2",
+    "training.augmentation.time_mask=0.2", "training.augmentation.mixup=0.1",
 ]  # fmt: skip
 
 
@@ -141,11 +141,11 @@ def score(
 ) -> Floats:
     """Sound alone; the queries' clips as `heard`, all others as they are."""
     values = np.array(material.spectrograms.values[lineup.clips])
-    shifted = queries[lineup.owner]
+    shifted = queries[lineup.artist_index]
     values[shifted] = heard[lineup.clips][shifted]
     clips = replace(material.spectrograms.of(lineup.clips), values=values)
     embeddings = encode_centred(scorer, clips, shifted) if centred else scorer.hear(clips)
-    return score_artists(scorer, embeddings, lineup.owner).astype(np.float64)
+    return score_artists(scorer, embeddings, lineup.artist_index).astype(np.float64)
 
 
 def encode_centred(scorer: Scorer, clips: Spectrograms, shifted: Bools) -> np.ndarray:
@@ -154,11 +154,13 @@ def encode_centred(scorer: Scorer, clips: Spectrograms, shifted: Bools) -> np.nd
     assert net.summary is not None
     with torch.inference_mode():
         blocks = torch.arange(len(clips.values)).split(64)
-        x, vectors = torch.from_numpy(np.array(clips.values)), torch.from_numpy(clips.vectors)
-        known = torch.cat([net.summary.coordinates(x[b].float(), vectors[b]) for b in blocks])
+        x, pretrained = torch.from_numpy(np.array(clips.values)), torch.from_numpy(clips.pretrained)
+        known = torch.cat([net.summary.coordinates(x[b].float(), pretrained[b]) for b in blocks])
         for group in (shifted, ~shifted):
             known[torch.from_numpy(group)] -= known[torch.from_numpy(group)].mean(dim=0)
-        return torch.cat([net.encode(x[b].float(), vectors[b], known[b]) for b in blocks]).numpy()
+        return torch.cat(
+            [net.encode(x[b].float(), pretrained[b], known[b]) for b in blocks]
+        ).numpy()
 
 
 def ndcg(truth: Floats, scores: Floats, candidates: Bools) -> Floats:

@@ -139,7 +139,7 @@ def test_make_run_shows_the_ranking_and_where_things_are(
     finished: Project, reader: Project, environment: None
 ) -> None:
     shown = reader.must("make", "run")
-    assert "siamese ahead, NDCG@10" in shown
+    assert "catalogue ahead, NDCG@10" in shown
     assert "report: reports/report.md, reports/report.html    runs: make ui" in shown
 
 

@@ -13,10 +13,10 @@ from twinear.split import Split
 
 
 def catalogue(
-    spectrograms: Path, similarity: Path, pairs: Path, scorer: Path, judged: Path, folder: Path
+    spectrograms: Path, similarity: Path, split: Path, scorer: Path, judged: Path, folder: Path
 ) -> None:
     params = read_params("catalogue", CatalogueParams)
-    listened = TrainingArtists.from_split(Similarity.read(similarity), Split.read(pairs))
+    listened = TrainingArtists.from_split(Similarity.read(similarity), Split.read(split))
     clips = Spectrograms.read(spectrograms)
     made = build_catalogue(clips, Scorer.read(scorer), params, listened, Scorer.read(judged))
     made.write(folder)

@@ -22,12 +22,12 @@ def score_clips(scorer: Scorer, a: Path, b: Path) -> float:
         The scorer needs embeddings that another network has to make first.
     """
     front = scorer.spectrograms
-    if front.vectors != "none":
+    if front.embeddings != "none":
         raise DataError(
             "the scorer",
-            f"was trained on vectors ({front.vectors})",
+            f"was trained on embeddings ({front.embeddings})",
             expected="one that hears audio files alone",
-            remedy="train one with spectrograms.vectors: none",
+            remedy="train one with spectrograms.embeddings: none",
         )
     for path in (a, b):
         require(path, "name an audio file")

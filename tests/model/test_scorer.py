@@ -47,9 +47,9 @@ def heard(clips: int, front: SpectrogramsParams = FRONT, n_dims: int = 0) -> Spe
     """Clips as that front end would hear them, each of an artist of its own."""
     names = [f"a{i}" for i in range(clips)]
     rng = np.random.default_rng(0)
-    joined = n_dims if front.vectors == "joined" else 0
+    joined = n_dims if front.embeddings == "concat" else 0
     values = spectrograms(clips, front.n_mels, front.n_frames)
-    if front.vectors == "alone":
+    if front.embeddings == "only":
         values = rng.normal(size=(clips, n_dims, 1)).astype(np.float32)
     return Spectrograms(
         clips=pd.DataFrame(
@@ -59,7 +59,7 @@ def heard(clips: int, front: SpectrogramsParams = FRONT, n_dims: int = 0) -> Spe
         mfcc_mean=np.zeros((clips, 20), np.float32),
         mfcc_cov=np.tile(np.eye(20, dtype=np.float32), (clips, 1, 1)),
         front=front,
-        vectors=rng.normal(size=(clips, joined)).astype(np.float32),
+        pretrained=rng.normal(size=(clips, joined)).astype(np.float32),
     )
 
 
@@ -122,7 +122,7 @@ def test_a_missing_scorer_says_what_to_run(tmp_path: Path) -> None:
 
 # --- what it hears ----------------------------------------------------------------------------
 
-JOINED, ALONE = (FRONT.model_copy(update={"vectors": each}) for each in ("joined", "alone"))
+JOINED, ALONE = (FRONT.model_copy(update={"embeddings": each}) for each in ("concat", "only"))
 
 
 def test_the_header_says_how_clips_become_scores(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_the_header_says_how_clips_become_scores(tmp_path: Path) -> None:
     assert header["inputs"] == {
         "n_bands": 16, "n_frames": 64, "n_dims": 3, "frames_per_second": 22050 / 512, "top_db": 80,
     }  # fmt: skip
-    assert header["spectrograms"]["vectors"] == "joined"
+    assert header["spectrograms"]["embeddings"] == "concat"
     assert header["model"]["head"] == "cosine"
 
 
@@ -156,7 +156,7 @@ def test_clips_of_its_own_front_end_are_heard(
         (FRONT.model_copy(update={"sr": 16000, "fmax": 8000.0}), 0,
          r"have sr 16000, fmax 8000\.0, expected the scorer's sr 22050, fmax 11025\.0; compute"),
         (FRONT.model_copy(update={"n_frames": 32}), 0, "have n_frames 32, .* n_frames 64;"),
-        (JOINED, 3, "have vectors joined, n_dims 3, expected the scorer's vectors none, n_dims 0;"),
+        (JOINED, 3, "have embeddings concat, n_dims 3, expected .* embeddings none, n_dims 0;"),
     ],
 )  # fmt: skip
 def test_clips_of_another_front_end_are_refused_with_both_values(
@@ -176,7 +176,7 @@ def test_vectors_of_another_length_are_refused_with_both_lengths(
 
 def test_a_scorer_of_vectors_cannot_hear_files(tmp_path: Path) -> None:
     file = tone(tmp_path / "a.wav", 440)
-    message = r"was trained on vectors \(joined\).*train one with spectrograms\.vectors: none"
+    message = r"was trained on embeddings \(concat\).*train one with spectrograms\.embeddings: none"
     with pytest.raises(DataError, match=message):
         score_clips(small_scorer(front=JOINED, n_dims=3), file, file)
 

@@ -239,8 +239,8 @@ def test_spectrograms_are_read_as_written(tmp_path: Path) -> None:
         ("mfcc_cov", np.zeros((2, 20, 19), np.float32), r"\(2, 20, 19\)"),
         ("mfcc_mean", np.full((2, 20), np.inf, np.float32), "out of range"),
         ("clips", pd.DataFrame({"file": ["a", "b"]}), "has other columns"),
-        ("vectors", np.zeros((2, 5), np.float32), r"float32 \(2, 5\), expected .*\(2, 0\)"),
-        ("front", _params(vectors="alone"), r"float16 \(2, 40, 1292\), expected .*float32"),
+        ("pretrained", np.zeros((2, 5), np.float32), r"float32 \(2, 5\), expected .*\(2, 0\)"),
+        ("front", _params(embeddings="only"), r"float16 \(2, 40, 1292\), expected .*float32"),
     ],
 )
 def test_a_broken_folder_is_refused(tmp_path: Path, name: str, value: object, message: str) -> None:
@@ -251,7 +251,7 @@ def test_a_broken_folder_is_refused(tmp_path: Path, name: str, value: object, me
         "mfcc_mean": np.zeros((2, 20), np.float32),
         "mfcc_cov": np.zeros((2, 20, 20), np.float32),
         "front": PLAIN,
-        "vectors": np.empty((2, 0), np.float32),
+        "pretrained": np.empty((2, 0), np.float32),
     }
     Spectrograms(**(parts | {name: value})).write(tmp_path / "out")
     with pytest.raises(DataError, match=message):
@@ -266,25 +266,25 @@ def _tables() -> tuple[Floats, Floats]:
 
 def test_vectors_are_joined_to_the_spectrograms(tmp_path: Path) -> None:
     clips, (flat, framed) = _clips(tmp_path, 3), _tables()
-    joined = _params(vectors="joined")
+    joined = _params(embeddings="concat")
     plain = compute_spectrograms(clips, tmp_path, PLAIN, list, 1)
-    assert plain.vectors.shape == (3, 0)
+    assert plain.pretrained.shape == (3, 0)
     for table, expected in ((flat, flat), (framed, framed.mean(axis=2))):
         compute_spectrograms(clips, tmp_path, joined, list, 1, table).write(tmp_path / "out")
         read = Spectrograms.read(tmp_path / "out")
-        np.testing.assert_array_equal(read.vectors, expected)
+        np.testing.assert_array_equal(read.pretrained, expected)
         np.testing.assert_array_equal(read.values, plain.values)
         assert read.front == joined
 
 
 def test_vectors_alone_stand_in_place_of_the_spectrograms(tmp_path: Path) -> None:
     clips, (flat, framed) = _clips(tmp_path, 3), _tables()
-    alone = _params(vectors="alone")
+    alone = _params(embeddings="only")
     for table, expected in ((flat, flat[:, :, None]), (framed, framed)):
         compute_spectrograms(clips, tmp_path, alone, list, 1, table).write(tmp_path / "out")
         read = Spectrograms.read(tmp_path / "out")
         assert read.values.dtype == np.float32
-        assert read.vectors.shape == (3, 0)
+        assert read.pretrained.shape == (3, 0)
         np.testing.assert_array_equal(read.values, expected)
         assert read.mfcc_cov.any()  # the baseline stays
         assert read.front == alone

@@ -13,19 +13,21 @@ from twinear.base.params import read_params
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
-from twinear.training.batches import Batches, Examples, Sounds, examples_of
+from twinear.training.batches import Batches, ClipInputs, Examples, examples_of
 
 CPU = torch.device("cpu")
 
 
 def examples(n_artists: int = 30, n_clips: int = 3) -> Examples:
     """Artists in groups of three that are similar; clip i is filled with i."""
-    owner = np.random.default_rng(0).permutation(np.repeat(np.arange(n_artists), n_clips))
-    values = np.broadcast_to(np.arange(len(owner))[:, None, None], (len(owner), 2, 4))
+    artist_index = np.random.default_rng(0).permutation(np.repeat(np.arange(n_artists), n_clips))
+    values = np.broadcast_to(np.arange(len(artist_index))[:, None, None], (len(artist_index), 2, 4))
     group = np.arange(n_artists) // 3
     return Examples(
-        sounds=Sounds(values=values.astype(np.float16), vectors=np.arange(len(owner))[:, None]),
-        owner=owner,
+        clip_inputs=ClipInputs(
+            values=values.astype(np.float16), pretrained=np.arange(len(artist_index))[:, None]
+        ),
+        artist_index=artist_index,
         similarity=(group[:, None] == group).astype(float),
         validation=np.arange(n_artists) % 5 == 0,
     )
@@ -42,7 +44,7 @@ def test_a_step_has_distinct_artists_and_at_most_so_many_clips_of_each(similar: 
         artists, rows = batches.draw(8, 2, similar, rng(seed))
         assert len(set(artists)) == len(artists) == 8
         assert len(set(rows)) == len(rows)
-        counts = np.bincount(data.owner[rows], minlength=30)
+        counts = np.bincount(data.artist_index[rows], minlength=30)
         assert set(np.flatnonzero(counts)) == set(artists)
         assert set(counts[artists]) == {2}
 
@@ -85,16 +87,16 @@ def test_a_step_says_whose_each_clip_is_and_how_similar_they_are() -> None:
     artists, rows = batches.draw(5, 2, 0.5, rng())
     step = batches.take(rows, artists)
     assert torch.equal(step.x[:, 0, 0].long(), torch.from_numpy(rows))
-    assert torch.equal(step.vectors[:, 0].long(), torch.from_numpy(rows))
+    assert torch.equal(step.pretrained[:, 0].long(), torch.from_numpy(rows))
     assert step.x.dtype == torch.float32
-    assert np.array_equal(artists[step.owner.numpy()], data.owner[rows])
+    assert np.array_equal(artists[step.artist_index.numpy()], data.artist_index[rows])
     assert np.array_equal(step.target.numpy(), data.similarity[np.ix_(artists, artists)])
 
 
 def test_without_artists_a_step_keeps_all_of_them() -> None:
     data, batches = examples(), Batches.of(examples(), CPU)
     step = batches.take(np.arange(10))
-    assert np.array_equal(step.owner.numpy(), data.owner[:10])
+    assert np.array_equal(step.artist_index.numpy(), data.artist_index[:10])
     assert step.target is batches.target
 
 
@@ -102,41 +104,43 @@ def test_a_part_of_the_examples_has_the_clips_and_similarity_of_its_artists() ->
     data = examples()
     part = data.part(data.validation)
     wanted = np.flatnonzero(data.validation)
-    clips = np.flatnonzero(data.validation[data.owner])
-    assert np.array_equal(part.sounds.values, data.sounds.values[clips])
-    assert np.array_equal(part.sounds.vectors, data.sounds.vectors[clips])
-    assert np.array_equal(wanted[part.owner], data.owner[clips])
+    clips = np.flatnonzero(data.validation[data.artist_index])
+    assert np.array_equal(part.clip_inputs.values, data.clip_inputs.values[clips])
+    assert np.array_equal(part.clip_inputs.pretrained, data.clip_inputs.pretrained[clips])
+    assert np.array_equal(wanted[part.artist_index], data.artist_index[clips])
     assert np.array_equal(part.similarity, data.similarity[np.ix_(wanted, wanted)])
     assert part.validation.all()
 
 
 def test_an_artist_without_a_clip_is_refused() -> None:
     data = examples()
-    without = replace(data, owner=np.minimum(data.owner, 28))
+    without = replace(data, artist_index=np.minimum(data.artist_index, 28))
     with pytest.raises(DataError, match="training: an artist without a clip"):
         Batches.of(without, CPU)
 
 
 def test_examples_are_the_clips_of_two_splits_and_of_nobody_else() -> None:
     front = read_params("spectrograms", SpectrogramsParams, PARAMS)
-    owners = ["test", "b", "a", "c", "b", "nobody", "a"]
-    table = pd.DataFrame({"file": [str(i) for i in range(7)], "artist": owners, "name": owners})
+    artist_indices = ["test", "b", "a", "c", "b", "nobody", "a"]
+    table = pd.DataFrame(
+        {"file": [str(i) for i in range(7)], "artist": artist_indices, "name": artist_indices}
+    )
     clips = Spectrograms(
         clips=table,
         values=np.broadcast_to(np.arange(7)[:, None, None], (7, 2, 3)).astype(np.float16),
         mfcc_mean=np.zeros((7, 3), np.float32),
         mfcc_cov=np.tile(np.eye(3, dtype=np.float32), (7, 1, 1)),
         front=front,
-        vectors=np.zeros((7, 0), np.float32),
+        pretrained=np.zeros((7, 0), np.float32),
     )
     ids = ["c", "test", "a", "b"]
     matrix = (np.arange(16).reshape(4, 4) / 16).astype(np.float32)
     artists = pd.DataFrame({"artist": ids, "name": ids, "mbid": "", "listeners": 3, "plays": 3})
     made = examples_of(clips, Similarity(artists=artists, matrix=matrix), ["b", "a"], ["c"])
-    assert made.sounds.values[:, 0, 0].tolist() == [1, 2, 3, 4, 6]
-    assert made.owner.tolist() == [0, 1, 2, 0, 1]
+    assert made.clip_inputs.values[:, 0, 0].tolist() == [1, 2, 3, 4, 6]
+    assert made.artist_index.tolist() == [0, 1, 2, 0, 1]
     assert made.validation.tolist() == [False, False, True]
     assert (made.similarity * 16).tolist() == [[15, 14, 12], [11, 10, 8], [3, 2, 0]]
     known = Similarity(artists=artists[:3], matrix=matrix[:3, :3])
-    with pytest.raises(DataError, match="training: no similarity of 'b'; run 'dvc repro pairs'"):
+    with pytest.raises(DataError, match="training: no similarity of 'b'; run 'dvc repro split'"):
         examples_of(clips, known, ["b", "a"], ["c"])

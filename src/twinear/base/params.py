@@ -1,6 +1,6 @@
 """`params.yaml`, read strictly and typed: every number that can change a result.
 
-Each module declares the class of its own section (`class PairsParams(Params)`), without
+Each module declares the class of its own section (`class SplitParams(Params)`), without
 defaults: the file is the only place where a value stands. The file is read as DVC reads it
 (YAML 1.2, so `1e-3` is a number).
 """
@@ -22,7 +22,7 @@ STAGES = (
     "similarity",
     "clips",
     "spectrograms",
-    "pairs",
+    "split",
     "training",
     "catalogue",
     "ranking",

@@ -121,7 +121,7 @@ def load_extractor(model: str, say: Callable[[str], None]) -> Extractor:
     Parameters
     ----------
     model
-        A folder, or OWNER/MODEL.
+        A folder, or ARTIST_INDEX/MODEL.
     say
         Is told what is fetched.
 
@@ -180,7 +180,7 @@ def _fetched(model: str, say: Callable[[str], None]) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     if not NAME.fullmatch(model):
-        expected = "a folder, or OWNER/MODEL of the Hugging Face hub"
+        expected = "a folder, or ARTIST_INDEX/MODEL of the Hugging Face hub"
         raise DataError(model, "is no folder and no model's name", expected=expected)
     try:
         return Path(snapshot_download(model, allow_patterns=WANTED, local_files_only=True))

@@ -10,9 +10,9 @@ The encoder has up to two branches over the same spectrogram:
   connections, dropout, mean and deviation beside the maximum over time.
 - `statistics` of the whole clip (`statistics`), standardised over the training clips, each block
   of them counting the same, on the principal axes of the training artists; then a linear map that
-  starts as the identity. Training draws it back there (`training.pull`), so that with few artists
-  it stays near a plain cosine of statistics. Vectors that another extractor made of a clip are one
-  more block.
+  starts as the identity. Training draws it back there (`training.identity_decay`), so that with
+  few artists it stays near a plain cosine of statistics. The embedding of a pre-trained network is
+  one more block.
 
 The convolutions are written as 2-D ones of height 1, because PyTorch's channels-last kernels are
 then 1.5 (float32) to 3 (bfloat16) times as fast on a CPU. The module does not know files, artists
@@ -44,14 +44,14 @@ class ModelParams(Params):
     conv_depth: int = Field(ge=1, le=12)
     kernel_size: int = Field(ge=1, le=31)
     channels: Positive
-    averaged_frames: Positive
-    pool: tuple[Positive, ...]
+    time_downsampling: Positive
+    max_pool: tuple[Positive, ...]
     dilation: int = Field(ge=1, le=8)
     residual: bool
-    pooling: Literal["max", "moments"]
+    global_pooling: Literal["max", "statistics"]
     dense_units: Positive
     statistics_units: Positive
-    vectors_share: float = Field(ge=0, lt=1)
+    embeddings_share: float = Field(ge=0, lt=1)
     dropout: float = Field(ge=0, lt=1)
     head: HeadName
 
@@ -64,8 +64,8 @@ class ModelParams(Params):
 
     @property
     def pools(self) -> list[int]:
-        """The max pooling after each layer but the last: `pool`, cut or filled with 1."""
-        return [*self.pool, *[1] * self.conv_depth][: self.conv_depth - 1]
+        """The max pooling after each layer but the last: `max_pool`, cut or filled with 1."""
+        return [*self.max_pool, *[1] * self.conv_depth][: self.conv_depth - 1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +75,11 @@ class Inputs:
     Parameters
     ----------
     n_bands, n_frames
-        The shape of a spectrogram, or of a clip's vectors over time.
+        The shape of a spectrogram, or of a clip's pretrained over time.
     n_dims
         The length of the vector beside it, 0 if there is none.
     frames_per_second, top_db
-        Of the spectrogram; 0 and 0 when vectors stand in its place.
+        Of the spectrogram; 0 and 0 when pretrained stand in its place.
     """
 
     n_bands: int
@@ -88,13 +88,13 @@ class Inputs:
     frames_per_second: float
     top_db: float
 
-    def blocks(self, x: Tensor, vectors: Tensor) -> list[Tensor]:
+    def blocks(self, x: Tensor, pretrained: Tensor) -> list[Tensor]:
         """The blocks of statistics (clips, n) of (clips, n_bands, n_frames), (clips, n_dims)."""
         if self.top_db:
             blocks = spectrogram_statistics(x, self.frames_per_second, self.top_db)
         else:
             blocks = vector_statistics(x)
-        return [*blocks, vectors] if self.n_dims else blocks
+        return [*blocks, pretrained] if self.n_dims else blocks
 
 
 class SiameseNet(nn.Module):
@@ -123,21 +123,21 @@ class SiameseNet(nn.Module):
         shared = params.branches == "both" and params.head == "cosine"
         self.share = nn.Parameter(torch.tensor(-2.0)) if shared else None
 
-    def encode(self, x: Tensor, vectors: Tensor, summary: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, pretrained: Tensor, summary: Tensor | None = None) -> Tensor:
         """Clips to embeddings (clips, units), of length 1 for the cosine head.
 
         Parameters
         ----------
         x
             (clips, n_bands, n_frames)
-        vectors
+        pretrained
             (clips, n_dims)
         summary
             What `Summary.coordinates` gave for these clips, if that is known already.
         """
         parts = []
         if self.summary is not None:
-            known = self.summary.coordinates(x, vectors) if summary is None else summary
+            known = self.summary.coordinates(x, pretrained) if summary is None else summary
             parts.append(self.summary(known))
         if self.convolutions is not None:
             parts.append(self.convolutions(x))
@@ -156,7 +156,7 @@ class SiameseNet(nn.Module):
         return torch.sigmoid(self.head.logit(u, v))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pairs of spectrograms (pairs, 2, n_bands, n_frames), without vectors, to (pairs,)."""
+        """Pairs of spectrograms (pairs, 2, n_bands, n_frames), without pretrained, to (pairs,)."""
         none = x.new_zeros((len(x), 0))
         u, v = self.encode(x[:, 0], none), self.encode(x[:, 1], none)
         return torch.sigmoid(self.head.paired(u, v))
@@ -175,16 +175,16 @@ class Convolutions(nn.Module):
         self.pools = nn.ModuleList(
             [*(nn.MaxPool2d((1, each), ceil_mode=True) for each in params.pools), nn.Identity()]
         )
-        self.averaged_frames, self.residual = params.averaged_frames, params.residual
-        self.pooling = _maximum if params.pooling == "max" else _moments
-        pooled = params.channels * (1 if params.pooling == "max" else 3)
+        self.time_downsampling, self.residual = params.time_downsampling, params.residual
+        self.pooling = _maximum if params.global_pooling == "max" else _moments
+        pooled = params.channels * (1 if params.global_pooling == "max" else 3)
         self.dense = nn.Sequential(nn.Linear(pooled, params.dense_units), nn.ReLU())
         self.dropout = nn.Dropout(params.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(clips, n_bands, n_frames) to (clips, dense_units)."""
-        if self.averaged_frames > 1:
-            x = nn.functional.avg_pool1d(x, self.averaged_frames, ceil_mode=True)
+        if self.time_downsampling > 1:
+            x = nn.functional.avg_pool1d(x, self.time_downsampling, ceil_mode=True)
         x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         for layer, (block, pool) in enumerate(zip(self.blocks, self.pools, strict=True)):
             y = block(x)  # (clips, channels, 1, frames)
@@ -207,10 +207,10 @@ class Summary(nn.Module):
         clip = torch.full((1, inputs.n_bands, inputs.n_frames), 0.5)
         sizes = [each.shape[1] for each in inputs.blocks(clip, torch.zeros(1, inputs.n_dims))]
         self.sizes, units = sizes, params.statistics_units
-        # how much each block weighs: all the same, but the vectors beside them have their share
+        # how much each block weighs: all the same, but the pretrained beside them have their share
         self.weights = [1.0] * len(sizes)
         if inputs.n_dims:
-            others, share = len(sizes) - 1, params.vectors_share
+            others, share = len(sizes) - 1, params.embeddings_share
             self.weights[-1] = others * share / (1 - share)
         self.register_buffer("middle", torch.zeros(sum(sizes)))
         self.register_buffer("axes", torch.zeros(sum(sizes), units))
@@ -218,21 +218,21 @@ class Summary(nn.Module):
         nn.init.zeros_(self.map.weight)
         self.dropout = nn.Dropout(params.dropout)
 
-    def statistics(self, x: Tensor, vectors: Tensor) -> Tensor:
+    def statistics(self, x: Tensor, pretrained: Tensor) -> Tensor:
         """All blocks beside each other, (clips, n)."""
         exact = x.to(self.middle.dtype)  # never in reduced precision
         with torch.autocast(x.device.type, enabled=False):
-            return torch.cat(self.inputs.blocks(exact, vectors.to(exact.dtype)), dim=1)
+            return torch.cat(self.inputs.blocks(exact, pretrained.to(exact.dtype)), dim=1)
 
     @torch.no_grad()
-    def fit(self, statistics: Tensor, owner: Tensor) -> None:
+    def fit(self, statistics: Tensor, artist_index: Tensor) -> None:
         """Find the standardisation and the axes.
 
         Parameters
         ----------
         statistics
             (clips, n) of the training clips.
-        owner
+        artist_index
             (clips,) the artist of each, from 0.
         """
         values = statistics.double()
@@ -241,16 +241,16 @@ class Summary(nn.Module):
         shares = (values.new_tensor(self.weights) / sizes).sqrt()
         weight = torch.repeat_interleave(shares, sizes) / (deviation + EPSILON)
         weight[deviation <= CONSTANT * middle.abs() + EPSILON] = 0  # else rounding would be heard
-        by_artist = _mean_by((values - middle) * weight, owner)  # (artists, n)
+        by_artist = _mean_by((values - middle) * weight, artist_index)  # (artists, n)
         axes = _principal_axes(by_artist)[:, : self.axes.shape[1]]
         length = (by_artist @ axes).square().sum(dim=1).mean().sqrt().clamp(min=EPSILON)
         self.middle.copy_(middle)
         self.axes.zero_()
         self.axes[:, : axes.shape[1]] = axes * weight[:, None] / length
 
-    def coordinates(self, x: Tensor, vectors: Tensor) -> Tensor:
+    def coordinates(self, x: Tensor, pretrained: Tensor) -> Tensor:
         """Clips (clips, n_bands, n_frames), (clips, n_dims) on the axes, (clips, units)."""
-        return self.project(self.statistics(x, vectors))
+        return self.project(self.statistics(x, pretrained))
 
     def project(self, statistics: Tensor) -> Tensor:
         """Statistics (clips, n) on the axes, (clips, units)."""
@@ -266,10 +266,10 @@ class Summary(nn.Module):
         return embeddings
 
 
-def _mean_by(values: Tensor, owner: Tensor) -> Tensor:
-    n = int(owner.max()) + 1
-    sums = values.new_zeros((n, values.shape[1])).index_add_(0, owner, values)
-    return sums / torch.bincount(owner, minlength=n)[:, None]
+def _mean_by(values: Tensor, artist_index: Tensor) -> Tensor:
+    n = int(artist_index.max()) + 1
+    sums = values.new_zeros((n, values.shape[1])).index_add_(0, artist_index, values)
+    return sums / torch.bincount(artist_index, minlength=n)[:, None]
 
 
 def _principal_axes(rows: Tensor) -> Tensor:

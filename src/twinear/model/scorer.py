@@ -102,7 +102,7 @@ class Scorer:
                 expected="the scorer's " + ", ".join(f"{n} {e[1]}" for n, e in found.items()),
                 remedy="compute them with the scorer's front end, or train a scorer on these",
             )
-        return self.encode(clips.values, clips.vectors, progress)
+        return self.encode(clips.values, clips.pretrained, progress)
 
     def _said(self) -> dict[str, Any]:
         return _said(self.spectrograms, self.inputs)
@@ -110,7 +110,7 @@ class Scorer:
     def encode(
         self,
         values: np.ndarray,
-        vectors: np.ndarray | None = None,
+        pretrained: np.ndarray | None = None,
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
     ) -> np.ndarray:
         """Clips to embeddings, (clips, units), float32.
@@ -119,10 +119,10 @@ class Scorer:
         ----------
         values
             (clips, n_bands, n_frames)
-        vectors
+        pretrained
             (clips, n_dims); may be left out where the scorer knows none.
         """
-        beside = np.zeros((len(values), 0)) if vectors is None else vectors
+        beside = np.zeros((len(values), 0)) if pretrained is None else pretrained
         embeddings = np.empty((len(values), self.net.units), dtype=np.float32)
         with torch.inference_mode():
             for start in progress(range(0, len(values), BATCH)):
@@ -142,18 +142,18 @@ class Scorer:
 
 def inputs_of(clips: Spectrograms) -> Inputs:
     """What one of these clips gives a network."""
-    alone = clips.front.vectors == "alone"
+    alone = clips.front.embeddings == "only"
     return Inputs(
         n_bands=clips.values.shape[1],
         n_frames=clips.values.shape[2],
-        n_dims=clips.vectors.shape[1],
+        n_dims=clips.pretrained.shape[1],
         frames_per_second=0.0 if alone else clips.front.sr / clips.front.hop_length,
         top_db=0.0 if alone else clips.front.top_db,
     )
 
 
 def _said(front: SpectrogramsParams, inputs: Inputs) -> dict[str, Any]:
-    n_dims = inputs.n_bands if front.vectors == "alone" else inputs.n_dims
+    n_dims = inputs.n_bands if front.embeddings == "only" else inputs.n_dims
     return {**front.model_dump(), "n_dims": n_dims, "n_frames": inputs.n_frames}
 
 

@@ -20,9 +20,9 @@ from twinear.spectrograms.front_end import Floats, SpectrogramsParams, log_mel, 
 from twinear.spectrograms.spectrograms import COLUMNS, Spectrograms
 
 
-def read_vectors(clips: Clips, data_folder: Path, params: SpectrogramsParams) -> Floats | None:
-    """The vectors of these clips from the data folder's table, if `params` ask for them."""
-    if params.vectors == "none":
+def read_pretrained(clips: Clips, data_folder: Path, params: SpectrogramsParams) -> Floats | None:
+    """The pretrained of these clips from the data folder's table, if `params` ask for them."""
+    if params.embeddings == "none":
         return None
     files, sha256s = (list(clips.table[column]) for column in ("file", "sha256"))
     return vectors_of(files, sha256s, data_folder / TABLE)
@@ -30,7 +30,7 @@ def read_vectors(clips: Clips, data_folder: Path, params: SpectrogramsParams) ->
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Features:
-    values: npt.NDArray[np.float16] | None  # (n_mels, n_frames); none where vectors stand alone
+    values: npt.NDArray[np.float16] | None  # (n_mels, n_frames); none where pretrained stand alone
     mfcc_mean: Floats  # (n_mfcc,)
     mfcc_cov: Floats  # (n_mfcc, n_mfcc)
 
@@ -41,15 +41,15 @@ def compute_spectrograms(
     params: SpectrogramsParams,
     progress: Progress,
     workers: Workers,
-    vectors: Floats | None = None,
+    pretrained: Floats | None = None,
 ) -> Spectrograms:
     """Hear every clip of the index; the same bits for any number of workers.
 
     Parameters
     ----------
-    vectors
+    pretrained
         Of the clips of the index, (clips, n_dims) or (clips, n_dims, n_vector_frames), where
-        `params.vectors` asks for them.
+        `params.embeddings` asks for them.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def compute_spectrograms(
     table = clips.table
     paths = [data_folder / file for file in table["file"]]
     n = len(table)
-    values, joined = _room(n, params, vectors)
+    values, joined = _room(n, params, pretrained)
     mean = np.empty((n, params.n_mfcc), np.float32)
     cov = np.empty((n, params.n_mfcc, params.n_mfcc), np.float32)
     crashed: _Features | str = "crashes the decoder"
@@ -77,21 +77,21 @@ def compute_spectrograms(
         mfcc_mean=mean,
         mfcc_cov=cov,
         front=params,
-        vectors=joined,
+        pretrained=joined,
     )
 
 
 def _room(
-    n: int, params: SpectrogramsParams, vectors: Floats | None
+    n: int, params: SpectrogramsParams, pretrained: Floats | None
 ) -> tuple[npt.NDArray[np.floating], Floats]:
-    """`values`, still to be filled unless they are vectors, and the vectors joined to them."""
-    if params.vectors == "none":
+    """Allocate `values` (to be filled unless they are embeddings), and what is joined to them."""
+    if params.embeddings == "none":
         framed = np.empty((n, 0, 1), np.float32)
-    elif vectors is None:
-        raise ValueError(f"no vectors to be {params.vectors}")
+    elif pretrained is None:
+        raise ValueError(f"no pretrained to be {params.embeddings}")
     else:
-        framed = vectors.reshape(*vectors.shape[:2], -1)  # (clips, n_dims, n_vector_frames)
-    if params.vectors == "alone":
+        framed = pretrained.reshape(*pretrained.shape[:2], -1)  # (clips, n_dims, n_vector_frames)
+    if params.embeddings == "only":
         return framed, np.empty((n, 0), np.float32)
     return np.empty((n, params.n_mels, params.n_frames), np.float16), framed.mean(axis=2)
 
@@ -107,5 +107,5 @@ def _features(clip: tuple[Path, str], params: SpectrogramsParams) -> _Features |
     except ClipError:
         return "can no longer be decoded"
     mean, cov = mfcc_statistics(y, params)
-    values = None if params.vectors == "alone" else log_mel(y, params).astype(np.float16)
+    values = None if params.embeddings == "only" else log_mel(y, params).astype(np.float16)
     return _Features(values=values, mfcc_mean=mean, mfcc_cov=cov)

@@ -23,23 +23,23 @@ BLOCK = 64  # clips summarised at a time
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sounds:
+class ClipInputs:
     """What some clips give the network.
 
     Attributes
     ----------
     values
         Spectrograms, (clips, n_bands, n_frames).
-    vectors
+    pretrained
         What another extractor made of each clip, (clips, n_dims); n_dims may be 0.
     """
 
     values: np.ndarray
-    vectors: np.ndarray
+    pretrained: np.ndarray
 
-    def of(self, rows: np.ndarray) -> "Sounds":
+    def of(self, rows: np.ndarray) -> "ClipInputs":
         """Those of some clips."""
-        return Sounds(values=self.values[rows], vectors=self.vectors[rows])
+        return ClipInputs(values=self.values[rows], pretrained=self.pretrained[rows])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,9 +48,9 @@ class Examples:
 
     Attributes
     ----------
-    sounds
+    clip_inputs
         Of every clip.
-    owner
+    artist_index
         The artist of each clip, a row of `similarity`; (clips,), every artist has one.
     similarity
         The target, (artists, artists), in [0, 1].
@@ -58,18 +58,18 @@ class Examples:
         Which artists are there to validate by, (artists,).
     """
 
-    sounds: Sounds
-    owner: np.ndarray
+    clip_inputs: ClipInputs
+    artist_index: np.ndarray
     similarity: np.ndarray
     validation: np.ndarray
 
     def part(self, chosen: np.ndarray) -> "Examples":
         """Those of some artists, (artists,)."""
         place = np.cumsum(chosen) - 1
-        clips = np.flatnonzero(chosen[self.owner])
+        clips = np.flatnonzero(chosen[self.artist_index])
         return Examples(
-            sounds=self.sounds.of(clips),
-            owner=place[self.owner[clips]],
+            clip_inputs=self.clip_inputs.of(clips),
+            artist_index=place[self.artist_index[clips]],
             similarity=self.similarity[np.ix_(chosen, chosen)],
             validation=self.validation[chosen],
         )
@@ -87,15 +87,15 @@ def examples_of(
     """
     artists = [*train, *validation]
     row = {artist: i for i, artist in enumerate(artists)}
-    owner = np.array([row.get(each, -1) for each in clips.clips["artist"]], dtype=np.int64)
-    chosen = np.flatnonzero(owner >= 0)
+    artist_index = np.array([row.get(each, -1) for each in clips.clips["artist"]], dtype=np.int64)
+    chosen = np.flatnonzero(artist_index >= 0)
     rows = pd.Index(similarity.artists["artist"]).get_indexer(artists)
     if rows.min(initial=0) < 0:
         lost = artists[int(rows.argmin())]
-        raise DataError("training", f"no similarity of {lost!r}", remedy="run 'dvc repro pairs'")
+        raise DataError("training", f"no similarity of {lost!r}", remedy="run 'dvc repro split'")
     return Examples(
-        sounds=Sounds(values=clips.values[chosen], vectors=clips.vectors[chosen]),
-        owner=owner[chosen],
+        clip_inputs=ClipInputs(values=clips.values[chosen], pretrained=clips.pretrained[chosen]),
+        artist_index=artist_index[chosen],
         similarity=similarity.matrix[np.ix_(rows, rows)],
         validation=np.arange(len(artists)) >= len(train),
     )
@@ -106,16 +106,16 @@ class Step:
     """The clips of one step; artists are counted anew from 0."""
 
     x: Tensor  # (clips, n_bands, n_frames); no frames where the summary is all that is needed
-    vectors: Tensor  # (clips, n_dims)
+    pretrained: Tensor  # (clips, n_dims)
     summary: Tensor | None  # (clips, units), where it is known already
-    owner: Tensor  # (clips,)
+    artist_index: Tensor  # (clips,)
     target: Tensor  # (artists, artists)
 
     def encode(self, net: "SiameseNet", precision: str) -> Tensor:
         """Embeddings of the clips, (clips, units); the encoder alone in reduced precision."""
         reduced = precision == "bfloat16"
         with torch.autocast(self.x.device.type, torch.bfloat16, enabled=reduced):
-            embeddings = net.encode(self.x, self.vectors, self.summary)
+            embeddings = net.encode(self.x, self.pretrained, self.summary)
         return embeddings.to(net.head.bias.dtype)
 
 
@@ -124,9 +124,9 @@ class Batches:
     """Examples on the device, and the clips of each artist."""
 
     x: Tensor
-    vectors: Tensor
+    pretrained: Tensor
     target: Tensor
-    owner: np.ndarray
+    artist_index: np.ndarray
     clips: list[np.ndarray]
     summary: Tensor | None = None
     summary_only: bool = False
@@ -134,15 +134,15 @@ class Batches:
     @classmethod
     def of(cls, examples: Examples, device: torch.device) -> "Batches":
         """Bring examples to the device."""
-        n_artists, sounds = len(examples.similarity), examples.sounds
-        clips = [np.flatnonzero(examples.owner == each) for each in range(n_artists)]
+        n_artists, sounds = len(examples.similarity), examples.clip_inputs
+        clips = [np.flatnonzero(examples.artist_index == each) for each in range(n_artists)]
         if min(map(len, clips)) == 0:
-            raise DataError("training", "an artist without a clip", remedy="run 'dvc repro pairs'")
+            raise DataError("training", "an artist without a clip", remedy="run 'dvc repro split'")
         return cls(
             x=torch.from_numpy(np.array(sounds.values)).to(device),
-            vectors=torch.from_numpy(np.array(sounds.vectors, dtype=np.float32)).to(device),
+            pretrained=torch.from_numpy(np.array(sounds.pretrained, dtype=np.float32)).to(device),
             target=torch.from_numpy(np.array(examples.similarity, dtype=np.float32)).to(device),
-            owner=examples.owner,
+            artist_index=examples.artist_index,
             clips=clips,
         )
 
@@ -176,17 +176,17 @@ class Batches:
     def take(self, rows: np.ndarray, artists: np.ndarray | None = None) -> Step:
         """Some clips; of some artists (all, when not given)."""
         index = torch.from_numpy(rows).to(self.x.device)
-        owner, target = self.owner[rows], self.target
+        artist_index, target = self.artist_index[rows], self.target
         if artists is not None:
             place = np.zeros(len(self.clips), dtype=np.int64)
             place[artists] = np.arange(len(artists))
             chosen = torch.from_numpy(artists).to(self.x.device)
-            owner, target = place[owner], target[chosen][:, chosen]
+            artist_index, target = place[artist_index], target[chosen][:, chosen]
         return Step(
             x=self.x[index, :, :0] if self.summary_only else self.x[index].float(),
-            vectors=self.vectors[index],
+            pretrained=self.pretrained[index],
             summary=None if self.summary is None else self.summary[index],
-            owner=torch.from_numpy(owner).to(self.x.device),
+            artist_index=torch.from_numpy(artist_index).to(self.x.device),
             target=target,
         )
 
@@ -206,4 +206,6 @@ class Batches:
     def statistics(self, summary: "Summary") -> Tensor:
         """The statistics of every clip, (clips, n)."""
         blocks = torch.arange(len(self.x)).split(BLOCK)
-        return torch.cat([summary.statistics(self.x[each], self.vectors[each]) for each in blocks])
+        return torch.cat(
+            [summary.statistics(self.x[each], self.pretrained[each]) for each in blocks]
+        )

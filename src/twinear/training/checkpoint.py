@@ -46,13 +46,13 @@ class State:
 
     Parameters
     ----------
-    smoothing
+    selection_window
         How many epochs' validation NDCG are averaged to choose one.
     """
 
     net: SiameseNet
     optimizer: torch.optim.Adam
-    smoothing: int
+    selection_window: int
     averaged: AveragedModel | None = None
     pretrained: bool = False
     history: list[Epoch] = field(default_factory=list)
@@ -80,7 +80,7 @@ class State:
         scores = [each.validation_ndcg for each in self.history]
         if math.isnan(scores[-1]):
             return self.history[-1]
-        first = min(self.smoothing, len(scores))  # before that a mean is of fewer epochs
+        first = min(self.selection_window, len(scores))  # before that a mean is of fewer epochs
         means = [np.mean(scores[end - first : end]) for end in range(first, len(scores) + 1)]
         return self.history[first - 1 + int(np.argmax(means))]
 

@@ -22,7 +22,7 @@ class PretrainingParams(Params):
     """How long, and how much of a clip one part is."""
 
     epochs: int = Field(ge=0)
-    crop: float = Field(gt=0, lt=1)
+    min_crop: float = Field(gt=0, lt=1)
     temperature: float = Field(gt=0)
     batch_clips: int = Field(ge=2)
 
@@ -30,20 +30,20 @@ class PretrainingParams(Params):
 def pretrain(
     net: SiameseNet,
     x: Tensor,
-    vectors: Tensor,
+    pretrained: Tensor,
     params: PretrainingParams,
     augmentation: AugmentationParams,
     learning_rate: float,
-    pull: float,
+    identity_decay: float,
     generator: torch.Generator,
 ) -> None:
     """Train the encoder of a network in place.
 
     Parameters
     ----------
-    x, vectors
+    x, pretrained
         (clips, n_bands, n_frames) and (clips, n_dims), on the network's device.
-    pull
+    identity_decay
         As in training: draws the map of the statistics towards the identity.
     generator
         On the CPU.
@@ -56,9 +56,9 @@ def pretrain(
         for rows in order.tensor_split(n_steps):
             some = x[rows.to(x.device)].float()
             parts = torch.cat([_part(some, params, augmentation, net, generator) for _ in range(2)])
-            beside = vectors[rows.to(x.device)].repeat(2, 1)
+            beside = pretrained[rows.to(x.device)].repeat(2, 1)
             u = torch.nn.functional.normalize(net.encode(parts, beside).float(), dim=1)
-            loss = agreement(u, params.temperature) + pull * map_size(net)
+            loss = agreement(u, params.temperature) + identity_decay * map_size(net)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -85,6 +85,6 @@ def _part(
     net: SiameseNet,
     generator: torch.Generator,
 ) -> Tensor:
-    part = cropped(x, params.crop, generator)
+    part = cropped(x, params.min_crop, generator)
     top_db = net.inputs.top_db
     return augment(part, augmentation, top_db, generator) if top_db else part

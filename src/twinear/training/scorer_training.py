@@ -13,7 +13,7 @@ from twinear.model.scorer import Scorer, inputs_of
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
-from twinear.training.batches import Sounds, examples_of
+from twinear.training.batches import ClipInputs, examples_of
 from twinear.training.checkpoint import Epoch
 from twinear.training.training import Fit, TrainingParams, fit
 
@@ -52,6 +52,6 @@ def train_scorer(
     return Trained(scorer=scorer, judged=judged, fit=fitted)
 
 
-def _unlabelled(clips: Spectrograms, split: Split) -> Sounds:
+def _unlabelled(clips: Spectrograms, split: Split) -> ClipInputs:
     rows = np.flatnonzero(~clips.clips["artist"].isin(set(split.artists["artist"])))
-    return Sounds(values=clips.values[rows], vectors=clips.vectors[rows])
+    return ClipInputs(values=clips.values[rows], pretrained=clips.pretrained[rows])

@@ -7,9 +7,9 @@ many steps as score each pair of artists once on average, so that an epoch here 
 as one of the original's.
 
 The weights kept are those of the epoch with the best NDCG@10 among the validation artists (a mean
-over `smoothing` epochs); test artists never enter. By choice the network is then trained once more
-on training and validation artists together, for as many epochs. The logits of an objective that
-knows only orders are calibrated on the validation artists, before that. Draws depend on
+over `selection_window` epochs); test artists never enter. By choice the network is then trained
+once more on training and validation artists together, for as many epochs. The logits of an
+objective that knows only orders are calibrated on the validation artists, before that. Draws depend on
 (seed, epoch) only and the checkpoint of an epoch holds everything else, so a training that was
 killed goes on to the same result.
 """
@@ -29,11 +29,11 @@ from twinear.base.errors import TrainingError
 from twinear.base.params import Params
 from twinear.model.network import Inputs, ModelParams, SiameseNet
 from twinear.training.augmentation import AugmentationParams, augment
-from twinear.training.batches import Batches, Examples, Sounds, Step
+from twinear.training.batches import Batches, ClipInputs, Examples, Step
 from twinear.training.checkpoint import Epoch, State, fingerprint, finish, resume, write_checkpoint
 from twinear.training.losses import OBJECTIVES, Objective, ObjectiveName, without_popularity
 from twinear.training.pretraining import PretrainingParams, map_size, pretrain
-from twinear.training.validation import Judge, rank_validation
+from twinear.training.validation import Validator, rank_validation
 
 
 class TrainingParams(Params):
@@ -44,14 +44,14 @@ class TrainingParams(Params):
     popularity_correction: float = Field(ge=0, le=1)
     epochs: int = Field(gt=0)
     patience: int = Field(gt=0)
-    smoothing: int = Field(gt=0)
+    selection_window: int = Field(gt=0)
     refit: bool
     batch_artists: int = Field(ge=2)
     batch_similar: float = Field(ge=0, le=1)
     clips_per_artist: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
-    pull: float = Field(ge=0)
-    averaging: float = Field(ge=0, lt=1)
+    identity_decay: float = Field(ge=0)
+    ema_decay: float = Field(ge=0, lt=1)
     augmentation: AugmentationParams
     pretraining: PretrainingParams
     precision: Literal["float32", "bfloat16"]
@@ -87,7 +87,7 @@ def fit(
     params: TrainingParams,
     checkpoint: Path,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    unlabelled: Sounds | None = None,
+    unlabelled: ClipInputs | None = None,
 ) -> Fit:
     """Train until `epochs`, or until `patience` epochs bring no better validation NDCG.
 
@@ -137,7 +137,7 @@ class _Job:
 
     inputs: Inputs
     params: TrainingParams
-    unlabelled: Sounds | None
+    unlabelled: ClipInputs | None
     device: torch.device
 
 
@@ -174,7 +174,7 @@ def step_loss(
 ) -> Tensor:
     """The objective over the clips of a step, each encoded once."""
     u = step.encode(net, precision)
-    return objective(net.head.logit(u, u), step.owner, step.target)
+    return objective(net.head.logit(u, u), step.artist_index, step.target)
 
 
 def steps_per_epoch(n_artists: int, batch_artists: int) -> int:
@@ -187,7 +187,7 @@ def _start(job: _Job) -> State:
     torch.manual_seed(job.params.seed)
     net = SiameseNet(job.inputs, job.params.model).to(job.device)
     optimizer = torch.optim.Adam(net.parameters(), lr=job.params.learning_rate)
-    return State(net=net, optimizer=optimizer, smoothing=job.params.smoothing)
+    return State(net=net, optimizer=optimizer, selection_window=job.params.selection_window)
 
 
 def _learned(state: State, learn: Examples, job: _Job) -> Batches:
@@ -197,28 +197,28 @@ def _learned(state: State, learn: Examples, job: _Job) -> Batches:
     data = Batches.of(replace(learn, similarity=target), job.device)
     if net.summary is not None:
         statistics = data.statistics(net.summary)
-        net.summary.fit(statistics, torch.from_numpy(data.owner).to(job.device))
+        net.summary.fit(statistics, torch.from_numpy(data.artist_index).to(job.device))
         if params.augmentation.rests:
             only = net.convolutions is None
             data = data.summarised(net.summary, statistics, only=only)
-    state.average(params.averaging)
+    state.average(params.ema_decay)
     return data
 
 
 def _pretrain(state: State, data: Batches, job: _Job) -> None:
-    x, vectors = data.x, data.vectors
+    x, pretrained = data.x, data.pretrained
     if job.unlabelled is not None:
         x = torch.cat([x, torch.from_numpy(np.array(job.unlabelled.values)).to(x)])
-        more = torch.from_numpy(np.array(job.unlabelled.vectors)).to(vectors)
-        vectors = torch.cat([vectors, more])
+        more = torch.from_numpy(np.array(job.unlabelled.pretrained)).to(pretrained)
+        pretrained = torch.cat([pretrained, more])
     params = job.params
     generator = torch.Generator().manual_seed(params.seed)
     pretrain(
-        state.net, x, vectors, params.pretraining, params.augmentation, params.learning_rate,
-        params.pull, generator,
+        state.net, x, pretrained, params.pretraining, params.augmentation, params.learning_rate,
+        params.identity_decay, generator,
     )  # fmt: skip
     state.pretrained = True
-    state.average(params.averaging)
+    state.average(params.ema_decay)
 
 
 def _finished(state: State, params: TrainingParams) -> bool:
@@ -241,7 +241,7 @@ def _epoch(state: State, data: Batches, params: TrainingParams, number: int) -> 
         step = _augmented(data.take(rows, artists), state.net, params, generator)
         loss = step_loss(state.net, step, OBJECTIVES[params.objective], params.precision)
         state.optimizer.zero_grad()
-        (loss + params.pull * map_size(state.net)).backward()
+        (loss + params.identity_decay * map_size(state.net)).backward()
         state.optimizer.step()
         if state.averaged is not None:
             state.averaged.update_parameters(state.net)
@@ -279,12 +279,12 @@ def _record(state: State, number: int, loss: float, validation: tuple[float, flo
         state.best = {name: each.clone() for name, each in kept.items()}
 
 
-def _judge(job: _Job, net: SiameseNet, check: Examples) -> Judge:
+def _judge(job: _Job, net: SiameseNet, check: Examples) -> Validator:
     params, clips = job.params, Batches.of(check, job.device)
     if net.summary is not None:
         statistics, only = clips.statistics(net.summary), net.convolutions is None
         clips = clips.summarised(net.summary, statistics, only=only)
-    return Judge(
+    return Validator(
         clips=clips,
         truth=rank_validation(check.similarity, params.seed),
         objective=params.objective,
@@ -301,11 +301,11 @@ def _units(job: _Job, net: SiameseNet, check: Examples) -> tuple[float, float]:
 
 
 def _fingerprint(job: _Job, learn: Examples, check: Examples | None) -> str:
-    sounds = [each.sounds for each in (learn, check) if each is not None]
+    sounds = [each.clip_inputs for each in (learn, check) if each is not None]
     sounds += [] if job.unlabelled is None else [job.unlabelled]
-    arrays = [array for each in sounds for array in (each.values, each.vectors)]
+    arrays = [array for each in sounds for array in (each.values, each.pretrained)]
     for each in (learn, check):
-        arrays += [] if each is None else [each.owner, each.similarity]
+        arrays += [] if each is None else [each.artist_index, each.similarity]
     return fingerprint(job.params, job.inputs, arrays)
 
 
