@@ -19,16 +19,15 @@ from functools import partial
 import numpy as np
 import torch
 
-from twinear.model.network import Inputs, ModelParams, SiameseNet
-from twinear.training.batches import Step
+from twinear.model.inputs import LogMel
+from twinear.model.network import ModelParams, SiameseNet
+from twinear.training.batches import StepClips
 from twinear.training.losses import mse
 from twinear.training.training import step_loss
 
 N_MELS, N_FRAMES, CLIPS = 64, 256, 3
 STEP_PAIRS, LEARNING_RATE = 1024, 1e-3  # of the original
-SOUND = Inputs(
-    n_bands=N_MELS, n_frames=N_FRAMES, n_dims=0, frames_per_second=22050 / 2583, top_db=80
-)
+SOUND = LogMel(n_mels=N_MELS, n_frames=N_FRAMES, frames_per_second=22050 / 2583, top_db=80)
 ORIGINAL = ModelParams(
     branches="convolutions", conv_depth=3, kernel_size=3, channels=128, time_downsampling=1,
     max_pool=(4, 2), dilation=1, residual=False, global_pooling="max", dense_units=128,
@@ -88,8 +87,8 @@ def loss_of(
     """The loss of all pairs of some clips, each encoded once."""
     x = data.x[rows]
     none = x.new_zeros((len(x), 0))
-    step = Step(
-        x=x, pretrained=none, summary=None, artist_index=data.artist_index[rows], target=data.target
+    step = StepClips(
+        x=x, joined=none, coordinates=None, artist_index=data.artist_index[rows], target=data.target
     )
     return step_loss(net, step, mse, precision)
 

@@ -208,7 +208,7 @@ def test_the_registered_scorer_is_served(finished: Project, reader: Project) -> 
     assert command is not None
     port = free_port()
     scorer = Scorer.read(finished.folder / "artifacts/training/scorer.safetensors")
-    shape = (scorer.inputs.n_bands, scorer.inputs.n_frames)
+    shape = scorer.inputs.shape
     pair = spectrograms(2, *shape).astype(float)[None]  # (1, 2, n_bands, n_frames)
     body = json.dumps({"inputs": pair.tolist()}).encode()
     request = urllib.request.Request(

@@ -74,7 +74,7 @@ def lead_on_chance(corpus: Corpus, folder: Path, seed: int = 1) -> float:
         trained.scorer,
         read_params("catalogue", CatalogueParams, PARAMS),
         TrainingArtists.from_split(similarity, split),
-        trained.judged,
+        trained.before_refit,
     )
     return _lead(catalogue, corpus.clips, similarity, split)
 

@@ -23,7 +23,7 @@ def training(
     similarity: Path,
     split: Path,
     scorer: Path,
-    judged: Path,
+    before_refit: Path,
     checkpoint: Path,
     table: Path,
 ) -> None:
@@ -40,7 +40,7 @@ def training(
 
         trained = train_scorer(clips, target, Split.read(split), params, checkpoint, say)
         trained.scorer.write(scorer)
-        trained.judged.write(judged)
+        trained.before_refit.write(before_refit)
         epochs = pd.DataFrame(map(asdict, trained.fit.history))
         with replacing(table) as temporary:
             chosen = (epochs["epoch"] == trained.fit.best.epoch).astype(int)

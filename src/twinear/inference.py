@@ -6,7 +6,7 @@ import numpy as np
 
 from twinear.base.errors import DataError
 from twinear.base.files import require
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 from twinear.model.scorer import Scorer
 from twinear.spectrograms.front_end import log_mel
 
@@ -31,6 +31,6 @@ def score_clips(scorer: Scorer, a: Path, b: Path) -> float:
         )
     for path in (a, b):
         require(path, "name an audio file")
-    clips = [log_mel(load_clip(each, front.sr, front.max_seconds), front) for each in (a, b)]
+    clips = [log_mel(load_waveform(each, front.sr, front.max_seconds), front) for each in (a, b)]
     u, v = scorer.encode(np.stack(clips))[:, None]
     return float(scorer.score(u, v)[0, 0])

@@ -52,7 +52,7 @@ def test_an_artist_pairs_score_is_the_mean_over_its_clip_pairs() -> None:
     made = catalogue()
     assert list(made.artists["artist"]) == ["a", "b", "c", "d"]
     assert list(made.artists["clips"]) == [3, 2, 1, 1]
-    assert np.array_equal(made.embeddings, small_scorer().hear(clips_of(OWNERS)))
+    assert np.array_equal(made.embeddings, small_scorer().encode_spectrograms(clips_of(OWNERS)))
     clip_scores = small_scorer().score(made.embeddings, made.embeddings)
     for i, a in enumerate("abcd"):
         for j, b in enumerate("abcd"):
@@ -87,7 +87,7 @@ def test_scores_too_low_for_a_high_power_are_still_told_apart() -> None:
     low = Low(
         spectrograms=plain.spectrograms, inputs=plain.inputs, model=plain.model, net=plain.net
     )
-    embeddings, artist_index = plain.hear(clips_of(OWNERS)), catalogue().artist_index
+    embeddings, artist_index = plain.encode_spectrograms(clips_of(OWNERS)), catalogue().artist_index
     expected = score_artists(plain, embeddings, artist_index, power=40.0)
     np.testing.assert_allclose(
         score_artists(low, embeddings, artist_index, 40.0), 1e-4 * expected, rtol=1e-4

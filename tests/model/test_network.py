@@ -14,12 +14,13 @@ from tests.conftest import PARAMS
 from twinear.base.errors import ParamsError
 from twinear.base.params import parse_params, read_params
 from twinear.model.heads import WeightedL1
-from twinear.model.network import Convolutions, Inputs, ModelParams, SiameseNet, Summary
-from twinear.training.batches import Step
+from twinear.model.inputs import Embedding, InputSpec, LogMel
+from twinear.model.network import Convolutions, ModelParams, SiameseNet, StatisticsBranch
+from twinear.training.batches import StepClips
 from twinear.training.losses import mse
 from twinear.training.training import TrainingParams, step_loss
 
-SOUND = Inputs(n_bands=5, n_frames=32, n_dims=0, frames_per_second=8.0, top_db=80.0)
+SOUND = LogMel(n_mels=5, n_frames=32, frames_per_second=8.0, top_db=80.0)
 ORIGINAL = {  # the network of 2019
     "branches": "convolutions", "conv_depth": 3, "kernel_size": 3, "channels": 128,
     "time_downsampling": 1, "max_pool": [4, 2],
@@ -33,7 +34,7 @@ def shape(**changes: object) -> ModelParams:
     return parse_params("training", ModelParams, values | changes, PARAMS)
 
 
-def small(inputs: Inputs = SOUND, **changes: object) -> SiameseNet:
+def small(inputs: InputSpec = SOUND, **changes: object) -> SiameseNet:
     torch.manual_seed(0)
     few = {"channels": 6, "dense_units": 7, "statistics_units": 4, "time_downsampling": 1}
     return SiameseNet(inputs, shape(**{**few, **changes})).double()
@@ -49,13 +50,13 @@ def encode(net: SiameseNet, x: Tensor) -> Tensor:
 
 def fitted(net: SiameseNet, x: Tensor, artist_index: Tensor) -> SiameseNet:
     """The network with its summary fitted to some clips."""
-    assert net.summary is not None
-    net.summary.fit(net.summary.statistics(x, x.new_zeros((len(x), 0))), artist_index)
+    assert net.statistics is not None
+    net.statistics.fit(net.statistics.statistics(x, x.new_zeros((len(x), 0))), artist_index)
     return net
 
 
 def test_the_originals_network_is_there() -> None:
-    inputs = replace(SOUND, n_bands=64, n_frames=256)
+    inputs = replace(SOUND, n_mels=64, n_frames=256)
     net = SiameseNet(inputs, shape(**ORIGINAL))
     sizes = {name: tuple(each.shape) for name, each in net.named_parameters()}
     assert {name: each for name, each in sizes.items() if not name.endswith("bias")} == {
@@ -68,7 +69,7 @@ def test_the_originals_network_is_there() -> None:
         "convolutions.dense.0.weight": (128, 128),
         "head.weight": (128,),
     }
-    assert net.summary is None
+    assert net.statistics is None
     assert isinstance(net.convolutions, Convolutions)
     assert [str(each) for each in net.convolutions.pools] == [
         *(
@@ -149,7 +150,7 @@ def test_a_pool_for_every_layer_but_the_last() -> None:
 
 def test_a_dilation_that_outgrows_every_clip_is_refused() -> None:
     assert shape(conv_depth=12, dilation=2).dilation == 2
-    with pytest.raises(ParamsError, match=r"dilation: found 8, expected .* 4096 frames apart"):
+    with pytest.raises(ParamsError, match=r"dilation: found 8, expected .* over 4096 frames"):
         shape(conv_depth=6, dilation=8)
 
 
@@ -182,15 +183,17 @@ def test_averaged_frames_are_what_the_convolutions_hear_and_the_statistics_do_no
     x = torch.rand(2, 5, 20).double()
     by_four = x.reshape(2, 5, 5, 4).mean(dim=3).repeat_interleave(4, dim=2)
     torch.testing.assert_close(net.convolutions(x), net.convolutions(by_four))
-    assert net.summary is not None
+    assert net.statistics is not None
     none = x.new_zeros((2, 0))
-    assert not torch.equal(net.summary.statistics(x, none), net.summary.statistics(by_four, none))
+    assert not torch.equal(
+        net.statistics.statistics(x, none), net.statistics.statistics(by_four, none)
+    )
 
 
 def test_moments_are_maximum_mean_and_deviation() -> None:
     net = small(branches="convolutions", conv_depth=1).eval()
     assert net.convolutions is not None
-    pooled = net.convolutions.pooling(torch.tensor([[[0.0, 0.0, 3.0]]], dtype=torch.float64))
+    pooled = net.convolutions.pool_over_time(torch.tensor([[[0.0, 0.0, 3.0]]], dtype=torch.float64))
     torch.testing.assert_close(pooled[0].tolist(), [3.0, 1.0, 2**0.5], rtol=0, atol=1e-6)
 
 
@@ -249,16 +252,16 @@ def naive_loss(net: SiameseNet, x: Tensor, artist_index: Tensor, target: Tensor)
 
 
 def once_loss(net: SiameseNet, x: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:
-    pretrained = x.new_zeros((len(x), 0))
-    step = Step(x=x, pretrained=pretrained, summary=None, artist_index=artist_index, target=target)
+    joined = x.new_zeros((len(x), 0))
+    step = StepClips(x=x, joined=joined, coordinates=None, artist_index=artist_index, target=target)
     return step_loss(net, step, mse)
 
 
 def bare(net: SiameseNet) -> SiameseNet:
     """Without the axes, whose zeros would make every summary the same."""
-    if net.summary is not None:
-        torch.nn.init.normal_(net.summary.axes, std=0.1)
-        torch.nn.init.normal_(net.summary.map.weight, std=0.1)
+    if net.statistics is not None:
+        torch.nn.init.normal_(net.statistics.axes, std=0.1)
+        torch.nn.init.normal_(net.statistics.map.weight, std=0.1)
     return net
 
 
@@ -292,7 +295,7 @@ def test_embeddings_for_the_cosine_have_length_1_and_a_clip_is_most_like_itself(
 ) -> None:
     x, artist_index = torch.rand(8, 5, 32).double(), torch.arange(8) // 2
     net = small(branches=branches, head="cosine", dense_units=32).eval()
-    if net.summary is not None:
+    if net.statistics is not None:
         fitted(net, x, artist_index)
     u = encode(net, x)
     torch.testing.assert_close(u.norm(dim=1), torch.ones(8).double())
@@ -303,7 +306,7 @@ def test_every_weight_that_has_a_say_gets_a_gradient() -> None:
     x, artist_index = torch.rand(8, 5, 32).double(), torch.arange(8) // 2
     for branches, head in product(["convolutions", "statistics", "both"], ["l1", "cosine"]):
         net = small(branches=branches, head=head, dense_units=32)
-        if net.summary is not None:
+        if net.statistics is not None:
             fitted(net, x, artist_index)
         once_loss(net, x, artist_index, torch.rand(4, 4).double()).backward()
         silent = [name for name, each in net.named_parameters() if each.grad is None]
@@ -321,12 +324,12 @@ CLIPS, ARTIST_INDEX = (
 )
 
 
-def summary_of(net: SiameseNet) -> Summary:
-    assert net.summary is not None
-    return net.summary
+def summary_of(net: SiameseNet) -> StatisticsBranch:
+    assert net.statistics is not None
+    return net.statistics
 
 
-def standardised(summary: Summary) -> tuple[Tensor, Tensor]:
+def standardised(summary: StatisticsBranch) -> tuple[Tensor, Tensor]:
     """The statistics of `CLIPS` brought to mean 0 and deviation 1, and the size of each block."""
     values = summary.statistics(CLIPS, CLIPS.new_zeros((30, 0)))
     return (values - values.mean(dim=0)) / values.std(dim=0, correction=0), torch.tensor(
@@ -410,21 +413,21 @@ def test_what_is_known_of_the_summary_already_gives_the_same_embeddings() -> Non
 
 
 def test_vectors_beside_the_sound_are_one_more_block() -> None:
-    alone, joined = (
-        summary_of(small(replace(SOUND, n_dims=n), branches="statistics")) for n in (0, 3)
+    alone, both = (
+        summary_of(small(replace(SOUND, n_joined=n), branches="statistics")) for n in (0, 3)
     )
-    assert joined.sizes == [*alone.sizes, 3]
-    pretrained = torch.rand(30, 3).double()
-    torch.testing.assert_close(joined.statistics(CLIPS, pretrained)[:, -3:], pretrained)
+    assert both.sizes == [*alone.sizes, 3]
+    joined = torch.rand(30, 3).double()
+    torch.testing.assert_close(both.statistics(CLIPS, joined)[:, -3:], joined)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.75])
 def test_vectors_have_their_share_of_what_the_statistics_weigh(share: float) -> None:
     wide = {"branches": "statistics", "statistics_units": 40, "embeddings_share": share}
-    net = small(replace(SOUND, n_dims=3), **wide).eval()
+    net = small(replace(SOUND, n_joined=3), **wide).eval()
     summary = summary_of(net)
-    pretrained = torch.rand(30, 3, generator=torch.Generator().manual_seed(2)).double()
-    values = summary.statistics(CLIPS, pretrained)
+    joined = torch.rand(30, 3, generator=torch.Generator().manual_seed(2)).double()
+    values = summary.statistics(CLIPS, joined)
     summary.fit(values, torch.arange(30))
     values = (values - values.mean(dim=0)) / values.std(dim=0, correction=0)
     sizes = torch.tensor(summary.sizes[:-1])
@@ -432,7 +435,7 @@ def test_vectors_have_their_share_of_what_the_statistics_weigh(share: float) -> 
     made, weighted = values[:, -3:] / 3**0.5, (1 - share) ** 0.5 * heard / len(sizes) ** 0.5
     both = torch.cat([weighted, share**0.5 * made], dim=1)
     cosine = torch.nn.functional.normalize(both, dim=1)
-    u = net.encode(CLIPS, pretrained)
+    u = net.encode(CLIPS, joined)
     torch.testing.assert_close(u @ u.T, cosine @ cosine.T, rtol=0, atol=1e-4)
 
 
@@ -441,10 +444,10 @@ def test_vectors_have_their_share_of_what_the_statistics_weigh(share: float) -> 
 def test_vectors_alone_stand_in_the_place_of_the_sound(
     branches: str, n_frames: int, sizes: list[int]
 ) -> None:
-    inputs = Inputs(n_bands=6, n_frames=n_frames, n_dims=0, frames_per_second=0, top_db=0)
+    inputs = Embedding(n_dims=6, n_frames=n_frames)
     net = small(inputs, branches=branches, dense_units=32).eval()
     x = torch.randn(8, 6, n_frames, generator=torch.Generator().manual_seed(1)).double()
-    if net.summary is not None:
-        assert net.summary.sizes == sizes
+    if net.statistics is not None:
+        assert net.statistics.sizes == sizes
         fitted(net, x, torch.arange(8) // 2)
     torch.testing.assert_close(encode(net, x).norm(dim=1), torch.ones(8).double())

@@ -245,7 +245,7 @@ def _nouns() -> tuple[Catalogue, Spectrograms, Similarity]:
         mfcc_mean=generator.random((len(clips), 3), dtype=np.float32),
         mfcc_cov=np.tile(np.eye(3, dtype=np.float32), (len(clips), 1, 1)),
         front=front.model_copy(update={"n_mels": 4, "n_frames": 8}),
-        pretrained=np.empty((len(clips), 0), np.float32),
+        joined=np.empty((len(clips), 0), np.float32),
     )
     scores = generator.random((N + 1, N + 1), dtype=np.float32)
     order = np.argsort(heard)  # a catalogue is sorted by id

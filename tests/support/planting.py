@@ -86,7 +86,7 @@ def plant_spectrograms(style: np.ndarray, generator: np.random.Generator) -> Spe
         mfcc_mean=generator.normal(size=(len(artist_index), 4)).astype(np.float32),
         mfcc_cov=np.tile(np.eye(4, dtype=np.float32), (len(artist_index), 1, 1)),
         front=front(PARAMS).model_copy(update={"n_mels": 8, "n_frames": 16, "n_mfcc": 4}),
-        pretrained=np.zeros((len(artist_index), 0), np.float32),
+        joined=np.zeros((len(artist_index), 0), np.float32),
     )
 
 

@@ -73,7 +73,7 @@ def write_artifacts(folder: Path) -> None:
         front=read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
             update={"n_mels": 12, "n_frames": 24}
         ),
-        pretrained=np.zeros((len(artist_index), 0), np.float32),
+        joined=np.zeros((len(artist_index), 0), np.float32),
     ).write(folder / "spectrograms")
     artists = pd.DataFrame({"artist": ids, "name": ids, "mbid": "", "listeners": 9, "plays": 9})
     similarity = np.exp(-np.abs(place[:, None] - place) / 0.2).astype(np.float32)

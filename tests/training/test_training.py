@@ -15,13 +15,14 @@ from tests.conftest import PARAMS, ROOT
 from tests.model.test_network import ORIGINAL
 from twinear.base.errors import DataError, TrainingError
 from twinear.base.params import parse_params, read_params
-from twinear.model.network import Inputs, SiameseNet
+from twinear.model.inputs import LogMel
+from twinear.model.network import SiameseNet
 from twinear.training.batches import ClipInputs, Examples
 from twinear.training.checkpoint import Epoch, State
 from twinear.training.losses import by_artist
 from twinear.training.training import Fit, TrainingParams, fit, steps_per_epoch
 
-SOUND = Inputs(n_bands=12, n_frames=24, n_dims=0, frames_per_second=8.0, top_db=80.0)
+SOUND = LogMel(n_mels=12, n_frames=24, frames_per_second=8.0, top_db=80.0)
 TINY = {"channels": 8, "dense_units": 8, "statistics_units": 8, "max_pool": [4, 2]}
 EVERYTHING = {  # that a resumed training must take up again
     "refit": True, "ema_decay": 0.5, "batch_similar": 0.5, "epochs": 5, "patience": 5,
@@ -52,7 +53,7 @@ def planted(n_artists: int, seed: int) -> Examples:
     values = hum[:, :, None] * rng.uniform(0.5, 1, (len(artist_index), 12, 24))
     return Examples(
         clip_inputs=ClipInputs(
-            values=values.astype(np.float16), pretrained=np.zeros((len(artist_index), 0))
+            values=values.astype(np.float16), joined=np.zeros((len(artist_index), 0))
         ),
         artist_index=artist_index,
         similarity=np.exp(-np.abs(place[:, None] - place) / 0.2),
@@ -69,7 +70,7 @@ def together(learn: Examples, check: Examples) -> Examples:
     return Examples(
         clip_inputs=ClipInputs(
             values=np.concatenate([each.values for each in both]),
-            pretrained=np.concatenate([each.pretrained for each in both]),
+            joined=np.concatenate([each.joined for each in both]),
         ),
         artist_index=np.concatenate([learn.artist_index, check.artist_index + n]),
         similarity=similarity,
@@ -88,7 +89,7 @@ def run(folder: Path, **changes: object) -> tuple[Fit, list[Epoch]]:
 
 
 def weights(result: Fit) -> bytes:
-    nets = (result.net, result.judged)
+    nets = (result.net, result.before_refit)
     return b"".join(each.numpy().tobytes() for net in nets for each in net.state_dict().values())
 
 
@@ -111,7 +112,7 @@ def test_what_is_planted_is_learned(tmp_path: Path, changes: dict[str, object]) 
 def test_the_best_epoch_by_validation_is_kept(tmp_path: Path) -> None:
     result, _ = run(tmp_path)
     assert result.best.validation_ndcg == max(each.validation_ndcg for each in result.history)
-    assert result.net is result.judged
+    assert result.net is result.before_refit
     assert not result.net.training
 
 
@@ -244,8 +245,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Fit:
 def test_fitting_once_more_learns_from_the_validation_artists_too(tmp_path: Path) -> None:
     once, again = (run(tmp_path / str(each), refit=each)[0] for each in (False, True))
     assert again.history == once.history
-    assert again.judged is not again.net
-    for name, each in again.judged.state_dict().items():
+    assert again.before_refit is not again.net
+    for name, each in again.before_refit.state_dict().items():
         assert torch.equal(each, once.net.state_dict()[name])
     assert weights(again) != weights(once)
 
@@ -258,18 +259,21 @@ def test_validation_artists_have_no_say_in_the_judged_network_but_the_epoch(
         fit(SOUND, together(planted(24, 1), planted(12, seed)), params(epochs=1), tmp_path / "c")
         for seed in (2, 3)
     ]
-    first, other = (each.judged.state_dict() for each in results)
+    first, other = (each.before_refit.state_dict() for each in results)
     assert all(torch.equal(first[name], other[name]) for name in first if "head" not in name)
 
 
 def test_an_average_of_weights_is_what_is_kept(tmp_path: Path) -> None:
     """With a decay next to 1 hardly anything but the first step stays."""
     first, slow = run(tmp_path, epochs=1, ema_decay=0.0)[0], run(tmp_path, ema_decay=0.999)[0]
-    assert first.net.summary is not None
-    assert slow.net.summary is not None
-    moved = slow.net.summary.map.weight.detach().abs().max()
+    assert first.net.statistics is not None
+    assert slow.net.statistics is not None
+    moved = slow.net.statistics.map.weight.detach().abs().max()
     assert 0 < float(moved) < 0.05
-    assert float(run(tmp_path)[0].judged.state_dict()["summary.map.weight"].abs().max()) > 0.05
+    assert (
+        float(run(tmp_path)[0].before_refit.state_dict()["statistics.map.weight"].abs().max())
+        > 0.05
+    )
 
 
 def test_scores_of_an_objective_that_knows_only_orders_are_calibrated(tmp_path: Path) -> None:

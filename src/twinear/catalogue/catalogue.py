@@ -1,9 +1,8 @@
 """Every artist encoded once: who sounds like whom, ranked.
 
-The scorer's scores of the pairs of two artists' clips are pooled to the score of the two; what else
-is known of the catalogue then enters (`company`): hubs are taken down, and artists that nobody has
-listened to are put beside those that the listeners of similar sounding artists also hear. Artists
-with clips and no listens are in it like all others: they are what the project is for.
+The scores of two artists' clip pairs are averaged to the siamese score of the two. Then CSLS, the
+listens of known artists and calibration enter (`combination`, `calibration`). Artists without
+listens are in the catalogue like all others: they are what the project is for.
 """
 
 from collections.abc import Callable, Iterable
@@ -140,28 +139,31 @@ def build_catalogue(
     spectrograms: "Spectrograms",
     scorer: "Scorer",
     params: CatalogueParams,
-    listened: TrainingArtists | None = None,
-    judged: "Scorer | None" = None,
+    training_artists: TrainingArtists | None = None,
+    before_refit: "Scorer | None" = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Catalogue:
     """Encode every clip once and rank all artists for each artist.
 
     Parameters
     ----------
-    listened
-        The artists whose listens may be used; without them only the siamese scores enter.
-    judged
-        The scorer that the validation artists judged, to calibrate by; without it scores are not
-        calibrated.
+    training_artists
+        The artists whose listens may be used; without them only the siamese scores and CSLS enter.
+    before_refit
+        The scorer that was not trained on the validation artists, to calibrate by; without it
+        scores are not calibrated.
     """
     artists, artist_index = _artists(spectrograms.clips)
-    embeddings = scorer.hear(spectrograms, progress)
+    embeddings = scorer.encode_spectrograms(spectrograms, progress)
     siamese = score_artists(scorer, embeddings, artist_index, params.pooling_power)
-    known = None if listened is None else listened.locate(artists["artist"])
+    known = None if training_artists is None else training_artists.locate(artists["artist"])
     scores = combine(siamese, params, known)
-    if known is not None and judged is not None and known.validation.any():
-        heard = judged.hear(spectrograms, progress) if judged is not scorer else embeddings
-        before = score_artists(judged, heard, artist_index, params.pooling_power)
+    if known is not None and before_refit is not None and known.validation.any():
+        if before_refit is not scorer:
+            embeddings_before = before_refit.encode_spectrograms(spectrograms, progress)
+        else:
+            embeddings_before = embeddings
+        before = score_artists(before_refit, embeddings_before, artist_index, params.pooling_power)
         scores = calibrate(before, known, params)(scores)
     else:
         scores = undo_standardisation(scores, siamese, known)

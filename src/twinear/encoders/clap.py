@@ -33,7 +33,7 @@ from torch import nn
 from twinear.artists.clip_table import read_clip_table
 from twinear.base.errors import ClipError, DataError, TwinearError
 from twinear.base.files import require, sha256
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 from twinear.compute.pool import Progress, Workers, spread
 from twinear.spectrograms.embedding_table import Vectors
 
@@ -349,7 +349,7 @@ def _hear(path: Path, sr: int, n: int) -> _Heard | str:
     if not path.is_file():
         return "is not there"
     try:
-        y = load_clip(path, sr, MAX_SECONDS)
+        y = load_waveform(path, sr, MAX_SECONDS)
     except ClipError as error:
         return str(error).removeprefix(f"{path}: ").partition(";")[0]
     return _Heard(sha256=sha256(path), windows=cut_windows(y, n))

@@ -21,7 +21,7 @@ from twinear.metrics.ranking_metrics import Floats, Truth, others, query_ndcg
 from twinear.model.scorer import Scorer
 from twinear.ranking.ranking import RankingParams, rows_of, truth_of
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms.computation import compute_spectrograms, read_pretrained
+from twinear.spectrograms.computation import compute_spectrograms, read_embeddings
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
 
@@ -93,17 +93,17 @@ class HeldOut:
             artists=artists,
             truth=self.truth[np.ix_(kept, kept)],
             clips=Clips(table=self.clips.table.iloc[at].reset_index(drop=True)),
-            spectrograms=self.spectrograms.of(at),
+            spectrograms=self.spectrograms.select(at),
         )
 
     def encode(self, scorer: Scorer, data: Path, workers: Workers) -> np.ndarray:
         """Embed every clip by the scorer's own front end, (clips, units)."""
         front = scorer.spectrograms
         if front == self.spectrograms.front:
-            return scorer.hear(self.spectrograms)
-        pretrained = read_pretrained(self.clips, data, front)
+            return scorer.encode_spectrograms(self.spectrograms)
+        pretrained = read_embeddings(self.clips, data, front)
         heard = compute_spectrograms(self.clips, data, front, iter, workers, pretrained)
-        return scorer.hear(heard)
+        return scorer.encode_spectrograms(heard)
 
     def score(self, scorer: Scorer, embeddings: np.ndarray) -> Floats:
         """Every artist with every other, (artists, artists)."""
@@ -125,7 +125,7 @@ def read_held_out(folders: Folders) -> HeldOut:
         artists=artists,
         truth=similarity.matrix[np.ix_(rows, rows)].astype(np.float64),
         clips=Clips(table=table.iloc[at].reset_index(drop=True)),
-        spectrograms=spectrograms.of(at),
+        spectrograms=spectrograms.select(at),
     )
 
 

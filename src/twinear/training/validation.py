@@ -1,7 +1,7 @@
-"""How a network does among the validation artists, and what its logits mean to them.
+"""How a network ranks the validation artists, and what its logits mean.
 
-A network is chosen by how it ranks them (NDCG@10 of each among the others), never by how it ranks
-test artists. They also give a unit to the logits of an objective that knows only orders.
+An epoch is chosen by how its network ranks them (NDCG@10 of each among the others), never by test
+artists. They also calibrate the logits of an objective that knows only orders.
 """
 
 import math
@@ -30,7 +30,7 @@ class Validator:
     clips
         On the network's device.
     truth
-        What the listens say, as `rank_validation` gives it.
+        The similarity by listens, as `rank_validation` ranks it.
     objective, precision
         As in training.
     seed
@@ -44,9 +44,9 @@ class Validator:
     seed: int
 
     def __call__(self, net: SiameseNet) -> tuple[float, float]:
-        """The objective and NDCG@10 of the validation artists among themselves.
+        """Compute the objective and NDCG@10 of the validation artists among themselves.
 
-        The objective is infinite, and the NDCG not a number, where the logits are no numbers.
+        The objective is infinite and the NDCG is NaN where the logits are not finite.
         """
         logits = self.logits(net)
         artist_index = torch.from_numpy(self.clips.artist_index).to(logits.device)
@@ -59,15 +59,15 @@ class Validator:
 
     @torch.no_grad()
     def logits(self, net: SiameseNet) -> Tensor:
-        """The logits of all pairs of clips, (clips, clips)."""
+        """Compute the logits of all pairs of clips, (clips, clips)."""
         net.eval()
         n_clips = len(self.clips.artist_index)
         blocks = np.array_split(np.arange(n_clips), math.ceil(n_clips / BLOCK))
         u = torch.cat([self.clips.take(rows).encode(net, self.precision) for rows in blocks])
         return net.head.logit(u, u)
 
-    def units(self, net: SiameseNet) -> tuple[float, float]:
-        """The slope and shift of the logit that bring scores near the similarity."""
+    def calibrate(self, net: SiameseNet) -> tuple[float, float]:
+        """Find the slope and shift of the logit that bring scores near the similarity."""
         if self.objective == "mse":
             return 1.0, 0.0
         artist_index, target = self.clips.artist_index, self.clips.target.cpu().numpy()

@@ -19,7 +19,7 @@ from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
-from twinear.training.batches import examples_of
+from twinear.training.batches import collect_examples
 from twinear.training.checkpoint import Epoch
 from twinear.training.scorer_training import train_scorer
 from twinear.training.training import TrainingParams
@@ -162,8 +162,8 @@ def judge_queries(scorer: Scorer, part: Part, data: Data) -> dict[str, float]:
     if not part.queries:
         return {}
     artists = list(dict.fromkeys([*part.queries, *part.validation]))
-    examples = examples_of(data.spectrograms, data.similarity, artists, [])
-    embeddings = scorer.encode(examples.clip_inputs.values, examples.clip_inputs.pretrained)
+    examples = collect_examples(data.spectrograms, data.similarity, artists, [])
+    embeddings = scorer.encode(examples.clip_inputs.values, examples.clip_inputs.joined)
     scores = score_artists(scorer, embeddings, examples.artist_index)
     found = _ndcg(examples.similarity, scores, len(part.queries))
     return dict(zip(part.queries, found.tolist(), strict=True))

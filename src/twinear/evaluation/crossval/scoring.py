@@ -120,7 +120,7 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         checkpoint,
         on_epoch,
     )
-    scorer = trained.judged if fold.judges_validation else trained.scorer
+    scorer = trained.before_refit if fold.judges_validation else trained.scorer
     listened = TrainingArtists.from_split(
         material.similarity, Split.of(everyone, train=fold.listened)
     )
