@@ -1,4 +1,4 @@
-"""Retrain: check the data, run the pipeline, promote the winner, say what happened."""
+"""Retrain: check the data, run the pipeline, promote a better scorer, write a summary."""
 
 import os
 import sys
@@ -8,19 +8,20 @@ from typing import Annotated
 import typer
 
 from twinear.cli.app import app
-from twinear.cli.promotion import ARTIFACTS, DATA, Artifacts, Data, read_rules
+from twinear.cli.promotion import ARTIFACTS, DATA, ArtifactsFolder, DataFolder, read_rules
 
 
 @app.command()
 def retrain(
     accept_drift: Annotated[
-        bool, typer.Option("--accept-drift/--block-drift", help="You have looked: take the data.")
+        bool,
+        typer.Option("--accept-drift/--block-drift", help="Accept the data: you have looked."),
     ] = False,
-    data: Data = DATA,
-    artifacts: Artifacts = ARTIFACTS,
+    data: DataFolder = DATA,
+    artifacts: ArtifactsFolder = ARTIFACTS,
     reports: Annotated[Path, typer.Option(help="The folder of the reports.")] = Path("reports"),
 ) -> None:
-    """Retrain on new data, as far as its checks allow; exit status 1 if nobody was promoted.
+    """Retrain on new data, if its checks pass; exit status 1 unless the scorer is champion.
 
     The summary goes to stdout, to reports/retraining.md, and to the page of a GitHub workflow.
     """
@@ -28,30 +29,25 @@ def retrain(
     from twinear.base.params import read_params
     from twinear.compute.pool import choose_workers
     from twinear.retraining.acceptance import AcceptanceParams
-    from twinear.retraining.held_out import Folders
-    from twinear.retraining.retraining import Errand, retrain
+    from twinear.retraining.held_out import PipelineFolders
+    from twinear.retraining.retraining import RetrainingRequest, retrain
     from twinear.retraining.summary import summarise
 
-    errand = Errand(
-        folders=Folders(data=data, artifacts=artifacts),
+    request = RetrainingRequest(
+        folders=PipelineFolders(data=data, artifacts=artifacts),
         reports=reports,
         rules=read_rules(),
         acceptance=read_params("acceptance", AcceptanceParams),
         workers=choose_workers(os.environ),
         accept_drift=accept_drift,
     )
-    done = retrain(errand)
-    write_text(reports / "retraining.md", summarise(done, pictures=True))
-    _add_to_workflow(text := summarise(done, pictures=False))
-    print(text)
-    if not done.succeeded:
-        print(f"error: {done.outcome}: {done.reason}", file=sys.stderr)
+    retraining = retrain(request)
+    write_text(reports / "retraining.md", summarise(retraining, pictures=True))
+    summary = summarise(retraining, pictures=False)
+    if workflow := os.environ.get("GITHUB_STEP_SUMMARY"):  # the page of a GitHub workflow
+        with Path(workflow).open("a", encoding="utf-8") as file:
+            file.write(summary + "\n")
+    print(summary)
+    if not retraining.succeeded:
+        print(f"error: {retraining.outcome}: {retraining.reason}", file=sys.stderr)
         raise typer.Exit(1)
-
-
-def _add_to_workflow(text: str) -> None:
-    """Append to the summary of the workflow's step, where one runs us."""
-    path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if path:
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(text + "\n")

@@ -1,59 +1,57 @@
-"""Who is alive: a search that was killed leaves trials behind that nobody runs.
+"""Which searches are alive: a search that was killed leaves trials that nothing runs.
 
-A search holds a lock on a file of its own, which the system lets go of even after `kill -9`, and
-leaves the time in the study every `BEAT_SECONDS`. Searches that share the folder see each other's
-locks; for those on other machines the time counts.
+A search holds a lock on a file of its own, which the system releases even after `kill -9`, and
+writes the time into the study every `BEAT_SECONDS`. Searches that share the folder see each other's
+locks. For searches on other machines, which do not, the time counts.
 """
 
-import fcntl
-import os
 import time
 import uuid
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 BEAT_SECONDS = 15.0
-SILENT_SECONDS = 90.0  # clocks of machines differ by less
+SILENT_SECONDS = 90.0  # more than the clocks of two machines differ
 
 
-class Presence:
-    """A search, as others see it."""
+class Heartbeat:
+    """The sign of life of a search, and the look at that of others."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.id = uuid.uuid4().hex
-        self._path = folder / f"{self.id}.lock"
-        self._file = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._beaten = -BEAT_SECONDS
+        self._folder = folder
+        self._lock = FileLock(self._path(self.id))
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
+        self._last_beat = -BEAT_SECONDS
+
+    def _path(self, search: str) -> Path:
+        return self._folder / f"{search}.lock"
 
     def close(self) -> None:
-        """Leave."""
-        self._path.unlink(missing_ok=True)
-        os.close(self._file)
+        """Remove the lock file and release the lock."""
+        self._path(self.id).unlink(missing_ok=True)
+        self._lock.release()
 
     def is_due(self) -> bool:
-        """Whether it is time to leave the time again."""
+        """Whether it is time to write the time again."""
         now = time.monotonic()
-        if now < self._beaten + BEAT_SECONDS:
+        if now < self._last_beat + BEAT_SECONDS:
             return False
-        self._beaten = now
+        self._last_beat = now
         return True
 
-    def is_alive(self, other: str, beat: float) -> bool:
-        """Whether the search with that id, which left the time `beat`, still runs."""
-        if other == self.id:
+    def is_alive(self, search: str, beat: float) -> bool:
+        """Whether the search with that id, whose last beat was at the time `beat`, still runs."""
+        if search == self.id:
             return True
-        path = self._path.with_name(f"{other}.lock")
-        try:
-            file = os.open(path, os.O_RDWR)
-        except FileNotFoundError:
+        path = self._path(search)
+        if not path.exists():  # it runs on another machine, or has ended
             return time.time() < beat + SILENT_SECONDS
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            with FileLock(path, blocking=False):
+                path.unlink(missing_ok=True)
+        except Timeout:
             return True
-        else:
-            path.unlink(missing_ok=True)
-            return False
-        finally:
-            os.close(file)
+        return False

@@ -1,6 +1,6 @@
-"""The best values as a change of params.yaml that touches nothing else.
+"""The best values as a patch of params.yaml that changes nothing else.
 
-Only the characters of a value are replaced, at the place where the parser found it, so that
+Only the characters of a value are replaced, at the position where the parser found it, so that
 comments, order and layout stay as they are.
 """
 
@@ -17,42 +17,58 @@ from twinear.base.errors import ParamsError
 
 
 def with_values(text: str, values: Mapping[str, Any], place: Path) -> str:
-    """The text of params.yaml with the values of some whole names replaced.
+    r"""Replace the values of some full names in the text of params.yaml.
 
     Raises
     ------
     ParamsError
         A name that the text does not have.
+
+    Examples
+    --------
+    >>> text = "training:\n  epochs: 30    # at most\n"
+    >>> print(with_values(text, {"training.epochs": 12}, Path("params.yaml")), end="")
+    training:
+      epochs: 12    # at most
     """
     root = YAML(pure=True).compose(text)
-    spans = [(*_span(root, name, place), _written(value)) for name, value in values.items()]
-    plain = YAML(typ="safe", pure=True)
-    for start, end, written in sorted(spans, reverse=True):
-        if plain.load(text[start:end]) != plain.load(written):
-            text = text[:start] + written + text[end:]
+    patches = [(*_span(root, name, place), _as_yaml(value)) for name, value in values.items()]
+    yaml = YAML(typ="safe", pure=True)
+    for start, end, value in sorted(patches, reverse=True):  # from the end: positions stay valid
+        if yaml.load(text[start:end]) != yaml.load(value):
+            text = text[:start] + value + text[end:]
     return text
 
 
-def _span(root: Node, name: str, place: Path) -> tuple[int, int]:
-    """From where to where the value of a name is written."""
-    at = root
+def _span(node: Node, name: str, place: Path) -> tuple[int, int]:
+    """Find the first character of a value and the one after its last."""
     for key in name.split("."):
-        pairs = at.value if isinstance(at, MappingNode) else []
-        found = [value for each, value in pairs if each.value == key]
-        if not found:
+        pairs = node.value if isinstance(node, MappingNode) else []
+        values = [value for key_node, value in pairs if key_node.value == key]
+        if not values:
             raise ParamsError(f"{place}: {name}", "is missing", remedy="write it there once")
-        at = found[0]
-    return at.start_mark.index, at.end_mark.index
+        node = values[0]
+    return node.start_mark.index, node.end_mark.index
 
 
-def _written(value: Any) -> str:
+def _as_yaml(value: Any) -> str:
     if isinstance(value, str) and YAML(typ="safe", pure=True).load(value) == value:
         return value  # a word that needs no quotes
     return json.dumps(value)  # YAML 1.2 reads JSON
 
 
 def difference(old: str, new: str, path: Path) -> str:
-    """A unified diff; empty when nothing differs."""
+    """Compute a unified diff; empty when the texts are equal.
+
+    Examples
+    --------
+    >>> print(difference("a: 1", "a: 2", Path("params.yaml")))
+    --- params.yaml
+    +++ params.yaml (best)
+    @@ -1 +1 @@
+    -a: 1
+    +a: 2
+    """
     lines = difflib.unified_diff(
         old.splitlines(), new.splitlines(), str(path), f"{path} (best)", lineterm="", n=1
     )
