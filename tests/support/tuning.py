@@ -13,7 +13,7 @@ from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.tuning.evaluation import Sources
-from twinear.tuning.tune import Request
+from twinear.tuning.tune import TuningRequest
 
 SPLITS = ["train"] * 24 + ["validation"] * 12 + ["test"] * 6
 SMALL = {
@@ -82,7 +82,7 @@ def write_artifacts(folder: Path) -> None:
     split.to_csv(folder / "split.csv", index=False)
 
 
-def request(made: Project, **changes: Any) -> Request:
+def request(made: Project, **changes: Any) -> TuningRequest:
     """What the command line would ask for in that folder."""
     folder = made.folder
     asked: dict[str, Any] = {
@@ -99,4 +99,4 @@ def request(made: Project, **changes: Any) -> Request:
         "restart": False,
         "apply": False,
     }
-    return Request(**asked | changes)
+    return TuningRequest(**asked | changes)

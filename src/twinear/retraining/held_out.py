@@ -1,7 +1,7 @@
 """The held-out artists on which scorers are compared: queries, truth, clips.
 
 Queries are the test artists of the present split. An artist that a scorer was trained or selected
-on is not a fair query: such artists are excluded where enough queries remain, and counted where not.
+on is not a fair query: such artists are excluded if enough queries remain, and counted if not.
 With `split.method: folds` artists never change sides, so that none is lost.
 """
 
