@@ -14,6 +14,8 @@ from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.tuning.evaluation import Sources
+from twinear.tuning.space import Choices, NumberRange, Space, TuningParams
+from twinear.tuning.study import Study, Trial
 from twinear.tuning.tune import TuningRequest
 
 SPLITS = ["train"] * 24 + ["validation"] * 12 + ["test"] * 6
@@ -102,3 +104,37 @@ def request(project: Project, **changes: Any) -> TuningRequest:
         "apply": False,
     }
     return TuningRequest(**options | changes)
+
+
+SPACE: Space = {
+    "training.learning_rate": NumberRange(low=1e-4, high=1e-1, log=True),
+    "training.model.max_pool": Choices(values=([4, 2], [2], None)),
+    "training.epochs": NumberRange(low=1, high=9, log=False),
+}
+DEFAULTS = {"training.learning_rate": 1e-3, "training.model.max_pool": [2], "training.epochs": 3}
+BINDING = {"space": "a", "data": "b"}
+
+
+def tuning_params(**changes: Any) -> TuningParams:
+    params = read_params("tuning", TuningParams, PARAMS)
+    return params.model_copy(update=QUICK | changes)
+
+
+def open_study(folder: Path, *, restart: bool = False, **changes: Any) -> Study:
+    study = Study(str(folder / "journal.log"), "test", SPACE, tuning_params(**changes), folder)
+    study.open(BINDING, DEFAULTS, restart=restart)
+    return study
+
+
+def value_of(trial: Trial) -> float:
+    return float(-abs(trial.values["training.learning_rate"] - 0.01))
+
+
+def work(study: Study, n: int) -> list[dict[str, Any]]:
+    """Run `n` trials; the values they tried."""
+    tried = []
+    for _ in range(n):
+        trial = study.ask()
+        study.end(trial.number, "complete", value=value_of(trial))
+        tried.append(trial.values)
+    return tried
