@@ -38,7 +38,7 @@ def test_a_scorer_that_depends_on_the_order_of_two_clips_is_not_symmetric(
     symmetric = Scorer.score
 
     def asymmetric(self: Scorer, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        return symmetric(self, u, v) + 1e-3 * np.arange(len(u))[:, None]
+        return np.asarray(symmetric(self, u, v) + 1e-3 * np.arange(len(u))[:, None])
 
     monkeypatch.setattr(Scorer, "score", asymmetric)
     check = check_symmetry(scorer, embeddings, PARAMS.max_asymmetry)
