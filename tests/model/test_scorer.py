@@ -15,7 +15,7 @@ from tests.conftest import PARAMS
 from twinear.base.errors import ClipError, DataError
 from twinear.base.files import sha256
 from twinear.base.params import read_params
-from twinear.inference import score_clips
+from twinear.inference import score
 from twinear.model.network import SiameseNet
 from twinear.model.scorer import Scorer, input_of
 from twinear.spectrograms.front_end import SpectrogramsParams
@@ -96,15 +96,15 @@ def test_encoding_in_batches_changes_nothing() -> None:
 def test_two_clips_are_scored_symmetrically_and_a_clip_is_most_like_itself(tmp_path: Path) -> None:
     scorer = small_scorer()
     low, high = tone(tmp_path / "low.wav", 200), tone(tmp_path / "high.wav", 3000)
-    assert score_clips(scorer, low, high) == pytest.approx(score_clips(scorer, high, low), abs=1e-6)
-    assert score_clips(scorer, low, low) >= score_clips(scorer, low, high)
-    assert 0 < score_clips(scorer, low, high) < 1
+    assert score(scorer, low, high) == pytest.approx(score(scorer, high, low), abs=1e-6)
+    assert score(scorer, low, low) >= score(scorer, low, high)
+    assert 0 < score(scorer, low, high) < 1
 
 
 def test_a_file_that_is_no_clip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mp3").write_text("no sound")
     with pytest.raises(ClipError, match=r"a\.mp3"):
-        score_clips(small_scorer(), tmp_path / "a.mp3", tmp_path / "a.mp3")
+        score(small_scorer(), tmp_path / "a.mp3", tmp_path / "a.mp3")
 
 
 @pytest.mark.parametrize("content", [b"", b"no scorer at all", b"\x08\0\0\0\0\0\0\0{}      "])
@@ -181,7 +181,7 @@ def test_a_scorer_of_vectors_cannot_hear_files(tmp_path: Path) -> None:
     file = tone(tmp_path / "a.wav", 440)
     message = r"was trained on embeddings \(concat\).*train one with spectrograms\.embeddings: none"
     with pytest.raises(DataError, match=message):
-        score_clips(small_scorer(front=JOINED, n_dims=3), file, file)
+        score(small_scorer(front=JOINED, n_dims=3), file, file)
 
 
 def test_a_scorer_whose_weights_are_of_another_shape_is_refused(tmp_path: Path) -> None:

@@ -168,8 +168,10 @@ class Convolutions(nn.Module):
         """(clips, channels, frames) to the maximum, or to maximum, mean and deviation."""
         if self.only_max:
             return x.amax(dim=2)
+        # in this order: it decides in which order gradients are added, and so their last bits
+        maximum, mean = x.amax(dim=2), x.mean(dim=2)
         deviation = (x.var(dim=2, correction=0) + EPSILON).sqrt()
-        return torch.cat([x.amax(dim=2), x.mean(dim=2), deviation], dim=1)
+        return torch.cat([maximum, mean, deviation], dim=1)
 
 
 class StatisticsBranch(nn.Module):

@@ -114,7 +114,7 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
     trained = train_scorer(
         data.spectrograms,
         data.similarity,
-        Split.of(all_artists, train=fold.train, validation=fold.validation),
+        Split.from_ids(all_artists, train=fold.train, validation=fold.validation),
         task.training,
         checkpoint,
         on_epoch,
@@ -122,7 +122,7 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
     # The refit has seen the validation artists: where they are the queries, take the scorer before.
     scorer = trained.before_refit if fold.evaluates_validation else trained.scorer
     with_listens = TrainingArtists.from_split(
-        data.similarity, Split.of(all_artists, train=fold.with_listens)
+        data.similarity, Split.from_ids(all_artists, train=fold.with_listens)
     )
     present = data.without(fold.left_out)
     catalogue = build_catalogue(present.spectrograms, scorer, task.catalogue, with_listens)
