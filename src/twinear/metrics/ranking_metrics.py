@@ -49,13 +49,7 @@ METRICS = (
 
 
 def others(n_artists: int) -> Bools:
-    """Make the mask of a square table in which all other artists are candidates.
-
-    Examples
-    --------
-    >>> others(2).tolist()
-    [[False, True], [True, False]]
-    """
+    """Make the mask of a square table in which all other artists are candidates."""
     return ~np.eye(n_artists, dtype=np.bool_)
 
 

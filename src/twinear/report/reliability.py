@@ -40,13 +40,6 @@ def reliability(
 
 
 def calibration_error(bins: pd.DataFrame) -> float:
-    """Average the distance of score and similarity over the bins, weighted by their pairs.
-
-    Examples
-    --------
-    >>> bins = reliability([[0, 0.9, 0.2], [0.9, 0, 0.2], [0.2, 0.2, 0]], np.full((3, 3), 0.5))
-    >>> round(calibration_error(bins), 3)
-    0.333
-    """
+    """Average the distance of score and similarity over the bins, weighted by their pairs."""
     apart = (bins["score"] - bins["similarity"]).abs()
     return float((apart * bins["pairs"]).sum() / bins["pairs"].sum())
