@@ -2,17 +2,14 @@
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-import dask
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from distributed import LocalCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -21,7 +18,6 @@ from scipy.sparse import csr_array
 from tests.conftest import PARAMS, Project
 from twinear.base.errors import DataError, ParamsError, TwinearError
 from twinear.base.params import parse_params, read_sections
-from twinear.compute.memory import choose_memory
 from twinear.listens.listens import Listens
 from twinear.similarity import cooccurrence as counting
 from twinear.similarity import partitions as parts
@@ -270,63 +266,30 @@ class Deadly(Range):
         return super().read(n_artists)
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Two worker processes on loopback; the scheduler gives nothing of a dead one to another."""
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
-    ):
-        yield cluster.scheduler_address
-
-
 @pytest.mark.parametrize("measure", ["minimum", "bm25"])
 def test_a_cluster_counts_the_same_bits_though_a_worker_is_killed(
-    folder: Path, address: str, measure: Measure, monkeypatch: pytest.MonkeyPatch
+    folder: Path, cluster: str, measure: Measure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = in_ranges(folder, 6 * 48 * 300)
     chosen = params(measure)
     mark = folder / "killed"
     middle = [Deadly(**vars(part), mark=mark, safe=os.getpid()) for part in source.parts[2:3]]
     deadly = (*source.parts[:2], *middle, *source.parts[3:])
-    found = matrix_of(ListensParts(artists=source.artists, parts=deadly), chosen, address)
+    found = matrix_of(ListensParts(artists=source.artists, parts=deadly), chosen, cluster)
     assert mark.exists()
     assert (found == matrix_of(in_memory(Listens.read(folder)), chosen)).all()
 
 
 def test_a_part_that_kills_its_worker_twice_is_one_clear_error(
-    folder: Path, address: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("twinear.similarity.cooccurrence._count_part", _die)
     with pytest.raises(TwinearError, match=r"a worker died twice counting listeners 0 to .*memory"):
-        matrix_of(in_ranges(folder, 2**20), params("minimum"), address)
+        matrix_of(in_ranges(folder, 2**20), params("minimum"), cluster)
 
 
 def _die(*_: object, **__: object) -> None:
     os._exit(1)
-
-
-@pytest.mark.parametrize(
-    ("said", "amount"),
-    [("2GB", 2 * 10**9), ("700M", 7 * 10**8), ("1.5 g", 15 * 10**8), ("800000000", 8 * 10**8)],
-)
-def test_the_environment_says_how_much_memory_may_be_used(said: str, amount: int) -> None:
-    assert choose_memory({"TWINEAR_MEMORY": said}) == amount
-
-
-def test_without_a_word_it_is_half_of_the_machines_memory() -> None:
-    assert 10**8 < choose_memory({}) < 10**14
-
-
-@pytest.mark.parametrize("said", ["much", "-3GB", "2 GB of it", "2PB"])
-def test_an_amount_that_is_none_is_one_clear_error(said: str) -> None:
-    with pytest.raises(TwinearError, match=r"TWINEAR_MEMORY: found .* expected an amount such as"):
-        choose_memory({"TWINEAR_MEMORY": said})
-
-
-def test_too_little_memory_is_one_clear_error() -> None:
-    with pytest.raises(TwinearError, match="50MB is too little to work with, expected 600MB"):
-        choose_memory({"TWINEAR_MEMORY": "50MB"})
 
 
 # bad input

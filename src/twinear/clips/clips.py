@@ -20,7 +20,7 @@ from twinear.base.files import replacing, require, sha256
 from twinear.base.params import Params
 from twinear.clips.decoding import frames, mix
 from twinear.clips.waveform import NOT_NUMBERS
-from twinear.compute.pool import Progress, Workers, spread
+from twinear.compute.pool import Progress, Workers, map_in_processes
 
 COLUMNS = {
     "file": str,
@@ -139,7 +139,7 @@ def index_clips(
     """
     paths = [data_folder / file for file in table["file"]]
     crashed: Heard | Fault = Fault(reason="unreadable", found="crashes the decoder")
-    heard = spread(partial(_hear, params=params), paths, workers, crashed)
+    heard = map_in_processes(partial(_hear, params=params), paths, workers, crashed)
     outcomes = [outcome for _, outcome in zip(progress(paths), heard, strict=True)]
     outcomes = _without_duplicates(paths, outcomes)
     used = [isinstance(outcome, Heard) for outcome in outcomes]

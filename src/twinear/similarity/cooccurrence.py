@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinear.base.errors import TwinearError
-from twinear.compute.pool import Workers, spread
+from twinear.compute.pool import Workers, map_in_processes
 from twinear.similarity import kernels
 from twinear.similarity.measures import Facts
 from twinear.similarity.partitions import ListensParts, Range, Whole
@@ -144,7 +144,9 @@ class Counting:
         if isinstance(self.workers, int):
             yield from map(task, parts)  # one at a time: the memory is shared
             return
-        for each, part in zip(parts, spread(task, parts, self.workers, None), strict=True):
+        for each, part in zip(
+            parts, map_in_processes(task, parts, self.workers, None), strict=True
+        ):
             if part is None:
                 raise TwinearError(
                     self.workers,

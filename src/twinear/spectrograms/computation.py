@@ -14,7 +14,7 @@ from twinear.base.errors import ClipError, DataError
 from twinear.base.files import sha256
 from twinear.clips.clips import Clips
 from twinear.clips.waveform import load_clip
-from twinear.compute.pool import Progress, Workers, spread
+from twinear.compute.pool import Progress, Workers, map_in_processes
 from twinear.spectrograms.embedding_table import TABLE, vectors_of
 from twinear.spectrograms.front_end import Floats, SpectrogramsParams, log_mel, mfcc_statistics
 from twinear.spectrograms.spectrograms import COLUMNS, Spectrograms
@@ -64,7 +64,7 @@ def compute_spectrograms(
     cov = np.empty((n, params.n_mfcc, params.n_mfcc), np.float32)
     crashed: _Features | str = "crashes the decoder"
     indexed = zip(paths, table["sha256"], strict=True)
-    features = spread(partial(_features, params=params), indexed, workers, crashed)
+    features = map_in_processes(partial(_features, params=params), indexed, workers, crashed)
     for row, (path, found) in enumerate(zip(progress(paths), features, strict=True)):
         if isinstance(found, str):
             raise DataError(path, found, remedy="run 'dvc repro clips' to index the clips again")
