@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.listens.test_listens import A, B, C, dense, lastfm, params
+from tests.support.dumps import A, B, C, dense, listens_params, write_lastfm
 from twinear.acquisition.import_corpus import import_corpus
 from twinear.artists.clip_table import read_clip_table, resolve
 from twinear.artists.redirects import add_redirects, read_redirects, write_redirects
@@ -27,7 +27,7 @@ def test_chains_are_followed_to_their_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        ([(A, B), (B, C), (C, A)], "redirects.csv: aaaaaaaa.* leads in a circle; mend it"),
+        ([(A, B), (B, C), (C, A)], "redirects.csv: aaaaaaaa.* leads in a circle; fix it"),
         ([(A, A)], "leads in a circle"),
         ([(C, A), (A, B), (B, A)], "leads in a circle"),
         ([(A, B), (A, C)], r"redirects.csv:3: aaaaaaaa.* was merged into bbbbbbbb.* above"),
@@ -66,10 +66,10 @@ def test_what_is_newly_known_wins_and_never_makes_a_circle(tmp_path: Path) -> No
 
 def test_listens_follow_merged_ids(tmp_path: Path) -> None:
     text = f"u\t{A.upper()}\tAir\t1\nu\t{B}\tAir\t2\nv\t{A}\tAir\t4\nv\t\tair\t8\nv\t{C}\tCan\t1\n"
-    source = lastfm(tmp_path, text)
-    assert set(dense(read_listens(source, params())[0])) == {A, B, C, "air"}
+    source = write_lastfm(tmp_path, text)
+    assert set(dense(read_listens(source, listens_params())[0])) == {A, B, C, "air"}
     table(source, (A, B))
-    listens, report = read_listens(source, params())
+    listens, report = read_listens(source, listens_params())
     assert dense(listens) == {B: [3, 12], C: [0, 1]}
     assert (report.merged, report.collisions.names) == (1, 0)
     assert report.files == ["usersha1-artmbid-artname-plays.tsv", "redirects.csv"]
@@ -80,12 +80,12 @@ def test_clips_follow_merged_ids(tmp_path: Path) -> None:
     clips.write_text(f"file,artist,mbid\n1.mp3,Air France,{A.upper()}\n2.mp3,Can,{C}\n")
     redirected = read_clip_table(clips, {A: B})
     assert list(redirected["mbid"]) == list(redirected["id"]) == [B, C]
-    listens, _ = read_listens(lastfm(tmp_path / "raw", f"u\t{B}\tAir\t1\n"), params())
+    listens, _ = read_listens(write_lastfm(tmp_path / "raw", f"u\t{B}\tAir\t1\n"), listens_params())
     assert list(resolve(redirected, listens.artists)["artist"]) == [B, C]
 
 
 def test_an_import_takes_the_redirects_along(tmp_path: Path) -> None:
-    source = lastfm(tmp_path / "raw", f"u\t{A}\tAir\t1\n")
+    source = write_lastfm(tmp_path / "raw", f"u\t{A}\tAir\t1\n")
     table(source, (A, B))
     (tmp_path / "music" / "Air").mkdir(parents=True)
     (tmp_path / "music" / "Air" / "a.mp3").write_text("audio")
