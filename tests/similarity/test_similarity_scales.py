@@ -19,13 +19,20 @@ from tests.conftest import PARAMS, Project
 from twinear.base.errors import DataError, ParamsError, TwinearError
 from twinear.base.params import parse_params, read_sections
 from twinear.listens.listens import Listens
-from twinear.similarity import cooccurrence as counting
-from twinear.similarity import partitions as parts
+from twinear.similarity import cooccurrence
 from twinear.similarity.computation import compute, compute_neighbours, compute_similarity
-from twinear.similarity.cooccurrence import Counting
-from twinear.similarity.measures import Measure, SimilarityParams, capped, gather_facts
-from twinear.similarity.neighbours import Neighbours, find_similar
-from twinear.similarity.partitions import ListensParts, Range, in_memory, in_ranges, open_listens
+from twinear.similarity.cooccurrence import CoListening
+from twinear.similarity.measures import Measure, SimilarityParams, capped, count_totals
+from twinear.similarity.neighbours import ListenNeighbours, find_similar
+from twinear.similarity.partitions import (
+    AllListeners,
+    ListenerRange,
+    ListensParts,
+    Plays,
+    in_memory,
+    in_ranges,
+    open_listens,
+)
 
 MEASURES = get_args(Measure)
 Ints = npt.NDArray[np.int64]
@@ -93,10 +100,14 @@ def _bm25_cosine(plays: Floats, chosen: SimilarityParams) -> Floats:
 
 def matrix_of(source: ListensParts, chosen: SimilarityParams, workers: int | str = 2) -> Floats:
     everyone = np.arange(len(source.artists))
-    facts = gather_facts(source, chosen)
-    memory = 300_000
-    counting = Counting(parts=source, facts=facts, artists=everyone, memory=memory, workers=workers)
-    return counting.matrix().astype(np.float64)
+    compared = CoListening(
+        parts=source,
+        totals=count_totals(source, chosen),
+        artists=everyone,
+        memory=300_000,
+        workers=workers,
+    )
+    return compared.matrix().astype(np.float64)
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -116,7 +127,7 @@ def test_the_matrix_is_that_of_brute_force(measure: Measure, least: int) -> None
 def test_neighbours_are_the_best_of_the_matrix(
     measure: Measure, least: int, dense: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "DENSE", dense)
+    monkeypatch.setattr(cooccurrence, "DENSE", dense)
     plays = random_plays(2, 80, 60)
     chosen = params(measure, min_colisteners=least, neighbours=7)
     found = compute_neighbours(listens(plays), chosen)
@@ -231,21 +242,21 @@ def test_parts_and_blocks_change_no_bit(
     _same(_near(source, chosen, 60_000), _near(whole, chosen, 2**30))
 
 
-def _near(source: ListensParts, chosen: SimilarityParams, memory: int) -> Neighbours:
+def _near(source: ListensParts, chosen: SimilarityParams, memory: int) -> ListenNeighbours:
     ids = list(source.artists["artist"])
     return compute(source, ids, chosen, memory, 2)[1]
 
 
-def _same(found: Neighbours, expected: Neighbours) -> None:
+def _same(found: ListenNeighbours, expected: ListenNeighbours) -> None:
     np.testing.assert_array_equal(found.neighbour, expected.neighbour)
     np.testing.assert_array_equal(found.similarity, expected.similarity)
     np.testing.assert_array_equal(found.listeners, expected.listeners)
 
 
 def test_a_part_is_as_large_as_memory_allows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(open_listens(folder, 2**30, 2).parts[0], parts.Whole)
+    assert isinstance(open_listens(folder, 2**30, 2).parts[0], AllListeners)
     assert len(open_listens(folder, 2**30, "tcp://a:1").parts) >= 1
-    assert isinstance(open_listens(folder, 2**30, "tcp://a:1").parts[0], Range)
+    assert isinstance(open_listens(folder, 2**30, "tcp://a:1").parts[0], ListenerRange)
     few = open_listens(folder, 60_000, 2)
     entries = [part.nnz for part in few]
     assert sum(entries) == Listens.read(folder).plays.nnz
@@ -253,13 +264,13 @@ def test_a_part_is_as_large_as_memory_allows(folder: Path, monkeypatch: pytest.M
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deadly(Range):
+class Deadly(ListenerRange):
     """A part that kills the first cluster's worker that counts it."""
 
     mark: Path
     safe: int  # the process that only looks at the facts
 
-    def read(self, n_artists: int) -> parts.Plays:
+    def read(self, n_artists: int) -> Plays:
         if not self.mark.exists() and os.getpid() != self.safe:
             self.mark.touch()
             os._exit(1)
