@@ -27,13 +27,13 @@ def test_chains_are_followed_to_their_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        ([(A, B), (B, C), (C, A)], "redirects.csv: aaaaaaaa.* leads in a circle; fix it"),
-        ([(A, A)], "leads in a circle"),
-        ([(C, A), (A, B), (B, A)], "leads in a circle"),
-        ([(A, B), (A, C)], r"redirects.csv:3: aaaaaaaa.* was merged into bbbbbbbb.* above"),
-        ([(A, "Air")], "redirects.csv:2: is no pair of MusicBrainz ids"),
-        ([(A, "")], "redirects.csv:2: is no pair"),
-        ([(A, f"{B},{C}")], "redirects.csv:2: is no pair"),
+        ([(A, B), (B, C), (C, A)], r"redirects\.csv: aaaaaaaa.*circle"),
+        ([(A, A)], "circle"),
+        ([(C, A), (A, B), (B, A)], "circle"),
+        ([(A, B), (A, C)], r"redirects\.csv:3: aaaaaaaa.* merged into bbbbbbbb"),
+        ([(A, "Air")], r"redirects\.csv:2: .*MusicBrainz ids"),
+        ([(A, "")], r"redirects\.csv:2: "),
+        ([(A, f"{B},{C}")], r"redirects\.csv:2: "),
     ],
 )
 def test_a_table_that_makes_no_sense_is_refused(
@@ -46,10 +46,10 @@ def test_a_table_that_makes_no_sense_is_refused(
 def test_a_file_that_is_no_such_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "redirects.csv"
     path.write_bytes(b"old,new\n\xff\xfe\n")
-    with pytest.raises(DataError, match="is not a CSV table in UTF-8"):
+    with pytest.raises(DataError, match=r"redirects\.csv: .*UTF-8"):
         read_redirects(path)
     path.write_text("from,to\n")
-    with pytest.raises(DataError, match="has other columns, expected old,new"):
+    with pytest.raises(DataError, match=r"redirects\.csv: .*expected old,new"):
         read_redirects(path)
 
 

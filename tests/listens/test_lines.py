@@ -16,10 +16,7 @@ from tests.conftest import ROOT
 from tests.support.dumps import LASTFM, A, B, C, listens_params, write_lastfm
 from twinear.base.errors import DataError
 from twinear.compute.memory import FIXED
-from twinear.listens import in_memory as cleaning
-from twinear.listens import lines
-from twinear.listens import on_disk as spilling
-from twinear.listens import scanner as scanning
+from twinear.listens import in_memory, lines, on_disk, scanner
 from twinear.listens.listens import ListensParams, ListensReport, clean_listens, read_listens
 from twinear.listens.readers.formats import PLAYS, REDIRECTS
 
@@ -38,7 +35,7 @@ def both_ways(
     """Cleaned by the scan and by the query; artists and plays must be the same already."""
     with monkeypatch.context() as patched:
         scanned, report = read_listens(source, chosen)
-        patched.setattr(lines, "_Scanned", lambda rows, scan: lines._Queried(rows=rows))
+        patched.setattr(lines, "_ScannedLines", lambda rows, scan: lines._QueriedLines(rows=rows))
         queried, other = read_listens(source, chosen)
     assert scanned.artists.equals(queried.artists)
     assert abs(scanned.plays - queried.plays).sum() == 0
@@ -98,7 +95,7 @@ def test_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     source = write_lastfm(tmp_path, DIRT.encode() * 3)
     whole, report = read_listens(source, listens_params(require_mbid=False))
     for size in (7, 64, 1000):
-        monkeypatch.setattr(scanning, "BYTES", size)
+        monkeypatch.setattr(scanner, "BYTES", size)
         pieces, other = read_listens(source, listens_params(require_mbid=False))
         assert other == report
         assert pieces.artists.equals(whole.artists)
@@ -107,10 +104,10 @@ def test_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_hashes_of_many_texts_are_those_of_the_scan() -> None:
     texts = ["", "a", "a" * 8, "a" * 9, "ü" * 40, "b" * 16]
-    hashes = scanning.hash_texts(pl.Series(texts))
+    hashes = scanner.hash_texts(pl.Series(texts))
     assert hashes[0] == 0
     assert len(set(hashes.tolist())) == len(texts)
-    sliced = scanning.hash_texts(pl.Series(["x", *texts])[1:])
+    sliced = scanner.hash_texts(pl.Series(["x", *texts])[1:])
     np.testing.assert_array_equal(sliced, hashes)
 
 
@@ -120,8 +117,8 @@ def test_on_disk_the_same_files_are_made(tmp_path: Path, monkeypatch: pytest.Mon
     with (source / LASTFM).open("ab") as file:
         file.write(b"\n" + (tmp_path / "raw" / "more").read_bytes())
     chosen = listens_params(require_mbid=False, min_listeners=2)
-    monkeypatch.setattr(cleaning, "ROWS", 3000)
-    monkeypatch.setattr(spilling, "ROWS", 3000)
+    monkeypatch.setattr(in_memory, "ROWS", 3000)
+    monkeypatch.setattr(on_disk, "ROWS", 3000)
     report = clean_listens(source, chosen, tmp_path / "memory", 10**10)
     spilled = clean_listens(source, chosen, tmp_path / "it's disk", FIXED)
     assert spilled == report
@@ -175,7 +172,7 @@ def test_on_disk_sums_of_listens_are_counted_as_listens(tmp_path: Path) -> None:
 def test_strict_names_the_first_bad_row_in_memory_and_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: int, line: str
 ) -> None:
-    monkeypatch.setattr(scanning, "BYTES", 1000)  # several pieces
+    monkeypatch.setattr(scanner, "BYTES", 1000)  # several pieces
     good = [f"u\t{A}\tAir\t1"] * 100
     source = write_lastfm(
         tmp_path / "raw", "\n".join([*good, line, *good, "bad", "\t\t\t"]).encode()
@@ -191,7 +188,7 @@ def test_more_lines_than_memory_are_cleaned_within_it(tmp_path: Path) -> None:
     source.mkdir()
     n_rows = write_listens(source / LASTFM, 4_500_000)
     limit = 750 * 10**6
-    assert FIXED + n_rows * spilling.BYTES_A_LINE > limit
+    assert FIXED + n_rows * on_disk.BYTES_PER_LINE > limit
     code = (
         "import pathlib, re, runpy, sys\n"
         f"sys.argv = {['1', str(source), *(str(tmp_path / name) for name in ('out', 'm', 'r'))]}\n"

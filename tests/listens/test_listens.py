@@ -28,7 +28,8 @@ from tests.support.dumps import (
     write_table,
 )
 from twinear.base.errors import DataError
-from twinear.listens.listens import RULES, Listens, read_listens
+from twinear.listens.listens import Listens, read_listens
+from twinear.listens.rules import RULES
 
 REAL = ROOT.parent / "shared" / "real"
 
@@ -220,14 +221,14 @@ def test_a_csv_is_quoted_and_a_row_with_too_many_fields_is_malformed(tmp_path: P
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, r"listens: holds no listens, expected usersha1.*'twinear import'"),
+        ({}, r"listens: holds no listens, expected .*'twinear import'"),
         ({"readme.txt": b"x"}, "holds no listens"),
-        ({"a.csv": b"x", "b.tsv": b"x"}, r"holds a\.csv, b\.tsv, expected .*one \*\.csv"),
-        ({LASTFM: b""}, "plays.tsv: is empty"),
-        ({LASTFM: b"PK\x03\x04\x00\x00"}, "plays.tsv: is binary, expected text in UTF-8"),
+        ({"a.csv": b"x", "b.tsv": b"x"}, r"holds a\.csv, b\.tsv, expected"),
+        ({LASTFM: b""}, r"plays\.tsv: is empty"),
+        ({LASTFM: b"PK\x03\x04\x00\x00"}, r"plays\.tsv: is binary, expected .*UTF-8"),
         ({LASTFM: b"just\nprose\n"}, r"no listens left of 2 rows \(2 malformed\); .*format"),
         ({LASTFM: b"u\t\tAir\tx\n"}, r"no listens left of 1 rows \(1 bad_plays\)"),
-        ({"user_artists.dat": b"1\t2\t3\n"}, "artists.dat: is missing; put it beside"),
+        ({"user_artists.dat": b"1\t2\t3\n"}, r"artists\.dat: is missing"),
         (
             {"user_artists.dat": b"userID\tartist\tweight\n", "artists.dat": b"id\tname\n"},
             "has no column 'artistID' but artist",
@@ -235,11 +236,11 @@ def test_a_csv_is_quoted_and_a_row_with_too_many_fields_is_malformed(tmp_path: P
         ({"a.csv": b"listener,artist,mbid,plays\n"}, "a.csv: holds no listens"),
         (
             {"a.csv": b"user,artist,plays\nu,Air,1\n"},
-            "has no column 'listener' but user, artist, plays; name the columns in listens",
+            r"no column 'listener' but user, artist, plays; .*listens\.columns",
         ),
         (
             {"a.tsv": b"listener\tArtist\tplays\nu\tAir\t1\n"},
-            "has no column 'artist' but Artist; name the columns in",
+            r"no column 'artist' but Artist; .*listens\.columns",
         ),
         ({"a.csv": b"listener,artist,plays\nu,Bj\xf6rk,1\n"}, r"a.csv: cannot be read \(.*utf"),
         ({"a.parquet": b"listener,artist,plays\n"}, r"a.parquet: cannot be read \("),
@@ -258,7 +259,7 @@ def test_files_that_cannot_be_read_are_one_clear_error(
 
 
 def test_missing_listens_are_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere: is missing; bring listens in with 'twinear"):
+    with pytest.raises(DataError, match=r"nowhere: is missing; .*'twinear import'"):
         read_listens(tmp_path / "nowhere", listens_params())
 
 
@@ -266,9 +267,9 @@ def test_the_rule_that_left_nothing_names_its_remedy(tmp_path: Path) -> None:
     plays = write_hetrec(
         tmp_path, "1\t2\t3\n4\t2\t1\n", "id\tname\turl\tpictureURL\n2\tAir\tx\ty\n"
     )
-    with pytest.raises(DataError, match=r"\(2 without_mbid\); set listens.require_mbid to false"):
+    with pytest.raises(DataError, match=r"2 without_mbid.*listens\.require_mbid"):
         read_listens(plays, listens_params(require_mbid=True))
-    with pytest.raises(DataError, match=r"\(2 few_listeners\); lower listens.min_listeners"):
+    with pytest.raises(DataError, match=r"2 few_listeners.*listens\.min_listeners"):
         read_listens(plays, listens_params(min_listeners=3))
 
 

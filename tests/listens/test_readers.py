@@ -30,7 +30,7 @@ from tests.support.dumps import (
 )
 from twinear.base.errors import DataError, ParamsError, TwinearError
 from twinear.listens.listens import Listens, ListensParams, read_listens
-from twinear.listens.readers import decompression as unpacking
+from twinear.listens.readers import decompression
 from twinear.listens.readers.dispatch import open_rows
 from twinear.listens.readers.formats import PLAYS, find_listens
 
@@ -45,7 +45,7 @@ DAY_2020, DAY_2021 = 1_577_836_800, 1_609_459_200  # 1 January, 0:00 UTC
 def piece_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read in pieces of some lines, as large files are."""
     if request.param:
-        monkeypatch.setattr(unpacking, "CHUNK_BYTES", request.param)
+        monkeypatch.setattr(decompression, "CHUNK_BYTES", request.param)
 
 
 def within(first: str = "", last: str = "", **changes: object) -> ListensParams:
@@ -124,19 +124,21 @@ def test_a_window_keeps_the_listens_of_its_days(tmp_path: Path) -> None:
     assert report.rows == 5
     assert plays_of(read_listens(tmp_path, within("2009-01-31"))[0]) == {A: 2}
     assert plays_of(read_listens(tmp_path, within("", "2008-12-31"))[0]) == {A: 1}
-    message = r"no listens from 2010-01-01 to the last, .* from 2008-12-31 to 2009-02-01; mend lis"
-    with pytest.raises(DataError, match=message):
+    times = r"traname\.tsv: .*2010-01-01.* from 2008-12-31 to 2009-02-01; .*listens\.window"
+    with pytest.raises(DataError, match=times):
         read_listens(tmp_path, within("2010-01-01"))
 
 
 @pytest.mark.parametrize("window", [("2009-02-01", "2009-01-31"), ("2009", ""), ("", "31.1.2009")])
 def test_a_window_without_days_is_refused(window: tuple[str, str]) -> None:
-    with pytest.raises(ParamsError, match=r"params.yaml: listens.window.*expected"):
+    with pytest.raises(ParamsError, match=r"params\.yaml: listens\.window.*expected"):
         within(*window)
 
 
 def test_a_window_needs_times(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match="from the first to 2009-01-31, but lastfm_360k has no"):
+    with pytest.raises(
+        ParamsError, match=r"listens\.window: .*2009-01-31.* lastfm_360k has no times"
+    ):
         read_listens(write_lastfm(tmp_path, f"u\t{A}\tAir\t1\n"), within("", "2009-01-31"))
 
 
@@ -209,7 +211,7 @@ def test_sums_that_would_fill_the_memory_go_to_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("twinear.listens.readers.listenbrainz.MAX_SUMS", 5)
-    monkeypatch.setattr(unpacking, "CHUNK_BYTES", 2000)
+    monkeypatch.setattr(decompression, "CHUNK_BYTES", 2000)
     lines = [listen(n % 7, DAY_2020, f"Artist {n % 11}", sent=[mbid(n % 11)]) for n in range(500)]
     write_dump(tmp_path / "dump.tar.zst", {"2020/1": lines}, ".zst")
     listens, report = read_listens(tmp_path, listens_params())
@@ -282,7 +284,7 @@ def test_json_lines_are_a_table(tmp_path: Path, piece_bytes: None, suffix: str) 
     assert dense(listens) == {"air": [3, 4, 0], "bjork": [0, 0, 5]}
     assert report.rows == 9
     assert dropped(report) == {"malformed": 4, "without_listener": 1, "bad_plays": 1}
-    with pytest.raises(DataError, match="has no column 'listener' but who, artist, n, more, mbid"):
+    with pytest.raises(DataError, match=r"plays\.jsonl.*no column 'listener' but who, artist"):
         read_listens(tmp_path, listens_params())
 
 
@@ -306,10 +308,10 @@ def test_compressed_hetrec_is_read(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("u\tAir", "row malformed; every line must have the fields"),
-        (f"\t{A}\tAir\t1", "row without listener; mend listens.columns.listener"),
-        (f"u\t{A}\tAir\t-1", "row bad plays; plays must be whole numbers"),
-        ("u\t\t\t1", "row without artist; mend listens.columns.artist"),
+        ("u\tAir", "row malformed"),
+        (f"\t{A}\tAir\t1", r"row without listener; .*listens\.columns\.listener"),
+        (f"u\t{A}\tAir\t-1", "row bad plays; .*whole numbers"),
+        ("u\t\t\t1", r"row without artist; .*listens\.columns\.artist"),
     ],
 )
 def test_strict_stops_at_the_first_bad_row(
@@ -415,16 +417,16 @@ def test_links_and_other_files_of_an_archive_are_left_alone(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("plays.csv", "listener,artist\n".encode("utf-16"), "is UTF-16, expected text in UTF-8"),
+        ("plays.csv", "listener,artist\n".encode("utf-16"), "is UTF-16, expected .*UTF-8"),
         (LASTFM, "u\tAir\n".encode("utf-16"), "is UTF-16"),
-        (f"{LASTFM}.gz", pack(b"\0\1\2" * 99, ".gz"), "is binary, expected text"),
-        (f"{LASTFM_1K}", b"\0\1\2" * 99, "is binary, expected text"),
+        (f"{LASTFM}.gz", pack(b"\0\1\2" * 99, ".gz"), "is binary"),
+        (f"{LASTFM_1K}", b"\0\1\2" * 99, "is binary"),
         ("plays.jsonl", b"PK\0\1" * 99, "is binary"),
         ("dump.tar", b"no archive" * 999, "is cut off or no tar archive"),
         ("dump.tar.zst", pack(b"no archive" * 999, ".zst"), "is cut off or damaged"),
         (LASTFM, f"{A}\t\tAir\t1\n".encode() * 3, "no listens left"),
-        (LASTFM, f"{'0' * 40}\tAir\t{A}\t1\n".encode(), "column of the artist holds MusicBrainz"),
-        (LASTFM, f"{A}\t{'0' * 40}\tAir\t1\n".encode(), "column of the listener holds MusicBrainz"),
+        (LASTFM, f"{'0' * 40}\tAir\t{A}\t1\n".encode(), "column of the artist .*MusicBrainz"),
+        (LASTFM, f"{A}\t{'0' * 40}\tAir\t1\n".encode(), "column of the listener .*MusicBrainz"),
         (LASTFM, f"u\t{A}\t1\tAir\n".encode(), r"no listens left of 1 rows \(1 bad_plays\)"),
     ],
 )
@@ -440,11 +442,11 @@ def test_other_files_than_the_name_says_are_one_clear_error(
 def test_a_quote_that_is_never_closed_does_not_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpacking, "CHUNK_BYTES", 1000)
-    monkeypatch.setattr(unpacking, "MAX_LINE_BYTES", 5000)
+    monkeypatch.setattr(decompression, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(decompression, "MAX_LINE_BYTES", 5000)
     text = b'listener,artist,plays\nu,"Air,1\n' + b"v,Air,1\n" * 5000
     (tmp_path / "plays.csv.gz").write_bytes(pack(text, ".gz"))
-    with pytest.raises(DataError, match="line of more than 5000 bytes; look for a quote"):
+    with pytest.raises(DataError, match=r"plays\.csv\.gz: .*5000 bytes.*quote"):
         read_listens(tmp_path, listens_params())
 
 
@@ -464,7 +466,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / f"{LASTFM}.gz").write_bytes(pack(text.encode(), ".gz"))
     with (
         limited_disk(50_000),
-        pytest.raises(DataError, match=r"has no room for what is read.*TMPDIR"),
+        pytest.raises(DataError, match=r"no room .*TMPDIR"),
     ):
         read_listens(tmp_path, listens_params())
 
