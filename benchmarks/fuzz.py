@@ -91,7 +91,7 @@ def mutate(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
 def try_clip(path: Path, params: tuple[ClipsParams, SpectrogramsParams]) -> str:
     """What becomes of the clip: "used", "set aside: why", or "FINDING: what"."""
     try:
-        heard = clips._hear(path, params=params[0])
+        heard = clips._examine(path, params=params[0])
         if isinstance(heard, Fault):
             found = heard.found.removeprefix(f"{path}: ").split(";")[0]
             out_of_memory = "Cannot allocate memory" in found

@@ -16,8 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Project
-from tests.listens.test_listens import params
 from tests.support.archives import Archives
+from tests.support.dumps import listens_params
 from tests.support.services import FakeClock
 from twinear.acquisition.datasets import archive as archives
 from twinear.acquisition.datasets.archive import take_out
@@ -142,7 +142,7 @@ def test_what_came_is_what_the_stage_reads(tmp_path: Path, server: Archives) -> 
     get(tmp_path / "data")
     files = find_listens(tmp_path / "data/listens")
     assert (files.format, files.beside is not None) == ("lastfm_360k", True)
-    assert read_listens(tmp_path / "data/listens", params())[1].artists == 31
+    assert read_listens(tmp_path / "data/listens", listens_params())[1].artists == 31
 
 
 def test_an_import_takes_the_terms_along(tmp_path: Path, server: Archives) -> None:

@@ -34,7 +34,7 @@ from twinear.artists.clip_table import read_clip_table
 from twinear.base.errors import ClipError, DataError, TwinearError
 from twinear.base.files import require, sha256
 from twinear.clips.waveform import load_waveform
-from twinear.compute.pool import Progress, Workers, spread
+from twinear.compute.pool import Progress, Workers, map_in_processes
 from twinear.spectrograms.embedding_table import Vectors
 
 Floats = npt.NDArray[np.float32]
@@ -329,7 +329,7 @@ def _embedded(
     front = extractor.front
     hear = partial(_hear, sr=front.sampling_rate, n=front.nb_max_samples)
     crashed: _Heard | str = "crashes the decoder"
-    heard = spread(hear, paths, workers, crashed)
+    heard = map_in_processes(hear, paths, workers, crashed)
     while batch := list(islice(heard, BATCH)):
         windows = [each.windows for each in batch if isinstance(each, _Heard)]
         vectors: Iterator[Floats] = iter(())

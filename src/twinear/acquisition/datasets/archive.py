@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from twinear.base.errors import DataError
-from twinear.listens.readers.decompression import unpacked
+from twinear.listens.readers.decompression import decompressed
 
 MAX_MEMBERS = 10_000
 PIECE_BYTES = 1 << 20
@@ -56,7 +56,7 @@ def take_out(path: Path, names: Collection[str], into: Path, max_bytes: int) -> 
 
 
 def _of_tar(path: Path, names: Collection[str], max_bytes: int) -> Iterator[tuple[str, IO[bytes]]]:
-    with unpacked(path) as stream:
+    with decompressed(path) as stream:
         bounded = cast(IO[bytes], _Bounded(stream, max_bytes, path))
         with tarfile.open(fileobj=bounded, mode="r|") as archive:
             for n, member in enumerate(archive):

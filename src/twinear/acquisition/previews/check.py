@@ -12,7 +12,7 @@ from twinear.acquisition.previews.provenance import read_rows
 from twinear.base.errors import ClipError, DataError
 from twinear.base.files import require, sha256
 from twinear.clips.waveform import load_waveform
-from twinear.compute.pool import Progress, spread
+from twinear.compute.pool import Progress, map_in_processes
 from twinear.spectrograms.embedding_table import TABLE, vectors_of
 
 HEARD_SR = 22050
@@ -49,7 +49,7 @@ def check_clips(data_folder: Path, progress: Progress, workers: int) -> CheckRep
     rows = read_rows(table)
     judge = partial(_judge, data_folder=data_folder)
     crashed = [("unreadable", "crashes the decoder")]
-    findings = spread(judge, rows, workers, crashed)
+    findings = map_in_processes(judge, rows, workers, crashed)
     faults: dict[str, list[dict[str, str]]] = {}
     for row, found in zip(progress(rows), findings, strict=True):
         for kind, what in found:
