@@ -4,12 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from tests.conftest import PARAMS
-from twinear.evaluation.dataset import Folders
+from twinear.base.params import read_params
+from twinear.evaluation.dataset import ArtefactFolders
+from twinear.model.network import SiameseNet
+from twinear.model.scorer import Scorer, input_of
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.training.training import TrainingParams
 
 SMALL = {
     "n_mels: 40": "n_mels: 8",
@@ -26,7 +31,7 @@ SMALL = {
 
 
 def plant_params(folder: Path) -> Path:
-    """The project's params, made small."""
+    """Write the project's params, made small."""
     text = PARAMS.read_text(encoding="utf-8")
     for old, new in SMALL.items():
         assert text.count(old) >= 1, old
@@ -36,11 +41,13 @@ def plant_params(folder: Path) -> Path:
     return path
 
 
-def plant_artefacts(folder: Path, n_artists: int = 24, seed: int = 1) -> Folders:
-    """Similarity and spectrograms of two clips an artist, the last artist without listens."""
+def plant_artefacts(folder: Path, n_artists: int = 24, seed: int = 1) -> ArtefactFolders:
+    """Write similarity, and spectrograms of two clips an artist, the last one without listens."""
     generator = np.random.default_rng(seed)
     style = generator.random((n_artists, 3))
-    folders = Folders(similarity=folder / "similarity", spectrograms=folder / "spectrograms")
+    folders = ArtefactFolders(
+        similarity=folder / "similarity", spectrograms=folder / "spectrograms"
+    )
     plant_similarity(style[:-1], generator).write(folders.similarity)
     plant_spectrograms(style, generator).write(folders.spectrograms)
     return folders
@@ -85,12 +92,22 @@ def plant_spectrograms(style: np.ndarray, generator: np.random.Generator) -> Spe
         values=values.astype(np.float16),
         mfcc_mean=generator.normal(size=(len(artist_index), 4)).astype(np.float32),
         mfcc_cov=np.tile(np.eye(4, dtype=np.float32), (len(artist_index), 1, 1)),
-        front=front(PARAMS).model_copy(update={"n_mels": 8, "n_frames": 16, "n_mfcc": 4}),
+        front=read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
+            update={"n_mels": 8, "n_frames": 16, "n_mfcc": 4}
+        ),
         joined=np.zeros((len(artist_index), 0), np.float32),
     )
 
 
-def front(params: Path) -> SpectrogramsParams:
-    from twinear.base.params import read_params
-
-    return read_params("spectrograms", SpectrogramsParams, params)
+def plant_scorer() -> Scorer:
+    """Make a small untrained scorer for the front end of the planted spectrograms."""
+    generator = np.random.default_rng(0)
+    clips = plant_spectrograms(generator.random((4, 3)), generator)
+    model = read_params("training", TrainingParams, PARAMS).model
+    model = model.model_copy(update={"channels": 8, "dense_units": 8, "statistics_units": 4})
+    torch.manual_seed(0)
+    inputs = input_of(clips)
+    net = SiameseNet(inputs, model)
+    assert net.statistics is not None
+    torch.nn.init.normal_(net.statistics.axes, std=0.1)  # as if it were fitted
+    return Scorer(spectrograms=clips.front, inputs=inputs, model=model, net=net.eval())

@@ -24,6 +24,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from torch import Tensor
 
+from twinear.metrics.popularity import divide_by_popularity
+
 ObjectiveName = Literal["mse", "listwise", "approx_ndcg"]
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 NEVER = -1e9  # a logit that ranks last and has no gradient; -inf would give NaN
@@ -87,7 +89,7 @@ def without_popularity(similarity: np.ndarray, strength: float) -> np.ndarray:
     off = np.where(np.eye(len(similarity), dtype=bool), 0, similarity)
     mean = off.sum(axis=1) / max(len(off) - 1, 1)
     expected = np.maximum(mean, 1e-12) ** strength
-    corrected = off / np.outer(expected, expected)
+    corrected = divide_by_popularity(off, expected, expected)
     scaled: np.ndarray = corrected * (off.max() / max(corrected.max(), 1e-12))
     return scaled
 
