@@ -14,7 +14,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from twinear.acquisition.sample import corpus as corpus_module
-from twinear.acquisition.sample.corpus import Size, write_corpus, write_sample
+from twinear.acquisition.sample.corpus import CorpusSize, write_corpus, write_sample
 from twinear.acquisition.sample.encoding import CODECS, Codec, encode
 from twinear.acquisition.sample.listeners import (
     BOGUS_LISTENER,
@@ -31,7 +31,7 @@ from twinear.acquisition.sample.style import DIMENSIONS, QUOTED_NAME, imagine_ar
 from twinear.artists.identity import normalise_name
 from twinear.base.errors import DataError
 
-SMALL = Size(n_artists=8, clips_per_artist=2, seconds=2.0, n_listeners=60)
+SMALL = CorpusSize(n_artists=8, clips_per_artist=2, seconds=2.0, n_listeners=60)
 
 
 @pytest.fixture(scope="module")
@@ -173,9 +173,9 @@ def test_popularity_says_nothing_of_style() -> None:
 
 
 def test_each_dimension_moves_its_own_two_traits() -> None:
-    middle = vars(Traits.of(np.zeros(3)))
+    middle = vars(Traits.from_style(np.zeros(3)))
     for dimension in range(3):
-        moved = vars(Traits.of(np.eye(3)[dimension]))
+        moved = vars(Traits.from_style(np.eye(3)[dimension]))
         assert sum(moved[trait] != middle[trait] for trait in middle) == 2
 
 
@@ -205,7 +205,7 @@ def test_the_codec_says_nothing_of_style() -> None:
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(DataError, match="is there already; name a new folder"):
+    with pytest.raises(DataError, match="is not empty; name a new folder"):
         write_sample(tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
