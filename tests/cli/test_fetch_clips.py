@@ -106,10 +106,10 @@ def test_ones_own_music_needs_no_contact_and_no_network(project: Path) -> None:
     ("words", "message"),
     [
         ((), "error: twinear fetch clips: needs one of --top and --artists"),
-        (("--top", "2"), "error: contact: is not given, expected an e-mail address"),
+        (("--top", "2"), "error: contact: is missing, expected an e-mail address"),
         (("--top", "2", "--contact", "me"), "error: contact: 'me', expected an e-mail address"),
         (("--top", "2", "--sources", "dezer"), "no source 'dezer', .*did you mean 'deezer'"),
-        (("--top", "2", "--sources", ","), "error: --sources: names none, expected folder"),
+        (("--top", "2", "--sources", ","), "error: --sources: names no source, expected folder"),
         (("--top", "2", "--sources", "folder"), "error: --sources: .*add --music FOLDER"),
         (("--top", "2", "--sources", "spotify", *CONTACT), "error: spotify: has no keys"),
         (("--top", "2", "--listens", "x"), r"error: x/artists.csv: is missing; run 'dvc repro"),

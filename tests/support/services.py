@@ -25,7 +25,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from tests.support.audio import music, write_clip
-from twinear.acquisition.network.errors import PreviewError
+from twinear.acquisition.network.errors import SourceError
 from twinear.acquisition.network.rate_limit import Clock, SystemClock
 from twinear.artists.identity import normalise_name
 
@@ -109,14 +109,14 @@ class Reply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hammered:
+class ThreadResults:
     """What came of asking from many threads."""
 
     answers: list[Any]
     errors: list[Exception]
 
 
-def hammer(function: Callable[[int], Any], n: int, threads: int = 8) -> Hammered:
+def hammer(function: Callable[[int], Any], n: int, threads: int = 8) -> ThreadResults:
     """Call `function(0)` to `function(n - 1)` from several threads at once."""
     answers: list[Any] = []
     errors: list[Exception] = []
@@ -124,12 +124,12 @@ def hammer(function: Callable[[int], Any], n: int, threads: int = 8) -> Hammered
     def call(each: int) -> None:
         try:
             answers.append(function(each))
-        except PreviewError as error:
+        except SourceError as error:
             errors.append(error)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(call, range(n)))
-    return Hammered(answers=answers, errors=errors)
+    return ThreadResults(answers=answers, errors=errors)
 
 
 def reply(value: object, status: int = 200, **headers: str) -> Reply:
@@ -376,7 +376,7 @@ class FakeServices:
             if not artist or position >= len(artist.titles):
                 return REPLIES["no data"]
             return reply(self._deezer_row(artist, position))
-        return deezer_error(600, "InvalidQueryException", "Unknown path components")
+        return deezer_error(600, "InvalidQueryException", "NotFoundError path components")
 
     def _deezer_artist(self, artist: FakeArtist) -> dict[str, Any]:
         return {

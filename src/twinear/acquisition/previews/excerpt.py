@@ -1,15 +1,14 @@
-"""The thirty seconds of a recording that stand for it, cut out without loss.
+"""The thirty seconds that represent a recording, cut out without loss.
 
-A recording's first seconds tell little of it: they fade in, or are spoken. So the window never
-starts within the first `INTRO_SECONDS`, where the recording is long enough. Of the windows that
-remain, the one is taken whose seconds are nearest, in the mean of their distances, to the level of
-the recording's loudest third (the median of its seconds; levels are dB of each second), the
-earliest of equals: a chorus rather than a bridge, and rather the usual loud than the one loudest
-moment. A recording not longer than the window is taken whole, one not longer than window and intro
-loses its beginning.
+The first seconds of a recording say little about it: they fade in, or are spoken. So the window
+never starts within the first `INTRO_SECONDS` of a recording that is long enough. Of the remaining
+windows the one is taken whose seconds have the smallest mean distance, in dB, to the median level
+of the loudest third of the recording's seconds; of equals, the earliest. This prefers a chorus to a
+bridge, and the typical loud level to the single loudest moment. A recording that is not longer than
+the window is taken whole; one that is not longer than window and intro loses its beginning.
 
-Nothing is encoded twice with loss: packets of mp3, AAC, Opus and Vorbis are copied as they are;
-what is lossless, and whatever cannot be copied, becomes mono FLAC of 16 bits. The same recording
+No audio is encoded with loss a second time: packets of mp3, AAC, Opus and Vorbis are copied;
+lossless audio, and audio that cannot be copied, becomes mono FLAC of 16 bits. The same recording
 gives the same bytes each time.
 """
 
@@ -26,8 +25,8 @@ from twinear.clips.decoding import frames, mix, open_audio
 
 WINDOW_SECONDS = 30
 INTRO_SECONDS = 15
-TOLERANCE_SECONDS = 1.0  # a copy that lasts not as long has lost packets, or their times
-HEARD_SECONDS = 1200  # a set of hours is judged by its first twenty minutes
+TOLERANCE_SECONDS = 1.0  # a copy of another duration has lost packets, or their times
+LEVEL_SECONDS = 1200  # of a recording of hours, the first twenty minutes are searched
 
 # codec -> the container that holds a copy of its packets
 COPIED = {"mp3": "mp3", "mp3float": "mp3", "aac": "mp4", "opus": "ogg", "vorbis": "ogg"}
@@ -54,15 +53,15 @@ def write_window(recording: Path, to: Path) -> None:
 
 
 def read_levels(recording: Path) -> Levels:
-    """The level of each whole second in dB, (seconds,); of the first `HEARD_SECONDS` at most."""
+    """The level of each whole second in dB, (seconds,), of the first `LEVEL_SECONDS` at most."""
     powers: list[npt.NDArray[np.floating]] = []
-    rest = np.empty(0, np.float32)
+    rest = np.empty(0, np.float32)  # samples that do not fill a second yet
     for y, sr in _mono(recording):
         rest = np.concatenate([rest, y])
         n = len(rest) // sr
         powers.append(rest[: n * sr].reshape(n, sr).var(axis=1))
         rest = rest[n * sr :]
-        if sum(map(len, powers)) >= HEARD_SECONDS:
+        if sum(map(len, powers)) >= LEVEL_SECONDS:
             break
     power = np.nan_to_num(np.concatenate(powers).astype(float), posinf=0.0)
     return np.asarray(10 * np.log10(np.maximum(power, 1e-10)))
@@ -75,23 +74,30 @@ def find_window(levels: Levels) -> int:
     ----------
     levels
         In dB, of each second, (seconds,); may be empty.
+
+    Examples
+    --------
+    >>> quiet, loud = np.full(60, -30.0), np.full(40, -10.0)
+    >>> find_window(np.concatenate([quiet, loud, quiet]))
+    60
     """
     last = len(levels) - WINDOW_SECONDS
     if last <= 0:
         return 0
     loud = np.median(np.sort(levels)[-(len(levels) // 3) :])
-    apart = np.abs(levels - loud)
     first = min(INTRO_SECONDS, last)
-    distance = np.convolve(apart, np.full(WINDOW_SECONDS, 1 / WINDOW_SECONDS), "valid")[first:]
+    average = np.full(WINDOW_SECONDS, 1 / WINDOW_SECONDS)
+    distance = np.convolve(np.abs(levels - loud), average, "valid")[first:]  # of each start
+    # the tolerance makes windows equal that differ only by rounding
     return first + int(np.argmax(distance <= distance.min() + 1e-9))
 
 
 def _copy(recording: Path, to: Path, start: int) -> float:
-    """Copy the window's packets to a container that fits them: how many seconds; 0: none."""
+    """Copy the window's packets to a container for their codec; the seconds copied, or 0."""
     copied_seconds = 0.0
     try:
         with open_audio(recording) as source:
-            stream = next(each for each in source.streams.audio if each.codec_context)
+            stream = next(audio for audio in source.streams.audio if audio.codec_context)
             container = COPIED.get(stream.codec_context.name)
             if container is None:
                 return 0.0
@@ -101,7 +107,7 @@ def _copy(recording: Path, to: Path, start: int) -> float:
                     copied_seconds += float((packet.duration or 0) * stream.time_base)
                     packet.stream = copied
                     target.mux(packet)
-    except av.FFmpegError:  # damaged: what decodes of it may still do
+    except av.FFmpegError:  # damaged; decoding it may still work
         return 0.0
     return copied_seconds
 
@@ -128,7 +134,7 @@ def _packets(
 def _store(recording: Path, to: Path, start: int) -> None:
     y, sr = _read(recording, start)
     y = np.nan_to_num(y)
-    y /= max(1.0, float(np.abs(y).max(initial=0.0)))
+    y /= max(1.0, float(np.abs(y).max(initial=0.0)))  # float audio may exceed full scale
     samples = np.round(y * 32767).astype(np.int16)[None]  # (1, n)
     frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
     frame.sample_rate = sr
