@@ -32,8 +32,9 @@ from twinear.listens.listens import ListensParams, read_listens
 from twinear.listens.readers.formats import BESIDE, BESIDE_1K, PLAYS, SOURCE, find_listens
 
 HASTE = DownloadPolicy(
-    attempts=3, backoff_seconds=0.01, read_seconds=0.5, stall_seconds=0.3, stall_bytes=1000
+    attempts=3, backoff_seconds=0.01, read_seconds=20.0, stall_seconds=0.3, stall_bytes=1000
 )
+IMPATIENT = replace(HASTE, read_seconds=0.3)  # with a server that is silent for a second
 PLAYS_360K, PROFILES = PLAYS["lastfm_360k"], BESIDE["lastfm_360k"]
 CONTENT = {
     PLAYS_360K: b"".join(b"u%d\t\tArtist %d\t%d\n" % (n % 50, n % 31, n * n) for n in range(3000)),
@@ -109,9 +110,10 @@ def get(
     bar: RecordingBar | None = None,
     clock: Clock | None = None,
     replace: bool = False,
+    policy: DownloadPolicy = HASTE,
 ) -> DatasetReport:
     return fetch_dataset(
-        dataset, into, bar or RecordingBar(), clock or FakeClock(), replace=replace, policy=HASTE
+        dataset, into, bar or RecordingBar(), clock or FakeClock(), replace=replace, policy=policy
     )
 
 
@@ -282,12 +284,10 @@ def test_what_passes_is_survived(
 ) -> None:
     server.faults.append(fault)
     if fault == "says more" and dataset is SMALL:
-        with pytest.raises(
-            SourceError, match=rf"is {len(ARCHIVE) + 9} bytes, expected"
-        ):
+        with pytest.raises(SourceError, match=rf"is {len(ARCHIVE) + 9} bytes, expected"):
             get(tmp_path, dataset)
         return
-    get(tmp_path, dataset)
+    get(tmp_path, dataset, policy=IMPATIENT if fault == "silent" else HASTE)
     assert there(tmp_path) == CONTENT
 
 
@@ -334,7 +334,7 @@ def test_what_does_not_pass_is_one_clear_error(
 ) -> None:
     server.faults.extend(faults * 3 if faults[0].startswith("to n") else faults)
     with pytest.raises(SourceError, match=message) as caught:
-        get(tmp_path / "data")
+        get(tmp_path / "data", policy=IMPATIENT if "silent" in faults else HASTE)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "data").exists()
 

@@ -31,16 +31,14 @@ from safetensors import SafetensorError
 from torch import nn
 
 from twinear.artists.clip_table import read_clip_table
-from twinear.base.errors import ClipError, DataError, TwinearError
+from twinear.base.errors import DataError, TwinearError
 from twinear.base.files import require, sha256
-from twinear.clips.waveform import load_clip
 from twinear.compute.pool import Progress, Workers, spread
+from twinear.encoders.windows import N_WINDOWS, ClipWindows, load_windows
 from twinear.spectrograms.embedding_table import Vectors
 
 Floats = npt.NDArray[np.float32]
 
-N_WINDOWS = 3
-MAX_SECONDS = 300.0  # no more of a clip is decoded, as for the spectrograms
 BATCH = 8  # clips whose windows go through the network together
 WRITE_EVERY = 500  # clips between two writings of the table
 
@@ -107,12 +105,6 @@ class EmbedReport:
 class _ClipVector:
     sha256: str
     vector: Floats  # (n_dims,) or (n_dims, N_WINDOWS)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _ClipWindows:
-    sha256: str
-    windows: Floats  # (N_WINDOWS, n_samples)
 
 
 def load_extractor(model: str, say: Callable[[str], None]) -> Extractor:
@@ -318,11 +310,11 @@ def _embed(
 ) -> Iterator[_ClipVector | str]:
     """Each clip's embedding, or why there is none, in order."""
     front = extractor.front
-    load = partial(_load_windows, sr=front.sampling_rate, n_samples=front.nb_max_samples)
-    crashed: _ClipWindows | str = "crashes the decoder"
+    load = partial(load_windows, sr=front.sampling_rate, n_samples=front.nb_max_samples)
+    crashed: ClipWindows | str = "crashes the decoder"
     loaded = spread(load, paths, workers, crashed)
     while batch := list(islice(loaded, BATCH)):
-        windows = [clip.windows for clip in batch if isinstance(clip, _ClipWindows)]
+        windows = [clip.windows for clip in batch if isinstance(clip, ClipWindows)]
         vectors: Iterator[Floats] = iter(())
         if windows:
             # one pass of the network for the windows of all clips, (clips * N_WINDOWS, n_samples)
@@ -335,43 +327,3 @@ def _embed(
             frames = next(vectors)  # (N_WINDOWS, n_dims)
             vector = frames.T if params.frames else frames.mean(axis=0)
             yield _ClipVector(sha256=clip.sha256, vector=vector)
-
-
-def _load_windows(path: Path, sr: int, n_samples: int) -> _ClipWindows | str:
-    if not path.is_file():
-        return "is not there"
-    try:
-        y = load_clip(path, sr, MAX_SECONDS)
-    except ClipError as error:
-        return str(error).removeprefix(f"{path}: ").partition(";")[0]
-    return _ClipWindows(sha256=sha256(path), windows=cut_windows(y, n_samples))
-
-
-def cut_windows(y: Floats, n_samples: int) -> Floats:
-    """Cut evenly spread windows out of the middle of a waveform.
-
-    Parameters
-    ----------
-    y
-        (n,); repeated if it is shorter than a window.
-    n_samples
-        Length of a window.
-
-    Returns
-    -------
-    windows
-        (N_WINDOWS, n_samples)
-
-    Examples
-    --------
-    >>> cut_windows(np.arange(10, dtype=np.float32), 2)
-    array([[2., 3.],
-           [4., 5.],
-           [6., 7.]], dtype=float32)
-    """
-    start = max(0, len(y) - N_WINDOWS * n_samples) // 2
-    y = y[start : start + N_WINDOWS * n_samples]
-    if len(y) < n_samples:
-        y = np.resize(y, n_samples)  # repeats it
-    starts = np.linspace(0, len(y) - n_samples, N_WINDOWS).round().astype(int)
-    return np.stack([y[first : first + n_samples] for first in starts])
