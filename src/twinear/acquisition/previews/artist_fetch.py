@@ -68,8 +68,11 @@ class ArtistFetch:
         """Fetch the missing clips of an artist; the outcome is in the journal, too."""
         request = [str(self.params.n_clips), *(source.name for source in self.opened.sources)]
         known = self.journal.outcome(artist.artist)
-        if known and (self.is_enough(known) or self._is_settled(known, request)):
+        if known and self.is_enough(known):
             return known
+        local = any(source.name in LOCAL for source in self.opened.sources)
+        if known and known.asked == request and not (known.away or local or self.params.again):
+            return known  # the same request would give nothing new
         outcome = ArtistOutcome(
             artist=artist.artist,
             name=artist.name,
@@ -88,11 +91,6 @@ class ArtistFetch:
     def is_enough(self, outcome: ArtistOutcome) -> bool:
         """Whether the artist has as many clips as requested."""
         return len(outcome.clips) >= self.params.n_clips
-
-    def _is_settled(self, known: ArtistOutcome, request: list[str]) -> bool:
-        """Whether the same request would give nothing new."""
-        local = any(source.name in LOCAL for source in self.opened.sources)
-        return known.asked == request and not (known.away or local or self.params.again)
 
     def _identify(self, artist: RequestedArtist, outcome: ArtistOutcome) -> list[RequestedArtist]:
         """The artist with all its ids, under its name and then MusicBrainz's if it differs."""

@@ -132,32 +132,26 @@ def _packets(
 
 
 def _store(recording: Path, to: Path, start: int) -> None:
-    y, sr = _read(recording, start)
-    y = np.nan_to_num(y)
-    y /= max(1.0, float(np.abs(y).max(initial=0.0)))  # float audio may exceed full scale
-    samples = np.round(y * 32767).astype(np.int16)[None]  # (1, n)
+    """Decode the window and store it as FLAC."""
+    n_decoded, pieces = 0, []
+    for y, sr in _mono(recording):
+        begin = start * sr - n_decoded
+        end = begin + WINDOW_SECONDS * sr
+        pieces.append(y[max(0, begin) : max(0, end)])
+        n_decoded += len(y)
+        if end <= len(y):
+            break
+    window = np.nan_to_num(np.concatenate(pieces))
+    if not len(window):
+        raise ClipError(recording, "is shorter than it was")
+    window /= max(1.0, float(np.abs(window).max(initial=0.0)))  # floats may exceed full scale
+    samples = np.round(window * 32767).astype(np.int16)[None]  # (1, n)
     frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
     frame.sample_rate = sr
     with av.open(str(to), "w", format="flac", options=BITEXACT) as target:
         stream = target.add_stream("flac", rate=sr, layout="mono", format="s16")
         target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
-
-
-def _read(recording: Path, start: int) -> tuple[npt.NDArray[np.float32], int]:
-    """The window's waveform, (n,), and its sample rate."""
-    n, pieces = 0, []
-    for y, sr in _mono(recording):
-        begin = start * sr - n
-        end = begin + WINDOW_SECONDS * sr
-        pieces.append(y[max(0, begin) : max(0, end)])
-        n += len(y)
-        if end <= len(y):
-            break
-    y = np.concatenate(pieces)
-    if not len(y):
-        raise ClipError(recording, "is shorter than it was")
-    return y, sr
 
 
 def _mono(recording: Path) -> Iterator[tuple[npt.NDArray[np.float32], int]]:

@@ -93,7 +93,13 @@ def open_sources(
         An unknown source, one without its folder or table, services without a contact, or Spotify
         without its keys.
     """
-    _require_usable(settings)
+    for name in settings.order:
+        if name not in SOURCES:
+            meant = "".join(f"did you mean '{near}'?" for near in nearest(name, SOURCES))
+            expected = ", ".join(SOURCES)
+            raise TwinearError("--sources", f"no source {name!r}", expected=expected, remedy=meant)
+    if not settings.order:
+        raise TwinearError("--sources", "names no source", expected=", ".join(SOURCES))
     contact = settings.contact or environment.get("TWINEAR_CONTACT", "")
     with ExitStack() as stack:
 
@@ -113,28 +119,16 @@ def open_sources(
         yield OpenSources(musicbrainz=identities, sources=sources)
 
 
-def _require_usable(settings: SourceSettings) -> None:
-    for name in settings.order:
-        if name not in SOURCES:
-            meant = "".join(f"did you mean '{near}'?" for near in nearest(name, SOURCES))
-            expected = ", ".join(SOURCES)
-            raise TwinearError("--sources", f"no source {name!r}", expected=expected, remedy=meant)
-    if not settings.order:
-        raise TwinearError("--sources", "names no source", expected=", ".join(SOURCES))
-    for name, path, flag in (
-        ("folder", settings.music, "--music FOLDER"),
-        ("table", settings.table, "--table FILE"),
-    ):
-        if name in settings.order and not path:
-            raise TwinearError("--sources", f"'{name}' is not given", remedy=f"add {flag}")
-
-
 def _open(
     name: str, settings: SourceSettings, connect: Connect, environment: Mapping[str, str]
 ) -> Source:
-    if name == "folder" and settings.music:
+    if name == "folder":
+        if not settings.music:
+            raise TwinearError("--sources", "'folder' is not given", remedy="add --music FOLDER")
         return FolderSource(settings.music)
-    if name == "table" and settings.table:
+    if name == "table":
+        if not settings.table:
+            raise TwinearError("--sources", "'table' is not given", remedy="add --table FILE")
         if not any(is_url(file) for file in read_clip_table(settings.table)["file"]):
             return TableSource(settings.table)
         client = connect("table", "http://127.0.0.1", TABLE_REQUEST_POLICY)

@@ -80,25 +80,17 @@ def write_corpus(folder: Path, seed: int, size: CorpusSize, progress: Progress =
         (temporary / "listens").mkdir(parents=True)
         (temporary / "clips").mkdir()
         _write(temporary / "README.md", README.format(seed=seed))
-        _write_truth(temporary / "truth.csv", artists)
-        _write_listens(temporary / "listens", artists, seed, size)
+        truth = zip(artists.names, artists.mbids, artists.styles, strict=True)
+        _write_csv(
+            temporary / "truth.csv",
+            ["artist", "mbid", *DIMENSIONS],
+            [[name, mbid, *(f"{value:.6f}" for value in style)] for name, mbid, style in truth],
+        )
+        rng = np.random.default_rng([seed, 1])
+        listeners = imagine_listeners(artists, size.n_listeners, rng)
+        _write(temporary / "listens" / PLAYS_FILE, listens_text(artists, listeners, rng))
+        _write(temporary / "listens" / PROFILE_FILE, profile_text(listeners, rng))
         _write_clips(temporary, artists, seed, size, progress)
-
-
-def _write_truth(path: Path, artists: ImaginedArtists) -> None:
-    rows = zip(artists.names, artists.mbids, artists.styles, strict=True)
-    _write_csv(
-        path,
-        ["artist", "mbid", *DIMENSIONS],
-        [[name, mbid, *(f"{value:.6f}" for value in style)] for name, mbid, style in rows],
-    )
-
-
-def _write_listens(folder: Path, artists: ImaginedArtists, seed: int, size: CorpusSize) -> None:
-    rng = np.random.default_rng([seed, 1])
-    listeners = imagine_listeners(artists, size.n_listeners, rng)
-    _write(folder / PLAYS_FILE, listens_text(artists, listeners, rng))
-    _write(folder / PROFILE_FILE, profile_text(listeners, rng))
 
 
 def _write_clips(

@@ -154,7 +154,7 @@ def _may_be_valid(url: str, now: float) -> bool:
 
 
 def _unsigned(answer: JsonObject) -> JsonObject:
-    """The response without the signatures of its previews."""
+    """The response without the signatures in the URLs of its previews."""
     data = answer.get("data")
     if isinstance(data, list):
         return {**answer, "data": [_without_signature(row) for row in data]}
