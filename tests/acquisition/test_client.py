@@ -156,7 +156,7 @@ def test_retry_after_is_kept_by_all_threads(world: FakeServices, ask: Ask) -> No
     world.script("deezer", "429 after 7")
     hammer(lambda _: client.get(PATH), 1)
     client.get(PATH)
-    times = [each.at for each in world.requests("deezer")]
+    times = [request.at for request in world.requests("deezer")]
     assert times[1] - times[0] >= 7
 
 
@@ -167,7 +167,7 @@ def test_retry_after_may_be_a_date(
     monkeypatch.setitem(REPLIES, "503", Reply(status=503, headers={"Retry-After": date}))
     world.script("deezer", "503")
     ask().get(PATH)
-    first, second = (each.at for each in world.requests())
+    first, second = (request.at for request in world.requests())
     assert second - first >= 39
 
 
@@ -300,7 +300,7 @@ def test_a_redirect_never_leads_out_of_https(url: str) -> None:
 def test_a_preview_is_put_on_disk(world: FakeServices, ask: Ask, tmp_path: Path) -> None:
     ask().download(world.url + PREVIEW, tmp_path / "new" / "a.m4a")
     assert (tmp_path / "new" / "a.m4a").read_bytes()[4:8] == b"ftyp"
-    assert [each.name for each in (tmp_path / "new").iterdir()] == ["a.m4a"]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.m4a"]
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_a_preview_that_cannot_be_had_leaves_nothing(
     world.script("cdn", *[fault] * requests)
     with pytest.raises(kind, match=r"^deezer preview: "):
         ask().download(world.url + PREVIEW, old)
-    assert [each.name for each in tmp_path.iterdir()] == ["a.m4a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.m4a"]
     assert old.read_text() == "what was there"
     assert world.count("cdn") == requests
 
@@ -469,7 +469,7 @@ def test_secrets_are_told_to_nobody(
             world._scripts.clear()
             world.clock.sleep(4000)
     assert len(messages) > 1.5 * len(faults)  # some bodies are as good as any to a download
-    files = [each.read_text() for each in (tmp_path / "answers").rglob("*") if each.is_file()]
+    files = [path.read_text() for path in (tmp_path / "answers").rglob("*") if path.is_file()]
     assert len(files) == 2
     assert "s3cret" not in " ".join([*messages, *files, caplog.text])
 
@@ -514,7 +514,7 @@ def test_a_request_that_is_long_under_way_still_counts(world: FakeServices, ask:
     world.script("deezer", "slow")
     client.get(PATH)
     client.get(PATH)
-    first, second = (each.at for each in world.requests())
+    first, second = (request.at for request in world.requests())
     assert second - first >= 0.5
 
 

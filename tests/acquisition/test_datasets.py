@@ -199,7 +199,7 @@ def test_what_breaks_off_is_gone_on_with(tmp_path: Path, server: Archives) -> No
     bar = RecordingBar()
     get(tmp_path, bar=bar)
     assert there(tmp_path) == CONTENT
-    asked = [int(each.removeprefix("bytes=").removesuffix("-") or 0) for each in server.seen]
+    asked = [int(header.removeprefix("bytes=").removesuffix("-") or 0) for header in server.seen]
     assert asked == sorted(asked)
     assert asked[1] == asked[2] == asked[3] == len(ARCHIVE) // 2
     assert bar.n == len(ARCHIVE)

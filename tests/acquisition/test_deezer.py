@@ -113,7 +113,7 @@ def test_else_it_is_a_guess_and_says_so(source: Deezer, titles: tuple[str, ...])
 def test_previews_come_in_the_order_of_the_service(source: Deezer) -> None:
     candidate = find(source, requested("Radiohead"))
     previews = source.previews(candidate, 2)
-    assert [each.title for each in previews] == ["Creep", "Airbag"]
+    assert [preview.title for preview in previews] == ["Creep", "Airbag"]
     first = previews[0]
     assert first.source_id == "39900"
     assert first.duration_seconds == 200.0
@@ -122,13 +122,13 @@ def test_previews_come_in_the_order_of_the_service(source: Deezer) -> None:
 
 
 def test_what_has_no_preview_is_left_out(source: Deezer) -> None:
-    titles = [each.title for each in source.previews(find(source, requested("Mute")), 9)]
+    titles = [preview.title for preview in source.previews(find(source, requested("Mute")), 9)]
     assert titles == ["Two", "Four", "Five"]
     assert source.previews(find(source, requested("Nothing")), 9) == []
 
 
 def test_titles_are_on_one_line(source: Deezer) -> None:
-    titles = [each.title for each in source.previews(find(source, requested("椎名林檎")), 9)]
+    titles = [preview.title for preview in source.previews(find(source, requested("椎名林檎")), 9)]
     assert titles == ["丸の内サディスティック", "", ""]
 
 
@@ -149,7 +149,7 @@ def test_recordings_that_only_feature_the_artist_are_left_out(
     ]
     monkeypatch.setattr(source, "_top", lambda artist_id: rows)
     previews = source.previews(find(source, requested("Radiohead")), 9)
-    assert [each.source_id for each in previews] == ["2"]
+    assert [preview.source_id for preview in previews] == ["2"]
 
 
 # audio
@@ -199,7 +199,7 @@ def test_a_preview_known_from_disk_is_renewed(
 
 def test_no_signature_is_kept(source: Deezer, tmp_path: Path) -> None:
     source.previews(find(source, requested("Nirvana", titles=["All of Us"])), 9)
-    files = [each.read_text() for each in tmp_path.rglob("*.json")]
+    files = [path.read_text() for path in tmp_path.rglob("*.json")]
     assert len(files) == 4
     assert not re.search("hmac|hdnea|exp=", " ".join(files))
 
@@ -246,7 +246,7 @@ def test_quota_and_busy_are_waited_for(
 ) -> None:
     world.script("deezer", fault, fault)
     assert find(source, requested("Radiohead")).artist_id == "399"
-    times = [each.at for each in world.requests("deezer")]
+    times = [request.at for request in world.requests("deezer")]
     assert len(times) == 3
     assert min(times[1] - times[0], times[2] - times[1]) >= seconds
 

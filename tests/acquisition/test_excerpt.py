@@ -134,4 +134,4 @@ def test_what_is_no_audio_is_a_clip_error_and_leaves_nothing(tmp_path: Path) -> 
     path.write_text("Just words.")
     with pytest.raises(ClipError, match="is not audio"):
         write_window(path, tmp_path / "b")
-    assert [each.name for each in tmp_path.iterdir()] == ["a.mp3"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp3"]

@@ -84,7 +84,7 @@ def test_a_hundred_artists_and_a_fifth_of_faults_end_complete_within_every_limit
 ) -> None:
     clock = FakeClock()
     both = artists(100)
-    known = [replace(each, deezer=0) if n % 4 == 0 else each for n, each in enumerate(both)]
+    known = [replace(one, deezer=0) if n % 4 == 0 else one for n, one in enumerate(both)]
     with FakeServices(*known, clock=clock) as services:
         services.mishaps(0.2, FAULTS, seed=1)
         started = time.process_time()
@@ -94,7 +94,7 @@ def test_a_hundred_artists_and_a_fifth_of_faults_end_complete_within_every_limit
         assert services.most("itunes", 60) <= 20
         assert services.most("musicbrainz", 1) == 1
         assert services.count() > 1.15 * (200 + 100 + 300)  # there were faults
-        agents = {each.headers["user-agent"] for each in services.requests()}
+        agents = {request.headers["user-agent"] for request in services.requests()}
         assert agents == {"twinear/0 (me@example.org)"}
     assert (report.artists, report.complete, report.clips) == (100, 100, 300)
     assert report.by_source["itunes"]["artists"] >= 25
@@ -121,20 +121,22 @@ def test_killed_and_started_again_nothing_is_fetched_twice(tmp_path: Path) -> No
             whole = [path for path in journal.glob("audio/*") if not path.name.startswith(".")]
             checked = [path for path in journal.glob("heard/*.json") if path.name[0] != "."]
             keys = {path.name for path in whole} | {path.stem for path in checked}
-            asked = {each.path for each in services.requests("cdn")}
+            asked = {request.path for request in services.requests("cdn")}
             assert len(asked) - len(keys) <= 8  # one a thread
             in_flight += len(asked) - len(keys)
         assert _program(services, into, n).wait() == 0
-        seen = Counter(each.path for each in services.requests("cdn"))
+        seen = Counter(request.path for request in services.requests("cdn"))
         assert len(seen) == 3 * n
         assert sum(seen.values()) - len(seen) <= in_flight
-        asked_again = Counter((each.service, each.path) for each in services.requests())
+        asked_again = Counter((request.service, request.path) for request in services.requests())
         assert max(asked_again.values()) <= 4
         assert services.most("musicbrainz", HASTE["musicbrainz"]) == 1  # starts anew included
         assert services.most("deezer", 5 * HASTE["deezer"]) <= 50
         uninterrupted = tmp_path / "uninterrupted"
         assert _program(services, uninterrupted, n).wait() == 0
-    timeless = [[row | {"fetched": ""} for row in rows_of(each)] for each in (into, uninterrupted)]
+    timeless = [
+        [row | {"fetched": ""} for row in rows_of(folder)] for folder in (into, uninterrupted)
+    ]
     assert timeless[0] == timeless[1]
     assert sorted(path.name for path in (into / "clips").iterdir()) == sorted(
         path.name for path in (uninterrupted / "clips").iterdir()
@@ -157,7 +159,7 @@ def test_what_is_complete_asks_nothing_and_more_clips_only_what_is_missing(tmp_p
         assert services.count() == asked
         assert (into / "clips.csv").read_bytes() == before
         fetch(services.url, into, requested_all(services.artists), fetch_params(3))
-        paths = Counter(each.path for each in services.requests("cdn"))
+        paths = Counter(request.path for request in services.requests("cdn"))
         assert (len(paths), set(paths.values())) == (12, {1})
         counts = Counter(row["artist"] for row in rows_of(into))
         assert set(counts.values()) == {3}
@@ -185,7 +187,7 @@ def test_when_all_are_down_it_is_said_and_the_next_time_mends_it(tmp_path: Path)
     with FakeServices(*known) as services:
         services.mishaps(1, dict.fromkeys(("deezer", "itunes", "musicbrainz"), ("503",)))
         report = fetch(services.url, into, requested_all(known), fetch_params(rounds=1))
-        assert [entry["name"] for entry in report.failed] == [each.name for each in known]
+        assert [entry["name"] for entry in report.failed] == [artist.name for artist in known]
         assert "deezer" in report.failed[0]["why"]
         assert "failed:" in format_report(report)
         assert not (into / "clips.csv").exists()
@@ -347,7 +349,7 @@ def test_a_recording_under_two_titles_is_kept_once(tmp_path: Path) -> None:
     )
     with FakeServices(known) as services:
         report = fetch(services.url, tmp_path / "data", [requested("Air")], fetch_params(5))
-        assert "/deezer/101.mp3" not in {each.path for each in services.requests("cdn")}
+        assert "/deezer/101.mp3" not in {request.path for request in services.requests("cdn")}
     assert [row["title"] for row in rows_of(tmp_path / "data")] == ["One", "Two", "Two (Live)"]
     assert [entry["why"] for entry in report.set_aside] == [
         "deezer 101: the same recording as 'One'",

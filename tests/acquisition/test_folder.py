@@ -67,8 +67,8 @@ def test_tags_are_believed_before_the_folder(tmp_path: Path, suffix: str) -> Non
 
 
 def test_without_tags_the_place_says_it(library: Path) -> None:
-    found = read_folder(library)
-    assert [(each.artist, each.album, each.title) for each in found] == [
+    recordings = read_folder(library)
+    assert [(recording.artist, recording.album, recording.title) for recording in recordings] == [
         ("Air", "Demo", "One"),
         ("Air", "Moon Safari", "01 Intro"),
         ("Air", "Moon Safari", "02 More"),
@@ -95,9 +95,9 @@ def test_albums_take_turns(library: Path) -> None:
     source = FolderSource(library)
     candidate = find(source, requested("Air"))
     previews = source.previews(candidate, 5)
-    assert [each.title for each in previews] == ["One", "01 Intro", "02 More"]
-    assert [each.url for each in source.previews(candidate, 1)] == ["Air/Demo/One.ogg"]
-    assert {each.terms for each in previews} == {"own library"}
+    assert [preview.title for preview in previews] == ["One", "01 Intro", "02 More"]
+    assert [preview.url for preview in source.previews(candidate, 1)] == ["Air/Demo/One.ogg"]
+    assert {preview.terms for preview in previews} == {"own library"}
 
 
 def test_a_window_is_what_is_kept(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_names_are_ambiguous_and_titles_help(source: ITunes) -> None:
 
 def test_the_first_row_is_the_artist_and_no_preview(source: ITunes) -> None:
     previews = source.previews(find(source, requested("Björk")), 9)
-    assert [each.title for each in previews] == ["Hyperballad", "Jóga", "Army of Me"]
+    assert [preview.title for preview in previews] == ["Hyperballad", "Jóga", "Army of Me"]
     first = previews[0]
     assert first.source_id == "7400"
     assert first.duration_seconds == 200.0
@@ -89,7 +89,7 @@ def test_only_audio_is_offered(
 
 
 def test_what_has_no_preview_is_left_out(source: ITunes) -> None:
-    titles = [each.title for each in source.previews(find(source, requested("Mute")), 9)]
+    titles = [preview.title for preview in source.previews(find(source, requested("Mute")), 9)]
     assert titles == ["Two", "Four", "Five"]
     assert source.previews(find(source, requested("Nothing")), 9) == []
 
@@ -156,7 +156,7 @@ def test_throttling_is_waited_for_longer_and_longer_by_all(
     monkeypatch.setattr(RateLimit, "pause", paused)
     world.script("itunes", *[fault] * 3)
     assert find(source, requested("Björk")).artist_id == "74"
-    times = [each.at for each in world.requests()]
+    times = [request.at for request in world.requests()]
     waits = [after - before for before, after in pairwise(times)]
     assert [wait >= least for wait, least in zip(waits, (5, 10, 20), strict=True)] == [True] * 3
     assert waits == sorted(waits)
@@ -169,7 +169,7 @@ def test_threads_wait_together_when_one_is_throttled(world: FakeServices, source
     first = world.requests()[0].at
     hammered = hammer(lambda n: source.find(requested(f"Artist {n}")), 30)
     assert (hammered.answers, hammered.errors) == ([None] * 30, [])
-    assert min(each.at for each in world.requests()[1:]) >= first + 5
+    assert min(request.at for request in world.requests()[1:]) >= first + 5
     assert world.most("itunes", 60) <= 20
 
 

@@ -50,8 +50,8 @@ def test_a_merged_mbid_is_followed_and_both_are_told(musicbrainz: MusicBrainz) -
 
 
 def test_links_are_told_as_far_as_there_are_any(musicbrainz: MusicBrainz) -> None:
-    identity = musicbrainz.lookup(B), musicbrainz.lookup(C)
-    assert [each and each.ids for each in identity] == [{"deezer": "1"}, {}]
+    identities = musicbrainz.lookup(B), musicbrainz.lookup(C)
+    assert [identity and identity.ids for identity in identities] == [{"deezer": "1"}, {}]
 
 
 @pytest.mark.parametrize("mbid", ["", "x", "../" + A, A + "?", A[:-1], "\ud800"])
@@ -153,7 +153,7 @@ def test_the_user_is_named_and_one_is_asked_a_second(
     assert not hammer(lambda n: musicbrainz.search(names[n]), 40).errors
     assert world.count() == 40
     assert world.most("musicbrainz", 1.0) == 1
-    agents = {each.headers["user-agent"] for each in world.requests()}
+    agents = {request.headers["user-agent"] for request in world.requests()}
     assert all("someone@example.org" in agent for agent in agents)
 
 

@@ -150,7 +150,7 @@ def test_a_token_service_that_is_down_is_away(world: FakeServices, source: Sourc
 
 def test_no_secret_is_kept(source: Source, tmp_path: Path) -> None:
     source.find(requested("Can"))
-    kept = " ".join(each.read_text() for each in tmp_path.rglob("*.json"))
+    kept = " ".join(path.read_text() for path in tmp_path.rglob("*.json"))
     assert "Can" in kept
     for secret in ("a-token", "a-secret", "an-id", "Basic", "Bearer"):
         assert secret not in kept

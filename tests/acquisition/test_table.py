@@ -48,8 +48,8 @@ def test_terms_are_the_rows_own_or_say_whose_it_is(tmp_path: Path) -> None:
     rows = ["1.mp3,Air,,One,CC BY 4.0", "2.mp3,Air,,Two,", "https://example.org/3.mp3,Air,,Three,"]
     client = Client("table", "http://127.0.0.1", "test (a@b.c)", RequestPolicy(n=9, seconds=1))
     found = previews(TableSource(table(tmp_path, *rows), client), requested("Air"))
-    assert [each.terms for each in found] == ["CC BY 4.0", "own library", "not stated"]
-    assert [each.title for each in found] == ["One", "Two", "Three"]
+    assert [preview.terms for preview in found] == ["CC BY 4.0", "own library", "not stated"]
+    assert [preview.title for preview in found] == ["One", "Two", "Three"]
 
 
 def test_files_and_long_recordings_are_put_on_disk(tmp_path: Path) -> None:
@@ -85,8 +85,8 @@ def test_addresses_are_fetched_and_their_secrets_not_kept(tmp_path: Path) -> Non
             with pytest.raises(InvalidContentError, match="is not audio"):
                 source.download(found[2], tmp_path / "none")
     assert "secret" not in found[0].source_id
-    assert len({each.source_id for each in found}) == 3
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["clip", "table.csv"]
+    assert len({preview.source_id for preview in found}) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip", "table.csv"]
 
 
 def test_addresses_need_a_contact(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_the_top_artists_get_clips_and_the_check_finds_them_whole(project: Path)
         words = ("fetch", "clips", "--top", "2", "--clips", "2", *CONTACT)
         done = run(project, *words, services=services)
         assert done.returncode == 0, done.stderr
-        agents = {each.headers["user-agent"] for each in services.requests()}
+        agents = {request.headers["user-agent"] for request in services.requests()}
         assert agents == {f"twinear/{version('twinear')} (me@example.org)"}
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["source", "artists", "clips"]
