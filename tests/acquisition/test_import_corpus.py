@@ -162,7 +162,7 @@ def test_vectors_of_none_of_the_clips_are_refused(tmp_path: Path, listens: Path)
     table = _table(tmp_path / "table.csv", ["Sexy Boy.flac"])
     with pytest.raises(
         DataError,
-        match=r"table\.csv: names none of the clips; it has Sexy Boy\.flac, expected names as Air/",
+        match=r"table\.csv: .* Sexy Boy\.flac, expected names as Air/",
     ):
         import_corpus(listens, music, into, vectors=table)
     with pytest.raises(DataError, match=r"nothing\.npz: is missing; make it with 'twinear embed'"):

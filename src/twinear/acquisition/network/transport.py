@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ssl import SSLContext
-from typing import Any
+from typing import Any, cast
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -24,7 +24,7 @@ _thread = threading.local()  # .deadline: when the current thread's exchange mus
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Bound what the current thread does over the network inside the block."""
+    """Bound what the current thread does over the network inside the block; not to be nested."""
     _thread.deadline = time.monotonic() + seconds  # real time: a fake clock speeds up no network
     try:
         yield
@@ -131,7 +131,6 @@ class TimedTransport(httpx.BaseTransport):
         url = request.url
         by_proxy = url.scheme in self._by_proxy and not proxy_bypass(url.host)
         pool = self._by_proxy[url.scheme] if by_proxy else self._direct
-        assert isinstance(request.stream, httpx.SyncByteStream)  # noqa: S101, for the type checker
         with _httpx_errors():
             response = pool.handle_request(
                 httpcore.Request(
@@ -143,7 +142,7 @@ class TimedTransport(httpx.BaseTransport):
                         target=url.raw_path,
                     ),
                     headers=request.headers.raw,
-                    content=request.stream,
+                    content=cast(httpx.SyncByteStream, request.stream),
                     extensions=request.extensions,
                 )
             )

@@ -1,11 +1,12 @@
-"""The thirty seconds that represent a recording, cut out without loss.
+"""An excerpt of thirty seconds that represents a recording, cut out without loss.
 
-The first seconds of a recording say little about it: they fade in, or are spoken. So the window
+The first seconds of a recording say little about it: they fade in, or are spoken. So the excerpt
 never starts within the first `INTRO_SECONDS` of a recording that is long enough. Of the remaining
-windows the one is taken whose seconds have the smallest mean distance, in dB, to the median level
-of the loudest third of the recording's seconds; of equals, the earliest. This prefers a chorus to a
-bridge, and the typical loud level to the single loudest moment. A recording that is not longer than
-the window is taken whole; one that is not longer than window and intro loses its beginning.
+windows of thirty seconds the one is taken whose seconds have the smallest mean distance, in dB, to
+the median level of the loudest third of the recording's seconds; of equals, the earliest. This
+prefers a chorus to a bridge, and the typical loud level to the single loudest moment. A recording
+that is not longer than the window is taken whole; one that is not longer than window and intro
+loses its beginning.
 
 No audio is encoded with loss a second time: packets of mp3, AAC, Opus and Vorbis are copied;
 lossless audio, and audio that cannot be copied, becomes mono FLAC of 16 bits. The same recording
@@ -23,7 +24,7 @@ from twinear.base.errors import ClipError
 from twinear.base.files import replacing
 from twinear.clips.decoding import frames, mix, open_audio
 
-WINDOW_SECONDS = 30
+EXCERPT_SECONDS = 30
 INTRO_SECONDS = 15
 TOLERANCE_SECONDS = 1.0  # a copy of another duration has lost packets, or their times
 LEVEL_SECONDS = 1200  # of a recording of hours, the first twenty minutes are searched
@@ -35,8 +36,8 @@ BITEXACT = {"fflags": "+bitexact"}  # no random serial numbers, no name of the p
 Levels = npt.NDArray[np.float64]
 
 
-def write_window(recording: Path, to: Path) -> None:
-    """Cut the window out of a recording, whole or not at all.
+def cut_excerpt(recording: Path, to: Path) -> None:
+    """Cut the excerpt out of a recording and write it, whole or not at all.
 
     Raises
     ------
@@ -44,8 +45,8 @@ def write_window(recording: Path, to: Path) -> None:
         The recording is not readable as audio.
     """
     levels = read_levels(recording)
-    start = find_window(levels)
-    seconds = min(WINDOW_SECONDS, len(levels) - start)
+    start = find_excerpt(levels)
+    seconds = min(EXCERPT_SECONDS, len(levels) - start)
     with replacing(to) as temporary:
         copied = _copy(recording, temporary, start)
         if not copied or abs(copied - seconds) > TOLERANCE_SECONDS:
@@ -67,8 +68,8 @@ def read_levels(recording: Path) -> Levels:
     return np.asarray(10 * np.log10(np.maximum(power, 1e-10)))
 
 
-def find_window(levels: Levels) -> int:
-    """The second at which the window starts.
+def find_excerpt(levels: Levels) -> int:
+    """The second at which the excerpt starts.
 
     Parameters
     ----------
@@ -78,22 +79,22 @@ def find_window(levels: Levels) -> int:
     Examples
     --------
     >>> quiet, loud = np.full(60, -30.0), np.full(40, -10.0)
-    >>> find_window(np.concatenate([quiet, loud, quiet]))
+    >>> find_excerpt(np.concatenate([quiet, loud, quiet]))
     60
     """
-    last = len(levels) - WINDOW_SECONDS
+    last = len(levels) - EXCERPT_SECONDS
     if last <= 0:
         return 0
     loud = np.median(np.sort(levels)[-(len(levels) // 3) :])
     first = min(INTRO_SECONDS, last)
-    average = np.full(WINDOW_SECONDS, 1 / WINDOW_SECONDS)
+    average = np.full(EXCERPT_SECONDS, 1 / EXCERPT_SECONDS)
     distance = np.convolve(np.abs(levels - loud), average, "valid")[first:]  # of each start
     # the tolerance makes windows equal that differ only by rounding
     return first + int(np.argmax(distance <= distance.min() + 1e-9))
 
 
 def _copy(recording: Path, to: Path, start: int) -> float:
-    """Copy the window's packets to a container for their codec; the seconds copied, or 0."""
+    """Copy the excerpt's packets to a container for their codec; the seconds copied, or 0."""
     copied_seconds = 0.0
     try:
         with open_audio(recording) as source:
@@ -115,14 +116,14 @@ def _copy(recording: Path, to: Path, start: int) -> float:
 def _packets(
     source: av.container.InputContainer, stream: av.AudioStream, start: int
 ) -> Iterator[av.Packet]:
-    """The packets of the window, timed from 0."""
+    """The packets of the excerpt, timed from 0."""
     origin = first = None
     for packet in source.demux(stream):
         if packet.pts is None or packet.dts is None:
             continue
         origin = packet.pts if origin is None else origin
         seconds = (packet.pts - origin) * packet.time_base
-        if seconds >= start + WINDOW_SECONDS:
+        if seconds >= start + EXCERPT_SECONDS:
             return
         if seconds >= start:
             first = packet.pts if first is None else first
@@ -132,20 +133,20 @@ def _packets(
 
 
 def _store(recording: Path, to: Path, start: int) -> None:
-    """Decode the window and store it as FLAC."""
+    """Decode the excerpt and store it as FLAC."""
     n_decoded, pieces = 0, []
     for y, sr in _mono(recording):
         begin = start * sr - n_decoded
-        end = begin + WINDOW_SECONDS * sr
+        end = begin + EXCERPT_SECONDS * sr
         pieces.append(y[max(0, begin) : max(0, end)])
         n_decoded += len(y)
         if end <= len(y):
             break
-    window = np.nan_to_num(np.concatenate(pieces))
-    if not len(window):
+    y = np.nan_to_num(np.concatenate(pieces))
+    if not len(y):
         raise ClipError(recording, "is shorter than it was")
-    window /= max(1.0, float(np.abs(window).max(initial=0.0)))  # floats may exceed full scale
-    samples = np.round(window * 32767).astype(np.int16)[None]  # (1, n)
+    y /= max(1.0, float(np.abs(y).max(initial=0.0)))  # floats may exceed full scale
+    samples = np.round(y * 32767).astype(np.int16)[None]  # (1, n)
     frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
     frame.sample_rate = sr
     with av.open(str(to), "w", format="flac", options=BITEXACT) as target:

@@ -17,7 +17,7 @@ from tinytag import TinyTag, TinyTagException
 from twinear.acquisition.import_corpus import find_audio, one_line
 from twinear.acquisition.network.errors import InvalidContentError
 from twinear.acquisition.previews.deduplication import FEATURED
-from twinear.acquisition.previews.excerpt import write_window
+from twinear.acquisition.previews.excerpt import cut_excerpt
 from twinear.acquisition.previews.source import Candidate, Preview, RequestedArtist
 from twinear.artists.identity import is_mbid, normalise_name
 from twinear.base.errors import ClipError, DataError
@@ -106,7 +106,7 @@ class FolderSource:
 def write_excerpt(recording: Path, to: Path) -> None:
     """Cut the excerpt out of a local file; `InvalidContentError` if that is not audio."""
     try:
-        write_window(recording, to)
+        cut_excerpt(recording, to)
     except ClipError as error:
         found = str(error).removeprefix(f"{recording}: ")
         raise InvalidContentError(recording, found) from None

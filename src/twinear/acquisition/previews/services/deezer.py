@@ -26,6 +26,7 @@ from twinear.acquisition.previews.services.matching import (
     inner,
     key_of,
     number,
+    profiles,
     rows,
     text,
 )
@@ -136,13 +137,7 @@ def check(answer: JsonObject) -> None:
 
 
 def _profiles(artists: list[Row]) -> list[Profile]:
-    return [
-        Profile(
-            artist_id=key_of(row, "id"), name=text(row, "name"), popularity=number(row, "nb_fan")
-        )
-        for row in artists
-        if key_of(row, "id") and text(row, "name")
-    ]
+    return profiles(artists, popularity=lambda row: number(row, "nb_fan"))
 
 
 def _may_be_valid(url: str, now: float) -> bool:

@@ -29,6 +29,15 @@ class Profile:
     popularity: int = 0
 
 
+def profiles(artists: Iterable[Row], popularity: Callable[[Row], int]) -> list[Profile]:
+    """The profiles in JSON with the keys id and name; rows without them are left out."""
+    return [
+        Profile(artist_id=key_of(row, "id"), name=text(row, "name"), popularity=popularity(row))
+        for row in artists
+        if key_of(row, "id") and text(row, "name")
+    ]
+
+
 def find_candidate(
     artist: RequestedArtist,
     service: str,

@@ -25,8 +25,8 @@ from twinear.acquisition.previews.services.matching import (
     Row,
     find_candidate,
     inner,
-    key_of,
     number,
+    profiles,
     rows,
     text,
 )
@@ -143,12 +143,4 @@ class Spotify:
 
 
 def _profiles(artists: list[Row]) -> list[Profile]:
-    return [
-        Profile(
-            artist_id=key_of(row, "id"),
-            name=text(row, "name"),
-            popularity=number(inner(row, "followers"), "total"),
-        )
-        for row in artists
-        if key_of(row, "id") and text(row, "name")
-    ]
+    return profiles(artists, popularity=lambda row: number(inner(row, "followers"), "total"))
