@@ -59,7 +59,7 @@ def extract_files(
 def _tar_members(
     path: Path, names: Collection[str], max_bytes: int
 ) -> Iterator[tuple[str, IO[bytes]]]:
-    with decompress(path) as stream:
+    with decompressed(path) as stream:
         bounded = cast(IO[bytes], _BoundedStream(stream, max_bytes, path))
         with tarfile.open(fileobj=bounded, mode="r|") as archive:
             for n, member in enumerate(archive):
