@@ -28,8 +28,9 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from ruamel.yaml import YAML
 
+import twinear.cli.main  # noqa: F401  (adds every command to the app)
 from twinear.base.params import SECTIONS, Params
-from twinear.cli.main import app
+from twinear.cli.app import app
 from twinear.ranking.table import format_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -133,14 +134,13 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 
 def on_page_content(html: str, **_: object) -> str:
     """Turn formulas into MathML, which browsers draw without a script."""
-    for pattern, display in ((r"\\\((.*?)\\\)", "inline"), (r"\\\[(.*?)\\\]", "block")):
-        html = re.sub(
-            rf'(<(?:span|div) class="arithmatex">)\s*{pattern}',
-            lambda found, display=display: found[1] + convert(unescape(found[2]), display=display),
-            html,
-            flags=re.DOTALL,
-        )
-    return html
+    formula = re.compile(r'(<(?:span|div) class="arithmatex">)\s*\\([(\[])(.*?)\\[)\]]', re.DOTALL)
+
+    def mathml(found: re.Match[str]) -> str:
+        tag, bracket, latex = found.groups()
+        return tag + convert(unescape(latex), display="block" if bracket == "[" else "inline")
+
+    return formula.sub(mathml, html)
 
 
 def ranking_block() -> str:
@@ -282,10 +282,8 @@ def _param_rows(
             continue
         unit = _unit(key)
         kind = _values(field, root) + (f"; {unit}" if unit else "")
-        default = _plain(value)
-        rows.append(
-            f"| `{prefix}{key}` | {default} | {_cell(original) or '–'} | {kind} | {_cell(meaning)} |"
-        )
+        cells = (f"`{prefix}{key}`", _plain(value), _cell(original) or "–", kind, _cell(meaning))
+        rows.append(f"| {' | '.join(cells)} |")
     return rows
 
 
@@ -333,10 +331,10 @@ def _values(field: dict[str, Any], root: dict[str, Any]) -> str:
             items = field["prefixItems"]
             return f"list of {len(items)}: {_values(items[0], root)}"
         return f"list: {_values(field['items'], root)}"
-    words = {"integer": "integer", "number": "number", "boolean": "`true`, `false`"}
-    text = words.get(field.get("type", ""), {"string": "text"}.get(field.get("type", ""), "mapping"))
-    bounds = (("exclusiveMinimum", ">"), ("minimum", "≥"), ("exclusiveMaximum", "<"), ("maximum", "≤"))
-    limits = [f"{sign} {field[name]:g}" for name, sign in bounds if name in field]
+    names = {"boolean": "`true`, `false`", "string": "text", "object": "mapping"}
+    text = names.get(field["type"], field["type"])
+    signs = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
+    limits = [f"{sign} {field[name]:g}" for name, sign in signs.items() if name in field]
     if "multipleOf" in field:
         limits.append(f"a multiple of {field['multipleOf']}")
     return " ".join([text, ", ".join(limits)]).strip()
