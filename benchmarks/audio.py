@@ -40,7 +40,7 @@ from scipy.io import wavfile
 from tests.support.audio import music, write_clip
 
 from twinear.base.params import read_params
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 from twinear.compute.pool import spread
 from twinear.spectrograms.front_end import SpectrogramsParams, log_mel, mfcc_statistics
 
@@ -78,11 +78,11 @@ def decode_alone(path: Path, _: SpectrogramsParams) -> None:
 
 
 def ours(path: Path, params: SpectrogramsParams) -> Floats:
-    return log_mel(load_clip(path, params.sr, params.max_seconds), params)
+    return log_mel(load_waveform(path, params.sr, params.max_seconds), params)
 
 
 def ours_with_mfcc(path: Path, params: SpectrogramsParams) -> tuple[Floats, Floats, Floats]:
-    y = load_clip(path, params.sr, params.max_seconds)
+    y = load_waveform(path, params.sr, params.max_seconds)
     return log_mel(y, params), *mfcc_statistics(y, params)
 
 
@@ -94,7 +94,7 @@ def librosas_spectrogram(y: Floats, params: SpectrogramsParams) -> Floats:
 
 
 def librosa_after_pyav(path: Path, params: SpectrogramsParams) -> Floats:
-    return librosas_spectrogram(load_clip(path, params.sr), params)
+    return librosas_spectrogram(load_waveform(path, params.sr), params)
 
 
 def librosa_alone(path: Path, params: SpectrogramsParams) -> Floats:
@@ -155,9 +155,9 @@ def cpu_seconds() -> float:
 
 WAYS: dict[str, Way] = {
     "decode alone (PyAV, native rate)": decode_alone,
-    "ours: load_clip + log_mel": ours,
+    "ours: load_waveform + log_mel": ours,
     "ours with the MFCC statistics": ours_with_mfcc,
-    "load_clip + librosa.feature.melspectrogram": librosa_after_pyav,
+    "load_waveform + librosa.feature.melspectrogram": librosa_after_pyav,
     "librosa.load + librosa.feature.melspectrogram": librosa_alone,
     "the original's, through a WAV and a picture": the_original,
 }
@@ -219,13 +219,13 @@ def compare_values(paths: list[Path], params: SpectrogramsParams) -> None:
     print("|---|--:|--:|--:|---|")
     worst = 0.0
     for path in paths:
-        y = load_clip(path, params.sr)
+        y = load_waveform(path, params.sr)
         fine = log_mel(y, params)
         kept = params.n_frames * params.hop_length
         plain = librosas_spectrogram(y[max(0, len(y) - kept) // 2 :][:kept], params)
         difference = float(np.abs(fine[:, : plain.shape[1]] - plain).max())
         worst = max(worst, difference)
-        native = load_clip(path, CLIPS[path.name][0])
+        native = load_waveform(path, CLIPS[path.name][0])
         costs, coarse = {}, {}
         for quality in ("HQ", "MQ", "LQ"):
             costs[quality], coarse[quality] = _resampled(native, path, params, quality)

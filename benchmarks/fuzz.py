@@ -28,7 +28,7 @@ from tests.support.audio import CODECS, music, write_clip
 from twinear.base.params import read_params
 from twinear.clips import clips
 from twinear.clips.clips import ClipsParams, Fault
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 from twinear.spectrograms.front_end import SpectrogramsParams, log_mel, mfcc_statistics
 
 LIMIT_BYTES = 2**30  # of address space, above what an idle worker has
@@ -97,7 +97,7 @@ def try_clip(path: Path, params: tuple[ClipsParams, SpectrogramsParams]) -> str:
             out_of_memory = "Cannot allocate memory" in found
             why = heard.reason if heard.reason == found else f"{heard.reason}, {_plain(found)}"
             return f"FINDING: {found}" if out_of_memory else f"set aside: {why}"
-        y = load_clip(path, params[1].sr, params[1].max_seconds)
+        y = load_waveform(path, params[1].sr, params[1].max_seconds)
         values, (mean, cov) = log_mel(y, params[1]), mfcc_statistics(y, params[1])
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]

@@ -19,20 +19,19 @@ from functools import partial
 import numpy as np
 import torch
 
-from twinear.model.network import Inputs, ModelParams, SiameseNet
-from twinear.training.batches import Step
+from twinear.model.inputs import LogMel
+from twinear.model.network import ModelParams, SiameseNet
+from twinear.training.batches import StepClips
 from twinear.training.losses import mse
 from twinear.training.training import step_loss
 
 N_MELS, N_FRAMES, CLIPS = 64, 256, 3
 STEP_PAIRS, LEARNING_RATE = 1024, 1e-3  # of the original
-SOUND = Inputs(
-    n_bands=N_MELS, n_frames=N_FRAMES, n_dims=0, frames_per_second=22050 / 2583, top_db=80
-)
+SOUND = LogMel(n_mels=N_MELS, n_frames=N_FRAMES, frames_per_second=22050 / 2583, top_db=80)
 ORIGINAL = ModelParams(
-    branches="convolutions", conv_depth=3, kernel_size=3, channels=128, averaged_frames=1,
-    pool=(4, 2), dilation=1, residual=False, pooling="max", dense_units=128, statistics_units=1,
-    vectors_share=0, dropout=0, head="l1",
+    branches="convolutions", conv_depth=3, kernel_size=3, channels=128, time_downsampling=1,
+    max_pool=(4, 2), dilation=1, residual=False, global_pooling="max", dense_units=128,
+    statistics_units=1, embeddings_share=0, dropout=0, head="l1",
 )  # fmt: skip
 
 
@@ -41,24 +40,24 @@ class Planted:
     """Clips whose artist hums at a place and beats at a rate; similarity falls with distance."""
 
     x: torch.Tensor  # (clips, n_mels, n_frames)
-    owner: torch.Tensor  # (clips,)
+    artist_index: torch.Tensor  # (clips,)
     target: torch.Tensor  # (artists, artists)
 
 
 def plant(n_artists: int, seed: int) -> Planted:
     rng = np.random.default_rng(seed)
     style = rng.uniform(0, 1, (n_artists, 2))
-    owner = np.repeat(np.arange(n_artists), CLIPS)
-    place, rate = style[owner, 0, None], style[owner, 1, None]
+    artist_index = np.repeat(np.arange(n_artists), CLIPS)
+    place, rate = style[artist_index, 0, None], style[artist_index, 1, None]
     hum = np.exp(-(((place - np.linspace(0, 1, N_MELS)) / 0.08) ** 2))
-    phase = rng.uniform(0, 2 * np.pi, (len(owner), 1))
+    phase = rng.uniform(0, 2 * np.pi, (len(artist_index), 1))
     beat = 0.5 + 0.5 * np.sin(np.arange(N_FRAMES) * (0.05 + 0.5 * rate) + phase)
-    noise = rng.normal(0, 0.15, (len(owner), N_MELS, N_FRAMES))
+    noise = rng.normal(0, 0.15, (len(artist_index), N_MELS, N_FRAMES))
     x = hum[:, :, None] * beat[:, None, :] + noise
     distance = np.linalg.norm(style[:, None] - style[None], axis=-1)
     return Planted(
         x=torch.from_numpy(x.astype(np.float32)),
-        owner=torch.from_numpy(owner),
+        artist_index=torch.from_numpy(artist_index),
         target=torch.from_numpy(np.exp(-distance / 0.25).astype(np.float32)),
     )
 
@@ -66,10 +65,10 @@ def plant(n_artists: int, seed: int) -> Planted:
 def pair_by_pair(net: SiameseNet, data: Planted, rng: np.random.Generator) -> torch.Tensor:
     """The loss of a step of 1,024 pairs, each clip encoded for each pair."""
     a, b = (torch.from_numpy(rng.integers(len(data.x), size=STEP_PAIRS)) for _ in range(2))
-    other = data.owner[a] != data.owner[b]
+    other = data.artist_index[a] != data.artist_index[b]
     a, b = a[other], b[other]
     scores: torch.Tensor = net(torch.stack([data.x[a], data.x[b]], dim=1))
-    return (scores - data.target[data.owner[a], data.owner[b]]).square().mean()
+    return (scores - data.target[data.artist_index[a], data.artist_index[b]]).square().mean()
 
 
 def encode_once(
@@ -88,7 +87,9 @@ def loss_of(
     """The loss of all pairs of some clips, each encoded once."""
     x = data.x[rows]
     none = x.new_zeros((len(x), 0))
-    step = Step(x=x, vectors=none, summary=None, owner=data.owner[rows], target=data.target)
+    step = StepClips(
+        x=x, joined=none, coordinates=None, artist_index=data.artist_index[rows], target=data.target
+    )
     return step_loss(net, step, mse, precision)
 
 

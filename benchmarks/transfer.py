@@ -26,7 +26,7 @@ from twinear.acquisition.sample.encoding import Codec, encode
 from twinear.base.params import PARAMS
 from twinear.catalogue.catalogue import score_artists
 from twinear.clips.clips import Clips
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 from twinear.evaluation.crossval.folds import Fold, cut_folds, fold_by_column, fold_by_id
 from twinear.evaluation.dataset import Folders, Material
 from twinear.evaluation.recipes import read_recipe
@@ -41,8 +41,8 @@ from twinear.training.training import TrainingParams
 
 SR = 22050
 HEALED = [
-    "training.augmentation.tilt_db=12", "training.augmentation.masked_bands=0.2",
-    "training.augmentation.masked_frames=0.2", "training.augmentation.mixed=0.1",
+    "training.augmentation.tilt_db=12", "training.augmentation.freq_mask=0.2",
+    "training.augmentation.time_mask=0.2", "training.augmentation.mixup=0.1",
 ]  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def recoded(y: np.ndarray) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.ogg"
         encode(soxr.resample(y, SR, codec.sr).astype(np.float32), codec, path)
-        return load_clip(path, SR, 300.0)
+        return load_waveform(path, SR, 300.0)
 
 
 def telephone(y: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def hear(
 ) -> np.ndarray:
     """The shifted spectrograms, (clips, n_mels, n_frames)."""
     files = tqdm(clips.table["file"], desc=shift.__name__, unit="clip")
-    waveforms = (load_clip(data / file, front.sr, front.max_seconds) for file in files)
+    waveforms = (load_waveform(data / file, front.sr, front.max_seconds) for file in files)
     return np.stack([log_mel(shift(y), front).astype(np.float16) for y in waveforms])
 
 
@@ -141,24 +141,26 @@ def score(
 ) -> Floats:
     """Sound alone; the queries' clips as `heard`, all others as they are."""
     values = np.array(material.spectrograms.values[lineup.clips])
-    shifted = queries[lineup.owner]
+    shifted = queries[lineup.artist_index]
     values[shifted] = heard[lineup.clips][shifted]
-    clips = replace(material.spectrograms.of(lineup.clips), values=values)
-    embeddings = encode_centred(scorer, clips, shifted) if centred else scorer.hear(clips)
-    return score_artists(scorer, embeddings, lineup.owner).astype(np.float64)
+    clips = replace(material.spectrograms.select(lineup.clips), values=values)
+    embeddings = (
+        encode_centred(scorer, clips, shifted) if centred else scorer.encode_spectrograms(clips)
+    )
+    return score_artists(scorer, embeddings, lineup.artist_index).astype(np.float64)
 
 
 def encode_centred(scorer: Scorer, clips: Spectrograms, shifted: Bools) -> np.ndarray:
     """Embeddings with the statistics of shifted and other clips around their own means."""
     net = scorer.net
-    assert net.summary is not None
+    assert net.statistics is not None
     with torch.inference_mode():
         blocks = torch.arange(len(clips.values)).split(64)
-        x, vectors = torch.from_numpy(np.array(clips.values)), torch.from_numpy(clips.vectors)
-        known = torch.cat([net.summary.coordinates(x[b].float(), vectors[b]) for b in blocks])
+        x, joined = torch.from_numpy(np.array(clips.values)), torch.from_numpy(clips.joined)
+        known = torch.cat([net.statistics.coordinates(x[b].float(), joined[b]) for b in blocks])
         for group in (shifted, ~shifted):
             known[torch.from_numpy(group)] -= known[torch.from_numpy(group)].mean(dim=0)
-        return torch.cat([net.encode(x[b].float(), vectors[b], known[b]) for b in blocks]).numpy()
+        return torch.cat([net.encode(x[b].float(), joined[b], known[b]) for b in blocks]).numpy()
 
 
 def ndcg(truth: Floats, scores: Floats, candidates: Bools) -> Floats:

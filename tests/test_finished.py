@@ -13,7 +13,7 @@ from tests.conftest import Edit, Project
 from twinear.metrics.ranking_metrics import METRICS
 from twinear.ranking.ranking import CORRECTED_NDCG
 
-SYSTEMS = ["siamese", "chance", "popularity", "l2", "mfcc", "mfcc_mp"]
+SYSTEMS = ["catalogue", "chance", "popularity", "l2", "mfcc", "mfcc_mp"]
 
 
 def ranking(project: Project) -> dict[str, Any]:
@@ -33,8 +33,8 @@ def test_every_system_has_every_metric_with_its_interval(finished: Project) -> N
 
 def test_the_planted_truth_is_found_far_above_chance_and_every_baseline(finished: Project) -> None:
     numbers = {system: metrics["ndcg@10"] for system, metrics in ranking(finished).items()}
-    found = numbers["siamese"]["value"]
-    assert numbers["siamese"]["low"] > numbers["chance"]["high"]
+    found = numbers["catalogue"]["value"]
+    assert numbers["catalogue"]["low"] > numbers["chance"]["high"]
     for baseline in SYSTEMS[1:]:
         assert found > numbers[baseline]["value"] + 0.1
     differences = json.loads((finished.folder / "reports/differences.json").read_text())
@@ -80,13 +80,13 @@ def test_the_run_in_mlflow_has_params_curve_ranking_inputs_files_and_model(
     experiment = client.get_experiment_by_name("twinear")
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.data.params["training.model.conv_depth"] == "3"
-    assert run.data.params["pairs.seeds"] == "[1, 2]"
+    assert run.data.params["split.seeds"] == "[1, 2]"
     curve = client.get_metric_history(run.info.run_id, "validation_ndcg")
     history = pd.read_csv(finished.folder / "reports/training.csv")
     np.testing.assert_allclose([each.value for each in curve], history["validation_ndcg"])
-    found = ranking(finished)["siamese"]["ndcg@10"]
-    assert run.data.metrics["siamese/ndcg_at_10"] == pytest.approx(found["value"])
-    assert run.data.metrics["siamese/ndcg_at_10_low"] == pytest.approx(found["low"])
+    found = ranking(finished)["catalogue"]["ndcg@10"]
+    assert run.data.metrics["catalogue/ndcg_at_10"] == pytest.approx(found["value"])
+    assert run.data.metrics["catalogue/ndcg_at_10_low"] == pytest.approx(found["low"])
     assert {each.dataset.name for each in run.inputs.dataset_inputs} == {
         "spectrograms",
         "similarity",
@@ -114,7 +114,7 @@ def test_queued_experiments_are_shown_applied_and_in_mlflow_too(spoiled: Project
     runs = client.search_runs([client.get_experiment_by_name("twinear").experiment_id])
     found = {run.info.run_name: run.data for run in runs}
     assert found["short"].params["training.epochs"] == "3"
-    assert found["short"].metrics["ndcg_at_10"] == ranking(spoiled)["siamese"]["ndcg@10"]["value"]
+    assert found["short"].metrics["ndcg_at_10"] == ranking(spoiled)["catalogue"]["ndcg@10"]["value"]
     assert {run.data.tags["kind"] for run in runs} == {"pipeline"}
 
 
@@ -131,7 +131,7 @@ def wait_for_queue(project: Project) -> None:
 
 def test_metrics_and_plots_of_an_experiment_are_compared(spoiled: Project) -> None:
     spoiled.must("dvc", "exp", "run", "-S", "training.epochs=3")
-    assert "siamese.ndcg@10.value" in spoiled.must("dvc", "metrics", "diff", "--md")
+    assert "catalogue.ndcg@10.value" in spoiled.must("dvc", "metrics", "diff", "--md")
     spoiled.must("dvc", "plots", "diff", "-o", "compared")
     assert (spoiled.folder / "compared" / "index.html").exists()
     history = pd.read_csv(spoiled.folder / "reports/training.csv")
@@ -151,7 +151,7 @@ def test_mlflow_runs_the_project(spoiled: Project, edit_params: Edit) -> None:
 
 BAD = {
     "an unknown key": ("  patience:", "  patienc:", "training.patienc: unknown key; did you mean"),
-    "too few artists": ("fractions: [0.6, 0.2, 0.2]", "fractions: [0.98, 0.01, 0.01]", "pairs: "),
+    "too few artists": ("fractions: [0.6, 0.2, 0.2]", "fractions: [0.98, 0.01, 0.01]", "split: "),
     "a loss that is no number": (
         "learning_rate: 3e-3",
         "learning_rate: 1.0e+30",

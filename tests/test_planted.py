@@ -28,7 +28,7 @@ from twinear.similarity.computation import compute_similarity
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
-from twinear.split import PairsParams, Split, split_artists
+from twinear.split import Split, SplitParams, split_artists
 from twinear.training.scorer_training import train_scorer
 from twinear.training.training import TrainingParams
 
@@ -65,7 +65,7 @@ def lead_on_chance(corpus: Corpus, folder: Path, seed: int = 1) -> float:
     """NDCG@10 of the trained catalogue on the test artists, minus that of chance."""
     chosen = read_params("similarity", SimilarityParams, PARAMS)
     similarity = compute_similarity(corpus.listens, corpus.clips.clips["artist"], chosen)
-    split = split_artists(similarity.artists, read_params("pairs", PairsParams, PARAMS))
+    split = split_artists(similarity.artists, read_params("split", SplitParams, PARAMS))
     params = read_params("training", TrainingParams, PARAMS)
     params = params.model_copy(update={"epochs": EPOCHS, "seed": seed})
     trained = train_scorer(corpus.clips, similarity, split, params, folder / f"{seed}.pt")
@@ -74,7 +74,7 @@ def lead_on_chance(corpus: Corpus, folder: Path, seed: int = 1) -> float:
         trained.scorer,
         read_params("catalogue", CatalogueParams, PARAMS),
         TrainingArtists.from_split(similarity, split),
-        trained.judged,
+        trained.before_refit,
     )
     return _lead(catalogue, corpus.clips, similarity, split)
 
@@ -84,7 +84,7 @@ def _lead(catalogue: Catalogue, clips: Spectrograms, similarity: Similarity, spl
     systems = line_up(catalogue, clips, similarity).of(split.members("test"))
     judged, chance = rank_test(systems, params)
     numbers = summarise(judged.queries, chance, params)
-    return numbers["siamese"]["ndcg@10"]["value"] - numbers["chance"]["ndcg@10"]["value"]
+    return numbers["catalogue"]["ndcg@10"]["value"] - numbers["chance"]["ndcg@10"]["value"]
 
 
 def shuffle_listens(corpus: Corpus, rng: np.random.Generator) -> Corpus:
@@ -96,7 +96,7 @@ def shuffle_listens(corpus: Corpus, rng: np.random.Generator) -> Corpus:
 
 
 def shuffle_clips(corpus: Corpus, rng: np.random.Generator) -> Corpus:
-    """Sounds are given to other clips."""
+    """ClipInputs are given to other clips."""
     order = rng.permutation(len(corpus.clips.values))
     return replace(corpus, clips=replace(corpus.clips, values=corpus.clips.values[order]))
 
@@ -132,7 +132,7 @@ def test_scores_follow_the_hidden_styles(finished: Project) -> None:
     folder = finished.folder
     truth = pd.read_csv(folder / "data/truth.csv").set_index("mbid")
     catalogue = Catalogue.read(folder / "artifacts/catalogue")
-    test = Split.read(folder / "artifacts/pairs.csv").members("test")
+    test = Split.read(folder / "artifacts/split.csv").members("test")
     rows = pd.Index(catalogue.artists["artist"]).get_indexer(test)
     styles = truth.loc[test].select_dtypes("number").to_numpy()
     pairs = np.triu_indices(len(test), k=1)

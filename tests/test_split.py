@@ -12,12 +12,12 @@ from sklearn.model_selection import train_test_split
 from tests.conftest import PARAMS
 from twinear.base.errors import DataError, ParamsError
 from twinear.base.params import parse_params, read_params
-from twinear.split import SPLITS, PairsParams, Split, fold_of, split_artists
+from twinear.split import SPLITS, Split, SplitParams, fold_of, split_artists
 
 
-def params(**changes: object) -> PairsParams:
-    values = read_params("pairs", PairsParams, PARAMS).model_dump(mode="json")
-    return parse_params("pairs", PairsParams, values | changes, PARAMS)
+def params(**changes: object) -> SplitParams:
+    values = read_params("split", SplitParams, PARAMS).model_dump(mode="json")
+    return parse_params("split", SplitParams, values | changes, PARAMS)
 
 
 def artists(n: int) -> pd.DataFrame:
@@ -78,11 +78,11 @@ def test_a_fold_beyond_the_last_is_refused() -> None:
 
 def test_a_split_is_read_as_it_was_written(tmp_path: Path) -> None:
     split = split_artists(artists(50), params())
-    split.write(tmp_path / "pairs.csv")
-    pd.testing.assert_frame_equal(Split.read(tmp_path / "pairs.csv").artists, split.artists)
+    split.write(tmp_path / "split.csv")
+    pd.testing.assert_frame_equal(Split.read(tmp_path / "split.csv").artists, split.artists)
 
 
 def test_a_table_that_is_no_split_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "pairs.csv").write_text("artist,name,split\na,A,dev\n")
+    (tmp_path / "split.csv").write_text("artist,name,split\na,A,dev\n")
     with pytest.raises(DataError, match="expected columns artist, name, split"):
-        Split.read(tmp_path / "pairs.csv")
+        Split.read(tmp_path / "split.csv")

@@ -45,10 +45,10 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     "the judging": (set_param("n_bootstrap: 2000", "n_bootstrap: 1999"), ("ranking", "report")),
     "training's params": (set_param("patience: 30", "patience: 29"), FROM_TRAINING),
     "training's code": (Change(file="src/twinear/training/training.py"), FROM_TRAINING),
-    "the split": (set_param("min_test: 5", "min_test: 4"), ("pairs", *FROM_TRAINING)),
+    "the split": (set_param("min_test: 5", "min_test: 4"), ("split", *FROM_TRAINING)),
     "the front end": (
         set_param("hop_length: 512 ", "hop_length: 511 "),
-        ("spectrograms", "pairs", *FROM_TRAINING),
+        ("spectrograms", "split", *FROM_TRAINING),
     ),
     "the clips": (Change(file="data/clips.csv", new="\n"), STAGES[1:]),
     "the listens": (Change(file="data/listens/usersha1-profile.tsv", new="\n"), STAGES),

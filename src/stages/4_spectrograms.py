@@ -1,4 +1,4 @@
-"""Stage 4: the indexed clips -> their spectrograms, MFCC statistics and, if asked for, vectors."""
+"""Stage 4: the indexed clips -> their spectrograms, MFCC statistics, embeddings."""
 
 import os
 from functools import partial
@@ -10,7 +10,7 @@ from twinear.base.params import read_params
 from twinear.base.stage import run_stage
 from twinear.clips.clips import Clips
 from twinear.compute.pool import choose_workers
-from twinear.spectrograms.computation import compute_spectrograms, read_vectors
+from twinear.spectrograms.computation import compute_spectrograms, read_embeddings
 from twinear.spectrograms.front_end import SpectrogramsParams
 
 
@@ -20,8 +20,8 @@ def spectrograms(data: Path, index: Path, folder: Path) -> None:
     progress = partial(tqdm, desc="spectrograms", unit="clip")
     clips = Clips.read(index)
     workers = choose_workers(os.environ)
-    vectors = read_vectors(clips, data, params)
-    compute_spectrograms(clips, data, params, progress, workers, vectors).write(folder)
+    joined = read_embeddings(clips, data, params)
+    compute_spectrograms(clips, data, params, progress, workers, joined).write(folder)
 
 
 if __name__ == "__main__":

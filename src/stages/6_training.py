@@ -21,9 +21,9 @@ from twinear.training.training import TrainingParams
 def training(
     spectrograms: Path,
     similarity: Path,
-    pairs: Path,
+    split: Path,
     scorer: Path,
-    judged: Path,
+    before_refit: Path,
     checkpoint: Path,
     table: Path,
 ) -> None:
@@ -38,14 +38,14 @@ def training(
             bar.update()
             run.log_metrics(epoch.measures, step=epoch.epoch)
 
-        trained = train_scorer(clips, target, Split.read(pairs), params, checkpoint, say)
+        trained = train_scorer(clips, target, Split.read(split), params, checkpoint, say)
         trained.scorer.write(scorer)
-        trained.judged.write(judged)
+        trained.before_refit.write(before_refit)
         epochs = pd.DataFrame(map(asdict, trained.fit.history))
         with replacing(table) as temporary:
             chosen = (epochs["epoch"] == trained.fit.best.epoch).astype(int)
             epochs.assign(chosen=chosen).to_csv(temporary, index=False)
-        run.log_files(pairs)
+        run.log_files(split)
         run.log_scorer(scorer, sha256(scorer), trained.scorer.inputs)
 
 

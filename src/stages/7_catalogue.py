@@ -13,13 +13,22 @@ from twinear.split import Split
 
 
 def catalogue(
-    spectrograms: Path, similarity: Path, pairs: Path, scorer: Path, judged: Path, folder: Path
+    spectrograms: Path,
+    similarity: Path,
+    split: Path,
+    scorer: Path,
+    before_refit: Path,
+    folder: Path,
 ) -> None:
     params = read_params("catalogue", CatalogueParams)
-    listened = TrainingArtists.from_split(Similarity.read(similarity), Split.read(pairs))
-    clips = Spectrograms.read(spectrograms)
-    made = build_catalogue(clips, Scorer.read(scorer), params, listened, Scorer.read(judged))
-    made.write(folder)
+    training_artists = TrainingArtists.from_split(Similarity.read(similarity), Split.read(split))
+    build_catalogue(
+        Spectrograms.read(spectrograms),
+        Scorer.read(scorer),
+        params,
+        training_artists,
+        Scorer.read(before_refit),
+    ).write(folder)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def ranking(
     catalogue: Path,
     spectrograms: Path,
     similarity: Path,
-    pairs: Path,
+    split: Path,
     scorer: Path,
     folder: Path,
     ranks: Path,
@@ -32,7 +32,7 @@ def ranking(
     systems = line_up(
         Catalogue.read(catalogue), Spectrograms.read(spectrograms), Similarity.read(similarity)
     )
-    test, chance = rank_test(systems.of(Split.read(pairs).members("test")), params)
+    test, chance = rank_test(systems.of(Split.read(split).members("test")), params)
     summary = summarise(test.queries, chance, params)
     lead, hub = differences(test.queries, params), hubs(systems, params)
     test.write(folder)

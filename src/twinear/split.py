@@ -21,13 +21,13 @@ from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 from twinear.base.params import Params
 
-AGAIN = "run 'dvc repro pairs'"
+AGAIN = "run 'dvc repro split'"
 SPLITS = ("train", "validation", "test")
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 RandomState = Annotated[int, Field(ge=0, lt=2**32)]
 
 
-class PairsParams(Params):
+class SplitParams(Params):
     """How artists are split."""
 
     method: Literal["fractions", "folds"]
@@ -38,7 +38,7 @@ class PairsParams(Params):
     min_test: int = Field(ge=3)
 
     @model_validator(mode="after")
-    def _consistent(self) -> "PairsParams":
+    def _consistent(self) -> "SplitParams":
         if abs(sum(self.fractions) - 1) > 1e-9:
             raise ValueError(f"fractions that sum to 1, not {sum(self.fractions):g}")
         if self.test_fold >= self.n_folds:
@@ -93,7 +93,7 @@ class Split:
         return cls(artists=artists)
 
 
-def split_artists(artists: pd.DataFrame, params: PairsParams) -> Split:
+def split_artists(artists: pd.DataFrame, params: SplitParams) -> Split:
     """Give each artist a split.
 
     Parameters
@@ -116,7 +116,7 @@ def split_artists(artists: pd.DataFrame, params: PairsParams) -> Split:
     return Split(artists=artists[["artist", "name"]].assign(split=split.to_numpy()))
 
 
-def _by_fractions(ids: list[str], params: PairsParams) -> tuple[list[str], list[str]]:
+def _by_fractions(ids: list[str], params: SplitParams) -> tuple[list[str], list[str]]:
     if len(ids) < 4:
         raise _too_few(f"{len(ids)} artists with similarity and clips", params.min_test)
     _, validation, test = params.fractions
@@ -127,7 +127,7 @@ def _by_fractions(ids: list[str], params: PairsParams) -> tuple[list[str], list[
     return kept, tested
 
 
-def _by_folds(ids: list[str], params: PairsParams) -> tuple[list[str], list[str]]:
+def _by_folds(ids: list[str], params: SplitParams) -> tuple[list[str], list[str]]:
     fold = fold_of(ids, params.n_folds)
     chosen = (params.test_fold + 1) % params.n_folds
     array = np.array(ids, dtype=object)
@@ -149,8 +149,8 @@ def _check(split: pd.Series, min_test: int) -> None:
 
 def _too_few(found: str, min_test: int) -> DataError:
     return DataError(
-        "pairs",
+        "split",
         found,
         expected=f"at least 3 train, 3 validation and {min_test} test artists",
-        remedy="bring more artists with listens and clips, or change pairs in params.yaml",
+        remedy="bring more artists with listens and clips, or change split in params.yaml",
     )

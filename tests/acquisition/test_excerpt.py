@@ -18,7 +18,7 @@ from twinear.acquisition.previews.excerpt import (
     write_window,
 )
 from twinear.base.errors import ClipError
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 
 SR = 22050
 
@@ -92,7 +92,7 @@ def test_the_loud_part_is_cut_out_without_loss(tmp_path: Path, suffix: str) -> N
     path = recording(tmp_path / f"a{suffix}", y)
     to = tmp_path / "window"
     write_window(path, to)
-    window, whole = load_clip(to, 48000), load_clip(path, 48000)
+    window, whole = load_waveform(to, 48000), load_waveform(path, 48000)
     assert len(window) / 48000 == pytest.approx(WINDOW_SECONDS, abs=0.05)
     part = window[5 * 48000 : 25 * 48000]
     start = lag_of(part, whole) - 5 * 48000
@@ -114,11 +114,11 @@ def test_the_same_recording_gives_the_same_bytes(tmp_path: Path, suffix: str) ->
 def test_a_recording_cut_off_or_shorter_than_the_window_is_what_there_is(tmp_path: Path) -> None:
     short = write_clip(tmp_path / "a.mp3", noise(8, SR), SR)
     write_window(short, tmp_path / "b")
-    assert load_clip(tmp_path / "b", SR).size / SR == pytest.approx(8, abs=0.1)
+    assert load_waveform(tmp_path / "b", SR).size / SR == pytest.approx(8, abs=0.1)
     whole = write_clip(tmp_path / "a.flac", noise(60, SR), SR).read_bytes()
     (tmp_path / "cut.flac").write_bytes(whole[: len(whole) * 2 // 3])
     write_window(tmp_path / "cut.flac", tmp_path / "c")
-    assert load_clip(tmp_path / "c", SR).size / SR == pytest.approx(25, abs=5.5)
+    assert load_waveform(tmp_path / "c", SR).size / SR == pytest.approx(25, abs=5.5)
 
 
 def test_packets_with_odd_timestamps_are_not_copied(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_packets_with_odd_timestamps_are_not_copied(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.ogg", np.stack([y, y]), 48000)
     write_window(path, tmp_path / "b")
     assert audio_suffix(tmp_path / "b") == ".flac"
-    assert load_clip(tmp_path / "b", SR).size / SR == pytest.approx(30, abs=0.1)
+    assert load_waveform(tmp_path / "b", SR).size / SR == pytest.approx(30, abs=0.1)
 
 
 def test_what_is_no_audio_is_a_clip_error_and_leaves_nothing(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from twinear.base.errors import DataError
 from twinear.base.files import sha256
 from twinear.base.params import read_params
 from twinear.clips.clips import ClipsParams, index_clips
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 
 SR = 22050
 FAULTS = {
@@ -473,7 +473,7 @@ def test_a_library_that_grew_is_looked_at_again(tmp_path: Path) -> None:
     write_clip(music_folder / "Air/Two/b.mp3", music(4, SR, 1), SR)
     report = from_sources(into, [FolderSource(music_folder)], people, fetch_params(2))
     assert report.complete == 1
-    assert [load_clip(into / row["file"], SR).size // SR for row in rows_of(into)] == [3, 4]
+    assert [load_waveform(into / row["file"], SR).size // SR for row in rows_of(into)] == [3, 4]
 
 
 # errors

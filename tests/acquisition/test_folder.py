@@ -12,7 +12,7 @@ from twinear.acquisition.network.errors import Malformed
 from twinear.acquisition.previews.folder import FolderSource, Recording, read_folder
 from twinear.acquisition.previews.source import Preview, Wanted
 from twinear.base.errors import DataError
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 
 SR = 22050
 A = "aaaaaaaa-0000-4000-8000-000000000000"
@@ -116,7 +116,7 @@ def test_a_window_is_what_is_kept(tmp_path: Path) -> None:
     (preview,) = source.previews(candidate, 3)
     assert preview.duration_seconds == pytest.approx(70, abs=0.5)
     source.download(preview, tmp_path / "clip")
-    assert load_clip(tmp_path / "clip", SR).size / SR == pytest.approx(30, abs=0.1)
+    assert load_waveform(tmp_path / "clip", SR).size / SR == pytest.approx(30, abs=0.1)
 
 
 def test_what_is_no_audio_is_malformed(library: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from twinear.acquisition.network.errors import Malformed, PreviewError, Unknown
 from twinear.acquisition.previews.source import Preview, Wanted
 from twinear.acquisition.previews.table import TableSource
 from twinear.base.errors import DataError
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 
 SR = 22050
 A = "aaaaaaaa-0000-4000-8000-000000000000"
@@ -71,7 +71,7 @@ def test_files_and_long_recordings_are_put_on_disk(tmp_path: Path) -> None:
     found = previews(source, wanted("Air"))
     for preview, seconds in zip(found, (3, 30), strict=False):
         source.download(preview, tmp_path / "clip")
-        assert load_clip(tmp_path / "clip", SR).size / SR == pytest.approx(seconds, abs=0.1)
+        assert load_waveform(tmp_path / "clip", SR).size / SR == pytest.approx(seconds, abs=0.1)
     with pytest.raises(Malformed, match=r"c\.mp3: is not audio"):
         source.download(found[2], tmp_path / "none")
     with pytest.raises(Unknown, match=r"d\.mp3: is missing"):
@@ -88,7 +88,7 @@ def test_addresses_are_fetched_and_their_secrets_not_kept(tmp_path: Path) -> Non
             source = TableSource(table(tmp_path, *rows), client)
             found = previews(source, wanted("Air"))
             source.download(found[0], tmp_path / "clip")
-            assert load_clip(tmp_path / "clip", SR).size / SR == pytest.approx(2, abs=0.1)
+            assert load_waveform(tmp_path / "clip", SR).size / SR == pytest.approx(2, abs=0.1)
             with pytest.raises(PreviewError):
                 source.download(found[1], tmp_path / "none")
             services.script("cdn", "not audio")

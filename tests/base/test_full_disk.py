@@ -24,7 +24,7 @@ NOUNS: dict[str, Callable[[Path], "Clips | Listens | Split | Scorer | Spectrogra
     "similarity": Similarity.read,
     "clips.csv": Clips.read,
     "spectrograms": Spectrograms.read,
-    "pairs.csv": Split.read,
+    "split.csv": Split.read,
     "training/scorer.safetensors": Scorer.read,
     "training/judged.safetensors": Scorer.read,
     "catalogue": Catalogue.read,

@@ -37,7 +37,11 @@ def test_a_number_in_scientific_notation_is_a_number() -> None:
         ("    kernel_size: 3", "    kernel_size: 3.5", "found 3.5, expected a valid integer"),
         ("    kernel_size: 3", "    kernel_size: true", "found True, expected a valid integer"),
         ("  precision: float32", "  precision: float16", "found 'float16'"),
-        ("    pool: [4, 2]", "    pool: [4, 0]", r"pool\.1: found 0, expected greater than 0"),
+        (
+            "    max_pool: [4, 2]",
+            "    max_pool: [4, 0]",
+            r"max_pool\.1: found 0, expected greater than 0",
+        ),
         ("training:\n  model:", "training:\n  model: [", "is not YAML"),
     ],
 )

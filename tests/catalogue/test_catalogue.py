@@ -25,7 +25,8 @@ OWNERS = ["b", "a", "a", "c", "d", "b", "a"]
 
 
 PLAIN = {  # the sound alone
-    "csls_weight": 0.0, "collaborative_weight": 0.0, "collaborative_inverse_temperature": 1.0, "popularity_weight": 0.0,
+    "csls_weight": 0.0, "collaborative_weight": 0.0, "collaborative_inverse_temperature": 1.0,
+    "popularity_weight": 0.0,
     "pooling_power": 1.0, "n_neighbours": 100,
 }  # fmt: skip
 EVERYTHING = {"csls_weight": 0.5, "collaborative_weight": 2.0, "popularity_weight": 0.5}
@@ -35,9 +36,11 @@ def params(**changes: float) -> CatalogueParams:
     return parse_params("catalogue", CatalogueParams, {**PLAIN, **changes}, PARAMS)
 
 
-def clips_of(owners: list[str]) -> Spectrograms:
-    clips = heard(len(owners))
-    table = clips.clips.assign(artist=owners, name=[NAMES.get(each, each) for each in owners])
+def clips_of(artist_indices: list[str]) -> Spectrograms:
+    clips = heard(len(artist_indices))
+    table = clips.clips.assign(
+        artist=artist_indices, name=[NAMES.get(each, each) for each in artist_indices]
+    )
     return replace(clips, clips=table)
 
 
@@ -49,24 +52,24 @@ def test_an_artist_pairs_score_is_the_mean_over_its_clip_pairs() -> None:
     made = catalogue()
     assert list(made.artists["artist"]) == ["a", "b", "c", "d"]
     assert list(made.artists["clips"]) == [3, 2, 1, 1]
-    assert np.array_equal(made.embeddings, small_scorer().hear(clips_of(OWNERS)))
+    assert np.array_equal(made.embeddings, small_scorer().encode_spectrograms(clips_of(OWNERS)))
     clip_scores = small_scorer().score(made.embeddings, made.embeddings)
     for i, a in enumerate("abcd"):
         for j, b in enumerate("abcd"):
-            rows = [k for k, owner in enumerate(OWNERS) if owner == a]
-            columns = [k for k, owner in enumerate(OWNERS) if owner == b]
+            rows = [k for k, artist_index in enumerate(OWNERS) if artist_index == a]
+            columns = [k for k, artist_index in enumerate(OWNERS) if artist_index == b]
             expected = clip_scores[np.ix_(rows, columns)].mean()
-            assert made.sound[i, j] == pytest.approx(expected, abs=1e-6)
+            assert made.siamese[i, j] == pytest.approx(expected, abs=1e-6)
             assert made.scores[i, j] == pytest.approx(expected, abs=1e-6)
-    assert np.array_equal(made.sound, made.sound.T)
+    assert np.array_equal(made.siamese, made.siamese.T)
     assert np.array_equal(made.scores, made.scores.T)
 
 
 def test_the_more_clips_are_pooled_by_a_power_the_more_the_most_similar_pair_counts() -> None:
     clip_scores = small_scorer().score(*[catalogue().embeddings] * 2)
-    a, b = ([k for k, owner in enumerate(OWNERS) if owner == each] for each in "ab")
+    a, b = ([k for k, artist_index in enumerate(OWNERS) if artist_index == each] for each in "ab")
     pairs = clip_scores[np.ix_(a, b)]
-    pooled = [catalogue(pooling_power=power).sound[0, 1] for power in (0.5, 1.0, 4.0, 40.0)]
+    pooled = [catalogue(pooling_power=power).siamese[0, 1] for power in (0.5, 1.0, 4.0, 40.0)]
     assert pooled == sorted(pooled)
     assert pooled[1] == pytest.approx(pairs.mean(), abs=1e-6)
     assert pooled[2] == pytest.approx((pairs**4).mean() ** 0.25, rel=1e-5)
@@ -84,10 +87,10 @@ def test_scores_too_low_for_a_high_power_are_still_told_apart() -> None:
     low = Low(
         spectrograms=plain.spectrograms, inputs=plain.inputs, model=plain.model, net=plain.net
     )
-    embeddings, owner = plain.hear(clips_of(OWNERS)), catalogue().owner
-    expected = score_artists(plain, embeddings, owner, power=40.0)
+    embeddings, artist_index = plain.encode_spectrograms(clips_of(OWNERS)), catalogue().artist_index
+    expected = score_artists(plain, embeddings, artist_index, power=40.0)
     np.testing.assert_allclose(
-        score_artists(low, embeddings, owner, 40.0), 1e-4 * expected, rtol=1e-4
+        score_artists(low, embeddings, artist_index, 40.0), 1e-4 * expected, rtol=1e-4
     )
 
 
@@ -127,7 +130,7 @@ def test_listens_of_known_artists_do_matter_and_the_sound_stays() -> None:
     clips, scorer = clips_of(MANY), small_scorer()
     alone = build_catalogue(clips, scorer, params(**EVERYTHING))
     known = build_catalogue(clips, scorer, params(**EVERYTHING), listened(), scorer)
-    assert np.array_equal(known.sound, alone.sound)
+    assert np.array_equal(known.siamese, alone.siamese)
     assert not np.array_equal(np.argsort(known.scores), np.argsort(alone.scores))
 
 
@@ -174,7 +177,7 @@ def test_a_catalogue_is_read_as_it_was_written(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again.artists, made.artists)
     pd.testing.assert_frame_equal(again.neighbours, made.neighbours)
     assert np.array_equal(again.scores, made.scores)
-    assert np.array_equal(again.sound, made.sound)
+    assert np.array_equal(again.siamese, made.siamese)
 
 
 def test_a_catalogue_whose_shapes_disagree_is_refused(tmp_path: Path) -> None:
@@ -191,9 +194,8 @@ def test_an_artist_is_found_by_id_or_name_whatever_case_and_accents(
     catalogue().write(tmp_path / "catalogue")
     found = find_neighbours(tmp_path / "catalogue", wanted, top=2)
     assert (found.artist, found.name) == ("b", "Sigur Rós")
-    assert list(found.table.columns) == ["rank", "neighbour", "name", "score"]
-    assert len(found.table) == 2
-    assert "b" not in set(found.table["neighbour"])
+    assert [similar.rank for similar in found.similar] == [1, 2]
+    assert "b" not in {similar.artist for similar in found.similar}
 
 
 def test_an_unknown_artist_names_the_nearest(tmp_path: Path) -> None:
@@ -219,7 +221,7 @@ def test_namesakes_are_told_apart_by_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["artists.csv", "sound.npy", "scores.npy", "owner.npy", "neighbours.parquet"]
+    "name", ["artists.csv", "siamese.npy", "scores.npy", "artist_index.npy", "neighbours.parquet"]
 )
 def test_a_damaged_catalogue_is_one_line(tmp_path: Path, name: str) -> None:
     catalogue().write(tmp_path / "catalogue")

@@ -20,7 +20,7 @@ from twinear.base.errors import ClipError, DataError
 from twinear.base.params import read_params
 from twinear.clips import clips
 from twinear.clips.clips import Clips, ClipsParams, ClipsReport, index_clips
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 
 SR = 22050
 A, B = "0" * 8 + "-0000-0000-0000-" + "a" * 12, "0" * 8 + "-0000-0000-0000-" + "b" * 12
@@ -115,8 +115,8 @@ def test_clips_find_their_artist_by_mbid_then_by_name_and_namesakes_stay_apart(
 def test_every_kind_decodes_to_about_the_same_waveform(tmp_path: Path, suffix: str) -> None:
     y = music(3, 48000)
     path = write_clip(tmp_path / f"a{suffix}", np.stack([y, y]), 48000)
-    assert load_clip(path, 48000).size == pytest.approx(len(y), abs=2048)
-    assert _loudness(load_clip(path, SR)) == pytest.approx(_loudness(y), rel=0.06)
+    assert load_waveform(path, 48000).size == pytest.approx(len(y), abs=2048)
+    assert _loudness(load_waveform(path, SR)) == pytest.approx(_loudness(y), rel=0.06)
 
 
 @pytest.mark.parametrize(
@@ -135,14 +135,14 @@ def test_samples_of_every_width_come_out_alike(
 ) -> None:
     y = music(2, sr)
     path = write_clip(tmp_path / "a.wav", np.stack([y] * channels), sr, codec)
-    np.testing.assert_allclose(load_clip(path, sr), y - y.mean(), atol=1 / 200)
-    assert load_clip(path, SR).size == 2 * SR
+    np.testing.assert_allclose(load_waveform(path, sr), y - y.mean(), atol=1 / 200)
+    assert load_waveform(path, SR).size == 2 * SR
 
 
 def test_mono_is_the_mean_of_the_channels(tmp_path: Path) -> None:
     y = music(1)
     path = write_clip(tmp_path / "a.wav", np.stack([y, y / 2]), codec="pcm_f32le")
-    np.testing.assert_allclose(load_clip(path, 44100), 0.75 * (y - y.mean()), atol=1e-6)
+    np.testing.assert_allclose(load_waveform(path, 44100), 0.75 * (y - y.mean()), atol=1e-6)
 
 
 def _write_hour(path: Path) -> Path:
@@ -154,7 +154,7 @@ def _write_hour(path: Path) -> Path:
 
 def test_no_more_than_max_seconds_is_decoded(tmp_path: Path) -> None:
     path = _write_hour(tmp_path / "hour.wav")
-    assert load_clip(path, 8000, max_seconds=50).size == 50 * 8000
+    assert load_waveform(path, 8000, max_seconds=50).size == 50 * 8000
     found, _ = _index(tmp_path, ["hour.wav"])
     assert list(found.table["seconds"]) == [3600]
 
@@ -171,7 +171,7 @@ def _peak_megabytes(call: Callable[[], object]) -> float:
 def test_an_hour_takes_no_more_memory_than_max_seconds_of_it(tmp_path: Path) -> None:
     path = _write_hour(tmp_path / "hour.wav")
     megabytes = 300 * 8000 * 4 / 1e6
-    assert _peak_megabytes(lambda: load_clip(path, 8000, max_seconds=300)) < 2 * megabytes
+    assert _peak_megabytes(lambda: load_waveform(path, 8000, max_seconds=300)) < 2 * megabytes
     assert _peak_megabytes(lambda: _hear(path, params=_params())) < 2  # all of it, in pieces
 
 
@@ -182,12 +182,12 @@ def test_a_header_that_claims_any_sample_rate_claims_no_memory(tmp_path: Path) -
         at = whole.index(b"fmt ") + 12
         path.write_bytes(whole[:at] + sr.to_bytes(4, "little") + whole[at + 4 :])
         with pytest.raises(ClipError, match=rf"a\.wav: claims {sr} Hz, expected 1000 to 384000 Hz"):
-            load_clip(path, SR)
+            load_waveform(path, SR)
 
 
 def test_a_longer_clip_than_the_first_buffer_is_whole(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.wav", np.tile(music(10, 8000), 9), 8000)
-    assert load_clip(path, 8000).size == 90 * 8000
+    assert load_waveform(path, 8000).size == 90 * 8000
 
 
 def test_a_truncated_file_is_worth_what_decodes_of_it(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_truncated_file_is_worth_what_decodes_of_it(tmp_path: Path) -> None:
         whole = write_clip(tmp_path / f"a{suffix}", y, 48000).read_bytes()
         path = tmp_path / f"cut{suffix}"
         path.write_bytes(whole[: len(whole) // 2])
-        assert 4 < load_clip(path, SR).size / SR < 8
+        assert 4 < load_waveform(path, SR).size / SR < 8
 
 
 def test_a_damaged_middle_does_not_lose_the_rest(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_damaged_middle_does_not_lose_the_rest(tmp_path: Path) -> None:
     damaged = bytearray(path.read_bytes())
     damaged[20000:22000] = os.urandom(2000)
     path.write_bytes(damaged)
-    assert load_clip(path, SR).size / SR > 3
+    assert load_waveform(path, SR).size / SR > 3
 
 
 def test_joined_files_of_one_sample_rate_are_one_clip(tmp_path: Path) -> None:
@@ -213,10 +213,10 @@ def test_joined_files_of_one_sample_rate_are_one_clip(tmp_path: Path) -> None:
     other = write_clip(tmp_path / "c.mp3", music(3, 48000), 48000).read_bytes()
     path = tmp_path / "joined.mp3"
     path.write_bytes(mono + stereo)
-    assert load_clip(path, SR).size / SR == pytest.approx(6, abs=0.2)
+    assert load_waveform(path, SR).size / SR == pytest.approx(6, abs=0.2)
     path.write_bytes(mono + other)
     with pytest.raises(ClipError, match="changes from 44100 to 48000 Hz"):
-        load_clip(path, SR)
+        load_waveform(path, SR)
 
 
 def test_a_change_of_channels_loses_nothing_of_any(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_change_of_channels_loses_nothing_of_any(tmp_path: Path) -> None:
     path = tmp_path / "joined.mp3"
     for first, second, n in ((mono, stereo, 1), (stereo, mono, 2)):
         path.write_bytes(first + second + first)
-        y = load_clip(path, SR)
+        y = load_waveform(path, SR)
         loudness = [_loudness(part) for part in np.array_split(y, 3)]
         whole, half = (loudness[0], loudness[1]) if n == 1 else (loudness[1], loudness[0])
         assert half == pytest.approx(whole / 2, rel=0.1)
@@ -240,7 +240,7 @@ def test_all_channels_of_surround_are_mixed_and_no_more(
 ) -> None:
     y = music(2, 48000)
     path = write_clip(tmp_path / f"a{suffix}", np.stack([y] * channels), 48000)
-    found = load_clip(path, 48000)
+    found = load_waveform(path, 48000)
     assert found.size == pytest.approx(len(y), abs=2048)
     # 5.1 and 7.1 have a channel of bass alone, which a lossy codec cuts
     assert _loudness(found) == pytest.approx(_loudness(y), rel=0.2)
@@ -252,7 +252,7 @@ def test_more_than_eight_channels_are_a_clip_error(tmp_path: Path) -> None:
         file.setparams((9, 2, 8000, 0, "NONE", ""))
         file.writeframes(bytes(9 * 2 * 8000))
     with pytest.raises(ClipError, match="has 9 channels, expected at most 8"):
-        load_clip(path, SR)
+        load_waveform(path, SR)
 
 
 def _write_variable_bit_rate(path: Path, y: npt.NDArray[np.floating]) -> Path:
@@ -271,12 +271,12 @@ def test_a_variable_bit_rate_without_header_decodes_to_its_end(tmp_path: Path) -
     path = _write_variable_bit_rate(tmp_path / "a.mp3", y)
     with av.open(str(path)) as container:
         assert container.duration > 9e6  # microseconds, guessed
-    assert load_clip(path, SR).size / SR == pytest.approx(8, abs=0.1)
+    assert load_waveform(path, SR).size / SR == pytest.approx(8, abs=0.1)
 
 
 def test_the_content_counts_and_not_the_name(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.flac", music(1)).rename(tmp_path / "a.mp3")
-    assert load_clip(path, SR).size == SR
+    assert load_waveform(path, SR).size == SR
 
 
 def test_a_cover_picture_and_latin_tags_are_passed_over(tmp_path: Path) -> None:
@@ -293,8 +293,8 @@ def test_a_cover_picture_and_latin_tags_are_passed_over(tmp_path: Path) -> None:
     )
     size = bytes((len(tags) >> shift) & 127 for shift in (21, 14, 7, 0))
     (tmp_path / "b.mp3").write_bytes(b"ID3\3\0\0" + size + tags + audio)
-    y = load_clip(tmp_path / "a.mp3", SR)
-    np.testing.assert_array_equal(load_clip(tmp_path / "b.mp3", SR), y)
+    y = load_waveform(tmp_path / "a.mp3", SR)
+    np.testing.assert_array_equal(load_waveform(tmp_path / "b.mp3", SR), y)
 
 
 @pytest.mark.parametrize("suffix", [".m4a", ".flac", ".mp3"])
@@ -315,13 +315,13 @@ def test_a_cover_picture_is_no_audio(tmp_path: Path, suffix: str) -> None:
                 container.mux(packet)
     with av.open(str(path)) as container:
         assert len(container.streams) == 2
-    assert load_clip(path, SR).size == pytest.approx(2 * SR, abs=1200)
+    assert load_waveform(path, SR).size == pytest.approx(2 * SR, abs=1200)
 
 
 def test_no_dc_offset_is_left(tmp_path: Path) -> None:
     y = music(1)
     path = write_clip(tmp_path / "a.wav", y + 0.4, codec="pcm_f32le")
-    np.testing.assert_allclose(load_clip(path, 44100), y - y.mean(), atol=1e-5)
+    np.testing.assert_allclose(load_waveform(path, 44100), y - y.mean(), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_what_is_not_audio_is_a_clip_error(tmp_path: Path, content: bytes, messa
     path = tmp_path / "a.mp3"
     path.write_bytes(content)
     with pytest.raises(ClipError, match=rf"a\.mp3: {message}"):
-        load_clip(path, SR)
+        load_waveform(path, SR)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -348,22 +348,22 @@ def test_samples_that_are_not_numbers_are_a_clip_error(tmp_path: Path, value: fl
     y[1000] = value
     path = write_clip(tmp_path / "a.wav", y, codec="pcm_f32le")
     with pytest.raises(ClipError, match="samples that are not numbers"):
-        load_clip(path, SR)
+        load_waveform(path, SR)
 
 
 def test_audio_without_a_known_codec_or_without_samples_is_a_clip_error(tmp_path: Path) -> None:
     whole = write_clip(tmp_path / "a.mka", music(1), codec="aac").read_bytes()
     (tmp_path / "b.mka").write_bytes(whole.replace(b"A_AAC", b"A_XYZ"))
     with pytest.raises(ClipError, match="no audio that can be decoded"):
-        load_clip(tmp_path / "b.mka", SR)
+        load_waveform(tmp_path / "b.mka", SR)
     (tmp_path / "c.wav").write_bytes(write_clip(tmp_path / "d.wav", music(1)).read_bytes()[:78])
     with pytest.raises(ClipError, match="holds no samples"):
-        load_clip(tmp_path / "c.wav", SR)
+        load_waveform(tmp_path / "c.wav", SR)
 
 
 def test_a_missing_file_is_a_clip_error(tmp_path: Path) -> None:
     with pytest.raises(ClipError, match="No such file"):
-        load_clip(tmp_path / "a.mp3", SR)
+        load_waveform(tmp_path / "a.mp3", SR)
 
 
 # the index

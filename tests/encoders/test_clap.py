@@ -17,7 +17,7 @@ from transformers import ClapFeatureExtractor
 from tests.support.audio import music, write_clip
 from tests.support.tiny_clap import N_DIMS, save_clap, tiny_clap
 from twinear.base.errors import DataError, TwinearError
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 from twinear.encoders import clap as embedding
 from twinear.encoders.clap import (
     N_WINDOWS,
@@ -90,7 +90,7 @@ def test_a_vector_is_what_clap_says_of_the_windows(
     assert (report.clips, report.new, report.shape) == (3, 3, (N_DIMS, N_WINDOWS))
     found = read(data)
     assert list(found.clips) == ["clips/0.wav", "clips/1.wav", "clips/2.wav"]
-    windows = cut_windows(load_clip(data / "clips/2.wav", SR), WINDOW)
+    windows = cut_windows(load_waveform(data / "clips/2.wav", SR), WINDOW)
     front = ClapFeatureExtractor.from_pretrained(model)
     inputs = front(list(windows), sampling_rate=SR, return_tensors="pt")
     with torch.inference_mode():
@@ -103,7 +103,7 @@ def test_a_vector_is_what_clap_says_of_the_windows(
 def test_a_clips_vector_is_the_mean_of_its_windows(extractor: Extractor, data: Path) -> None:
     assert embed(extractor, data).shape == (N_DIMS,)
     found = read(data)
-    windows = cut_windows(load_clip(data / "clips/2.wav", SR), WINDOW)
+    windows = cut_windows(load_waveform(data / "clips/2.wav", SR), WINDOW)
     expected = extractor.embed(windows).mean(axis=0)
     np.testing.assert_allclose(found.vector[2], expected, atol=1e-6)
     assert found.extractor == extractor.name

@@ -27,7 +27,7 @@ from twinear.evaluation.recipes import Recipe, read_recipe
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Recipe:
-    return read_recipe(plant_params(tmp_path), settings=["pairs.n_folds=3"])
+    return read_recipe(plant_params(tmp_path), settings=["split.n_folds=3"])
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_finished_fold_is_not_trained_again_and_another_is(
     read = FoldScores.read(planned[0].path, planned[0].fingerprint)
     assert read is not None
     assert read.history == done[planned[0]].history
-    np.testing.assert_array_equal(read.scores["siamese"], done[planned[0]].scores["siamese"])
+    np.testing.assert_array_equal(read.scores["catalogue"], done[planned[0]].scores["catalogue"])
     assert not list((tmp_path / "work").glob("*.pt"))
     longer = {**recipe.sections, "training": recipe.sections["training"] | {"epochs": 3}}
     assert not finished(tasks(folders, replace(recipe, sections=longer), tmp_path / "work"))
@@ -125,7 +125,7 @@ def test_several_processes_give_the_same_scores(
 
 def test_systems_that_are_not_there_are_refused(folders: Folders) -> None:
     material = Material.read(folders)
-    assert choose_systems(["l2", "siamese"], material, []) == ["siamese", "l2"]
+    assert choose_systems(["l2", "catalogue"], material, []) == ["catalogue", "l2"]
     assert "cosine" not in choose_systems([], material, ["mine"])
     with pytest.raises(DataError, match=r"--systems: no system 'siamse', .*did you mean 'siamese'"):
         choose_systems(["siamse"], material, [])
@@ -164,10 +164,10 @@ def test_the_command_judges_under_both_protocols_and_writes_it_down(
     assert (summary["artists"], sum(summary["folds"]), summary["seeds"]) == (23, 23, [1, 2])
     for protocol in ("all", "fold"):
         verdict = summary["protocols"][protocol]
-        assert len(verdict["seeds"]["siamese"]["ndcg@10"]) == 2
+        assert len(verdict["seeds"]["catalogue"]["ndcg@10"]) == 2
         assert set(verdict["metrics"]) == set(verdict["differences"]) == {"similarity", "corrected"}
         names = list(verdict["metrics"]["similarity"])
-        assert names == ["siamese", "chance", "sound", "popularity", "l2", "mfcc", "mfcc_mp"]
+        assert names == ["catalogue", "chance", "siamese", "popularity", "l2", "mfcc", "mfcc_mp"]
         apart = verdict["differences"]["similarity"]
         assert sum(map(len, apart.values())) == 7 * 6 // 2
         assert set(verdict["hubness"]) == set(names)

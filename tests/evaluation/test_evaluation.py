@@ -69,7 +69,7 @@ def test_scorer_matrix_and_embeddings_are_judged_side_by_side_and_the_work_is_ke
     assert code == 0
     told = json.loads(out)
     assert (told["artists"], told["left_out"]) == (N, 0)
-    names = ["siamese", "sound", "mine", "made_cosine", "made_l2"]
+    names = ["catalogue", "siamese", "mine", "made_cosine", "made_l2"]
     names += ["popularity", "l2", "mfcc", "mfcc_mp", "chance"]
     assert list(told["protocols"]["all"]["hubness"]) == names
     assert set(pd.read_parquet(planted / "queries.parquet")["system"]) == set(names)
@@ -85,10 +85,10 @@ def test_artists_that_were_trained_on_take_no_part(
 ) -> None:
     split = pd.DataFrame({"artist": [f"artist {each}" for each in range(4)]})
     split.assign(name="-", split=["train", "validation", "test", "train"]).to_csv(
-        planted / "pairs.csv", index=False
+        planted / "split.csv", index=False
     )
     (planted / "names.txt").write_text("ARTIST 0\nartist 1\n\nsomebody else\n")
-    for name, left in (("pairs.csv", 3), ("names.txt", 2)):
+    for name, left in (("split.csv", 3), ("names.txt", 2)):
         words = ["scorer.safetensors", "--without", name, "--json"]
         code, out, _ = run(monkeypatch, capsys, planted, *words)
         assert (code, json.loads(out)["left_out"], json.loads(out)["artists"]) == (

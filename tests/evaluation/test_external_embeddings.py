@@ -17,7 +17,7 @@ LINEUP = Lineup(
     artists=pd.DataFrame({"artist": ["a", "b"], "name": ["A", "The B"], "listeners": [2, 1]}),
     truth=np.eye(2),
     clips=np.arange(3),
-    owner=np.array([0, 0, 1]),
+    artist_index=np.array([0, 0, 1]),
 )
 
 

@@ -18,10 +18,10 @@ def test_without_a_recipe_the_params_are_as_they_stand() -> None:
 def test_a_recipe_and_then_single_settings_override_key_by_key(tmp_path: Path) -> None:
     path = tmp_path / "original.yaml"
     path.write_text("training:\n  epochs: 25\n  model:\n    channels: 16\n")
-    settings = ["training.learning_rate=3e-4", "training.model.pool=[2, 2]"]
+    settings = ["training.learning_rate=3e-4", "training.model.max_pool=[2, 2]"]
     params = read_recipe(PARAMS, path, settings).read("training", TrainingParams)
     assert (params.epochs, params.model.channels) == (25, 16)
-    assert (params.learning_rate, params.model.pool) == (3e-4, (2, 2))
+    assert (params.learning_rate, params.model.max_pool) == (3e-4, (2, 2))
     assert params.model.dense_units == 128
     assert params.seed == 1
 
@@ -34,7 +34,7 @@ def test_a_recipe_and_then_single_settings_override_key_by_key(tmp_path: Path) -
         ("training.epoch=3", "training.epoch: unknown key; did you mean 'training.epochs'"),
         ("trainin.epochs=3", "trainin.epochs: unknown key"),
         ("training.seed.x=3", "training.seed.x: unknown key"),
-        ("training.model.pool=[2", "is not YAML"),
+        ("training.model.max_pool=[2", "is not YAML"),
     ],
 )
 def test_a_setting_that_leads_nowhere_is_refused(setting: str, message: str) -> None:

@@ -14,16 +14,17 @@ from tests.conftest import PARAMS
 from twinear.base.errors import ParamsError
 from twinear.base.params import parse_params, read_params
 from twinear.model.heads import WeightedL1
-from twinear.model.network import Convolutions, Inputs, ModelParams, SiameseNet, Summary
-from twinear.training.batches import Step
+from twinear.model.inputs import Embedding, InputSpec, LogMel
+from twinear.model.network import Convolutions, ModelParams, SiameseNet, StatisticsBranch
+from twinear.training.batches import StepClips
 from twinear.training.losses import mse
 from twinear.training.training import TrainingParams, step_loss
 
-SOUND = Inputs(n_bands=5, n_frames=32, n_dims=0, frames_per_second=8.0, top_db=80.0)
+SOUND = LogMel(n_mels=5, n_frames=32, frames_per_second=8.0, top_db=80.0)
 ORIGINAL = {  # the network of 2019
     "branches": "convolutions", "conv_depth": 3, "kernel_size": 3, "channels": 128,
-    "averaged_frames": 1, "pool": [4, 2],
-    "dilation": 1, "residual": False, "pooling": "max", "dense_units": 128, "dropout": 0.0,
+    "time_downsampling": 1, "max_pool": [4, 2],
+    "dilation": 1, "residual": False, "global_pooling": "max", "dense_units": 128, "dropout": 0.0,
     "head": "l1",
 }  # fmt: skip
 
@@ -33,9 +34,9 @@ def shape(**changes: object) -> ModelParams:
     return parse_params("training", ModelParams, values | changes, PARAMS)
 
 
-def small(inputs: Inputs = SOUND, **changes: object) -> SiameseNet:
+def small(inputs: InputSpec = SOUND, **changes: object) -> SiameseNet:
     torch.manual_seed(0)
-    few = {"channels": 6, "dense_units": 7, "statistics_units": 4, "averaged_frames": 1}
+    few = {"channels": 6, "dense_units": 7, "statistics_units": 4, "time_downsampling": 1}
     return SiameseNet(inputs, shape(**{**few, **changes})).double()
 
 
@@ -47,15 +48,15 @@ def encode(net: SiameseNet, x: Tensor) -> Tensor:
     return net.encode(x, x.new_zeros((len(x), 0)))
 
 
-def fitted(net: SiameseNet, x: Tensor, owner: Tensor) -> SiameseNet:
+def fitted(net: SiameseNet, x: Tensor, artist_index: Tensor) -> SiameseNet:
     """The network with its summary fitted to some clips."""
-    assert net.summary is not None
-    net.summary.fit(net.summary.statistics(x, x.new_zeros((len(x), 0))), owner)
+    assert net.statistics is not None
+    net.statistics.fit(net.statistics.statistics(x, x.new_zeros((len(x), 0))), artist_index)
     return net
 
 
 def test_the_originals_network_is_there() -> None:
-    inputs = replace(SOUND, n_bands=64, n_frames=256)
+    inputs = replace(SOUND, n_mels=64, n_frames=256)
     net = SiameseNet(inputs, shape(**ORIGINAL))
     sizes = {name: tuple(each.shape) for name, each in net.named_parameters()}
     assert {name: each for name, each in sizes.items() if not name.endswith("bias")} == {
@@ -68,7 +69,7 @@ def test_the_originals_network_is_there() -> None:
         "convolutions.dense.0.weight": (128, 128),
         "head.weight": (128,),
     }
-    assert net.summary is None
+    assert net.statistics is None
     assert isinstance(net.convolutions, Convolutions)
     assert [str(each) for each in net.convolutions.pools] == [
         *(
@@ -102,7 +103,7 @@ def test_the_originals_encoder_is_its_layers_one_after_the_other() -> None:
 @given(
     branches=st.sampled_from(["convolutions", "statistics", "both"]),
     head=st.sampled_from(["l1", "cosine"]),
-    pooling=st.sampled_from(["max", "moments"]),
+    global_pooling=st.sampled_from(["max", "statistics"]),
     residual=st.booleans(),
     dilation=st.integers(1, 3),
     conv_depth=st.integers(1, 5),
@@ -114,7 +115,7 @@ def test_the_originals_encoder_is_its_layers_one_after_the_other() -> None:
 def test_every_shape_encodes_any_length(
     branches: str,
     head: str,
-    pooling: str,
+    global_pooling: str,
     residual: bool,
     dilation: int,
     conv_depth: int,
@@ -126,12 +127,12 @@ def test_every_shape_encodes_any_length(
         replace(SOUND, n_frames=n_frames),
         branches=branches,
         head=head,
-        pooling=pooling,
+        global_pooling=global_pooling,
         residual=residual,
         dilation=dilation,
         conv_depth=conv_depth,
         kernel_size=kernel_size,
-        pool=[2] * (conv_depth - 1),
+        max_pool=[2] * (conv_depth - 1),
     ).eval()
     units = {"convolutions": 7, "statistics": 4, "both": 11}[branches]
     u = encode(net, torch.rand(clips, 5, n_frames).double())
@@ -143,18 +144,23 @@ def test_every_shape_encodes_any_length(
 
 
 def test_a_pool_for_every_layer_but_the_last() -> None:
-    assert shape(conv_depth=4, pool=[4, 2]).pools == [4, 2, 1]
-    assert shape(conv_depth=2, pool=[4, 2]).pools == [4]
+    assert shape(conv_depth=4, max_pool=[4, 2]).pools == [4, 2, 1]
+    assert shape(conv_depth=2, max_pool=[4, 2]).pools == [4]
 
 
 def test_a_dilation_that_outgrows_every_clip_is_refused() -> None:
     assert shape(conv_depth=12, dilation=2).dilation == 2
-    with pytest.raises(ParamsError, match=r"dilation: found 8, expected .* 4096 frames apart"):
+    with pytest.raises(ParamsError, match=r"dilation: found 8, expected .* over 4096 frames"):
         shape(conv_depth=6, dilation=8)
 
 
 def test_a_residual_layer_adds_its_input() -> None:
-    changes = {"branches": "convolutions", "conv_depth": 2, "pool": [1], "pooling": "max"}
+    changes = {
+        "branches": "convolutions",
+        "conv_depth": 2,
+        "max_pool": [1],
+        "global_pooling": "max",
+    }
     plain, residual = (small(SOUND, **changes, residual=each).eval() for each in (False, True))
     x = torch.rand(2, 5, 20).double()
     for net in (plain, residual):
@@ -172,27 +178,29 @@ def test_a_residual_layer_adds_its_input() -> None:
 
 
 def test_averaged_frames_are_what_the_convolutions_hear_and_the_statistics_do_not() -> None:
-    net = small(branches="both", averaged_frames=4).eval()
+    net = small(branches="both", time_downsampling=4).eval()
     assert net.convolutions is not None
     x = torch.rand(2, 5, 20).double()
     by_four = x.reshape(2, 5, 5, 4).mean(dim=3).repeat_interleave(4, dim=2)
     torch.testing.assert_close(net.convolutions(x), net.convolutions(by_four))
-    assert net.summary is not None
+    assert net.statistics is not None
     none = x.new_zeros((2, 0))
-    assert not torch.equal(net.summary.statistics(x, none), net.summary.statistics(by_four, none))
+    assert not torch.equal(
+        net.statistics.statistics(x, none), net.statistics.statistics(by_four, none)
+    )
 
 
 def test_moments_are_maximum_mean_and_deviation() -> None:
     net = small(branches="convolutions", conv_depth=1).eval()
     assert net.convolutions is not None
-    pooled = net.convolutions.pooling(torch.tensor([[[0.0, 0.0, 3.0]]], dtype=torch.float64))
+    pooled = net.convolutions.pool_over_time(torch.tensor([[[0.0, 0.0, 3.0]]], dtype=torch.float64))
     torch.testing.assert_close(pooled[0].tolist(), [3.0, 1.0, 2**0.5], rtol=0, atol=1e-6)
 
 
 def test_dilated_layers_hear_further() -> None:
     def heard(dilation: int) -> int:
         """How many frames apart two frames still meet in one output of three layers."""
-        net = small(branches="convolutions", pool=[], dilation=dilation).eval()
+        net = small(branches="convolutions", max_pool=[], dilation=dilation).eval()
         assert net.convolutions is not None
         x = torch.zeros(1, 5, 1, 101, dtype=torch.float64, requires_grad=True)
         y = x
@@ -232,26 +240,28 @@ def test_scores_of_pairs_agree_with_the_formula_also_for_negative_weights() -> N
         torch.testing.assert_close(net(pairs), by_hand[range(3), range(3, 6)], rtol=0, atol=1e-12)
 
 
-def naive_loss(net: SiameseNet, x: Tensor, owner: Tensor, target: Tensor) -> Tensor:
+def naive_loss(net: SiameseNet, x: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:
     """The loss of the original: every pair of clips of different artists encoded for itself."""
-    pairs = [(a, b) for a in range(len(x)) for b in range(len(x)) if owner[a] != owner[b]]
+    pairs = [
+        (a, b) for a in range(len(x)) for b in range(len(x)) if artist_index[a] != artist_index[b]
+    ]
     left, right = (torch.tensor(each) for each in zip(*pairs, strict=True))
     scores = net(torch.stack([x[left], x[right]], dim=1))
-    loss: Tensor = (scores - target[owner[left], owner[right]]).square().mean()
+    loss: Tensor = (scores - target[artist_index[left], artist_index[right]]).square().mean()
     return loss
 
 
-def once_loss(net: SiameseNet, x: Tensor, owner: Tensor, target: Tensor) -> Tensor:
-    vectors = x.new_zeros((len(x), 0))
-    step = Step(x=x, vectors=vectors, summary=None, owner=owner, target=target)
+def once_loss(net: SiameseNet, x: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:
+    joined = x.new_zeros((len(x), 0))
+    step = StepClips(x=x, joined=joined, coordinates=None, artist_index=artist_index, target=target)
     return step_loss(net, step, mse)
 
 
 def bare(net: SiameseNet) -> SiameseNet:
     """Without the axes, whose zeros would make every summary the same."""
-    if net.summary is not None:
-        torch.nn.init.normal_(net.summary.axes, std=0.1)
-        torch.nn.init.normal_(net.summary.map.weight, std=0.1)
+    if net.statistics is not None:
+        torch.nn.init.normal_(net.statistics.axes, std=0.1)
+        torch.nn.init.normal_(net.statistics.map.weight, std=0.1)
     return net
 
 
@@ -262,10 +272,10 @@ def test_encoding_once_gives_the_loss_and_gradient_of_pair_by_pair(
 ) -> None:
     net = bare(small(SOUND, **{**changes, "channels": 6, "dense_units": 7})).to(dtype).eval()
     x = torch.rand(9, 5, 32, dtype=dtype)
-    owner = torch.tensor([0, 0, 1, 1, 1, 2, 2, 3, 3])
+    artist_index = torch.tensor([0, 0, 1, 1, 1, 2, 2, 3, 3])
     target = torch.rand(4, 4, dtype=dtype)
     gradients = []
-    for loss in (once_loss(net, x, owner, target), naive_loss(net, x, owner, target)):
+    for loss in (once_loss(net, x, artist_index, target), naive_loss(net, x, artist_index, target)):
         gradients.append([loss, *torch.autograd.grad(loss, list(net.parameters()))])
     for once, naive in zip(*gradients, strict=True):
         torch.testing.assert_close(once, naive, rtol=0, atol=atol)
@@ -273,9 +283,9 @@ def test_encoding_once_gives_the_loss_and_gradient_of_pair_by_pair(
 
 def test_batch_normalisation_in_training_changes_nothing_about_that() -> None:
     net = small_original().train()
-    x, owner = torch.rand(6, 5, 16).double(), torch.tensor([0, 0, 1, 1, 2, 2])
+    x, artist_index = torch.rand(6, 5, 16).double(), torch.tensor([0, 0, 1, 1, 2, 2])
     target = torch.rand(3, 3).double()
-    once, naive = once_loss(net, x, owner, target), naive_loss(net, x, owner, target)
+    once, naive = once_loss(net, x, artist_index, target), naive_loss(net, x, artist_index, target)
     torch.testing.assert_close(once, naive, rtol=0, atol=1e-12)
 
 
@@ -283,22 +293,22 @@ def test_batch_normalisation_in_training_changes_nothing_about_that() -> None:
 def test_embeddings_for_the_cosine_have_length_1_and_a_clip_is_most_like_itself(
     branches: str,
 ) -> None:
-    x, owner = torch.rand(8, 5, 32).double(), torch.arange(8) // 2
+    x, artist_index = torch.rand(8, 5, 32).double(), torch.arange(8) // 2
     net = small(branches=branches, head="cosine", dense_units=32).eval()
-    if net.summary is not None:
-        fitted(net, x, owner)
+    if net.statistics is not None:
+        fitted(net, x, artist_index)
     u = encode(net, x)
     torch.testing.assert_close(u.norm(dim=1), torch.ones(8).double())
     assert torch.equal(net.score(u, u).argmax(dim=1), torch.arange(8))
 
 
 def test_every_weight_that_has_a_say_gets_a_gradient() -> None:
-    x, owner = torch.rand(8, 5, 32).double(), torch.arange(8) // 2
+    x, artist_index = torch.rand(8, 5, 32).double(), torch.arange(8) // 2
     for branches, head in product(["convolutions", "statistics", "both"], ["l1", "cosine"]):
         net = small(branches=branches, head=head, dense_units=32)
-        if net.summary is not None:
-            fitted(net, x, owner)
-        once_loss(net, x, owner, torch.rand(4, 4).double()).backward()
+        if net.statistics is not None:
+            fitted(net, x, artist_index)
+        once_loss(net, x, artist_index, torch.rand(4, 4).double()).backward()
         silent = [name for name, each in net.named_parameters() if each.grad is None]
         assert silent == []
         gradients = [each.grad for each in net.parameters() if each.grad is not None]
@@ -308,18 +318,18 @@ def test_every_weight_that_has_a_say_gets_a_gradient() -> None:
 
 # --- the summary ------------------------------------------------------------------------------
 
-CLIPS, OWNER = (
+CLIPS, ARTIST_INDEX = (
     torch.rand(30, 5, 32, generator=torch.Generator().manual_seed(1)).double(),
     (torch.arange(30) // 3),
 )
 
 
-def summary_of(net: SiameseNet) -> Summary:
-    assert net.summary is not None
-    return net.summary
+def summary_of(net: SiameseNet) -> StatisticsBranch:
+    assert net.statistics is not None
+    return net.statistics
 
 
-def standardised(summary: Summary) -> tuple[Tensor, Tensor]:
+def standardised(summary: StatisticsBranch) -> tuple[Tensor, Tensor]:
     """The statistics of `CLIPS` brought to mean 0 and deviation 1, and the size of each block."""
     values = summary.statistics(CLIPS, CLIPS.new_zeros((30, 0)))
     return (values - values.mean(dim=0)) / values.std(dim=0, correction=0), torch.tensor(
@@ -328,7 +338,7 @@ def standardised(summary: Summary) -> tuple[Tensor, Tensor]:
 
 
 def test_the_axes_are_orthonormal_in_the_standardised_space_where_blocks_weigh_the_same() -> None:
-    summary = summary_of(fitted(small(branches="statistics"), CLIPS, OWNER))
+    summary = summary_of(fitted(small(branches="statistics"), CLIPS, ARTIST_INDEX))
     values, sizes = standardised(summary)
     weighted = values * torch.repeat_interleave(sizes.double().rsqrt(), sizes)
     by_block = [each.square().sum(dim=1).mean() for each in weighted.split(summary.sizes, dim=1)]
@@ -341,7 +351,7 @@ def test_the_axes_are_orthonormal_in_the_standardised_space_where_blocks_weigh_t
 
 
 def test_artists_lie_apart_along_the_first_axes_and_at_a_mean_square_of_1() -> None:
-    summary = summary_of(fitted(small(branches="statistics"), CLIPS, OWNER))
+    summary = summary_of(fitted(small(branches="statistics"), CLIPS, ARTIST_INDEX))
     coordinates = summary.coordinates(CLIPS, CLIPS.new_zeros((30, 0)))
     by_artist = coordinates.reshape(10, 3, 4).mean(dim=1)
     assert float(by_artist.square().sum(dim=1).mean()) == pytest.approx(1, abs=1e-5)
@@ -351,15 +361,15 @@ def test_artists_lie_apart_along_the_first_axes_and_at_a_mean_square_of_1() -> N
 
 def test_the_order_of_clips_does_not_matter_to_the_axes() -> None:
     order = torch.randperm(30, generator=torch.Generator().manual_seed(2))
-    straight = summary_of(fitted(small(branches="statistics"), CLIPS, OWNER))
-    shuffled = summary_of(fitted(small(branches="statistics"), CLIPS[order], OWNER[order]))
+    straight = summary_of(fitted(small(branches="statistics"), CLIPS, ARTIST_INDEX))
+    shuffled = summary_of(fitted(small(branches="statistics"), CLIPS[order], ARTIST_INDEX[order]))
     torch.testing.assert_close(shuffled.axes, straight.axes, rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(shuffled.middle, straight.middle, rtol=1e-6, atol=1e-7)
 
 
 def test_axes_along_which_no_artists_differ_are_left_out() -> None:
     """Ten centred artists span nine dimensions: a tenth would be an accident of rounding."""
-    net = fitted(small(branches="statistics", statistics_units=16), CLIPS, OWNER)
+    net = fitted(small(branches="statistics", statistics_units=16), CLIPS, ARTIST_INDEX)
     axes = summary_of(net).axes
     assert torch.equal(axes.any(dim=0), torch.arange(16) < 9)
 
@@ -367,7 +377,7 @@ def test_axes_along_which_no_artists_differ_are_left_out() -> None:
 def test_a_statistic_that_never_varies_in_training_counts_for_nothing() -> None:
     silent = CLIPS.clone()
     silent[:, 4] = 0  # a band that the training's encoder cut off
-    net = fitted(small(branches="statistics", statistics_units=16), silent, OWNER)
+    net = fitted(small(branches="statistics", statistics_units=16), silent, ARTIST_INDEX)
     heard = silent[:2].clone()
     heard[1, 4] = 0.3 * torch.rand(32).double()  # another corpus has it
     u = summary_of(net).coordinates(heard, heard.new_zeros((2, 0)))
@@ -382,8 +392,8 @@ def test_clips_that_are_all_the_same_have_finite_embeddings() -> None:
 
 def test_with_the_map_at_zero_the_score_is_the_cosine_of_standardised_statistics() -> None:
     """All the axes that there are: a rotation, which cosines do not feel, of the artists' span."""
-    owner = torch.arange(30)
-    net = fitted(small(branches="statistics", statistics_units=40), CLIPS, owner).eval()
+    artist_index = torch.arange(30)
+    net = fitted(small(branches="statistics", statistics_units=40), CLIPS, artist_index).eval()
     summary = summary_of(net)
     values, sizes = standardised(summary)
     weighted = values * torch.repeat_interleave(sizes.double().rsqrt(), sizes)
@@ -396,28 +406,28 @@ def test_with_the_map_at_zero_the_score_is_the_cosine_of_standardised_statistics
 
 
 def test_what_is_known_of_the_summary_already_gives_the_same_embeddings() -> None:
-    net = fitted(small(branches="both"), CLIPS, OWNER).eval()
+    net = fitted(small(branches="both"), CLIPS, ARTIST_INDEX).eval()
     none = CLIPS.new_zeros((30, 0))
     known = summary_of(net).coordinates(CLIPS, none)
     torch.testing.assert_close(net.encode(CLIPS, none, known), net.encode(CLIPS, none))
 
 
 def test_vectors_beside_the_sound_are_one_more_block() -> None:
-    alone, joined = (
-        summary_of(small(replace(SOUND, n_dims=n), branches="statistics")) for n in (0, 3)
+    alone, both = (
+        summary_of(small(replace(SOUND, n_joined=n), branches="statistics")) for n in (0, 3)
     )
-    assert joined.sizes == [*alone.sizes, 3]
-    vectors = torch.rand(30, 3).double()
-    torch.testing.assert_close(joined.statistics(CLIPS, vectors)[:, -3:], vectors)
+    assert both.sizes == [*alone.sizes, 3]
+    joined = torch.rand(30, 3).double()
+    torch.testing.assert_close(both.statistics(CLIPS, joined)[:, -3:], joined)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.75])
 def test_vectors_have_their_share_of_what_the_statistics_weigh(share: float) -> None:
-    wide = {"branches": "statistics", "statistics_units": 40, "vectors_share": share}
-    net = small(replace(SOUND, n_dims=3), **wide).eval()
+    wide = {"branches": "statistics", "statistics_units": 40, "embeddings_share": share}
+    net = small(replace(SOUND, n_joined=3), **wide).eval()
     summary = summary_of(net)
-    vectors = torch.rand(30, 3, generator=torch.Generator().manual_seed(2)).double()
-    values = summary.statistics(CLIPS, vectors)
+    joined = torch.rand(30, 3, generator=torch.Generator().manual_seed(2)).double()
+    values = summary.statistics(CLIPS, joined)
     summary.fit(values, torch.arange(30))
     values = (values - values.mean(dim=0)) / values.std(dim=0, correction=0)
     sizes = torch.tensor(summary.sizes[:-1])
@@ -425,7 +435,7 @@ def test_vectors_have_their_share_of_what_the_statistics_weigh(share: float) -> 
     made, weighted = values[:, -3:] / 3**0.5, (1 - share) ** 0.5 * heard / len(sizes) ** 0.5
     both = torch.cat([weighted, share**0.5 * made], dim=1)
     cosine = torch.nn.functional.normalize(both, dim=1)
-    u = net.encode(CLIPS, vectors)
+    u = net.encode(CLIPS, joined)
     torch.testing.assert_close(u @ u.T, cosine @ cosine.T, rtol=0, atol=1e-4)
 
 
@@ -434,10 +444,10 @@ def test_vectors_have_their_share_of_what_the_statistics_weigh(share: float) -> 
 def test_vectors_alone_stand_in_the_place_of_the_sound(
     branches: str, n_frames: int, sizes: list[int]
 ) -> None:
-    inputs = Inputs(n_bands=6, n_frames=n_frames, n_dims=0, frames_per_second=0, top_db=0)
+    inputs = Embedding(n_dims=6, n_frames=n_frames)
     net = small(inputs, branches=branches, dense_units=32).eval()
     x = torch.randn(8, 6, n_frames, generator=torch.Generator().manual_seed(1)).double()
-    if net.summary is not None:
-        assert net.summary.sizes == sizes
+    if net.statistics is not None:
+        assert net.statistics.sizes == sizes
         fitted(net, x, torch.arange(8) // 2)
     torch.testing.assert_close(encode(net, x).norm(dim=1), torch.ones(8).double())

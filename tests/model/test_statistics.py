@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from twinear.model.statistics import spectrogram_statistics, vector_statistics
+from twinear.model.statistics import embedding_statistics, spectrogram_statistics
 
 TOP_DB = 80.0
 FPS = 43.0
@@ -144,8 +144,8 @@ def test_float32_gives_what_float64_gives() -> None:
 
 def test_vectors_over_time_have_mean_and_deviation_and_a_single_one_itself() -> None:
     x = torch.tensor([[[1.0, 3.0], [2.0, 2.0]]])
-    mean, deviation = vector_statistics(x)
+    mean, deviation = embedding_statistics(x)
     torch.testing.assert_close(mean, torch.tensor([[2.0, 2.0]]))
     torch.testing.assert_close(deviation, torch.tensor([[2**0.5, 0.0]]))
-    (alone,) = vector_statistics(x[:, :, :1])
+    (alone,) = embedding_statistics(x[:, :, :1])
     torch.testing.assert_close(alone, x[:, :, 0])

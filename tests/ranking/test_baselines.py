@@ -8,7 +8,7 @@ from twinear.metrics.ranking_metrics import Floats, Ints
 from twinear.ranking import baselines
 from twinear.ranking.baselines import RIDGE, l2, mfcc, mutual_proximity, popularity
 
-OWNER = np.array([0, 1, 1, 2, 3, 3, 3])  # the artist of each of seven clips
+ARTIST_INDEX = np.array([0, 1, 1, 2, 3, 3, 3])  # the artist of each of seven clips
 
 
 @pytest.fixture(params=[3, 512], ids=["many blocks", "one block"])
@@ -20,11 +20,14 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(4)
 
 
-def mean_over_pairs(distance: Floats, owner: Ints) -> Floats:
+def mean_over_pairs(distance: Floats, artist_index: Ints) -> Floats:
     """The mean over clip pairs, one artist pair at a time."""
-    artists = range(owner.max() + 1)
+    artists = range(artist_index.max() + 1)
     return np.array(
-        [[distance[np.ix_(owner == a, owner == b)].mean() for b in artists] for a in artists]
+        [
+            [distance[np.ix_(artist_index == a, artist_index == b)].mean() for b in artists]
+            for a in artists
+        ]
     )
 
 
@@ -45,8 +48,8 @@ def test_popularity_is_the_same_for_every_query() -> None:
 def test_l2_is_minus_the_mean_distance_over_clip_pairs() -> None:
     spectrograms = rng().random((7, 4, 6)).astype(np.float16)  # (clips, n_mels, n_frames)
     flat = spectrograms.reshape(7, -1).astype(np.float64)
-    expected = -mean_over_pairs(np.linalg.norm(flat[:, None] - flat, axis=2), OWNER)
-    found = l2(spectrograms, OWNER)
+    expected = -mean_over_pairs(np.linalg.norm(flat[:, None] - flat, axis=2), ARTIST_INDEX)
+    found = l2(spectrograms, ARTIST_INDEX)
     apart = ~np.eye(4, dtype=np.bool_)
     np.testing.assert_allclose(found[apart], expected[apart], rtol=1e-5)
 
@@ -66,8 +69,10 @@ def test_mfcc_is_minus_the_mean_symmetric_divergence_over_clip_pairs() -> None:
     both_ways = np.array(
         [[divergence(p, q) + divergence(q, p) for q in gaussians] for p in gaussians]
     )
-    expected = -mean_over_pairs(both_ways, OWNER)
-    np.testing.assert_allclose(mfcc(means, covariances, OWNER), expected, rtol=1e-9, atol=1e-9)
+    expected = -mean_over_pairs(both_ways, ARTIST_INDEX)
+    np.testing.assert_allclose(
+        mfcc(means, covariances, ARTIST_INDEX), expected, rtol=1e-9, atol=1e-9
+    )
 
 
 def test_mfcc_of_unit_gaussians_is_their_squared_distance() -> None:

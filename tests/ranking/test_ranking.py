@@ -49,7 +49,7 @@ def _systems() -> Systems:
         artists=pd.DataFrame({"artist": [each.lower() for each in names], "name": names}),
         truth=truth,
         corrected=truth,
-        scores={"siamese": truth + noise / 10, "l2": other},
+        scores={"catalogue": truth + noise / 10, "l2": other},
     )
 
 
@@ -62,7 +62,7 @@ def test_a_ranking_reads_back_as_written(
     pd.testing.assert_frame_equal(read.artists, written.artists)
     pd.testing.assert_frame_equal(read.queries, written.queries)
     np.testing.assert_array_equal(read.truth, written.truth)
-    assert list(read.scores) == ["siamese", "l2"]
+    assert list(read.scores) == ["catalogue", "l2"]
     np.testing.assert_array_equal(read.scores["l2"], systems.scores["l2"])
 
 
@@ -82,7 +82,7 @@ def test_every_query_has_every_metric_of_every_system(
 ) -> None:
     queries = rank_test(systems, params)[0].queries
     assert list(queries.columns) == ["query", "system", "metric", "value"]
-    assert list(queries["system"].unique()) == ["siamese", "chance", "l2"]
+    assert list(queries["system"].unique()) == ["catalogue", "chance", "l2"]
     assert list(queries["metric"].unique()) == [*METRICS, CORRECTED_NDCG]
     assert len(queries) == N * 3 * (len(METRICS) + 1)
 
@@ -110,7 +110,7 @@ def test_queries_may_rank_candidates_that_are_no_queries(
     scores = {system: each[:5] for system, each in systems.scores.items()}
     queries = judge(list(systems.artists["artist"][:5]), truth, scores, chance, params)
     assert queries["query"].nunique() == 5
-    assert summarise(queries, chance, params)["siamese"]["mrr"]["value"] > 0.4
+    assert summarise(queries, chance, params)["catalogue"]["mrr"]["value"] > 0.4
 
 
 def test_some_artists_can_be_taken_in_an_order_of_their_own(systems: Systems) -> None:
@@ -135,7 +135,7 @@ def test_the_summary_has_an_interval_for_every_system_and_metric(
     systems: Systems, params: RankingParams
 ) -> None:
     summary, apart = summary_of(systems, params)
-    assert list(summary) == ["siamese", "chance", "l2"]
+    assert list(summary) == ["catalogue", "chance", "l2"]
     assert list(apart) == ["chance", "l2"]
     for metrics in [*summary.values(), *apart.values()]:
         assert list(metrics) == [*METRICS, CORRECTED_NDCG]
@@ -153,7 +153,7 @@ def test_a_system_that_knows_beats_chance_and_one_that_does_not_is_inside_its_ba
     systems: Systems, params: RankingParams
 ) -> None:
     summary, apart = summary_of(systems, params)
-    assert summary["siamese"]["ndcg@10"]["low"] > summary["chance"]["ndcg@10"]["high"]
+    assert summary["catalogue"]["ndcg@10"]["low"] > summary["chance"]["ndcg@10"]["high"]
     assert apart["chance"]["ndcg@10"]["low"] > 0
     band = summary["chance"]["ndcg@10"]
     assert band["low"] < summary["l2"]["ndcg@10"]["value"] < band["high"]
@@ -171,7 +171,7 @@ def test_the_paired_difference_is_the_difference_of_the_means(
     systems: Systems, params: RankingParams
 ) -> None:
     summary, apart = summary_of(systems, params)
-    lead = summary["siamese"]["map"]["value"] - summary["l2"]["map"]["value"]
+    lead = summary["catalogue"]["map"]["value"] - summary["l2"]["map"]["value"]
     assert apart["l2"]["map"]["value"] == pytest.approx(lead, abs=2e-6)
 
 
@@ -195,7 +195,7 @@ def test_test_artists_who_share_no_listener_at_all_are_refused(
 def test_the_hubs_of_every_system_are_numbered(systems: Systems, params: RankingParams) -> None:
     systems.scores["popularity"] = np.tile(np.arange(float(N)), (N, 1))
     found = hubs(systems, params)
-    assert list(found) == ["siamese", "chance", "l2", "popularity"]
+    assert list(found) == ["catalogue", "chance", "l2", "popularity"]
     # The 10 most popular stand in all lists but their own; their ten lists take the next.
     assert found["popularity"]["largest_hub"] == round((N - 1) / N, 6)
     assert found["popularity"]["never_recommended"] == round(3 / N, 6)
@@ -207,7 +207,7 @@ def test_the_table_fits_a_terminal_and_shows_every_system(
     table = format_table(*summary_of(systems, params))
     lines = table.splitlines()
     assert max(map(len, lines)) <= 100
-    assert [line.split()[0] for line in lines[2:5]] == ["siamese", "chance", "l2"]
+    assert [line.split()[0] for line in lines[2:5]] == ["catalogue", "chance", "l2"]
     assert lines[4].endswith(" *")
 
 
@@ -216,13 +216,13 @@ def test_the_table_is_set_as_frozen() -> None:
         each = {"value": value, "low": low, "high": high}
         return {"ndcg@10": each, "unordered@10": each, "mrr": each}
 
-    ranking = {"siamese": numbers(0.4312, 0.38, 1.0), "l2": numbers(0.25, 0.2, 0.3)}
+    ranking = {"catalogue": numbers(0.4312, 0.38, 1.0), "l2": numbers(0.25, 0.2, 0.3)}
     table = format_table(ranking, {"l2": numbers(0.1812, -0.031, 0.25)})
     three, same = "   .431 [.380, 1.00]" * 3, "   .250 [.200, .300]" * 3
     assert table.splitlines()[1:4] == [
-        "-" * 92,
-        f"siamese{three}",
-        f"l2     {same}   +.181 [-.031, +.250]",
+        "-" * 96,
+        f"catalogue{three}",
+        f"l2       {same}   +.181 [-.031, +.250]",
     ]
     assert "ahead" not in format_table(ranking)
 
@@ -233,8 +233,10 @@ def _nouns() -> tuple[Catalogue, Spectrograms, Similarity]:
     generator = np.random.default_rng(6)
     ids = [f"a{row:02}" for row in range(N + 1)]
     heard = [*ids[:N], "a-cold-start"]
-    owner = np.repeat(np.arange(N + 1), 2)
-    clips = pd.DataFrame({"artist": np.array(heard)[owner], "name": np.array(heard)[owner]})
+    artist_index = np.repeat(np.arange(N + 1), 2)
+    clips = pd.DataFrame(
+        {"artist": np.array(heard)[artist_index], "name": np.array(heard)[artist_index]}
+    )
     clips.insert(0, "file", [f"clips/{row}.mp3" for row in range(len(clips))])
     front = read_params("spectrograms", SpectrogramsParams, PARAMS)
     spectrograms = Spectrograms(
@@ -243,15 +245,15 @@ def _nouns() -> tuple[Catalogue, Spectrograms, Similarity]:
         mfcc_mean=generator.random((len(clips), 3), dtype=np.float32),
         mfcc_cov=np.tile(np.eye(3, dtype=np.float32), (len(clips), 1, 1)),
         front=front.model_copy(update={"n_mels": 4, "n_frames": 8}),
-        vectors=np.empty((len(clips), 0), np.float32),
+        joined=np.empty((len(clips), 0), np.float32),
     )
     scores = generator.random((N + 1, N + 1), dtype=np.float32)
     order = np.argsort(heard)  # a catalogue is sorted by id
     catalogue = Catalogue(
         artists=pd.DataFrame({"artist": heard, "name": heard, "clips": 2}).iloc[order],
         embeddings=generator.random((len(clips), 2), dtype=np.float32),
-        owner=np.argsort(order)[owner],
-        sound=scores[np.ix_(order, order)],
+        artist_index=np.argsort(order)[artist_index],
+        siamese=scores[np.ix_(order, order)],
         scores=scores[np.ix_(order, order)],
         neighbours=pd.DataFrame({"artist": ["a00"]}),
     )
@@ -269,11 +271,11 @@ def test_systems_line_up_over_the_artists_with_similarity_and_clips(
 ) -> None:
     catalogue, spectrograms, similarity = nouns
     systems = line_up(catalogue, spectrograms, similarity)
-    assert list(systems.scores) == ["siamese", "popularity", "l2", "mfcc", "mfcc_mp"]
+    assert list(systems.scores) == ["catalogue", "popularity", "l2", "mfcc", "mfcc_mp"]
     assert list(systems.artists["artist"]) == [f"a{row:02}" for row in range(N)]
     np.testing.assert_array_equal(systems.truth, similarity.matrix[:N, :N])
     rows = {artist: row for row, artist in enumerate(catalogue.artists["artist"])}
-    assert systems.scores["siamese"][3, 5] == catalogue.scores[rows["a03"], rows["a05"]]
+    assert systems.scores["catalogue"][3, 5] == catalogue.scores[rows["a03"], rows["a05"]]
     assert systems.scores["popularity"][3, 5] == 85
     flat = spectrograms.values.astype(np.float64).reshape(-1, 2, 32)  # (artists, clips, values)
     distance = np.linalg.norm(flat[3][:, None] - flat[5], axis=-1)
@@ -300,9 +302,9 @@ def test_the_stage_writes_its_reports(
     similarity.write(tmp_path / "similarity")
     split = similarity.artists[["artist", "name"]].head(N).assign(split="train")
     split.loc[4:, "split"] = "test"
-    split.to_csv(tmp_path / "pairs.csv", index=False)
+    split.to_csv(tmp_path / "split.csv", index=False)
     reports = [tmp_path / f"{name}.json" for name in ("ranking", "differences", "hubness")]
-    inputs = [tmp_path / name for name in ("catalogue", "spectrograms", "similarity", "pairs.csv")]
+    inputs = [tmp_path / name for name in ("catalogue", "spectrograms", "similarity", "split.csv")]
     (tmp_path / "scorer").write_bytes(b"any")
     script = str(ROOT / "src" / "stages" / "8_ranking.py")
     argv = [script, *map(str, [*inputs, tmp_path / "scorer", tmp_path / "ranking", *reports])]
@@ -310,7 +312,7 @@ def test_the_stage_writes_its_reports(
     monkeypatch.chdir(ROOT)
     runpy.run_path(script, run_name="__main__")
     ranking, apart, hub = (json.loads(path.read_text()) for path in reports)
-    systems = ["siamese", "chance", "popularity", "l2", "mfcc", "mfcc_mp"]
+    systems = ["catalogue", "chance", "popularity", "l2", "mfcc", "mfcc_mp"]
     assert list(ranking) == list(hub) == systems
     assert list(apart) == systems[1:]
     assert len(Ranking.read(tmp_path / "ranking").artists) == N - 4

@@ -45,7 +45,7 @@ from twinear.split import Split
 JUDGED = (*METRICS, CORRECTED_NDCG)
 PARAMS = read_params("report", ReportParams, ROOT / "params.yaml")
 SYSTEMS = {
-    "siamese": 0.6,
+    "catalogue": 0.6,
     "chance": 0.4,
     "popularity": 0.58,
     "l2": 0.5,
@@ -73,18 +73,18 @@ def plant(folder: Path, n_artists: int = 24, n_test: int = 6, seed: int = 1) -> 
     Catalogue(
         artists=artists[["artist", "name"]].assign(clips=1),
         embeddings=np.zeros((n_artists, 4), np.float32),
-        owner=np.arange(n_artists),
-        sound=scores,
+        artist_index=np.arange(n_artists),
+        siamese=scores,
         scores=scores,
         neighbours=pd.DataFrame({"artist": ["a"]}),
     ).write(artifacts / "catalogue")
-    Split(artists=artists[["artist", "name", "split"]]).write(artifacts / "pairs.csv")
+    Split(artists=artists[["artist", "name", "split"]]).write(artifacts / "split.csv")
     inside = np.flatnonzero(artists["split"] == "test")
     square = np.ix_(inside, inside)
     Ranking(
         artists=artists.loc[inside, ["artist", "name"]],
         truth=truth[square],
-        scores={"siamese": scores[square], "l2": l2[square]},
+        scores={"catalogue": scores[square], "l2": l2[square]},
         queries=pd.DataFrame({"query": ["a"]}),
         candidates="fold",
     ).write(artifacts / "ranking")
@@ -148,9 +148,9 @@ def plant_reports(reports: Path, n_test: int) -> None:
     for metrics in ranking.values():
         metrics["unordered@25"] = interval(1.0, 0.0)
     differences = {
-        system: {metric: interval(SYSTEMS["siamese"] - value, 0.03) for metric in JUDGED}
+        system: {metric: interval(SYSTEMS["catalogue"] - value, 0.03) for metric in JUDGED}
         for system, value in SYSTEMS.items()
-        if system != "siamese"
+        if system != "catalogue"
     }
     skews = {"k_occurrence_skew": 1.25, "largest_hub": 0.3125, "never_recommended": 0.0875}
     hubness = dict.fromkeys(SYSTEMS, skews)
@@ -200,7 +200,7 @@ def write(evidence: Evidence, folder: Path, params: ReportParams = PARAMS) -> Pa
 
 def with_ndcg(evidence: Evidence, ours: Interval, differences: dict[str, Interval]) -> Evidence:
     """The same evidence with another headline."""
-    ranking = {**evidence.ranking, "siamese": {**evidence.ranking["siamese"], "ndcg@10": ours}}
+    ranking = {**evidence.ranking, "catalogue": {**evidence.ranking["catalogue"], "ndcg@10": ours}}
     apart = {name: {"ndcg@10": each} for name, each in differences.items()}
     return replace(evidence, ranking=ranking, differences=apart)
 
@@ -345,7 +345,7 @@ def small_evidence(
 ) -> Evidence:
     artists = planted.test.artists.head(len(truth)).reset_index(drop=True)
     artists = artists.assign(name=["Ada", "Bob", "Cy", "Dee"][: len(truth)])
-    scores = {"siamese": np.array(ours), "l2": np.array(truth)}
+    scores = {"catalogue": np.array(ours), "l2": np.array(truth)}
     test = replace(planted.test, artists=artists, truth=np.array(truth), scores=scores)
     return replace(planted, test=test)
 
@@ -358,7 +358,7 @@ def test_suggestions_leave_out_the_artist_itself_and_mark_hits(
     evidence = small_evidence(planted[0], truth, ours)
     found = suggest(0, 3, evidence)
     assert found.lists["truth"] == [1, 2]  # Dee shares no listener
-    assert found.lists["siamese"] == [2, 3, 1]
+    assert found.lists["catalogue"] == [2, 3, 1]
     table = suggestion_table(found, ["Ada", "Bob", "Cy", "Dee"])
     assert "| 1 | Bob | **✓ Cy** | **✓ Bob** |" in table
     assert "| 2 | Cy | Dee | **✓ Cy** |" in table
@@ -508,7 +508,7 @@ def test_artists_without_listens_are_on_the_map(planted: tuple[Evidence, Path]) 
         ("reports/ranking.json", None, "is missing; run 'dvc repro ranking'"),
         ("reports/ranking.json", "", "is empty; run 'dvc repro ranking'"),
         ("reports/ranking.json", "{", "cannot be read"),
-        ("reports/ranking.json", '{"chance": {}}', "systems chance, expected siamese and chance"),
+        ("reports/ranking.json", '{"chance": {}}', "systems chance, expected catalogue and chance"),
         ("reports/differences.json", '{"l2": {"map": 1}}', "l2.map"),
         ("reports/training.csv", "epoch,loss\n1,2\n", "columns epoch, loss, expected"),
         ("reports/listens.json", None, "is missing; run 'dvc repro listens'"),

@@ -15,7 +15,7 @@ from twinear.base.params import read_params
 from twinear.evaluation.recipes import read_recipe
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
-from twinear.split import PairsParams, split_artists
+from twinear.split import SplitParams, split_artists
 from twinear.training.scorer_training import train_scorer
 from twinear.training.training import TrainingParams
 
@@ -55,7 +55,7 @@ def train_a_little(project: Project, into: Path) -> None:
     artifacts = project.folder / "artifacts"
     clips = Spectrograms.read(artifacts / "spectrograms")
     similarity = Similarity.read(artifacts / "similarity")
-    chosen = read_params("pairs", PairsParams, project.folder / "params.yaml")
+    chosen = read_params("split", SplitParams, project.folder / "params.yaml")
     split = split_artists(similarity.artists, chosen)
     little = read_recipe(PARAMS, ORIGINAL, ["training.epochs=2"])
     params = little.read("training", TrainingParams)
@@ -99,7 +99,7 @@ def test_better_data_are_promoted_accepted_and_pushed(better: Project) -> None:
     assert accepted["listeners"] > 2400
     summary = (better.folder / "reports/retraining.md").read_text(encoding="utf-8")
     assert summary.startswith("# Retraining: promoted")
-    assert "siamese.ndcg@10.value" in summary
+    assert "catalogue.ndcg@10.value" in summary
     assert "![ranking](figures/ranking.png)" in summary
     assert "pushed" in summary
 

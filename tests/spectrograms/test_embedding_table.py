@@ -107,7 +107,9 @@ def test_a_vector_of_other_audio_is_refused() -> None:
 
 
 def test_a_missing_table_says_how_to_get_one_or_do_without(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"is missing; .*twinear embed.*spectrograms\.vectors: no"):
+    with pytest.raises(
+        DataError, match=r"is missing; .*twinear embed.*spectrograms\.embeddings: no"
+    ):
         vectors_of(NAMES, [""] * 3, tmp_path / "v.npz")
 
 
@@ -256,8 +258,9 @@ def test_the_stage_says_in_one_line_that_vectors_are_missing(
     tmp_path: Path, held: list[str] | None, message: str
 ) -> None:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    assert text.count("  vectors: none") == 1
-    (tmp_path / "params.yaml").write_text(text.replace("  vectors: none", "  vectors: joined"))
+    assert text.count("  embeddings: none") == 1
+    text = text.replace("  embeddings: none", "  embeddings: concat")
+    (tmp_path / "params.yaml").write_text(text)
     columns = "file,artist,name,title,seconds,sr,channels,sha256"
     (tmp_path / "clips.csv").write_text(f"{columns}\nclips/a.wav,a,A,,2.0,22050,1,00\n")
     if held:

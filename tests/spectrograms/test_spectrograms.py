@@ -17,7 +17,7 @@ from twinear.base.errors import DataError, ParamsError
 from twinear.base.files import sha256
 from twinear.base.params import parse_params, read_params
 from twinear.clips.clips import Clips
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 from twinear.spectrograms.computation import compute_spectrograms
 from twinear.spectrograms.front_end import SpectrogramsParams, log_mel, mfcc_statistics
 from twinear.spectrograms.spectrograms import Spectrograms
@@ -158,15 +158,15 @@ def test_any_waveform_gives_finite_values_in_range(n: int, seed: int) -> None:
 @pytest.mark.parametrize("suffix", CODECS)
 def test_every_kind_of_file_gives_about_the_same_spectrogram(tmp_path: Path, suffix: str) -> None:
     y = np.stack([music(12, 48000)] * 2)
-    wav = load_clip(write_clip(tmp_path / "a.wav", y, 48000), PLAIN.sr)
-    other = load_clip(write_clip(tmp_path / f"b{suffix}", y, 48000), PLAIN.sr)
+    wav = load_waveform(write_clip(tmp_path / "a.wav", y, 48000), PLAIN.sr)
+    other = load_waveform(write_clip(tmp_path / f"b{suffix}", y, 48000), PLAIN.sr)
     difference = np.abs(log_mel(wav, PLAIN) - log_mel(other, PLAIN))
     assert difference[:, :100].mean() < 0.03
 
 
 @pytest.mark.parametrize("sr", [8000, 16000, 96000, 192000])
 def test_the_sample_rate_of_the_file_hardly_matters(tmp_path: Path, sr: int) -> None:
-    clip = load_clip(write_clip(tmp_path / "a.wav", music(5, sr), sr, "pcm_f32le"), PLAIN.sr)
+    clip = load_waveform(write_clip(tmp_path / "a.wav", music(5, sr), sr, "pcm_f32le"), PLAIN.sr)
     difference = np.abs(log_mel(clip, PLAIN) - log_mel(music(5, PLAIN.sr), PLAIN))
     assert difference[:20, :200].mean() < 0.02  # the bands under 3 kHz
 
@@ -174,7 +174,9 @@ def test_the_sample_rate_of_the_file_hardly_matters(tmp_path: Path, sr: int) -> 
 def test_a_dc_offset_changes_nothing(tmp_path: Path) -> None:
     y = music(3, 22050)
     plain, offset = (
-        log_mel(load_clip(write_clip(tmp_path / "a.wav", y + dc, 22050, "pcm_f32le"), 22050), PLAIN)
+        log_mel(
+            load_waveform(write_clip(tmp_path / "a.wav", y + dc, 22050, "pcm_f32le"), 22050), PLAIN
+        )
         for dc in (0, 0.4)
     )
     np.testing.assert_allclose(offset, plain, atol=1e-3)
@@ -204,7 +206,7 @@ def test_any_number_of_workers_gives_the_same_bits(tmp_path: Path) -> None:
     np.testing.assert_array_equal(one.values, two.values)
     np.testing.assert_array_equal(one.mfcc_mean, two.mfcc_mean)
     np.testing.assert_array_equal(one.mfcc_cov, two.mfcc_cov)
-    expected = log_mel(load_clip(tmp_path / "3.wav", PLAIN.sr), PLAIN)
+    expected = log_mel(load_waveform(tmp_path / "3.wav", PLAIN.sr), PLAIN)
     np.testing.assert_array_equal(one.values[3], expected.astype(np.float16))
 
 
@@ -239,8 +241,8 @@ def test_spectrograms_are_read_as_written(tmp_path: Path) -> None:
         ("mfcc_cov", np.zeros((2, 20, 19), np.float32), r"\(2, 20, 19\)"),
         ("mfcc_mean", np.full((2, 20), np.inf, np.float32), "out of range"),
         ("clips", pd.DataFrame({"file": ["a", "b"]}), "has other columns"),
-        ("vectors", np.zeros((2, 5), np.float32), r"float32 \(2, 5\), expected .*\(2, 0\)"),
-        ("front", _params(vectors="alone"), r"float16 \(2, 40, 1292\), expected .*float32"),
+        ("joined", np.zeros((2, 5), np.float32), r"float32 \(2, 5\), expected .*\(2, 0\)"),
+        ("front", _params(embeddings="only"), r"float16 \(2, 40, 1292\), expected .*float32"),
     ],
 )
 def test_a_broken_folder_is_refused(tmp_path: Path, name: str, value: object, message: str) -> None:
@@ -251,7 +253,7 @@ def test_a_broken_folder_is_refused(tmp_path: Path, name: str, value: object, me
         "mfcc_mean": np.zeros((2, 20), np.float32),
         "mfcc_cov": np.zeros((2, 20, 20), np.float32),
         "front": PLAIN,
-        "vectors": np.empty((2, 0), np.float32),
+        "joined": np.empty((2, 0), np.float32),
     }
     Spectrograms(**(parts | {name: value})).write(tmp_path / "out")
     with pytest.raises(DataError, match=message):
@@ -266,25 +268,25 @@ def _tables() -> tuple[Floats, Floats]:
 
 def test_vectors_are_joined_to_the_spectrograms(tmp_path: Path) -> None:
     clips, (flat, framed) = _clips(tmp_path, 3), _tables()
-    joined = _params(vectors="joined")
+    joined = _params(embeddings="concat")
     plain = compute_spectrograms(clips, tmp_path, PLAIN, list, 1)
-    assert plain.vectors.shape == (3, 0)
+    assert plain.joined.shape == (3, 0)
     for table, expected in ((flat, flat), (framed, framed.mean(axis=2))):
         compute_spectrograms(clips, tmp_path, joined, list, 1, table).write(tmp_path / "out")
         read = Spectrograms.read(tmp_path / "out")
-        np.testing.assert_array_equal(read.vectors, expected)
+        np.testing.assert_array_equal(read.joined, expected)
         np.testing.assert_array_equal(read.values, plain.values)
         assert read.front == joined
 
 
 def test_vectors_alone_stand_in_place_of_the_spectrograms(tmp_path: Path) -> None:
     clips, (flat, framed) = _clips(tmp_path, 3), _tables()
-    alone = _params(vectors="alone")
+    alone = _params(embeddings="only")
     for table, expected in ((flat, flat[:, :, None]), (framed, framed)):
         compute_spectrograms(clips, tmp_path, alone, list, 1, table).write(tmp_path / "out")
         read = Spectrograms.read(tmp_path / "out")
         assert read.values.dtype == np.float32
-        assert read.vectors.shape == (3, 0)
+        assert read.joined.shape == (3, 0)
         np.testing.assert_array_equal(read.values, expected)
         assert read.mfcc_cov.any()  # the baseline stays
         assert read.front == alone

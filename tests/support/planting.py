@@ -69,24 +69,24 @@ def plant_similarity(style: np.ndarray, generator: np.random.Generator) -> Simil
 
 
 def plant_spectrograms(style: np.ndarray, generator: np.random.Generator) -> Spectrograms:
-    owner = np.repeat(np.arange(len(style)), 2)
-    bands = np.kron(style[owner], np.ones((1, 3)))[:, :8]  # (clips, 8)
-    noise = generator.uniform(-0.1, 0.1, (len(owner), 8, 16))
+    artist_index = np.repeat(np.arange(len(style)), 2)
+    bands = np.kron(style[artist_index], np.ones((1, 3)))[:, :8]  # (clips, 8)
+    noise = generator.uniform(-0.1, 0.1, (len(artist_index), 8, 16))
     values = np.clip(bands[:, :, None] * 0.8 + 0.1 + noise, 0, 1)
     clips = pd.DataFrame(
         {
-            "file": [f"clips/{at:03}.wav" for at in range(len(owner))],
-            "artist": [name(int(at)) for at in owner],
-            "name": [name(int(at)).title() for at in owner],
+            "file": [f"clips/{at:03}.wav" for at in range(len(artist_index))],
+            "artist": [name(int(at)) for at in artist_index],
+            "name": [name(int(at)).title() for at in artist_index],
         }
     )
     return Spectrograms(
         clips=clips,
         values=values.astype(np.float16),
-        mfcc_mean=generator.normal(size=(len(owner), 4)).astype(np.float32),
-        mfcc_cov=np.tile(np.eye(4, dtype=np.float32), (len(owner), 1, 1)),
+        mfcc_mean=generator.normal(size=(len(artist_index), 4)).astype(np.float32),
+        mfcc_cov=np.tile(np.eye(4, dtype=np.float32), (len(artist_index), 1, 1)),
         front=front(PARAMS).model_copy(update={"n_mels": 8, "n_frames": 16, "n_mfcc": 4}),
-        vectors=np.zeros((len(owner), 0), np.float32),
+        joined=np.zeros((len(artist_index), 0), np.float32),
     )
 
 

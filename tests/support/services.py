@@ -423,15 +423,15 @@ class FakeServices:
         else:
             key = seen.query.get("id", "")
             artist = self._with_id(key, "itunes")
-            owner = self._with_id(key[:-2], "itunes")
+            artist_index = self._with_id(key[:-2], "itunes")
             rows = []
             if artist:
                 rows = [self._itunes_artist(artist)]
                 n = min(int(seen.query.get("limit", 50)), len(artist.titles))
                 if seen.query.get("entity") == "song":
                     rows += [self._itunes_row(artist, each) for each in range(n)]
-            elif owner and int(key[-2:]) < len(owner.titles):
-                rows = [self._itunes_row(owner, int(key[-2:]))]
+            elif artist_index and int(key[-2:]) < len(artist_index.titles):
+                rows = [self._itunes_row(artist_index, int(key[-2:]))]
         body = b"\n\n\n" + json.dumps({"resultCount": len(rows), "results": rows}).encode()
         return Reply(body=body, kind="text/javascript; charset=utf-8")
 

@@ -23,7 +23,7 @@ SMALL = {
     "device": "cpu",
     "threads": 1,
     "refit": False,
-    "smoothing": 1,
+    "selection_window": 1,
 }
 QUICK = {
     "space": {"learning_rate": {"low": 1e-3, "high": 1e-1, "log": True}},
@@ -41,7 +41,7 @@ def sections(training: dict[str, Any], tuning: dict[str, Any]) -> dict[str, Any]
     found["training"]["model"] |= {"channels": 8, "dense_units": 8, "statistics_units": 16}
     found["training"] |= SMALL | training
     found["ranking"] |= {"n_bootstrap": 50}
-    found["pairs"] |= {"n_folds": 3}
+    found["split"] |= {"n_folds": 3}
     found["tuning"] |= QUICK | tuning
     return found
 
@@ -59,27 +59,27 @@ def write_artifacts(folder: Path) -> None:
     rng = np.random.default_rng(0)
     ids = [f"artist-{n:02d}" for n in range(len(SPLITS))]
     place = rng.uniform(0, 1, len(ids))
-    owner = np.repeat(np.arange(len(ids)), 2)
-    hum = np.exp(-(((place[owner][:, None] - np.linspace(0, 1, 12)) / 0.1) ** 2))
-    values = hum[:, :, None] * rng.uniform(0.5, 1, (len(owner), 12, 24))
-    clips = pd.DataFrame({"file": [f"clips/{n}.mp3" for n in range(len(owner))]})
-    clips["artist"] = clips["name"] = [ids[each] for each in owner]
-    covariance = np.repeat(np.eye(20, dtype=np.float32)[None], len(owner), axis=0)
+    artist_index = np.repeat(np.arange(len(ids)), 2)
+    hum = np.exp(-(((place[artist_index][:, None] - np.linspace(0, 1, 12)) / 0.1) ** 2))
+    values = hum[:, :, None] * rng.uniform(0.5, 1, (len(artist_index), 12, 24))
+    clips = pd.DataFrame({"file": [f"clips/{n}.mp3" for n in range(len(artist_index))]})
+    clips["artist"] = clips["name"] = [ids[each] for each in artist_index]
+    covariance = np.repeat(np.eye(20, dtype=np.float32)[None], len(artist_index), axis=0)
     Spectrograms(
         clips=clips,
         values=values.astype(np.float16),
-        mfcc_mean=np.zeros((len(owner), 20), np.float32),
+        mfcc_mean=np.zeros((len(artist_index), 20), np.float32),
         mfcc_cov=covariance,
         front=read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
             update={"n_mels": 12, "n_frames": 24}
         ),
-        vectors=np.zeros((len(owner), 0), np.float32),
+        joined=np.zeros((len(artist_index), 0), np.float32),
     ).write(folder / "spectrograms")
     artists = pd.DataFrame({"artist": ids, "name": ids, "mbid": "", "listeners": 9, "plays": 9})
     similarity = np.exp(-np.abs(place[:, None] - place) / 0.2).astype(np.float32)
     Similarity(artists=artists, matrix=similarity).write(folder / "similarity")
     split = pd.DataFrame({"artist": ids, "name": ids, "split": SPLITS})
-    split.to_csv(folder / "pairs.csv", index=False)
+    split.to_csv(folder / "split.csv", index=False)
 
 
 def request(made: Project, **changes: Any) -> Request:
@@ -90,7 +90,7 @@ def request(made: Project, **changes: Any) -> Request:
         "sources": Sources(
             spectrograms=folder / "artifacts/spectrograms",
             similarity=folder / "artifacts/similarity",
-            pairs=folder / "artifacts/pairs.csv",
+            split=folder / "artifacts/split.csv",
         ),
         "study": "test",
         "storage": str(folder / "artifacts/tuning/journal.log"),

@@ -37,7 +37,7 @@ def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_p
         artists=pd.DataFrame({"artist": ids, "name": ids, "fold": fold}),
         truths={SIMILARITY: truth, CORRECTED: truth},
         candidates=candidate_masks(fold),
-        scores={"siamese": [truth]},
+        scores={"catalogue": [truth]},
     )
     epochs = [
         Epoch(epoch=at, train_loss=1 / at, validation_loss=1, validation_ndcg=0.5) for at in (1, 2)
@@ -59,12 +59,12 @@ def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_p
     assert set(found) == {"crossval-try", "fold 0", "fold 1", "fold 2"}
     parent = found["crossval-try"]
     assert parent.data.params == {"training.epochs": "2"}
-    assert parent.data.metrics["all/similarity/siamese/ndcg_at_10"] == 1
+    assert parent.data.metrics["all/similarity/catalogue/ndcg_at_10"] == 1
     assert "fold/corrected/chance/mrr_low" in parent.data.metrics
     for number in range(3):
         child = found[f"fold {number}"]
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert child.data.metrics["all/siamese/mrr"] == 1
+        assert child.data.metrics["all/catalogue/mrr"] == 1
         client = mlflow.MlflowClient()
         curve = client.get_metric_history(child.info.run_id, "seed 7/train_loss")
         assert [(point.step, point.value) for point in curve] == [(1, 1.0), (2, 0.5)]

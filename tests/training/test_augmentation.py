@@ -12,7 +12,7 @@ TOP_DB = 80.0
 
 
 def params(**changes: float) -> AugmentationParams:
-    rest = {"crop": 1.0, "tilt_db": 0.0, "masked_bands": 0.0, "masked_frames": 0.0, "mixed": 0.0}
+    rest = {"min_crop": 1.0, "tilt_db": 0.0, "freq_mask": 0.0, "time_mask": 0.0, "mixup": 0.0}
     return AugmentationParams(**{**rest, **changes})
 
 
@@ -33,11 +33,11 @@ def changed(x: Tensor, draw: int = 0, **changes: float) -> Tensor:
 def test_at_rest_nothing_changes() -> None:
     assert params().rests
     assert torch.equal(changed(clips()), clips())
-    for name, value in {**ALL, "crop": 0.9}.items():
+    for name, value in {**ALL, "min_crop": 0.9}.items():
         assert not params(**{name: value}).rests
 
 
-ALL = {"crop": 0.5, "tilt_db": 6.0, "masked_bands": 0.4, "masked_frames": 0.4, "mixed": 0.5}
+ALL = {"min_crop": 0.5, "tilt_db": 6.0, "freq_mask": 0.4, "time_mask": 0.4, "mixup": 0.5}
 
 
 @given(
@@ -64,7 +64,7 @@ def test_every_change_changes_and_the_generator_decides_how(name: str) -> None:
 def test_clips_of_a_step_are_changed_apart() -> None:
     x = clips(1).repeat(8, 1, 1)
     for name, value in ALL.items():
-        if name != "mixed":  # with another clip of the step, here the same
+        if name != "mixup":  # with another clip of the step, here the same
             y = changed(x, 0, **{name: value})
             assert any(not torch.equal(y[0], each) for each in y[1:]), name
 
@@ -81,7 +81,7 @@ def test_a_crop_is_a_part_in_one_piece_repeated(least: float, seed: int, n_frame
 
 def test_a_mask_silences_one_stretch_and_leaves_the_rest() -> None:
     x = clips(50, 100, 100)
-    for name, dim in (("masked_bands", 2), ("masked_frames", 1)):
+    for name, dim in (("freq_mask", 2), ("time_mask", 1)):
         y = changed(x, 0, **{name: 0.4})
         silent = (y == 0).all(dim=dim)  # (clips, bands or frames)
         assert torch.equal(y[(y != 0)], x[(y != 0)])
@@ -96,9 +96,9 @@ def test_mixing_adds_power_and_the_louder_stays() -> None:
     """Two clips, each loud where the other is silent: the clip's own part keeps the maximum."""
     x = torch.zeros(2, 2, 10)
     x[0, 0] = x[1, 1] = 1
-    y = changed(x, 1, mixed=0.5)
+    y = changed(x, 1, mixup=0.5)
     if torch.equal(y, x):
-        y = changed(x, 2, mixed=0.5)
+        y = changed(x, 2, mixup=0.5)
     assert torch.equal(y[0, 0], torch.ones(10))
     assert torch.equal(y[1, 1], torch.ones(10))
     share = 10 ** ((y[0, 1, 0] - 1) * TOP_DB / 10)
@@ -107,7 +107,7 @@ def test_mixing_adds_power_and_the_louder_stays() -> None:
 
 def test_a_clip_mixed_with_itself_stays_itself() -> None:
     x = clips(1)
-    torch.testing.assert_close(changed(x, mixed=1.0), x, rtol=0, atol=1e-5)
+    torch.testing.assert_close(changed(x, mixup=1.0), x, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("tilt_db", [1.0, 6.0])

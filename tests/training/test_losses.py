@@ -138,10 +138,10 @@ def test_several_clips_of_an_artist_are_averaged() -> None:
 
 @pytest.mark.parametrize("name", ["listwise", "approx_ndcg"])
 def test_a_clip_given_twice_changes_nothing(name: ObjectiveName) -> None:
-    owner, again = ONE_EACH, torch.tensor([0, 1, 2, 1])
+    artist_index, again = ONE_EACH, torch.tensor([0, 1, 2, 1])
     objective = OBJECTIVES[name]
-    twice = objective(LOGITS[again][:, again], owner[again], TARGET)
-    torch.testing.assert_close(twice, objective(LOGITS, owner, TARGET))
+    twice = objective(LOGITS[again][:, again], artist_index[again], TARGET)
+    torch.testing.assert_close(twice, objective(LOGITS, artist_index, TARGET))
 
 
 # --- popularity -------------------------------------------------------------------------------

@@ -15,20 +15,21 @@ from tests.conftest import PARAMS, ROOT
 from tests.model.test_network import ORIGINAL
 from twinear.base.errors import DataError, TrainingError
 from twinear.base.params import parse_params, read_params
-from twinear.model.network import Inputs, SiameseNet
-from twinear.training.batches import Examples, Sounds
+from twinear.model.inputs import LogMel
+from twinear.model.network import SiameseNet
+from twinear.training.batches import ClipInputs, Examples
 from twinear.training.checkpoint import Epoch, State
 from twinear.training.losses import by_artist
 from twinear.training.training import Fit, TrainingParams, fit, steps_per_epoch
 
-SOUND = Inputs(n_bands=12, n_frames=24, n_dims=0, frames_per_second=8.0, top_db=80.0)
-TINY = {"channels": 8, "dense_units": 8, "statistics_units": 8, "pool": [4, 2]}
+SOUND = LogMel(n_mels=12, n_frames=24, frames_per_second=8.0, top_db=80.0)
+TINY = {"channels": 8, "dense_units": 8, "statistics_units": 8, "max_pool": [4, 2]}
 EVERYTHING = {  # that a resumed training must take up again
-    "refit": True, "averaging": 0.5, "batch_similar": 0.5, "epochs": 5, "patience": 5,
+    "refit": True, "ema_decay": 0.5, "batch_similar": 0.5, "epochs": 5, "patience": 5,
     "batch_artists": 16, "model": {"dropout": 0.2},
-    "augmentation": {"crop": 0.7, "tilt_db": 3.0, "masked_bands": 0.2, "masked_frames": 0.2,
-                     "mixed": 0.2},
-    "pretraining": {"epochs": 2, "crop": 0.5, "temperature": 0.1, "batch_clips": 16},
+    "augmentation": {"min_crop": 0.7, "tilt_db": 3.0, "freq_mask": 0.2, "time_mask": 0.2,
+                     "mixup": 0.2},
+    "pretraining": {"epochs": 2, "min_crop": 0.5, "temperature": 0.1, "batch_clips": 16},
 }  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def params(**changes: object) -> TrainingParams:
     small = {"epochs": 8, "patience": 8, "batch_artists": 8, "device": "cpu", "threads": 1}
     model = changes.pop("model", {})
     assert isinstance(model, dict)
-    values |= small | {"smoothing": 1, "refit": False} | changes
+    values |= small | {"selection_window": 1, "refit": False} | changes
     values["model"] |= TINY | model
     return parse_params("training", TrainingParams, values, PARAMS)
 
@@ -46,13 +47,15 @@ def planted(n_artists: int, seed: int) -> Examples:
     """Artists on a line; a clip hums at its artist's place, similarity falls with distance."""
     rng = np.random.default_rng(seed)
     place = rng.uniform(0, 1, n_artists)
-    owner = np.repeat(np.arange(n_artists), 2)
+    artist_index = np.repeat(np.arange(n_artists), 2)
     bands = np.linspace(0, 1, 12)
-    hum = np.exp(-(((place[owner][:, None] - bands) / 0.1) ** 2))  # (clips, n_bands)
-    values = hum[:, :, None] * rng.uniform(0.5, 1, (len(owner), 12, 24))
+    hum = np.exp(-(((place[artist_index][:, None] - bands) / 0.1) ** 2))  # (clips, n_bands)
+    values = hum[:, :, None] * rng.uniform(0.5, 1, (len(artist_index), 12, 24))
     return Examples(
-        sounds=Sounds(values=values.astype(np.float16), vectors=np.zeros((len(owner), 0))),
-        owner=owner,
+        clip_inputs=ClipInputs(
+            values=values.astype(np.float16), joined=np.zeros((len(artist_index), 0))
+        ),
+        artist_index=artist_index,
         similarity=np.exp(-np.abs(place[:, None] - place) / 0.2),
         validation=np.zeros(n_artists, dtype=bool),
     )
@@ -63,13 +66,13 @@ def together(learn: Examples, check: Examples) -> Examples:
     n = len(learn.similarity)
     similarity = np.zeros((n + len(check.similarity),) * 2)
     similarity[:n, :n], similarity[n:, n:] = learn.similarity, check.similarity
-    both = (learn.sounds, check.sounds)
+    both = (learn.clip_inputs, check.clip_inputs)
     return Examples(
-        sounds=Sounds(
+        clip_inputs=ClipInputs(
             values=np.concatenate([each.values for each in both]),
-            vectors=np.concatenate([each.vectors for each in both]),
+            joined=np.concatenate([each.joined for each in both]),
         ),
-        owner=np.concatenate([learn.owner, check.owner + n]),
+        artist_index=np.concatenate([learn.artist_index, check.artist_index + n]),
         similarity=similarity,
         validation=np.arange(len(similarity)) >= n,
     )
@@ -86,11 +89,16 @@ def run(folder: Path, **changes: object) -> tuple[Fit, list[Epoch]]:
 
 
 def weights(result: Fit) -> bytes:
-    nets = (result.net, result.judged)
+    nets = (result.net, result.before_refit)
     return b"".join(each.numpy().tobytes() for net in nets for each in net.state_dict().values())
 
 
-ORIGINALS = {"model": {**ORIGINAL, **TINY}, "objective": "mse", "pull": 0.0, "learning_rate": 3e-3}
+ORIGINALS = {
+    "model": {**ORIGINAL, **TINY},
+    "objective": "mse",
+    "identity_decay": 0.0,
+    "learning_rate": 3e-3,
+}
 
 
 @pytest.mark.parametrize("changes", [{}, ORIGINALS, {"objective": "approx_ndcg"}])
@@ -104,26 +112,28 @@ def test_what_is_planted_is_learned(tmp_path: Path, changes: dict[str, object]) 
 def test_the_best_epoch_by_validation_is_kept(tmp_path: Path) -> None:
     result, _ = run(tmp_path)
     assert result.best.validation_ndcg == max(each.validation_ndcg for each in result.history)
-    assert result.net is result.judged
+    assert result.net is result.before_refit
     assert not result.net.training
 
 
-def state_after(scores: list[float], smoothing: int) -> State:
+def state_after(scores: list[float], selection_window: int) -> State:
     net = SiameseNet(SOUND, params().model)
     history = [
         Epoch(epoch=n, train_loss=0, validation_loss=0, validation_ndcg=score)
         for n, score in enumerate(scores, 1)
     ]
     optimizer = torch.optim.Adam(net.parameters())
-    return State(net=net, optimizer=optimizer, smoothing=smoothing, history=history)
+    return State(net=net, optimizer=optimizer, selection_window=selection_window, history=history)
 
 
 def test_the_best_epoch_is_the_last_of_the_best_row_of_epochs() -> None:
     scores = [0.1, 0.9, 0.1, 0.5, 0.6, 0.5, 0.2]
-    assert state_after(scores, smoothing=1).best_epoch.epoch == 2
-    assert state_after(scores, smoothing=3).best_epoch.epoch == 6  # .5, .6, .5
-    assert state_after(scores[:2], smoothing=3).best_epoch.epoch == 2  # too few yet
-    assert state_after([0.3, float("nan")], smoothing=1).best_epoch.epoch == 2  # no validation
+    assert state_after(scores, selection_window=1).best_epoch.epoch == 2
+    assert state_after(scores, selection_window=3).best_epoch.epoch == 6  # .5, .6, .5
+    assert state_after(scores[:2], selection_window=3).best_epoch.epoch == 2  # too few yet
+    assert (
+        state_after([0.3, float("nan")], selection_window=1).best_epoch.epoch == 2
+    )  # no validation
 
 
 def test_shuffled_similarity_teaches_nothing(tmp_path: Path) -> None:
@@ -187,7 +197,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from twinear import checkpoint, training
+from twinear.training import checkpoint, training
 from tests.training.test_training import EVERYTHING, SOUND, examples, params
 write, wanted = training.write_checkpoint, {wanted!r}
 
@@ -235,8 +245,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Fit:
 def test_fitting_once_more_learns_from_the_validation_artists_too(tmp_path: Path) -> None:
     once, again = (run(tmp_path / str(each), refit=each)[0] for each in (False, True))
     assert again.history == once.history
-    assert again.judged is not again.net
-    for name, each in again.judged.state_dict().items():
+    assert again.before_refit is not again.net
+    for name, each in again.before_refit.state_dict().items():
         assert torch.equal(each, once.net.state_dict()[name])
     assert weights(again) != weights(once)
 
@@ -249,26 +259,29 @@ def test_validation_artists_have_no_say_in_the_judged_network_but_the_epoch(
         fit(SOUND, together(planted(24, 1), planted(12, seed)), params(epochs=1), tmp_path / "c")
         for seed in (2, 3)
     ]
-    first, other = (each.judged.state_dict() for each in results)
+    first, other = (each.before_refit.state_dict() for each in results)
     assert all(torch.equal(first[name], other[name]) for name in first if "head" not in name)
 
 
 def test_an_average_of_weights_is_what_is_kept(tmp_path: Path) -> None:
     """With a decay next to 1 hardly anything but the first step stays."""
-    first, slow = run(tmp_path, epochs=1, averaging=0.0)[0], run(tmp_path, averaging=0.999)[0]
-    assert first.net.summary is not None
-    assert slow.net.summary is not None
-    moved = slow.net.summary.map.weight.detach().abs().max()
+    first, slow = run(tmp_path, epochs=1, ema_decay=0.0)[0], run(tmp_path, ema_decay=0.999)[0]
+    assert first.net.statistics is not None
+    assert slow.net.statistics is not None
+    moved = slow.net.statistics.map.weight.detach().abs().max()
     assert 0 < float(moved) < 0.05
-    assert float(run(tmp_path)[0].judged.state_dict()["summary.map.weight"].abs().max()) > 0.05
+    assert (
+        float(run(tmp_path)[0].before_refit.state_dict()["statistics.map.weight"].abs().max())
+        > 0.05
+    )
 
 
 def test_scores_of_an_objective_that_knows_only_orders_are_calibrated(tmp_path: Path) -> None:
     result, data = run(tmp_path, epochs=15)[0], planted(12, 2)
-    x = torch.from_numpy(data.sounds.values).float()
+    x = torch.from_numpy(data.clip_inputs.values).float()
     with torch.inference_mode():
         u = result.net.encode(x, x.new_zeros((len(x), 0)))
-        scores = by_artist(result.net.score(u, u), torch.from_numpy(data.owner), 12).numpy()
+        scores = by_artist(result.net.score(u, u), torch.from_numpy(data.artist_index), 12).numpy()
     apart = ~np.eye(12, dtype=bool)
     assert abs(float((scores - data.similarity)[apart].mean())) < 0.05
     assert np.corrcoef(scores[apart], data.similarity[apart])[0, 1] > 0.8

@@ -57,14 +57,14 @@ def test_names_are_whole_or_relative_and_numbers_are_as_the_param_is() -> None:
     found = read(
         {
             "training.model.conv_depth": [2, 3, 4],
-            "model.pool": [[4, 2], [2, 2]],
+            "model.max_pool": [[4, 2], [2, 2]],
             "epochs": {"low": 5, "high": 50, "log": False},
             "learning_rate": {"low": 1, "high": 2, "log": True},
         }
     )
     assert found == {
         "training.model.conv_depth": Choices(values=(2, 3, 4)),
-        "training.model.pool": Choices(values=([4, 2], [2, 2])),
+        "training.model.max_pool": Choices(values=([4, 2], [2, 2])),
         "training.epochs": Range(low=5, high=50, log=False),
         "training.learning_rate": Range(low=1.0, high=2.0, log=True),
     }
@@ -96,7 +96,7 @@ BOUNDS = {"low": 1, "high": 2, "log": False}
         ({"epochs": {**BOUNDS, "low": 0}}, r"training\.epochs: found 0, expected greater than 0"),
         ({"epochs": [2.5]}, r"training\.epochs: found 2\.5, expected a valid integer"),
         ({"precision": ["float16"]}, r"precision: found 'float16', expected 'float32'"),
-        ({"model.pool": [4, 2]}, r"training\.model\.pool: found 4, expected a valid array"),
+        ({"model.max_pool": [4, 2]}, r"training\.model\.pool: found 4, expected a valid array"),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_refused(space: dict[str, Any], message: str) -> None:
@@ -123,7 +123,7 @@ def test_only_values_change_and_comments_stay() -> None:
     old = PARAMS.read_text(encoding="utf-8")
     values = {
         "training.model.conv_depth": 7,
-        "training.model.pool": [2, 2, 2],
+        "training.model.max_pool": [2, 2, 2],
         "training.learning_rate": 0.01234,
         "training.precision": "bfloat16",
         "training.epochs": TRAINING["epochs"],
@@ -135,7 +135,7 @@ def test_only_values_change_and_comments_stay() -> None:
     assert len(differ) == 4
     assert all(a.split("#")[1:] == b.split("#")[1:] for a, b in differ)
     assert [b.split("#")[0].strip() for _, b in differ] == [
-        "conv_depth: 7", "pool: [2, 2, 2]", "learning_rate: 0.01234", "precision: bfloat16",
+        "conv_depth: 7", "max_pool: [2, 2, 2]", "learning_rate: 0.01234", "precision: bfloat16",
     ]  # fmt: skip
     assert difference(old, new, PARAMS).count("\n+") == 4 + 1
 
@@ -150,7 +150,7 @@ def test_equal_values_change_not_a_byte() -> None:
 
 
 def test_no_part_holds_a_test_artist_and_folds_cover_all_others(tmp_path: Path) -> None:
-    split = Split.read(project(tmp_path).folder / "artifacts/pairs.csv")
+    split = Split.read(project(tmp_path).folder / "artifacts/split.csv")
     test, rest = (
         set(split.members("test")),
         set(split.members("train") + split.members("validation")),
@@ -164,13 +164,13 @@ def test_no_part_holds_a_test_artist_and_folds_cover_all_others(tmp_path: Path) 
 
 
 def test_queries_that_chose_nothing_are_each_training_artist_once(tmp_path: Path) -> None:
-    split = Split.read(project(tmp_path).folder / "artifacts/pairs.csv")
+    split = Split.read(project(tmp_path).folder / "artifacts/split.csv")
     queries = [each for part in unheard_queries(split, 3) for each in part.queries]
     assert sorted(queries) == sorted(split.members("train"))
 
 
 def test_folds_of_too_few_artists_are_refused(tmp_path: Path) -> None:
-    split = Split.read(project(tmp_path).folder / "artifacts/pairs.csv")
+    split = Split.read(project(tmp_path).folder / "artifacts/split.csv")
     with pytest.raises(DataError, match=r"expected 3 or more; lower pairs\.n_folds"):
         parts_of(split, "folds", 20)
 
@@ -179,10 +179,10 @@ def test_folds_of_too_few_artists_are_refused(tmp_path: Path) -> None:
 
 SPACE: Space = {
     "training.learning_rate": Range(low=1e-4, high=1e-1, log=True),
-    "training.model.pool": Choices(values=([4, 2], [2], None)),
+    "training.model.max_pool": Choices(values=([4, 2], [2], None)),
     "training.epochs": Range(low=1, high=9, log=False),
 }
-DEFAULTS = {"training.learning_rate": 1e-3, "training.model.pool": [2], "training.epochs": 3}
+DEFAULTS = {"training.learning_rate": 1e-3, "training.model.max_pool": [2], "training.epochs": 3}
 BINDING = {"space": "a", "data": "b"}
 
 
@@ -302,7 +302,7 @@ def test_a_trial_below_the_median_of_those_before_is_pruned(tmp_path: Path) -> N
 
 def job(made: Project, **training: Any) -> Job:
     params = read_sections(made.folder / "params.yaml")
-    (part,) = parts_of(Split.read(made.folder / "artifacts/pairs.csv"), "validation", 3)
+    (part,) = parts_of(Split.read(made.folder / "artifacts/split.csv"), "validation", 3)
     return Job(
         training=params["training"] | training,
         parts=(part, Part(train=part.train, validation=part.validation, queries=part.train[:3])),

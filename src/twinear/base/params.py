@@ -1,6 +1,6 @@
 """`params.yaml`, read strictly and typed: every number that can change a result.
 
-Each module declares the class of its own section (`class PairsParams(Params)`), without
+Each module declares the class of its own section (`class SplitParams(Params)`), without
 defaults: the file is the only place where a value stands. The file is read as DVC reads it
 (YAML 1.2, so `1e-3` is a number).
 """
@@ -22,15 +22,36 @@ STAGES = (
     "similarity",
     "clips",
     "spectrograms",
-    "pairs",
+    "split",
     "training",
     "catalogue",
     "ranking",
     "report",
 )
-# the last three are of commands that are no stages
+# the last three belong to commands that are not stages
 SECTIONS = (*STAGES, "tuning", "acceptance", "promotion")
 PARAMS = Path("params.yaml")
+
+# names of twinear 0.1 and what they are called since
+RENAMED = {
+    "pairs": "split",
+    "spectrograms.vectors": "spectrograms.embeddings (joined is now concat, alone is only)",
+    "training.model.averaged_frames": "training.model.time_downsampling",
+    "training.model.pool": "training.model.max_pool",
+    "training.model.pooling": "training.model.global_pooling (moments is now statistics)",
+    "training.model.vectors_share": "training.model.embeddings_share",
+    "training.smoothing": "training.selection_window",
+    "training.pull": "training.identity_decay",
+    "training.averaging": "training.ema_decay",
+    "training.augmentation.crop": "training.augmentation.min_crop",
+    "training.augmentation.masked_bands": "training.augmentation.freq_mask",
+    "training.augmentation.masked_frames": "training.augmentation.time_mask",
+    "training.augmentation.mixed": "training.augmentation.mixup",
+    "training.pretraining.crop": "training.pretraining.min_crop",
+    "catalogue.hub_weight": "catalogue.csls_weight",
+    "catalogue.company_weight": "catalogue.collaborative_weight",
+    "catalogue.company_sharpness": "catalogue.collaborative_inverse_temperature",
+}
 
 
 class Params(BaseModel):
@@ -65,8 +86,11 @@ def read_sections(path: Path = PARAMS) -> dict[str, Any]:
         raise ParamsError(path, f"holds a {type(sections).__name__}", expected="sections")
     for section in sections:
         if section not in SECTIONS:
-            meant = _meant(str(section), SECTIONS)
-            raise ParamsError(f"{path}: {section}", "unknown section", remedy=meant)
+            raise ParamsError(
+                f"{path}: {section}",
+                "unknown section",
+                remedy=_suggest(str(section), str(section), SECTIONS),
+            )
     return sections
 
 
@@ -91,7 +115,8 @@ def _explain(error: ValidationError, section: str, kind: type[Params], path: Pat
     place = ".".join([str(path) + ": " + section, *map(str, first["loc"])])
     if first["type"] == "extra_forbidden":
         keys = _fields_at(kind, first["loc"][:-1])
-        return ParamsError(place, "unknown key", remedy=_meant(str(first["loc"][-1]), keys))
+        name = ".".join([section, *map(str, first["loc"])])
+        return ParamsError(place, "unknown key", remedy=_suggest(name, str(first["loc"][-1]), keys))
     if first["type"] == "missing":
         return ParamsError(
             place, "is missing", remedy="add it, as the project's own params.yaml explains it"
@@ -110,7 +135,9 @@ def _fields_at(kind: type[Params], loc: tuple[int | str, ...]) -> list[str]:
     return list(kind.model_fields)
 
 
-def _meant(word: str, words: Iterable[str]) -> str:
+def _suggest(name: str, word: str, words: Iterable[str]) -> str:
+    if name in RENAMED:
+        return f"it is called {RENAMED[name]} now"
     known = list(words)
-    near = nearest(str(word), known)
+    near = nearest(word, known)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"

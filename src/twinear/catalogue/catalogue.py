@@ -1,9 +1,8 @@
 """Every artist encoded once: who sounds like whom, ranked.
 
-The scorer's scores of the pairs of two artists' clips are pooled to the sound of the two; what else
-is known of the catalogue then enters (`company`): hubs are taken down, and artists that nobody has
-listened to are put beside those that the listeners of similar sounding artists also hear. Artists
-with clips and no listens are in it like all others: they are what the project is for.
+The scores of two artists' clip pairs are averaged to the siamese score of the two. Then CSLS, the
+listens of known artists and calibration enter (`combination`, `calibration`). Artists without
+listens are in the catalogue like all others: they are what the project is for.
 """
 
 from collections.abc import Callable, Iterable
@@ -46,9 +45,9 @@ class Catalogue:
         Columns `artist` (id), `name`, `clips` (how many); sorted by id.
     embeddings
         (clips, units), float32.
-    owner
+    artist_index
         (clips,), the row in `artists` of each clip.
-    sound
+    siamese
         What the scorer alone says, (artists, artists), float32 in (0, 1); symmetric.
     scores
         With everything that entered, (artists, artists), float32 in (0, 1).
@@ -58,8 +57,8 @@ class Catalogue:
 
     artists: pd.DataFrame
     embeddings: np.ndarray
-    owner: np.ndarray
-    sound: np.ndarray
+    artist_index: np.ndarray
+    siamese: np.ndarray
     scores: np.ndarray
     neighbours: pd.DataFrame
 
@@ -69,8 +68,8 @@ class Catalogue:
             temporary.mkdir()
             self.artists.to_csv(temporary / "artists.csv", index=False)
             np.save(temporary / "embeddings.npy", self.embeddings)
-            np.save(temporary / "owner.npy", self.owner)
-            np.save(temporary / "sound.npy", self.sound)
+            np.save(temporary / "artist_index.npy", self.artist_index)
+            np.save(temporary / "siamese.npy", self.siamese)
             np.save(temporary / "scores.npy", self.scores)
             self.neighbours.to_parquet(temporary / "neighbours.parquet", index=False)
 
@@ -79,25 +78,25 @@ class Catalogue:
         """Read and check what `write` wrote; the scores are mapped, not loaded."""
         require(folder, AGAIN)
         artists = read_artists(folder)
-        sound, scores = (
-            _read_array(folder / f"{name}.npy", mmap_mode="r") for name in ("sound", "scores")
+        siamese, scores = (
+            _read_array(folder / f"{name}.npy", mmap_mode="r") for name in ("siamese", "scores")
         )
-        owner = _read_array(folder / "owner.npy")
+        artist_index = _read_array(folder / "artist_index.npy")
         embeddings = _read_array(folder / "embeddings.npy")
         square = (len(artists), len(artists))
-        if {sound.shape, scores.shape} != {square} or len(owner) != len(embeddings):
+        if {siamese.shape, scores.shape} != {square} or len(artist_index) != len(embeddings):
             raise DataError(
                 folder,
-                f"{len(artists)} artists, scores {scores.shape}, {len(owner)} owners of "
-                f"{len(embeddings)} clips",
+                f"{len(artists)} artists, scores {scores.shape}, {len(artist_index)} indices "
+                f"of {len(embeddings)} clips",
                 expected="shapes that agree",
                 remedy=AGAIN,
             )
         return cls(
             artists=artists,
             embeddings=embeddings,
-            owner=owner,
-            sound=sound,
+            artist_index=artist_index,
+            siamese=siamese,
             scores=scores,
             neighbours=read_neighbours(folder),
         )
@@ -140,43 +139,46 @@ def build_catalogue(
     spectrograms: "Spectrograms",
     scorer: "Scorer",
     params: CatalogueParams,
-    listened: TrainingArtists | None = None,
-    judged: "Scorer | None" = None,
+    training_artists: TrainingArtists | None = None,
+    before_refit: "Scorer | None" = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Catalogue:
     """Encode every clip once and rank all artists for each artist.
 
     Parameters
     ----------
-    listened
-        The artists whose listens may be used; without them sound is all there is.
-    judged
-        The scorer that the validation artists judged, to calibrate by; without it scores are not
-        calibrated.
+    training_artists
+        The artists whose listens may be used; without them only the siamese scores and CSLS enter.
+    before_refit
+        The scorer that was not trained on the validation artists, to calibrate by; without it
+        scores are not calibrated.
     """
-    artists, owner = _artists(spectrograms.clips)
-    embeddings = scorer.hear(spectrograms, progress)
-    sound = score_artists(scorer, embeddings, owner, params.pooling_power)
-    known = None if listened is None else listened.locate(artists["artist"])
-    scores = combine(sound, params, known)
-    if known is not None and judged is not None and known.validation.any():
-        heard = judged.hear(spectrograms, progress) if judged is not scorer else embeddings
-        before = score_artists(judged, heard, owner, params.pooling_power)
+    artists, artist_index = _artists(spectrograms.clips)
+    embeddings = scorer.encode_spectrograms(spectrograms, progress)
+    siamese = score_artists(scorer, embeddings, artist_index, params.pooling_power)
+    known = None if training_artists is None else training_artists.locate(artists["artist"])
+    scores = combine(siamese, params, known)
+    if known is not None and before_refit is not None and known.validation.any():
+        if before_refit is not scorer:
+            embeddings_before = before_refit.encode_spectrograms(spectrograms, progress)
+        else:
+            embeddings_before = embeddings
+        before = score_artists(before_refit, embeddings_before, artist_index, params.pooling_power)
         scores = calibrate(before, known, params)(scores)
     else:
-        scores = undo_standardisation(scores, sound, known)
+        scores = undo_standardisation(scores, siamese, known)
     return Catalogue(
         artists=artists,
         embeddings=embeddings,
-        owner=owner,
-        sound=sound,
+        artist_index=artist_index,
+        siamese=siamese,
         scores=scores,
         neighbours=_neighbours(artists, scores, params.n_neighbours),
     )
 
 
 def score_artists(
-    scorer: "Scorer", embeddings: np.ndarray, owner: np.ndarray, power: float = 1.0
+    scorer: "Scorer", embeddings: np.ndarray, artist_index: np.ndarray, power: float = 1.0
 ) -> np.ndarray:
     """The power mean of the scores of two artists' clips, (artists, artists), float32.
 
@@ -185,12 +187,12 @@ def score_artists(
     power
         1 is the mean over clip pairs; the larger, the more the most similar clips count.
     """
-    counts = np.bincount(owner)
-    mean = np.zeros((len(owner), len(counts)), dtype=np.float32)  # (clips, artists)
-    mean[np.arange(len(owner)), owner] = 1 / counts[owner]
+    counts = np.bincount(artist_index)
+    mean = np.zeros((len(artist_index), len(counts)), dtype=np.float32)  # (clips, artists)
+    mean[np.arange(len(artist_index)), artist_index] = 1 / counts[artist_index]
     exact = np.float32 if power == 1 else np.float64  # a high power of a low score is tiny
     scores = np.zeros((len(counts), len(counts)), dtype=exact)
-    for start in range(0, len(owner), ROWS):
+    for start in range(0, len(artist_index), ROWS):
         block = slice(start, start + ROWS)
         of_clips = np.power(scorer.score(embeddings[block], embeddings), power, dtype=exact)
         scores += mean[block].T @ (of_clips @ mean)
@@ -203,8 +205,8 @@ def _artists(clips: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     """The artists of some clips, and the row of each clip's."""
     artists = clips.groupby("artist", sort=True).agg(name=("name", "first"), clips=("file", "size"))
     artists = artists.reset_index()
-    owner = pd.Index(artists["artist"]).get_indexer(clips["artist"])
-    return artists, owner.astype(np.int64)
+    artist_index = pd.Index(artists["artist"]).get_indexer(clips["artist"])
+    return artists, artist_index.astype(np.int64)
 
 
 def _neighbours(artists: pd.DataFrame, scores: np.ndarray, n_neighbours: int) -> pd.DataFrame:

@@ -12,7 +12,8 @@ from twinear.cli.app import AsJson, app, print_json
 @app.command()
 def embed(
     model: Annotated[
-        str, typer.Option(help="A CLAP model: a folder, or OWNER/MODEL of the Hugging Face hub.")
+        str,
+        typer.Option(help="A CLAP model: a folder, or ARTIST_INDEX/MODEL of the Hugging Face hub."),
     ],
     frames: Annotated[
         bool, typer.Option("--frames/--mean", help="A vector of each window, or one a clip.")

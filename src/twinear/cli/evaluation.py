@@ -1,4 +1,4 @@
-"""Judge: by cross-validation, or any scorer, matrix or embeddings on any data folder."""
+"""Validator: by cross-validation, or any scorer, matrix or embeddings on any data folder."""
 
 import sys
 from collections.abc import Sequence
@@ -47,12 +47,12 @@ def crossval(
     settings: Settings = None,
     seeds: Annotated[str, typer.Option(help="Of the trainings: 1,2,3.")] = "1",
     fold_by: Annotated[str, typer.Option(help="A column of clips.csv, instead of the id.")] = "",
-    folds: Annotated[int, typer.Option(help="How many; 0: as pairs.n_folds says.")] = 0,
+    folds: Annotated[int, typer.Option(help="How many; 0: as split.n_folds says.")] = 0,
     on: Annotated[
         Judged, typer.Option(help="validation: to choose settings, test artists take no part.")
     ] = Judged.TEST,
     systems: Annotated[
-        str, typer.Option(help="Only these: siamese,l2; none trained, no wait.")
+        str, typer.Option(help="Only these: catalogue,l2; none trained, no wait.")
     ] = "",
     against: Annotated[str, typer.Option(help="Show every system's lead over this one.")] = "",
     matrices: Matrices = None,
@@ -213,7 +213,7 @@ def evaluate(
     ),
     as_json: AsJson = False,
 ) -> None:
-    """Judge SCORER, a matrix of scores or a table of embeddings on any data folder."""
+    """Validator SCORER, a matrix of scores or a table of embeddings on any data folder."""
     from twinear.evaluation.comparison import judge_contest
     from twinear.evaluation.comparison_table import format_judgement
     from twinear.evaluation.crossval.plan import read_preparation

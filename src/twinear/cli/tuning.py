@@ -62,7 +62,7 @@ def tune(
         sources=Sources(
             spectrograms=artifacts / "spectrograms",
             similarity=artifacts / "similarity",
-            pairs=artifacts / "pairs.csv",
+            split=artifacts / "split.csv",
         ),
         study=study,
         storage=storage,

@@ -19,7 +19,7 @@ NOT_NUMBERS = "holds samples that are not numbers"
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def load_clip(path: Path, sr: int, max_seconds: float = math.inf) -> npt.NDArray[np.float32]:
+def load_waveform(path: Path, sr: int, max_seconds: float = math.inf) -> npt.NDArray[np.float32]:
     """Decode an audio file to mono at `sr`, without DC offset.
 
     Parameters

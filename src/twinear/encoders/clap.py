@@ -33,7 +33,7 @@ from torch import nn
 from twinear.artists.clip_table import read_clip_table
 from twinear.base.errors import ClipError, DataError, TwinearError
 from twinear.base.files import require, sha256
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 from twinear.compute.pool import Progress, Workers, spread
 from twinear.spectrograms.embedding_table import Vectors
 
@@ -121,7 +121,7 @@ def load_extractor(model: str, say: Callable[[str], None]) -> Extractor:
     Parameters
     ----------
     model
-        A folder, or OWNER/MODEL.
+        A folder, or ARTIST_INDEX/MODEL.
     say
         Is told what is fetched.
 
@@ -180,7 +180,7 @@ def _fetched(model: str, say: Callable[[str], None]) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     if not NAME.fullmatch(model):
-        expected = "a folder, or OWNER/MODEL of the Hugging Face hub"
+        expected = "a folder, or ARTIST_INDEX/MODEL of the Hugging Face hub"
         raise DataError(model, "is no folder and no model's name", expected=expected)
     try:
         return Path(snapshot_download(model, allow_patterns=WANTED, local_files_only=True))
@@ -349,7 +349,7 @@ def _hear(path: Path, sr: int, n: int) -> _Heard | str:
     if not path.is_file():
         return "is not there"
     try:
-        y = load_clip(path, sr, MAX_SECONDS)
+        y = load_waveform(path, sr, MAX_SECONDS)
     except ClipError as error:
         return str(error).removeprefix(f"{path}: ").partition(";")[0]
     return _Heard(sha256=sha256(path), windows=cut_windows(y, n))

@@ -104,7 +104,7 @@ def candidate_masks(fold: Ints, left_out: Bools | None = None) -> dict[Candidate
 
 
 def judge_contest(contest: Contest, params: RankingParams, progress: Progress = iter) -> Judgement:
-    """Judge every system under every protocol, against both truths.
+    """Validator every system under every protocol, against both truths.
 
     Raises
     ------

@@ -25,7 +25,7 @@ from twinear.listens.readers.formats import REDIRECTS
 from twinear.similarity.computation import compute_similarity
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms.computation import compute_spectrograms, read_vectors
+from twinear.spectrograms.computation import compute_spectrograms, read_embeddings
 from twinear.spectrograms.embedding_table import TABLE
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
@@ -72,16 +72,16 @@ class Material:
         )
 
     @property
-    def vectors(self) -> np.ndarray:
+    def pretrained(self) -> np.ndarray:
         """What another extractor made of each clip, (clips, n_dims); n_dims is 0 if none did."""
         clips = self.spectrograms
-        alone = clips.front.vectors == "alone"
-        return np.asarray(clips.values.mean(axis=2) if alone else clips.vectors)
+        alone = clips.front.embeddings == "only"
+        return np.asarray(clips.values.mean(axis=2) if alone else clips.joined)
 
     def without(self, artists: Collection[str]) -> "Material":
         """Leave out the clips of some artists, who thereby take no part at all."""
         kept = ~self.spectrograms.clips["artist"].isin(set(artists)).to_numpy()
-        return replace(self, spectrograms=self.spectrograms.of(np.flatnonzero(kept)))
+        return replace(self, spectrograms=self.spectrograms.select(np.flatnonzero(kept)))
 
 
 def prepare(
@@ -115,8 +115,8 @@ def prepare(
     spectrograms = work / f"spectrograms-{by_ear}"
     if not spectrograms.exists():
         clips = Clips.read(index)
-        vectors = read_vectors(clips, data, how.spectrograms)
-        made = compute_spectrograms(clips, data, how.spectrograms, progress, workers, vectors)
+        pretrained = read_embeddings(clips, data, how.spectrograms)
+        made = compute_spectrograms(clips, data, how.spectrograms, progress, workers, pretrained)
         made.write(spectrograms)
     return Folders(similarity=similarity, spectrograms=spectrograms)
 

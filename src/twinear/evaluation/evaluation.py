@@ -33,7 +33,7 @@ def score_by_scorer(
     ids = list(form_lineup(material.spectrograms, material.similarity).artists["artist"])
     catalogue = build_catalogue(material.spectrograms, scorer, params)
     rows = rows_of(catalogue.artists, ids, "catalogue")
-    tables = {"siamese": catalogue.scores, "sound": catalogue.sound}
+    tables = {"catalogue": catalogue.scores, "siamese": catalogue.siamese}
     return {name: each[np.ix_(rows, rows)].astype(np.float64) for name, each in tables.items()}
 
 

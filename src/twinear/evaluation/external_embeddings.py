@@ -84,10 +84,10 @@ def score_embeddings(
     DataError
         A clip or an artist without a vector.
     """
-    vectors, owner = _line_up(embeddings, lineup, clips, data, path)
+    vectors, artist_index = _line_up(embeddings, lineup, clips, data, path)
     known = np.ones(len(vectors), dtype=np.bool_)
     standard = standardise(vectors, known).astype(np.float32)
-    return score_cosine(vectors, owner, known), l2(standard[:, :, None], owner)
+    return score_cosine(vectors, artist_index, known), l2(standard[:, :, None], artist_index)
 
 
 def _line_up(
@@ -95,7 +95,7 @@ def _line_up(
 ) -> tuple[Floats, Ints]:
     if embeddings.kind == "clip":
         wanted = [[file, source] for file, source in zip(clips, _sources(clips, data), strict=True)]
-        return embeddings.vectors[_rows(embeddings, wanted, path)], lineup.owner
+        return embeddings.vectors[_rows(embeddings, wanted, path)], lineup.artist_index
     ids, names = list(lineup.artists["artist"]), set(embeddings.names)
     known = embeddings.names
     if not set(ids) <= names:  # named otherwise than by id

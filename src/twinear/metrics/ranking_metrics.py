@@ -130,7 +130,7 @@ def rank_truth(
 def query_metrics(
     truth: Truth, scores: npt.ArrayLike, generator: np.random.Generator
 ) -> dict[str, Floats]:
-    """Judge a system's scores, (queries, artists), by every metric of `METRICS`.
+    """Validator a system's scores, (queries, artists), by every metric of `METRICS`.
 
     Returns
     -------

@@ -3,23 +3,19 @@
 Both clips go through the same encoder, and their embeddings meet in a head (`heads`). A clip is
 encoded once, however many pairs it is in; the head scores all pairs of two sets of embeddings.
 
-The encoder has up to two branches over the same spectrogram:
+The encoder has up to two branches over the same input:
 
 - `convolutions`, 1-D over time with the bands as channels: the original's layers (ReLU, batch
-  normalisation, max pooling, a dense layer) and, by choice, what came after it: dilation, residual
-  connections, dropout, mean and deviation beside the maximum over time.
-- `statistics` of the whole clip (`statistics`), standardised over the training clips, each block
-  of them counting the same, on the principal axes of the training artists; then a linear map that
-  starts as the identity. Training draws it back there (`training.pull`), so that with few artists
-  it stays near a plain cosine of statistics. Vectors that another extractor made of a clip are one
-  more block.
+  normalisation, max pooling, a dense layer) and, by choice, what the field has added since:
+  dilation, residual connections, dropout, mean and deviation beside the maximum over time.
+- `statistics` of the whole clip, standardised over the training clips with equal weight for each
+  block, projected on the principal axes of the training artists; then a linear map that starts as
+  the identity. `training.identity_decay` draws it back there, so that with few artists it stays
+  near a plain cosine of statistics. A joined embedding is one more block.
 
-The convolutions are written as 2-D ones of height 1, because PyTorch's channels-last kernels are
-then 1.5 (float32) to 3 (bfloat16) times as fast on a CPU. The module does not know files, artists
-or losses.
+The module does not know files, artists or losses.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -29,12 +25,13 @@ from torch import Tensor, nn
 
 from twinear.base.params import Params
 from twinear.model.heads import Cosine, HeadName, WeightedL1
-from twinear.model.statistics import EPSILON, spectrogram_statistics, vector_statistics
+from twinear.model.inputs import InputSpec
+from twinear.model.statistics import EPSILON
 
 Positive = Annotated[int, Field(gt=0)]
 Branches = Literal["convolutions", "statistics", "both"]
-MOST_APART = 4096  # frames, of two that the last convolution takes together
-CONSTANT = 1e-5  # a deviation of this share of the mean is rounding
+MAX_SPAN = 4096  # frames between two inputs of the last convolution
+CONSTANT = 1e-5  # a deviation below this share of the mean is rounding error
 
 
 class ModelParams(Params):
@@ -44,57 +41,28 @@ class ModelParams(Params):
     conv_depth: int = Field(ge=1, le=12)
     kernel_size: int = Field(ge=1, le=31)
     channels: Positive
-    averaged_frames: Positive
-    pool: tuple[Positive, ...]
+    time_downsampling: Positive
+    max_pool: tuple[Positive, ...]
     dilation: int = Field(ge=1, le=8)
     residual: bool
-    pooling: Literal["max", "moments"]
+    global_pooling: Literal["max", "statistics"]
     dense_units: Positive
     statistics_units: Positive
-    vectors_share: float = Field(ge=0, lt=1)
+    embeddings_share: float = Field(ge=0, lt=1)
     dropout: float = Field(ge=0, lt=1)
     head: HeadName
 
     @field_validator("dilation")
     @classmethod
     def _within_a_clip(cls, dilation: int, info: ValidationInfo) -> int:
-        if dilation ** (info.data.get("conv_depth", 1) - 1) > MOST_APART:
-            raise ValueError(f"less: the last layer's would lie over {MOST_APART} frames apart")
+        if dilation ** (info.data.get("conv_depth", 1) - 1) > MAX_SPAN:
+            raise ValueError(f"less: the last layer would span over {MAX_SPAN} frames")
         return dilation
 
     @property
     def pools(self) -> list[int]:
-        """The max pooling after each layer but the last: `pool`, cut or filled with 1."""
-        return [*self.pool, *[1] * self.conv_depth][: self.conv_depth - 1]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """What one clip gives the network.
-
-    Parameters
-    ----------
-    n_bands, n_frames
-        The shape of a spectrogram, or of a clip's vectors over time.
-    n_dims
-        The length of the vector beside it, 0 if there is none.
-    frames_per_second, top_db
-        Of the spectrogram; 0 and 0 when vectors stand in its place.
-    """
-
-    n_bands: int
-    n_frames: int
-    n_dims: int
-    frames_per_second: float
-    top_db: float
-
-    def blocks(self, x: Tensor, vectors: Tensor) -> list[Tensor]:
-        """The blocks of statistics (clips, n) of (clips, n_bands, n_frames), (clips, n_dims)."""
-        if self.top_db:
-            blocks = spectrogram_statistics(x, self.frames_per_second, self.top_db)
-        else:
-            blocks = vector_statistics(x)
-        return [*blocks, vectors] if self.n_dims else blocks
+        """Max pooling after each layer but the last: `max_pool`, cut or filled up with 1."""
+        return [*self.max_pool, *[1] * self.conv_depth][: self.conv_depth - 1]
 
 
 class SiameseNet(nn.Module):
@@ -103,67 +71,69 @@ class SiameseNet(nn.Module):
     Parameters
     ----------
     inputs
-        What it hears.
+        What one clip gives the network.
     params
-        Its shape.
+        The shape of the network.
     """
 
-    def __init__(self, inputs: Inputs, params: ModelParams) -> None:
+    def __init__(self, inputs: InputSpec, params: ModelParams) -> None:
         super().__init__()
         self.inputs = inputs
-        self.convolutions, self.summary, self.units = None, None, 0
+        self.convolutions, self.statistics, self.units = None, None, 0
         if params.branches != "statistics":
-            self.convolutions = Convolutions(inputs.n_bands, params)
+            self.convolutions = Convolutions(inputs.shape[0], params)
             self.units += params.dense_units
         if params.branches != "convolutions":
-            self.summary = Summary(inputs, params)
+            self.statistics = StatisticsBranch(inputs, params)
             self.units += params.statistics_units
         self.head = Cosine() if params.head == "cosine" else WeightedL1(self.units)
-        # the share of the convolutions in the cosine, before the sigmoid; little at the start
+        # the logit of the convolutions' share in the cosine; a small share at the start
         shared = params.branches == "both" and params.head == "cosine"
         self.share = nn.Parameter(torch.tensor(-2.0)) if shared else None
 
-    def encode(self, x: Tensor, vectors: Tensor, summary: Tensor | None = None) -> Tensor:
-        """Clips to embeddings (clips, units), of length 1 for the cosine head.
+    def encode(self, x: Tensor, joined: Tensor, coordinates: Tensor | None = None) -> Tensor:
+        """Encode clips to embeddings (clips, units), of length 1 for the cosine head.
 
         Parameters
         ----------
         x
             (clips, n_bands, n_frames)
-        vectors
-            (clips, n_dims)
-        summary
-            What `Summary.coordinates` gave for these clips, if that is known already.
+        joined
+            (clips, n_joined)
+        coordinates
+            `StatisticsBranch.coordinates` of these clips, where they are known already.
         """
         parts = []
-        if self.summary is not None:
-            known = self.summary.coordinates(x, vectors) if summary is None else summary
-            parts.append(self.summary(known))
+        if self.statistics is not None:
+            if coordinates is None:
+                coordinates = self.statistics.coordinates(x, joined)
+            parts.append(self.statistics(coordinates))
         if self.convolutions is not None:
             parts.append(self.convolutions(x))
-        return self._joined(parts)
-
-    def _joined(self, parts: list[Tensor]) -> Tensor:
         if isinstance(self.head, Cosine):
-            parts = [nn.functional.normalize(each, dim=1) for each in parts]
+            parts = [nn.functional.normalize(part, dim=1) for part in parts]
             if self.share is not None:
                 share = torch.sigmoid(self.share)
                 parts = [(1 - share).sqrt() * parts[0], share.sqrt() * parts[1]]
-        return torch.cat([each.to(parts[0].dtype) for each in parts], dim=1)
+        return torch.cat([part.to(parts[0].dtype) for part in parts], dim=1)
 
     def score(self, u: Tensor, v: Tensor) -> Tensor:
-        """The score in (0, 1) of every pair: (a, units) and (b, units) to (a, b)."""
+        """Score every pair in (0, 1): (a, units) and (b, units) to (a, b)."""
         return torch.sigmoid(self.head.logit(u, v))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pairs of spectrograms (pairs, 2, n_bands, n_frames), without vectors, to (pairs,)."""
+        """Score pairs of clips (pairs, 2, n_bands, n_frames), with nothing joined, (pairs,)."""
         none = x.new_zeros((len(x), 0))
         u, v = self.encode(x[:, 0], none), self.encode(x[:, 1], none)
         return torch.sigmoid(self.head.paired(u, v))
 
 
 class Convolutions(nn.Module):
-    """1-D convolutions over time and a dense layer."""
+    """1-D convolutions over time and a dense layer.
+
+    They are written as 2-D convolutions of height 1: PyTorch's channels-last kernels are then 1.5
+    (float32) to 3 (bfloat16) times as fast on a CPU.
+    """
 
     def __init__(self, n_bands: int, params: ModelParams) -> None:
         super().__init__()
@@ -173,66 +143,75 @@ class Convolutions(nn.Module):
             for layer, (a, b) in enumerate(pairwise(widths))
         )
         self.pools = nn.ModuleList(
-            [*(nn.MaxPool2d((1, each), ceil_mode=True) for each in params.pools), nn.Identity()]
+            [*(nn.MaxPool2d((1, size), ceil_mode=True) for size in params.pools), nn.Identity()]
         )
-        self.averaged_frames, self.residual = params.averaged_frames, params.residual
-        self.pooling = _maximum if params.pooling == "max" else _moments
-        pooled = params.channels * (1 if params.pooling == "max" else 3)
+        self.time_downsampling, self.residual = params.time_downsampling, params.residual
+        self.only_max = params.global_pooling == "max"
+        pooled = params.channels * (1 if self.only_max else 3)
         self.dense = nn.Sequential(nn.Linear(pooled, params.dense_units), nn.ReLU())
         self.dropout = nn.Dropout(params.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(clips, n_bands, n_frames) to (clips, dense_units)."""
-        if self.averaged_frames > 1:
-            x = nn.functional.avg_pool1d(x, self.averaged_frames, ceil_mode=True)
+        if self.time_downsampling > 1:
+            x = nn.functional.avg_pool1d(x, self.time_downsampling, ceil_mode=True)
         x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         for layer, (block, pool) in enumerate(zip(self.blocks, self.pools, strict=True)):
             y = block(x)  # (clips, channels, 1, frames)
             if self.residual and layer and y.shape == x.shape:  # an even kernel adds a frame
                 y = y + x
             x = pool(y)
-        embeddings: Tensor = self.dense(self.dropout(self.pooling(x.squeeze(2))))
+        embeddings: Tensor = self.dense(self.dropout(self.pool_over_time(x.squeeze(2))))
         return embeddings
 
+    def pool_over_time(self, x: Tensor) -> Tensor:
+        """(clips, channels, frames) to the maximum, or to maximum, mean and deviation."""
+        if self.only_max:
+            return x.amax(dim=2)
+        # in this order: it decides in which order gradients are added, and so their last bits
+        maximum, mean = x.amax(dim=2), x.mean(dim=2)
+        deviation = (x.var(dim=2, correction=0) + EPSILON).sqrt()
+        return torch.cat([maximum, mean, deviation], dim=1)
 
-class Summary(nn.Module):
+
+class StatisticsBranch(nn.Module):
     """Statistics on the training artists' principal axes, and a map that starts as identity."""
 
     middle: Tensor  # (n,)
     axes: Tensor  # (n, units)
 
-    def __init__(self, inputs: Inputs, params: ModelParams) -> None:
+    def __init__(self, inputs: InputSpec, params: ModelParams) -> None:
         super().__init__()
         self.inputs = inputs
-        clip = torch.full((1, inputs.n_bands, inputs.n_frames), 0.5)
-        sizes = [each.shape[1] for each in inputs.blocks(clip, torch.zeros(1, inputs.n_dims))]
-        self.sizes, units = sizes, params.statistics_units
-        # how much each block weighs: all the same, but the vectors beside them have their share
-        self.weights = [1.0] * len(sizes)
-        if inputs.n_dims:
-            others, share = len(sizes) - 1, params.vectors_share
+        clip = torch.full((1, *inputs.shape), 0.5)
+        blocks = inputs.statistics(clip, torch.zeros(1, inputs.n_joined))
+        self.sizes, units = [block.shape[1] for block in blocks], params.statistics_units
+        # every block weighs the same, but a joined embedding has a share of its own
+        self.weights = [1.0] * len(self.sizes)
+        if inputs.n_joined:
+            others, share = len(self.sizes) - 1, params.embeddings_share
             self.weights[-1] = others * share / (1 - share)
-        self.register_buffer("middle", torch.zeros(sum(sizes)))
-        self.register_buffer("axes", torch.zeros(sum(sizes), units))
+        self.register_buffer("middle", torch.zeros(sum(self.sizes)))
+        self.register_buffer("axes", torch.zeros(sum(self.sizes), units))
         self.map = nn.Linear(units, units, bias=False)
         nn.init.zeros_(self.map.weight)
         self.dropout = nn.Dropout(params.dropout)
 
-    def statistics(self, x: Tensor, vectors: Tensor) -> Tensor:
-        """All blocks beside each other, (clips, n)."""
+    def statistics(self, x: Tensor, joined: Tensor) -> Tensor:
+        """Compute all blocks, side by side, (clips, n)."""
         exact = x.to(self.middle.dtype)  # never in reduced precision
         with torch.autocast(x.device.type, enabled=False):
-            return torch.cat(self.inputs.blocks(exact, vectors.to(exact.dtype)), dim=1)
+            return torch.cat(self.inputs.statistics(exact, joined.to(exact.dtype)), dim=1)
 
     @torch.no_grad()
-    def fit(self, statistics: Tensor, owner: Tensor) -> None:
+    def fit(self, statistics: Tensor, artist_index: Tensor) -> None:
         """Find the standardisation and the axes.
 
         Parameters
         ----------
         statistics
             (clips, n) of the training clips.
-        owner
+        artist_index
             (clips,) the artist of each, from 0.
         """
         values = statistics.double()
@@ -240,20 +219,20 @@ class Summary(nn.Module):
         sizes = torch.tensor(self.sizes, device=values.device)
         shares = (values.new_tensor(self.weights) / sizes).sqrt()
         weight = torch.repeat_interleave(shares, sizes) / (deviation + EPSILON)
-        weight[deviation <= CONSTANT * middle.abs() + EPSILON] = 0  # else rounding would be heard
-        by_artist = _mean_by((values - middle) * weight, owner)  # (artists, n)
+        weight[deviation <= CONSTANT * middle.abs() + EPSILON] = 0  # else rounding is amplified
+        by_artist = _mean_by((values - middle) * weight, artist_index)  # (artists, n)
         axes = _principal_axes(by_artist)[:, : self.axes.shape[1]]
         length = (by_artist @ axes).square().sum(dim=1).mean().sqrt().clamp(min=EPSILON)
         self.middle.copy_(middle)
         self.axes.zero_()
         self.axes[:, : axes.shape[1]] = axes * weight[:, None] / length
 
-    def coordinates(self, x: Tensor, vectors: Tensor) -> Tensor:
-        """Clips (clips, n_bands, n_frames), (clips, n_dims) on the axes, (clips, units)."""
-        return self.project(self.statistics(x, vectors))
+    def coordinates(self, x: Tensor, joined: Tensor) -> Tensor:
+        """Project clips (clips, n_bands, n_frames), (clips, n_joined) on the axes."""
+        return self.project(self.statistics(x, joined))
 
     def project(self, statistics: Tensor) -> Tensor:
-        """Statistics (clips, n) on the axes, (clips, units)."""
+        """Project statistics (clips, n) on the axes, (clips, units)."""
         with torch.autocast(statistics.device.type, enabled=False):
             coordinates: Tensor = (statistics - self.middle) @ self.axes
         return coordinates
@@ -266,16 +245,16 @@ class Summary(nn.Module):
         return embeddings
 
 
-def _mean_by(values: Tensor, owner: Tensor) -> Tensor:
-    n = int(owner.max()) + 1
-    sums = values.new_zeros((n, values.shape[1])).index_add_(0, owner, values)
-    return sums / torch.bincount(owner, minlength=n)[:, None]
+def _mean_by(values: Tensor, artist_index: Tensor) -> Tensor:
+    n = int(artist_index.max()) + 1
+    sums = values.new_zeros((n, values.shape[1])).index_add_(0, artist_index, values)
+    return sums / torch.bincount(artist_index, minlength=n)[:, None]
 
 
 def _principal_axes(rows: Tensor) -> Tensor:
-    """The directions in which rows (rows, n) lie, (n, axes), widest first, of a fixed sign."""
+    """Find the principal axes of rows (rows, n): (n, axes), widest first, with a fixed sign."""
     _, lengths, axes = torch.linalg.svd(rows, full_matrices=False)
-    axes = axes[lengths > EPSILON * lengths[0]].T  # the others are accidents of rounding
+    axes = axes[lengths > EPSILON * lengths[0]].T  # the rest is rounding error
     signed: Tensor = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
     return signed
 
@@ -286,14 +265,3 @@ def _block(inputs: int, outputs: int, kernel_size: int, dilation: int) -> nn.Seq
         inputs, outputs, (1, kernel_size), padding=(0, padding), dilation=(1, dilation)
     )
     return nn.Sequential(conv, nn.ReLU(), nn.BatchNorm2d(outputs))
-
-
-def _maximum(x: Tensor) -> Tensor:
-    return x.amax(dim=2)
-
-
-def _moments(x: Tensor) -> Tensor:
-    """Maximum, mean and deviation over time, (clips, 3 channels)."""
-    return torch.cat(
-        [x.amax(dim=2), x.mean(dim=2), (x.var(dim=2, correction=0) + EPSILON).sqrt()], dim=1
-    )

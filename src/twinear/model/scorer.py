@@ -1,12 +1,13 @@
-"""The scorer: front end, network and weights in one file. Clips in, scores out.
+"""The scorer: front end, network and weights in one file.
 
 The file is safetensors (no pickle): the weights, and in its header the params of the spectrograms
-and of the network, so that a scorer needs nothing else and is known by the SHA-256 of its bytes.
+and of the network, so that a scorer needs nothing else. It is identified by the SHA-256
+of its bytes.
 """
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,14 @@ from safetensors.torch import save
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 from twinear.base.params import parse_params
-from twinear.model.network import Inputs, ModelParams, SiameseNet
+from twinear.model.inputs import (
+    Embedding,
+    InputSpec,
+    LogMel,
+    describe_input,
+    parse_input,
+)
+from twinear.model.network import ModelParams, SiameseNet
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
 
@@ -44,7 +52,7 @@ class Scorer:
     """
 
     spectrograms: SpectrogramsParams
-    inputs: Inputs
+    inputs: InputSpec
     model: ModelParams
     net: SiameseNet
 
@@ -52,7 +60,7 @@ class Scorer:
         """Write one safetensors file; equal scorers give equal bytes."""
         header = {
             "spectrograms": self.spectrograms.model_dump(mode="json"),
-            "inputs": asdict(self.inputs),
+            "inputs": describe_input(self.inputs),
             "model": self.model.model_dump(mode="json"),
         }
         weights = {name: each.contiguous() for name, each in self.net.state_dict().items()}
@@ -82,7 +90,7 @@ class Scorer:
                 remedy=REMEDY,
             ) from error
 
-    def hear(
+    def encode_spectrograms(
         self, clips: Spectrograms, progress: Callable[[Iterable[int]], Iterable[int]] = iter
     ) -> np.ndarray:
         """Encode every clip, (clips, units).
@@ -92,37 +100,34 @@ class Scorer:
         DataError
             The spectrograms are of another front end than the scorer's.
         """
-        if clips.front != self.spectrograms or inputs_of(clips) != self.inputs:
-            mine, theirs = self._said(), _said(clips.front, inputs_of(clips))
-            apart = {name: (theirs.get(name), mine[name]) for name in mine}
-            found = {name: each for name, each in apart.items() if each[0] != each[1]}
+        ours = _describe(self.spectrograms, self.inputs)
+        theirs = _describe(clips.front, input_of(clips))
+        differing = [name for name in ours if theirs.get(name) != ours[name]]
+        if differing:
             raise DataError(
                 "spectrograms",
-                "have " + ", ".join(f"{name} {each[0]}" for name, each in found.items()),
-                expected="the scorer's " + ", ".join(f"{n} {e[1]}" for n, e in found.items()),
+                "have " + ", ".join(f"{name} {theirs.get(name)}" for name in differing),
+                expected="the scorer's " + ", ".join(f"{name} {ours[name]}" for name in differing),
                 remedy="compute them with the scorer's front end, or train a scorer on these",
             )
-        return self.encode(clips.values, clips.vectors, progress)
-
-    def _said(self) -> dict[str, Any]:
-        return _said(self.spectrograms, self.inputs)
+        return self.encode(clips.values, clips.joined, progress)
 
     def encode(
         self,
         values: np.ndarray,
-        vectors: np.ndarray | None = None,
+        joined: np.ndarray | None = None,
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
     ) -> np.ndarray:
-        """Clips to embeddings, (clips, units), float32.
+        """Encode clips to embeddings, (clips, units), float32.
 
         Parameters
         ----------
         values
             (clips, n_bands, n_frames)
-        vectors
-            (clips, n_dims); may be left out where the scorer knows none.
+        joined
+            (clips, n_joined); may be left out where the scorer takes none.
         """
-        beside = np.zeros((len(values), 0)) if vectors is None else vectors
+        beside = np.zeros((len(values), 0)) if joined is None else joined
         embeddings = np.empty((len(values), self.net.units), dtype=np.float32)
         with torch.inference_mode():
             for start in progress(range(0, len(values), BATCH)):
@@ -135,32 +140,42 @@ class Scorer:
         return embeddings
 
     def score(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Embeddings (a, units) and (b, units) to the scores (a, b) of all pairs."""
+        """Score all pairs of embeddings: (a, units) and (b, units) to (a, b)."""
         with torch.inference_mode():
             return self.net.score(torch.from_numpy(u), torch.from_numpy(v)).numpy()
 
 
-def inputs_of(clips: Spectrograms) -> Inputs:
-    """What one of these clips gives a network."""
-    alone = clips.front.vectors == "alone"
-    return Inputs(
-        n_bands=clips.values.shape[1],
-        n_frames=clips.values.shape[2],
-        n_dims=clips.vectors.shape[1],
-        frames_per_second=0.0 if alone else clips.front.sr / clips.front.hop_length,
-        top_db=0.0 if alone else clips.front.top_db,
+def input_of(clips: Spectrograms) -> InputSpec:
+    """Describe what one of these clips gives a network."""
+    n_bands, n_frames = clips.values.shape[1:]
+    if clips.front.embeddings == "only":
+        return Embedding(n_dims=n_bands, n_frames=n_frames)
+    return LogMel(
+        n_mels=n_bands,
+        n_frames=n_frames,
+        frames_per_second=clips.front.sr / clips.front.hop_length,
+        top_db=clips.front.top_db,
+        n_joined=clips.joined.shape[1],
     )
 
 
-def _said(front: SpectrogramsParams, inputs: Inputs) -> dict[str, Any]:
-    n_dims = inputs.n_bands if front.vectors == "alone" else inputs.n_dims
-    return {**front.model_dump(), "n_dims": n_dims, "n_frames": inputs.n_frames}
+def _describe(front: SpectrogramsParams, inputs: InputSpec) -> dict[str, Any]:
+    own = describe_input(inputs)
+    own.pop("frames_per_second", None)  # follows from sr and hop_length
+    return front.model_dump() | own
 
 
 def _assemble(header: dict[str, Any], weights: dict[str, torch.Tensor], path: Path) -> Scorer:
+    if "kind" not in header["inputs"]:
+        raise DataError(
+            path,
+            "was written by twinear 0.1, whose networks have other names inside",
+            expected="a scorer of twinear 0.2 or later",
+            remedy="train it again: 'dvc repro training'",
+        )
     front = parse_params("spectrograms", SpectrogramsParams, header["spectrograms"], path)
     model = parse_params("model", ModelParams, header["model"], path)
-    inputs = Inputs(**header["inputs"])
+    inputs = parse_input(header["inputs"])
     net = SiameseNet(inputs, model)
     net.load_state_dict(weights)
     return Scorer(spectrograms=front, inputs=inputs, model=model, net=net.eval())

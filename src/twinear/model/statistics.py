@@ -1,12 +1,12 @@
-"""What a clip's spectrogram says on the whole: fixed statistics, nothing learned.
+"""Fixed statistics of a clip's input: nothing here is learned.
 
 A few hundred clips are too few to learn what to listen for, but enough to learn how to weigh it.
 These statistics carry over from artist to artist: how much and how fast each band changes (not how
 loud it is, which is the recording's), how the bands vary together, and the modulation spectrum.
 They are computed from the network's own input, so that a scorer needs nothing beside it.
 
-First a spectrogram is brought to decibels over the clip's mean power, floored `FLOOR_DB` below it:
-the level of the recording and the silence between notes then say nothing.
+First a spectrogram is brought to decibels relative to the clip's mean power, with a floor
+`FLOOR_DB` below it, so that neither the recording's level nor the silence between notes counts.
 
 - `change`: log mean absolute difference of frames `LAGS` apart, per band.
 - `slope`: percentiles of the difference of neighbouring frames, per band.
@@ -49,7 +49,7 @@ def spectrogram_statistics(x: Tensor, frames_per_second: float, top_db: float) -
     frames_per_second
         `sr / hop_length`.
     top_db
-        What 0 stands for, in decibels under 1.
+        What the value 0 stands for, in decibels below 1.
 
     Returns
     -------
@@ -70,8 +70,8 @@ def spectrogram_statistics(x: Tensor, frames_per_second: float, top_db: float) -
     ]
 
 
-def vector_statistics(x: Tensor) -> list[Tensor]:
-    """Mean and, over several frames, deviation of the vectors (clips, n_dims, n_frames)."""
+def embedding_statistics(x: Tensor) -> list[Tensor]:
+    """Summarise embeddings (clips, n_dims, n_frames): mean and, over several frames, deviation."""
     blocks = [x.mean(dim=2)]
     return blocks if x.shape[2] == 1 else [*blocks, x.std(dim=2)]
 
@@ -83,7 +83,7 @@ def _decibels(x: Tensor, top_db: float) -> Tensor:
 
 
 def _means(x: Tensor, n: int) -> Tensor:
-    """At most `n` means of neighbouring bands."""
+    """Average neighbouring bands to at most `n`."""
     edges = np.linspace(0, x.shape[1], min(n, x.shape[1]) + 1).astype(int)
     return torch.stack([x[:, a:b].mean(dim=1) for a, b in pairwise(edges)], dim=1)
 

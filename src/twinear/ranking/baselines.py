@@ -37,18 +37,20 @@ def popularity(listeners: npt.ArrayLike) -> Floats:
     return np.tile(counts, (len(counts), 1))
 
 
-def l2(spectrograms: npt.NDArray[np.floating], owner: Ints) -> Floats:
+def l2(spectrograms: npt.NDArray[np.floating], artist_index: Ints) -> Floats:
     """Score artists by minus the mean L2 distance of their clips' spectrograms.
 
     Parameters
     ----------
     spectrograms
         (clips, n_mels, n_frames), a memory map will do.
-    owner
+    artist_index
         (clips,), the artist of each clip, from 0; every artist owns at least one.
     """
-    middle = np.mean([_flat(spectrograms, at).mean(axis=0) for at in _blocks(owner)], axis=0)
-    centred = [_flat(spectrograms, at) - middle for at in _blocks(owner)]  # keeps products small
+    middle = np.mean([_flat(spectrograms, at).mean(axis=0) for at in _blocks(artist_index)], axis=0)
+    centred = [
+        _flat(spectrograms, at) - middle for at in _blocks(artist_index)
+    ]  # keeps products small
     squares = np.concatenate([(each**2).sum(axis=1) for each in centred])
 
     def distance(rows: slice) -> Floats:
@@ -56,10 +58,10 @@ def l2(spectrograms: npt.NDArray[np.floating], owner: Ints) -> Floats:
         squared = squares[rows, None] + squares - 2 * np.hstack(products)
         return np.asarray(np.sqrt(np.maximum(squared, 0)), dtype=np.float64)
 
-    return -_mean_over_clip_pairs(distance, owner)
+    return -_mean_over_clip_pairs(distance, artist_index)
 
 
-def mfcc(mean: npt.ArrayLike, covariance: npt.ArrayLike, owner: Ints) -> Floats:
+def mfcc(mean: npt.ArrayLike, covariance: npt.ArrayLike, artist_index: Ints) -> Floats:
     """Score artists by minus the mean symmetric KL divergence of their clips' MFCC Gaussians.
 
     KL(p, q) + KL(q, p) = (tr(P S_q) + tr(Q S_p) + (m_p - m_q)' (P + Q) (m_p - m_q)) / 2 - d for
@@ -71,7 +73,7 @@ def mfcc(mean: npt.ArrayLike, covariance: npt.ArrayLike, owner: Ints) -> Floats:
         (clips, n_mfcc)
     covariance
         (clips, n_mfcc, n_mfcc); made regular by adding `RIDGE` times the clips' mean variances.
-    owner
+    artist_index
         (clips,), the artist of each clip, from 0; every artist owns at least one.
     """
     means = np.asarray(mean, dtype=np.float64)
@@ -82,7 +84,7 @@ def mfcc(mean: npt.ArrayLike, covariance: npt.ArrayLike, owner: Ints) -> Floats:
         both_ways = left[rows] @ right.T + right[rows] @ left.T
         return np.asarray(np.maximum(both_ways / 2 - n_mfcc, 0))
 
-    return -_mean_over_clip_pairs(divergence, owner)
+    return -_mean_over_clip_pairs(divergence, artist_index)
 
 
 def mutual_proximity(scores: Floats) -> Floats:
@@ -108,15 +110,15 @@ def mutual_proximity(scores: Floats) -> Floats:
     return (proximity + proximity.T) / max(n_artists - 2, 1)
 
 
-def _mean_over_clip_pairs(distance: Callable[[slice], Floats], owner: Ints) -> Floats:
+def _mean_over_clip_pairs(distance: Callable[[slice], Floats], artist_index: Ints) -> Floats:
     """Average `distance(rows)`, (rows, clips), to (artists, artists), a block of rows at a time."""
-    clips = np.bincount(owner)
+    clips = np.bincount(artist_index)
     if not clips.all():
         place = f"artist {np.flatnonzero(clips == 0)[0]}"
         raise DataError(place, "owns no clip", expected="at least one for each artist")
-    where = (owner, np.arange(len(owner)))
-    mean = csr_array((1 / clips[owner], where), shape=(len(clips), len(owner)))
-    rows = [np.asarray(mean @ distance(at).T).T for at in _blocks(owner)]  # (rows, artists)
+    where = (artist_index, np.arange(len(artist_index)))
+    mean = csr_array((1 / clips[artist_index], where), shape=(len(clips), len(artist_index)))
+    rows = [np.asarray(mean @ distance(at).T).T for at in _blocks(artist_index)]  # (rows, artists)
     matrix = mean @ np.vstack(rows)  # (artists, artists)
     return np.asarray((matrix + matrix.T) / 2)
 
@@ -135,8 +137,8 @@ def _divergence_factors(mean: Floats, covariance: Floats) -> tuple[Floats, Float
     return left, np.hstack([inverse.reshape(clips, -1), pulled, norm])
 
 
-def _blocks(owner: Ints) -> list[slice]:
-    return [slice(start, start + BLOCK) for start in range(0, len(owner), BLOCK)]
+def _blocks(artist_index: Ints) -> list[slice]:
+    return [slice(start, start + BLOCK) for start in range(0, len(artist_index), BLOCK)]
 
 
 def _flat(spectrograms: npt.NDArray[np.floating], rows: slice) -> npt.NDArray[np.float32]:

@@ -176,7 +176,7 @@ def truth_of(similarity: Floats, candidates: Bools, params: RankingParams) -> Tr
 
 
 def random_rankings(truth: Truth, params: RankingParams) -> dict[str, Floats]:
-    """Judge `n_chance` random rankings: metric -> (n_chance, queries)."""
+    """Validator `n_chance` random rankings: metric -> (n_chance, queries)."""
     generator, shape = params.generator("chance"), truth.similarity.shape
     drawn = [
         query_metrics(truth, generator.random(shape), generator) for _ in range(params.n_chance)
@@ -191,7 +191,7 @@ def judge(
     chance: Mapping[str, Floats],
     params: RankingParams,
 ) -> pd.DataFrame:
-    """Judge every system on every query.
+    """Validator every system on every query.
 
     Parameters
     ----------

@@ -38,14 +38,14 @@ class Lineup:
         (artists, artists), the similarity; a row for each query.
     clips
         (clips,), the rows of the spectrograms that are theirs.
-    owner
+    artist_index
         (clips,), the row in `artists` of each of those.
     """
 
     artists: pd.DataFrame
     truth: Floats
     clips: Ints
-    owner: Ints
+    artist_index: Ints
 
 
 def form_lineup(spectrograms: "Spectrograms", similarity: "Similarity") -> Lineup:
@@ -56,8 +56,8 @@ def form_lineup(spectrograms: "Spectrograms", similarity: "Similarity") -> Lineu
     DataError
         There are none.
     """
-    owners = spectrograms.clips["artist"]
-    at = np.flatnonzero(similarity.artists["artist"].isin(set(owners)))
+    artist_of_clip = spectrograms.clips["artist"]
+    at = np.flatnonzero(similarity.artists["artist"].isin(set(artist_of_clip)))
     artists = similarity.artists.iloc[at].reset_index(drop=True)[["artist", "name", "listeners"]]
     if artists.empty:
         raise DataError(
@@ -65,12 +65,14 @@ def form_lineup(spectrograms: "Spectrograms", similarity: "Similarity") -> Lineu
             "there are none",
             remedy="check that listens and clips.csv name the same artists",
         )
-    clips = np.flatnonzero(owners.isin(list(artists["artist"])))
+    clips = np.flatnonzero(artist_of_clip.isin(list(artists["artist"])))
     return Lineup(
         artists=artists,
         truth=similarity.matrix[np.ix_(at, at)].astype(np.float64),
         clips=clips,
-        owner=np.array(rows_of(artists, list(owners.iloc[clips]), "artists"), dtype=np.int64),
+        artist_index=np.array(
+            rows_of(artists, list(artist_of_clip.iloc[clips]), "artists"), dtype=np.int64
+        ),
     )
 
 
@@ -82,32 +84,32 @@ def score_baselines(
     if "popularity" in names:
         scores["popularity"] = popularity(lineup.artists["listeners"])
     if "l2" in names:
-        scores["l2"] = l2(spectrograms.values[lineup.clips], lineup.owner)
+        scores["l2"] = l2(spectrograms.values[lineup.clips], lineup.artist_index)
     if {"mfcc", "mfcc_mp"} & set(names):
         mean, covariance = spectrograms.mfcc_mean, spectrograms.mfcc_cov
-        gaussian = mfcc(mean[lineup.clips], covariance[lineup.clips], lineup.owner)
+        gaussian = mfcc(mean[lineup.clips], covariance[lineup.clips], lineup.artist_index)
         both = {"mfcc": gaussian, "mfcc_mp": mutual_proximity(gaussian)}
         scores |= {name: each for name, each in both.items() if name in names}
     return scores
 
 
-def score_cosine(vectors: npt.ArrayLike, owner: Ints, known: npt.ArrayLike) -> Floats:
+def score_cosine(vectors: npt.ArrayLike, artist_index: Ints, known: npt.ArrayLike) -> Floats:
     """Score artists by the cosine of their mean vectors, dimensions standardised first.
 
     Parameters
     ----------
     vectors
         (clips, n_dims).
-    owner
+    artist_index
         (clips,), the artist of each clip, from 0; every artist owns at least one.
     known
         (clips,), true for the clips whose mean and deviation standardise the dimensions; a
         dimension that never varies among them counts for nothing.
     """
     standard = standardise(vectors, known)
-    counts = np.bincount(owner)
+    counts = np.bincount(artist_index)
     mean = np.zeros((len(counts), standard.shape[1]))
-    np.add.at(mean, owner, standard)
+    np.add.at(mean, artist_index, standard)
     mean /= counts[:, None]
     length = np.linalg.norm(mean, axis=1, keepdims=True)
     unit = np.divide(mean, length, out=np.zeros_like(mean), where=length > 0)
@@ -130,10 +132,10 @@ def line_up(
     """Score every artist with similarity and clips against every other, by every system."""
     lineup = form_lineup(spectrograms, similarity)
     rows = rows_of(catalogue.artists, list(lineup.artists["artist"]), "catalogue")
-    siamese = catalogue.scores[np.ix_(rows, rows)].astype(np.float64)
+    combined = catalogue.scores[np.ix_(rows, rows)].astype(np.float64)
     return Systems(
         artists=lineup.artists[["artist", "name"]],
         truth=lineup.truth,
         corrected=popularity_corrected(lineup.truth),
-        scores={"siamese": siamese} | score_baselines(lineup, spectrograms),
+        scores={"catalogue": combined} | score_baselines(lineup, spectrograms),
     )

@@ -20,7 +20,7 @@ from twinear.ranking.ranking import CHANCE, Ranking
 from twinear.similarity.similarity import Similarity
 from twinear.split import Split
 
-MODEL = "siamese"
+MODEL = "catalogue"
 FILTERS = "convolutions.blocks.0.0.weight"  # of the first convolution, in the scorer's file
 
 
@@ -104,7 +104,7 @@ class Evidence:
             },
             similarity=Similarity.read(artifacts / "similarity"),
             catalogue=Catalogue.read(artifacts / "catalogue"),
-            split=Split.read(artifacts / "pairs.csv"),
+            split=Split.read(artifacts / "split.csv"),
             filters=_read_filters(artifacts / "training" / "scorer.safetensors"),
             test=Ranking.read(artifacts / "ranking"),
         )

@@ -59,7 +59,7 @@ def _find(name: str, names: Sequence[str]) -> int:
             f"'{name}' is no test artist",
             remedy=f"did you mean '{names[known[near[0]]]}'?"
             if near
-            else "see artifacts/pairs.csv",
+            else "see artifacts/split.csv",
         )
     return known[key]
 

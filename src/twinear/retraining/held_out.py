@@ -2,7 +2,7 @@
 
 Queries are the test artists of the present split. An artist that a scorer was trained or chosen on
 is no test for it: such are left out where enough queries remain, and counted where not. With
-`pairs.method: folds` artists never change sides, so that none is lost.
+`split.method: folds` artists never change sides, so that none is lost.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from twinear.metrics.ranking_metrics import Floats, Truth, others, query_ndcg
 from twinear.model.scorer import Scorer
 from twinear.ranking.ranking import RankingParams, rows_of, truth_of
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms.computation import compute_spectrograms, read_vectors
+from twinear.spectrograms.computation import compute_spectrograms, read_embeddings
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
 
@@ -38,7 +38,7 @@ class Folders:
     @property
     def split(self) -> Path:
         """Who trains, who validates, who tests."""
-        return self.artifacts / "pairs.csv"
+        return self.artifacts / "split.csv"
 
     @property
     def scorer(self) -> Path:
@@ -77,7 +77,7 @@ class HeldOut:
         return digest.hexdigest()
 
     @property
-    def owner(self) -> np.ndarray:
+    def artist_index(self) -> np.ndarray:
         """The row of each clip's artist, (clips,)."""
         rows = {artist: row for row, artist in enumerate(self.artists)}
         return np.array([rows[each] for each in self.clips.table["artist"]], dtype=np.int64)
@@ -93,21 +93,21 @@ class HeldOut:
             artists=artists,
             truth=self.truth[np.ix_(kept, kept)],
             clips=Clips(table=self.clips.table.iloc[at].reset_index(drop=True)),
-            spectrograms=self.spectrograms.of(at),
+            spectrograms=self.spectrograms.select(at),
         )
 
     def encode(self, scorer: Scorer, data: Path, workers: Workers) -> np.ndarray:
         """Embed every clip by the scorer's own front end, (clips, units)."""
         front = scorer.spectrograms
         if front == self.spectrograms.front:
-            return scorer.hear(self.spectrograms)
-        vectors = read_vectors(self.clips, data, front)
-        heard = compute_spectrograms(self.clips, data, front, iter, workers, vectors)
-        return scorer.hear(heard)
+            return scorer.encode_spectrograms(self.spectrograms)
+        pretrained = read_embeddings(self.clips, data, front)
+        heard = compute_spectrograms(self.clips, data, front, iter, workers, pretrained)
+        return scorer.encode_spectrograms(heard)
 
     def score(self, scorer: Scorer, embeddings: np.ndarray) -> Floats:
         """Every artist with every other, (artists, artists)."""
-        scores = score_artists(scorer, embeddings, self.owner)
+        scores = score_artists(scorer, embeddings, self.artist_index)
         return np.asarray(scores, dtype=np.float64)
 
 
@@ -125,7 +125,7 @@ def read_held_out(folders: Folders) -> HeldOut:
         artists=artists,
         truth=similarity.matrix[np.ix_(rows, rows)].astype(np.float64),
         clips=Clips(table=table.iloc[at].reset_index(drop=True)),
-        spectrograms=spectrograms.of(at),
+        spectrograms=spectrograms.select(at),
     )
 
 

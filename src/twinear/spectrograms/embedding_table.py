@@ -143,7 +143,7 @@ class Vectors:
 
 def vectors_of(clips: Sequence[str], sha256: Sequence[str], path: Path) -> Floats:
     """The vectors that the table at `path` holds of these clips, as `Vectors.of` gives them."""
-    require(path, f"{MAKE}; or set spectrograms.vectors: none")
+    require(path, f"{MAKE}; or set spectrograms.embeddings: none")
     return Vectors.read(path).of(clips, sha256, path)
 
 

@@ -1,7 +1,7 @@
 """The spectrograms of all clips, on disk and in memory.
 
-A table of embeddings from another network may be joined to the log-mel (`vectors: joined`) or
-replace it (`alone`); this module does not know where the embeddings come from.
+The embeddings of a pre-trained network may be joined to the log-mel (`embeddings: concat`) or
+replace it (`only`); this module does not know where they come from.
 """
 
 import json
@@ -20,30 +20,30 @@ from twinear.spectrograms.front_end import Floats, SpectrogramsParams
 
 HALF_ONE = 0x3C00  # the bits of 1.0 in float16; those of 0..1 run from 0 to here
 COLUMNS = ["file", "artist", "name"]
-FILES = ("params.json", "clips.csv", "spectrograms.npy", "mfcc.npz", "vectors.npy")
+FILES = ("params.json", "clips.csv", "spectrograms.npy", "mfcc.npz", "embeddings.npy")
 REMEDY = "run 'dvc repro spectrograms'"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Spectrograms:
-    """Every clip as the model and the baselines hear it, in the order of the index.
+    """What the network and the baselines get of every clip, in the order of the index.
 
     Parameters
     ----------
     clips
-        file, artist (id), name.
+        Columns file, artist (id), name.
     values
-        float16 (clips, n_mels, n_frames) in [0, 1]; with `front.vectors` alone the vectors
-        themselves, float32 (clips, n_dims, n_vector_frames), one frame where a clip has one.
+        float16 (clips, n_mels, n_frames) in [0, 1]; with `front.embeddings` only the embeddings
+        themselves, float32 (clips, n_dims, n_frames), one frame where a clip has one vector.
     mfcc_mean
         float32 (clips, n_mfcc).
     mfcc_cov
         float32 (clips, n_mfcc, n_mfcc), positive definite.
     front
-        How all this was made.
-    vectors
-        float32 (clips, n_dims), joined to `values`: the mean over the extractor's frames; n_dims
-        is 0 where none are.
+        The front end that made all this.
+    joined
+        float32 (clips, n_dims), the embeddings joined to `values`, averaged over their frames;
+        n_dims is 0 where none are joined.
     """
 
     clips: pd.DataFrame
@@ -51,21 +51,21 @@ class Spectrograms:
     mfcc_mean: Floats
     mfcc_cov: Floats
     front: SpectrogramsParams
-    vectors: Floats
+    joined: Floats
 
-    def of(self, rows: npt.NDArray[np.int64]) -> "Spectrograms":
-        """Those of some clips, in this order."""
+    def select(self, rows: npt.NDArray[np.int64]) -> "Spectrograms":
+        """Select clips by row, in this order."""
         return Spectrograms(
             clips=self.clips.iloc[rows].reset_index(drop=True),
             values=self.values[rows],
             mfcc_mean=self.mfcc_mean[rows],
             mfcc_cov=self.mfcc_cov[rows],
             front=self.front,
-            vectors=self.vectors[rows],
+            joined=self.joined[rows],
         )
 
     def write(self, folder: Path) -> None:
-        """Write params.json, clips.csv, spectrograms.npy, mfcc.npz and vectors.npy."""
+        """Write params.json, clips.csv, spectrograms.npy, mfcc.npz and embeddings.npy."""
         with replacing(folder) as temporary:
             temporary.mkdir()
             front = json.dumps(self.front.model_dump(mode="json"), indent=2)
@@ -73,7 +73,7 @@ class Spectrograms:
             self.clips.to_csv(temporary / "clips.csv", index=False, lineterminator="\n")
             np.save(temporary / "spectrograms.npy", self.values)
             np.savez(temporary / "mfcc.npz", mean=self.mfcc_mean, cov=self.mfcc_cov)
-            np.save(temporary / "vectors.npy", self.vectors)
+            np.save(temporary / "embeddings.npy", self.joined)
 
     @staticmethod
     def read(folder: Path) -> "Spectrograms":
@@ -87,19 +87,24 @@ class Spectrograms:
             values = np.load(folder / "spectrograms.npy", mmap_mode="r", allow_pickle=False)
             with np.load(folder / "mfcc.npz", allow_pickle=False) as mfcc:
                 mean, cov = mfcc["mean"], mfcc["cov"]
-            vectors = np.load(folder / "vectors.npy", allow_pickle=False)
+            joined = np.load(folder / "embeddings.npy", allow_pickle=False)
         except (ValueError, KeyError, EOFError, ParamsError) as error:
             raise DataError(folder, f"cannot be read ({error})", remedy=REMEDY) from None
         read = Spectrograms(
-            clips=clips, values=values, mfcc_mean=mean, mfcc_cov=cov, front=front, vectors=vectors
+            clips=clips,
+            values=values,
+            mfcc_mean=mean,
+            mfcc_cov=cov,
+            front=front,
+            joined=joined,
         )
         _check(read, folder)
         return read
 
 
 def _check(read: Spectrograms, folder: Path) -> None:
-    n, n_mfcc, alone = len(read.clips), read.mfcc_mean.shape[-1], read.front.vectors == "alone"
-    n_dims = read.vectors.shape[-1] if read.front.vectors == "joined" else 0
+    n, n_mfcc, alone = len(read.clips), read.mfcc_mean.shape[-1], read.front.embeddings == "only"
+    n_dims = read.joined.shape[-1] if read.front.embeddings == "concat" else 0
     heard = read.values.shape[1:] if alone else (read.front.n_mels, read.front.n_frames)
     if list(read.clips.columns) != COLUMNS:
         raise DataError(folder / "clips.csv", "has other columns", expected=", ".join(COLUMNS))
@@ -107,7 +112,7 @@ def _check(read: Spectrograms, folder: Path) -> None:
         ("spectrograms.npy", read.values, np.float32 if alone else np.float16, (n, *heard)),
         ("mfcc.npz", read.mfcc_mean, np.float32, (n, n_mfcc)),
         ("mfcc.npz", read.mfcc_cov, np.float32, (n, n_mfcc, n_mfcc)),
-        ("vectors.npy", read.vectors, np.float32, (n, n_dims)),
+        ("embeddings.npy", read.joined, np.float32, (n, n_dims)),
     ]
     for name, array, dtype, shape in wanted:
         if array.dtype != dtype or array.shape != shape:
@@ -115,7 +120,7 @@ def _check(read: Spectrograms, folder: Path) -> None:
             raise DataError(
                 folder / name, found, expected=f"{np.dtype(dtype)} {shape}", remedy=REMEDY
             )
-    whole = all(np.isfinite(each).all() for each in (read.mfcc_mean, read.mfcc_cov, read.vectors))
+    whole = all(np.isfinite(each).all() for each in (read.mfcc_mean, read.mfcc_cov, read.joined))
     if not whole or read.values.ndim != 3 or not _in_range(read.values):
         expected = "finite numbers" if alone else "0 to 1"
         raise DataError(folder, "holds values out of range", expected=expected, remedy=REMEDY)

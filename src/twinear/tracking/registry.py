@@ -19,7 +19,7 @@ ALIAS = "champion"
 CHAMPION = f"models:/{MODEL}@{ALIAS}"
 SCHEME = "models:/"
 FILES = "artifacts"  # of a registered version: the scorer's file, by the name it had
-SPLIT = "pairs.csv"  # in the run that trained it
+SPLIT = "split.csv"  # in the run that trained it
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 LOST = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
 

@@ -24,7 +24,7 @@ from twinear.tracking.connection import connect, is_off, unreachable
 from twinear.tracking.provenance import describe, provenance
 
 if TYPE_CHECKING:
-    from twinear.model.network import Inputs
+    from twinear.model.inputs import InputSpec
 
 MODEL = "twinear"
 PAUSE_SECONDS = 10  # before a server that did not answer is asked again
@@ -67,7 +67,7 @@ class Run(Protocol):
     def log_files(self, path: Path) -> None:
         """Log a file, or all files of a folder, as artefacts."""
 
-    def log_scorer(self, path: Path, digest: str, inputs: "Inputs") -> None:
+    def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
         """Log and register a scorer that hears such inputs; tag the run with it.
 
         One that hears vectors beside the spectrograms is only logged: pairs of spectrograms, which
@@ -90,7 +90,7 @@ class NoRun:
     def log_files(self, path: Path) -> None:
         """Do nothing."""
 
-    def log_scorer(self, path: Path, digest: str, inputs: "Inputs") -> None:
+    def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
         """Do nothing."""
 
     def log_child(self, child: Child) -> str:
@@ -240,12 +240,12 @@ class MlflowRun:
             reason = str(error).splitlines()[0][:200]
             print(f"tracking: {what} was not logged ({reason})", file=sys.stderr)
 
-    def log_scorer(self, path: Path, digest: str, inputs: "Inputs") -> None:
+    def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
         """Log and register a scorer."""
-        shape = (inputs.n_bands, inputs.n_frames)
+        shape = inputs.shape
         with self._reported("the scorer"):
             self._mlflow.set_tag(SCORER_TAG, digest)
-            if inputs.n_dims:
+            if inputs.n_joined:
                 self._mlflow.log_artifact(str(path))
                 return
             logged = self._mlflow.pyfunc.log_model(

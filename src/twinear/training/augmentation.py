@@ -16,17 +16,17 @@ from twinear.base.params import Params
 class AugmentationParams(Params):
     """How far a training spectrogram may be from the clip's own; all at their rest: no change."""
 
-    crop: float = Field(gt=0, le=1)
+    min_crop: float = Field(gt=0, le=1)
     tilt_db: float = Field(ge=0)
-    masked_bands: float = Field(ge=0, lt=1)
-    masked_frames: float = Field(ge=0, lt=1)
-    mixed: float = Field(ge=0, le=1)
+    freq_mask: float = Field(ge=0, lt=1)
+    time_mask: float = Field(ge=0, lt=1)
+    mixup: float = Field(ge=0, le=1)
 
     @property
     def rests(self) -> bool:
         """Whether nothing is changed."""
-        changes = (self.tilt_db, self.masked_bands, self.masked_frames, self.mixed)
-        return self.crop == 1 and not any(changes)
+        changes = (self.tilt_db, self.freq_mask, self.time_mask, self.mixup)
+        return self.min_crop == 1 and not any(changes)
 
 
 def augment(
@@ -41,15 +41,15 @@ def augment(
     generator
         On the CPU.
     """
-    x = cropped(x, params.crop, generator)
-    if params.mixed:
-        x = _mixed(x, params.mixed, top_db, generator)
+    x = cropped(x, params.min_crop, generator)
+    if params.mixup:
+        x = _mixed(x, params.mixup, top_db, generator)
     if params.tilt_db:
         x = _tilted(x, params.tilt_db / top_db, generator)
-    if params.masked_bands:
-        x = x * _kept(x.shape[1], params.masked_bands, len(x), generator).to(x.device)[:, :, None]
-    if params.masked_frames:
-        x = x * _kept(x.shape[2], params.masked_frames, len(x), generator).to(x.device)[:, None]
+    if params.freq_mask:
+        x = x * _kept(x.shape[1], params.freq_mask, len(x), generator).to(x.device)[:, :, None]
+    if params.time_mask:
+        x = x * _kept(x.shape[2], params.time_mask, len(x), generator).to(x.device)[:, None]
     return x
 
 

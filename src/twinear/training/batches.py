@@ -1,7 +1,7 @@
 """Clips on the device, and which of them a step takes.
 
-A step takes artists at random; of a large catalogue nearly all of them would then be dissimilar to
-each other, so that by choice a share of the step is drawn from those similar to the others.
+A step takes random artists. In a large catalogue nearly all of them would be dissimilar to each
+other, so a share of the step can be drawn from artists that are similar to the rest.
 """
 
 from dataclasses import dataclass, replace
@@ -15,31 +15,31 @@ from torch import Tensor
 from twinear.base.errors import DataError
 
 if TYPE_CHECKING:
-    from twinear.model.network import SiameseNet, Summary
+    from twinear.model.network import SiameseNet, StatisticsBranch
     from twinear.similarity.similarity import Similarity
     from twinear.spectrograms.spectrograms import Spectrograms
 
-BLOCK = 64  # clips summarised at a time
+BLOCK = 64  # clips whose statistics are computed at a time
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sounds:
+class ClipInputs:
     """What some clips give the network.
 
     Attributes
     ----------
     values
-        Spectrograms, (clips, n_bands, n_frames).
-    vectors
-        What another extractor made of each clip, (clips, n_dims); n_dims may be 0.
+        Spectrograms or embeddings, (clips, n_bands, n_frames).
+    joined
+        Embeddings of a pre-trained network beside them, (clips, n_joined); n_joined may be 0.
     """
 
     values: np.ndarray
-    vectors: np.ndarray
+    joined: np.ndarray
 
-    def of(self, rows: np.ndarray) -> "Sounds":
-        """Those of some clips."""
-        return Sounds(values=self.values[rows], vectors=self.vectors[rows])
+    def select(self, rows: np.ndarray) -> "ClipInputs":
+        """Select clips by row."""
+        return ClipInputs(values=self.values[rows], joined=self.joined[rows])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,74 +48,76 @@ class Examples:
 
     Attributes
     ----------
-    sounds
-        Of every clip.
-    owner
-        The artist of each clip, a row of `similarity`; (clips,), every artist has one.
+    clip_inputs
+        One row for each clip.
+    artist_index
+        The artist of each clip, a row of `similarity`; (clips,), every artist has a clip.
     similarity
         The target, (artists, artists), in [0, 1].
     validation
         Which artists are there to validate by, (artists,).
     """
 
-    sounds: Sounds
-    owner: np.ndarray
+    clip_inputs: ClipInputs
+    artist_index: np.ndarray
     similarity: np.ndarray
     validation: np.ndarray
 
-    def part(self, chosen: np.ndarray) -> "Examples":
-        """Those of some artists, (artists,)."""
-        place = np.cumsum(chosen) - 1
-        clips = np.flatnonzero(chosen[self.owner])
+    def select(self, chosen: np.ndarray) -> "Examples":
+        """Select artists by a mask (artists,), with their clips."""
+        new_index = np.cumsum(chosen) - 1
+        clips = np.flatnonzero(chosen[self.artist_index])
         return Examples(
-            sounds=self.sounds.of(clips),
-            owner=place[self.owner[clips]],
+            clip_inputs=self.clip_inputs.select(clips),
+            artist_index=new_index[self.artist_index[clips]],
             similarity=self.similarity[np.ix_(chosen, chosen)],
             validation=self.validation[chosen],
         )
 
 
-def examples_of(
+def collect_examples(
     clips: "Spectrograms", similarity: "Similarity", train: list[str], validation: list[str]
 ) -> Examples:
-    """The clips of the artists of two splits, and the similarity of those artists.
+    """Collect the clips of the artists of two splits, and the similarity of those artists.
 
     Raises
     ------
     DataError
-        An artist of the splits whose similarity is not known.
+        An artist of the splits has no similarity.
     """
     artists = [*train, *validation]
     row = {artist: i for i, artist in enumerate(artists)}
-    owner = np.array([row.get(each, -1) for each in clips.clips["artist"]], dtype=np.int64)
-    chosen = np.flatnonzero(owner >= 0)
+    artist_index = np.array(
+        [row.get(artist, -1) for artist in clips.clips["artist"]], dtype=np.int64
+    )
+    chosen = np.flatnonzero(artist_index >= 0)
     rows = pd.Index(similarity.artists["artist"]).get_indexer(artists)
     if rows.min(initial=0) < 0:
         lost = artists[int(rows.argmin())]
-        raise DataError("training", f"no similarity of {lost!r}", remedy="run 'dvc repro pairs'")
+        raise DataError("training", f"no similarity of {lost!r}", remedy="run 'dvc repro split'")
     return Examples(
-        sounds=Sounds(values=clips.values[chosen], vectors=clips.vectors[chosen]),
-        owner=owner[chosen],
+        clip_inputs=ClipInputs(values=clips.values[chosen], joined=clips.joined[chosen]),
+        artist_index=artist_index[chosen],
         similarity=similarity.matrix[np.ix_(rows, rows)],
         validation=np.arange(len(artists)) >= len(train),
     )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Step:
-    """The clips of one step; artists are counted anew from 0."""
+class StepClips:
+    """The clips of one step; its artists are numbered from 0."""
 
-    x: Tensor  # (clips, n_bands, n_frames); no frames where the summary is all that is needed
-    vectors: Tensor  # (clips, n_dims)
-    summary: Tensor | None  # (clips, units), where it is known already
-    owner: Tensor  # (clips,)
+    x: Tensor  # (clips, n_bands, n_frames); no frames where only the coordinates are needed
+    joined: Tensor  # (clips, n_joined)
+    coordinates: Tensor | None  # of the statistics branch, (clips, units), where they are known
+    artist_index: Tensor  # (clips,)
     target: Tensor  # (artists, artists)
 
     def encode(self, net: "SiameseNet", precision: str) -> Tensor:
-        """Embeddings of the clips, (clips, units); the encoder alone in reduced precision."""
+        """Encode the clips, (clips, units); only the encoder runs in reduced precision."""
         reduced = precision == "bfloat16"
         with torch.autocast(self.x.device.type, torch.bfloat16, enabled=reduced):
-            embeddings = net.encode(self.x, self.vectors, self.summary)
+            embeddings = net.encode(self.x, self.joined, self.coordinates)
         return embeddings.to(net.head.bias.dtype)
 
 
@@ -123,40 +125,40 @@ class Step:
 class Batches:
     """Examples on the device, and the clips of each artist."""
 
-    x: Tensor
-    vectors: Tensor
-    target: Tensor
-    owner: np.ndarray
-    clips: list[np.ndarray]
-    summary: Tensor | None = None
-    summary_only: bool = False
+    x: Tensor  # (clips, n_bands, n_frames)
+    joined: Tensor  # (clips, n_joined)
+    target: Tensor  # (artists, artists)
+    artist_index: np.ndarray  # (clips,)
+    clips: list[np.ndarray]  # the rows of each artist's clips
+    coordinates: Tensor | None = None  # (clips, units), where they are known
+    only_coordinates: bool = False  # nothing else of the clips is needed
 
     @classmethod
-    def of(cls, examples: Examples, device: torch.device) -> "Batches":
-        """Bring examples to the device."""
-        n_artists, sounds = len(examples.similarity), examples.sounds
-        clips = [np.flatnonzero(examples.owner == each) for each in range(n_artists)]
+    def from_examples(cls, examples: Examples, device: torch.device) -> "Batches":
+        """Copy examples to the device."""
+        n_artists, inputs = len(examples.similarity), examples.clip_inputs
+        clips = [np.flatnonzero(examples.artist_index == artist) for artist in range(n_artists)]
         if min(map(len, clips)) == 0:
-            raise DataError("training", "an artist without a clip", remedy="run 'dvc repro pairs'")
+            raise DataError("training", "an artist without a clip", remedy="run 'dvc repro split'")
         return cls(
-            x=torch.from_numpy(np.array(sounds.values)).to(device),
-            vectors=torch.from_numpy(np.array(sounds.vectors, dtype=np.float32)).to(device),
+            x=torch.from_numpy(np.array(inputs.values)).to(device),
+            joined=torch.from_numpy(np.array(inputs.joined, dtype=np.float32)).to(device),
             target=torch.from_numpy(np.array(examples.similarity, dtype=np.float32)).to(device),
-            owner=examples.owner,
+            artist_index=examples.artist_index,
             clips=clips,
         )
 
     def draw(
         self, size: int, n_clips: int, similar: float, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The artists of one step, and the rows of their clips.
+        """Draw the artists of one step, and the rows of their clips.
 
         Parameters
         ----------
         size
             Artists in a step.
         n_clips
-            Clips of each, at most.
+            Clips of each artist, at most.
         similar
             The share of the artists that is drawn from those similar to the rest.
         """
@@ -164,46 +166,47 @@ class Batches:
         n_random = size - min(int(similar * size), size - 1)
         artists = rng.choice(len(self.clips), size=n_random, replace=False)
         if n_random < size:
-            artists = np.append(artists, self._similar_to(artists, size - n_random, rng))
-        rows = [rng.permutation(self.clips[each])[:n_clips] for each in artists]
+            # 1e-6: an artist similar to none may still be drawn when there are too few others
+            weight = self.target[artists].double().sum(dim=0).cpu().numpy() + 1e-6
+            weight[artists] = 0
+            more = rng.choice(
+                len(weight), size=size - n_random, replace=False, p=weight / weight.sum()
+            )
+            artists = np.append(artists, more)
+        rows = [rng.permutation(self.clips[artist])[:n_clips] for artist in artists]
         return artists, np.concatenate(rows)
 
-    def _similar_to(self, artists: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-        weight = self.target[artists].double().sum(dim=0).cpu().numpy() + 1e-6
-        weight[artists] = 0
-        return rng.choice(len(weight), size=size, replace=False, p=weight / weight.sum())
-
-    def take(self, rows: np.ndarray, artists: np.ndarray | None = None) -> Step:
-        """Some clips; of some artists (all, when not given)."""
+    def take(self, rows: np.ndarray, artists: np.ndarray | None = None) -> StepClips:
+        """Take clips by row; the target is that of `artists`, or of all if not given."""
         index = torch.from_numpy(rows).to(self.x.device)
-        owner, target = self.owner[rows], self.target
+        artist_index, target = self.artist_index[rows], self.target
         if artists is not None:
-            place = np.zeros(len(self.clips), dtype=np.int64)
-            place[artists] = np.arange(len(artists))
+            new_index = np.zeros(len(self.clips), dtype=np.int64)
+            new_index[artists] = np.arange(len(artists))
             chosen = torch.from_numpy(artists).to(self.x.device)
-            owner, target = place[owner], target[chosen][:, chosen]
-        return Step(
-            x=self.x[index, :, :0] if self.summary_only else self.x[index].float(),
-            vectors=self.vectors[index],
-            summary=None if self.summary is None else self.summary[index],
-            owner=torch.from_numpy(owner).to(self.x.device),
+            artist_index, target = new_index[artist_index], target[chosen][:, chosen]
+        return StepClips(
+            x=self.x[index, :, :0] if self.only_coordinates else self.x[index].float(),
+            joined=self.joined[index],
+            coordinates=None if self.coordinates is None else self.coordinates[index],
+            artist_index=torch.from_numpy(artist_index).to(self.x.device),
             target=target,
         )
 
-    def summarised(self, summary: "Summary", statistics: Tensor, *, only: bool) -> "Batches":
-        """Keep what a summary makes of the clips' statistics, so that no step does it again.
+    def with_coordinates(
+        self, branch: "StatisticsBranch", statistics: Tensor, *, only: bool
+    ) -> "Batches":
+        """Project the statistics (clips, n) once, so that no step computes them again.
 
         Parameters
         ----------
-        statistics
-            (clips, n)
         only
             Nothing else of the clips will be needed.
         """
-        return replace(self, summary=summary.project(statistics), summary_only=only)
+        return replace(self, coordinates=branch.project(statistics), only_coordinates=only)
 
     @torch.no_grad()
-    def statistics(self, summary: "Summary") -> Tensor:
-        """The statistics of every clip, (clips, n)."""
+    def compute_statistics(self, branch: "StatisticsBranch") -> Tensor:
+        """Compute the statistics of every clip, (clips, n)."""
         blocks = torch.arange(len(self.x)).split(BLOCK)
-        return torch.cat([summary.statistics(self.x[each], self.vectors[each]) for each in blocks])
+        return torch.cat([branch.statistics(self.x[rows], self.joined[rows]) for rows in blocks])

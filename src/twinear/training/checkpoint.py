@@ -22,7 +22,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from twinear import model, training
 from twinear.base.files import code_digest, replacing
 from twinear.base.params import Params
-from twinear.model.network import Inputs, SiameseNet
+from twinear.model.inputs import InputSpec
+from twinear.model.network import SiameseNet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,52 +47,52 @@ class State:
 
     Parameters
     ----------
-    smoothing
+    selection_window
         How many epochs' validation NDCG are averaged to choose one.
     """
 
     net: SiameseNet
     optimizer: torch.optim.Adam
-    smoothing: int
-    averaged: AveragedModel | None = None
+    selection_window: int
+    ema: AveragedModel | None = None
     pretrained: bool = False
     history: list[Epoch] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
 
-    def average(self, decay: float) -> None:
-        """Begin to average the weights from here, if `decay` is more than 0."""
+    def start_ema(self, decay: float) -> None:
+        """Start an exponential moving average of the weights, if `decay` is more than 0."""
         if decay:
             mean = get_ema_multi_avg_fn(decay)
-            self.averaged = AveragedModel(self.net, multi_avg_fn=mean, use_buffers=True)
+            self.ema = AveragedModel(self.net, multi_avg_fn=mean, use_buffers=True)
 
     @property
-    def judged(self) -> SiameseNet:
-        """The network that is validated and kept: the average of weights, where there is one."""
-        return self.net if self.averaged is None else cast(SiameseNet, self.averaged.module)
+    def evaluated(self) -> SiameseNet:
+        """The network that is validated and kept: the moving average, where there is one."""
+        return self.net if self.ema is None else cast(SiameseNet, self.ema.module)
 
     @property
     def learning_rate(self) -> float:
-        """That of the optimizer."""
+        """The learning rate of the optimizer."""
         return float(self.optimizer.param_groups[0]["lr"])
 
     @property
     def best_epoch(self) -> Epoch:
-        """The epoch with the best smoothed validation NDCG; without validation the last."""
-        scores = [each.validation_ndcg for each in self.history]
+        """The epoch with the best mean validation NDCG; without validation the last."""
+        scores = [epoch.validation_ndcg for epoch in self.history]
         if math.isnan(scores[-1]):
             return self.history[-1]
-        first = min(self.smoothing, len(scores))  # before that a mean is of fewer epochs
+        first = min(self.selection_window, len(scores))  # before that a mean is of fewer epochs
         means = [np.mean(scores[end - first : end]) for end in range(first, len(scores) + 1)]
         return self.history[first - 1 + int(np.argmax(means))]
 
-    def kept(self) -> SiameseNet:
+    def best_net(self) -> SiameseNet:
         """The network of the best epoch, on the CPU, in evaluation mode."""
         self.net.load_state_dict(self.best)
         return self.net.cpu().eval()
 
 
-def fingerprint(params: Params, inputs: Inputs, arrays: Iterable[np.ndarray]) -> str:
-    """A hash of params, data and the code of the network and its training."""
+def fingerprint(params: Params, inputs: InputSpec, arrays: Iterable[np.ndarray]) -> str:
+    """Hash params, data and the code of the network and its training."""
     code = code_digest(model, training)
     digest = hashlib.sha256(f"{params.model_dump_json()}{inputs}{code}".encode())
     for array in arrays:
@@ -107,7 +108,7 @@ def write_checkpoint(state: State, path: Path, mark: str) -> None:
         "pretrained": state.pretrained,
         "history": json.dumps([asdict(each) for each in state.history]),
         "net": state.net.state_dict(),
-        "averaged": {} if state.averaged is None else state.averaged.state_dict(),
+        "ema": {} if state.ema is None else state.ema.state_dict(),
         "best": state.best,
         "optimizer": state.optimizer.state_dict(),
     }
@@ -130,8 +131,8 @@ def resume(state: State, path: Path, mark: str) -> None:
     if content.get("fingerprint") != mark or content["finished"]:
         return
     state.net.load_state_dict(content["net"])
-    if state.averaged is not None:
-        state.averaged.load_state_dict(content["averaged"])
+    if state.ema is not None:
+        state.ema.load_state_dict(content["ema"])
     state.optimizer.load_state_dict(content["optimizer"])
     state.pretrained = content["pretrained"]
     state.best = content["best"]

@@ -30,25 +30,27 @@ NEVER = -1e9
 MOST_CERTAIN = 14.0  # a logit, of a similarity of one millionth
 
 
-def mse(logits: Tensor, owner: Tensor, target: Tensor) -> Tensor:
+def mse(logits: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:
     """Mean squared error over all ordered pairs of clips of different artists."""
-    error = (torch.sigmoid(logits) - target[owner][:, owner]).square()  # (clips, clips)
-    return error[owner[:, None] != owner].mean()
+    error = (
+        torch.sigmoid(logits) - target[artist_index][:, artist_index]
+    ).square()  # (clips, clips)
+    return error[artist_index[:, None] != artist_index].mean()
 
 
-def listwise(logits: Tensor, owner: Tensor, target: Tensor) -> Tensor:
+def listwise(logits: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:
     """Softmax cross-entropy of every artist's ranking; artists similar to none are left out."""
     others = target.masked_fill(_itself(target), 0)
     mass = others.sum(dim=1)
-    ranked = by_artist(logits, owner, len(target)).masked_fill(_itself(target), NEVER)
+    ranked = by_artist(logits, artist_index, len(target)).masked_fill(_itself(target), NEVER)
     loss = -(others * torch.log_softmax(ranked, dim=1)).sum(dim=1)
     return _mean_where(loss / mass.clamp(min=1e-12), mass > 0)
 
 
-def approx_ndcg(logits: Tensor, owner: Tensor, target: Tensor) -> Tensor:
+def approx_ndcg(logits: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:
     """One minus the softened NDCG over all the other artists of the step."""
     gain = target.masked_fill(_itself(target), 0)
-    ranked = by_artist(logits, owner, len(target)).masked_fill(_itself(target), NEVER)
+    ranked = by_artist(logits, artist_index, len(target)).masked_fill(_itself(target), NEVER)
     ahead = torch.sigmoid(ranked[:, None, :] - ranked[:, :, None])  # (query, artist, other)
     rank = 0.5 + ahead.sum(dim=2)  # an artist is half ahead of itself
     found = (gain / torch.log2(1 + rank)).sum(dim=1)
@@ -64,9 +66,9 @@ OBJECTIVES: dict[ObjectiveName, Objective] = {
 }
 
 
-def by_artist(values: Tensor, owner: Tensor, n_artists: int) -> Tensor:
+def by_artist(values: Tensor, artist_index: Tensor, n_artists: int) -> Tensor:
     """The mean over clip pairs, (clips, clips) to (artists, artists)."""
-    mean = torch.nn.functional.one_hot(owner, n_artists).to(values.dtype)  # (clips, artists)
+    mean = torch.nn.functional.one_hot(artist_index, n_artists).to(values.dtype)  # (clips, artists)
     mean = mean / mean.sum(dim=0).clamp(min=1)
     return mean.T @ values @ mean
 

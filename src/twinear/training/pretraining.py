@@ -1,10 +1,10 @@
-"""Learning from clips alone: two parts of one clip should be encoded alike.
+"""Learn from clips alone: two parts of one clip should be encoded alike.
 
 Each step takes some clips, cuts two random parts out of each, and asks the encoder to find the
 other part of the same clip among all parts of the step (the normalised temperature-scaled
 cross-entropy of Chen, Kornblith, Norouzi and Hinton, "A simple framework for contrastive learning
-of visual representations", ICML 2020). No listens are needed, so that clips of artists nobody has
-listened to take part; those of validation and test artists never do.
+of visual representations", ICML 2020). No listens are needed, so clips of artists without
+listens take part; clips of validation and test artists never do.
 """
 
 import math
@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from twinear.base.params import Params
+from twinear.model.inputs import LogMel
 from twinear.model.network import SiameseNet
 from twinear.training.augmentation import AugmentationParams, augment, cropped
 
@@ -22,7 +23,7 @@ class PretrainingParams(Params):
     """How long, and how much of a clip one part is."""
 
     epochs: int = Field(ge=0)
-    crop: float = Field(gt=0, lt=1)
+    min_crop: float = Field(gt=0, lt=1)
     temperature: float = Field(gt=0)
     batch_clips: int = Field(ge=2)
 
@@ -30,21 +31,21 @@ class PretrainingParams(Params):
 def pretrain(
     net: SiameseNet,
     x: Tensor,
-    vectors: Tensor,
+    joined: Tensor,
     params: PretrainingParams,
     augmentation: AugmentationParams,
     learning_rate: float,
-    pull: float,
+    identity_decay: float,
     generator: torch.Generator,
 ) -> None:
     """Train the encoder of a network in place.
 
     Parameters
     ----------
-    x, vectors
+    x, joined
         (clips, n_bands, n_frames) and (clips, n_dims), on the network's device.
-    pull
-        As in training: draws the map of the statistics towards the identity.
+    identity_decay
+        As in training: draws the map of the statistics branch towards the identity.
     generator
         On the CPU.
     """
@@ -56,16 +57,16 @@ def pretrain(
         for rows in order.tensor_split(n_steps):
             some = x[rows.to(x.device)].float()
             parts = torch.cat([_part(some, params, augmentation, net, generator) for _ in range(2)])
-            beside = vectors[rows.to(x.device)].repeat(2, 1)
+            beside = joined[rows.to(x.device)].repeat(2, 1)
             u = torch.nn.functional.normalize(net.encode(parts, beside).float(), dim=1)
-            loss = agreement(u, params.temperature) + pull * map_size(net)
+            loss = agreement(u, params.temperature) + identity_decay * map_size(net)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
 
 
 def agreement(u: Tensor, temperature: float) -> Tensor:
-    """The loss of embeddings (2 clips, units) of length 1: the first parts, then the second."""
+    """Compute the loss of embeddings (2 clips, units) of length 1: first parts, then second."""
     n = len(u) // 2
     itself = torch.eye(2 * n, dtype=torch.bool, device=u.device)
     logits = (u @ u.T / temperature).masked_fill(itself, -math.inf)
@@ -74,8 +75,8 @@ def agreement(u: Tensor, temperature: float) -> Tensor:
 
 
 def map_size(net: SiameseNet) -> Tensor | float:
-    """The squared distance of the map of the statistics from the identity."""
-    return 0.0 if net.summary is None else net.summary.map.weight.square().sum()
+    """Square the distance of the map of the statistics branch from the identity."""
+    return 0.0 if net.statistics is None else net.statistics.map.weight.square().sum()
 
 
 def _part(
@@ -85,6 +86,7 @@ def _part(
     net: SiameseNet,
     generator: torch.Generator,
 ) -> Tensor:
-    part = cropped(x, params.crop, generator)
-    top_db = net.inputs.top_db
-    return augment(part, augmentation, top_db, generator) if top_db else part
+    part = cropped(x, params.min_crop, generator)
+    if isinstance(net.inputs, LogMel):
+        part = augment(part, augmentation, net.inputs.top_db, generator)
+    return part

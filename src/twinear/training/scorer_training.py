@@ -9,24 +9,24 @@ from pathlib import Path
 
 import numpy as np
 
-from twinear.model.scorer import Scorer, inputs_of
+from twinear.model.scorer import Scorer, input_of
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
-from twinear.training.batches import Sounds, examples_of
+from twinear.training.batches import ClipInputs, collect_examples
 from twinear.training.checkpoint import Epoch
 from twinear.training.training import Fit, TrainingParams, fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
-    """A scorer, the one that the validation artists judged, and how they were fitted.
+    """A scorer, and the one that has not been trained on the validation artists.
 
-    `judged` is `scorer` unless that was trained once more with the validation artists.
+    `before_refit` is `scorer` itself without a refit.
     """
 
     scorer: Scorer
-    judged: Scorer
+    before_refit: Scorer
     fit: Fit
 
 
@@ -40,18 +40,20 @@ def train_scorer(
 ) -> Trained:
     """Train a scorer on the training artists of a split, chosen by its validation artists.
 
-    Clips of artists outside the split, whose listens are not known, serve for pretraining.
+    Clips of artists outside the split, which have no listens, serve for pretraining.
     """
-    examples = examples_of(clips, similarity, split.members("train"), split.members("validation"))
-    inputs = inputs_of(clips)
-    fitted = fit(inputs, examples, params, checkpoint, on_epoch, _unlabelled(clips, split))
-    scorer, judged = (
+    train, validation = split.members("train"), split.members("validation")
+    examples = collect_examples(clips, similarity, train, validation)
+    inputs = input_of(clips)
+    fitted = fit(inputs, examples, params, checkpoint, on_epoch, select_unlabelled(clips, split))
+    scorer, before_refit = (
         Scorer(spectrograms=clips.front, inputs=inputs, model=params.model, net=net)
-        for net in (fitted.net, fitted.judged)
+        for net in (fitted.net, fitted.before_refit)
     )
-    return Trained(scorer=scorer, judged=judged, fit=fitted)
+    return Trained(scorer=scorer, before_refit=before_refit, fit=fitted)
 
 
-def _unlabelled(clips: Spectrograms, split: Split) -> Sounds:
+def select_unlabelled(clips: Spectrograms, split: Split) -> ClipInputs:
+    """Select the clips of artists outside the split: never those of validation and test."""
     rows = np.flatnonzero(~clips.clips["artist"].isin(set(split.artists["artist"])))
-    return Sounds(values=clips.values[rows], vectors=clips.vectors[rows])
+    return ClipInputs(values=clips.values[rows], joined=clips.joined[rows])

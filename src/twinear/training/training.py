@@ -1,17 +1,16 @@
 """Fit the siamese network to the similarity; one record per epoch; resume where it was killed.
 
 A step draws some artists and some clips of each, encodes every clip once and scores all pairs of
-clips from the embeddings; the objective holds the scores against the artists' similarity. It equals
-the loss of the same pairs encoded one pair at a time, at a hundredth of the work. An epoch is as
-many steps as score each pair of artists once on average, so that an epoch here sees as many pairs
-as one of the original's.
+clips from the embeddings; the objective compares the scores with the artists' similarity. It equals
+the loss of the same pairs encoded one pair at a time, at a hundredth of the work. An epoch has as
+many steps as it takes to score each pair of artists once on average, as in the original.
 
-The weights kept are those of the epoch with the best NDCG@10 among the validation artists (a mean
-over `smoothing` epochs); test artists never enter. By choice the network is then trained once more
-on training and validation artists together, for as many epochs. The logits of an objective that
-knows only orders are calibrated on the validation artists, before that. Draws depend on
-(seed, epoch) only and the checkpoint of an epoch holds everything else, so a training that was
-killed goes on to the same result.
+The weights kept are those of the epoch with
+the best NDCG@10 among the validation artists (averaged over `selection_window` epochs); test
+artists never enter. By choice (`refit`) a second network is then trained on training and validation
+artists together, for as many epochs. The logits of an objective that knows only orders are
+calibrated on the validation artists, before the refit. Draws depend on (seed, epoch) only, and the
+checkpoint of an epoch holds everything else, so a killed training resumes to the same result.
 """
 
 import math
@@ -27,13 +26,14 @@ from torch import Tensor
 
 from twinear.base.errors import TrainingError
 from twinear.base.params import Params
-from twinear.model.network import Inputs, ModelParams, SiameseNet
+from twinear.model.inputs import InputSpec, LogMel
+from twinear.model.network import ModelParams, SiameseNet
 from twinear.training.augmentation import AugmentationParams, augment
-from twinear.training.batches import Batches, Examples, Sounds, Step
+from twinear.training.batches import Batches, ClipInputs, Examples, StepClips
 from twinear.training.checkpoint import Epoch, State, fingerprint, finish, resume, write_checkpoint
 from twinear.training.losses import OBJECTIVES, Objective, ObjectiveName, without_popularity
 from twinear.training.pretraining import PretrainingParams, map_size, pretrain
-from twinear.training.validation import Judge, rank_validation
+from twinear.training.validation import Validator, rank_validation
 
 
 class TrainingParams(Params):
@@ -44,14 +44,14 @@ class TrainingParams(Params):
     popularity_correction: float = Field(ge=0, le=1)
     epochs: int = Field(gt=0)
     patience: int = Field(gt=0)
-    smoothing: int = Field(gt=0)
+    selection_window: int = Field(gt=0)
     refit: bool
     batch_artists: int = Field(ge=2)
     batch_similar: float = Field(ge=0, le=1)
     clips_per_artist: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
-    pull: float = Field(ge=0)
-    averaging: float = Field(ge=0, lt=1)
+    identity_decay: float = Field(ge=0)
+    ema_decay: float = Field(ge=0, lt=1)
     augmentation: AugmentationParams
     pretraining: PretrainingParams
     precision: Literal["float32", "bfloat16"]
@@ -62,37 +62,37 @@ class TrainingParams(Params):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
-    """A fitted network, its epochs, and the one that was chosen.
+    """A fitted network, its epochs, and the epoch that was chosen.
 
     Attributes
     ----------
     net
         On the CPU, in evaluation mode.
-    judged
-        The network that the validation artists have judged; `net` itself, unless that was trained
-        once more with them. Whatever is tuned on validation is tuned with this one.
+    before_refit
+        The network that has not been trained on the validation artists; `net` itself without a
+        refit. Whatever is tuned on validation artists is tuned with this one.
     history, best
-        One record an epoch, and the epoch with the best validation NDCG.
+        One record for each epoch, and the epoch with the best validation NDCG.
     """
 
     net: SiameseNet
-    judged: SiameseNet
+    before_refit: SiameseNet
     history: list[Epoch]
     best: Epoch
 
 
 def fit(
-    inputs: Inputs,
+    inputs: InputSpec,
     examples: Examples,
     params: TrainingParams,
     checkpoint: Path,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    unlabelled: Sounds | None = None,
+    unlabelled: ClipInputs | None = None,
 ) -> Fit:
     """Train until `epochs`, or until `patience` epochs bring no better validation NDCG.
 
     With `params.refit` a second network is then trained for as many epochs on the training and
-    the validation artists together: few artists are too few to leave a part of them aside.
+    the validation artists together: few artists are too few to leave a part of them out.
 
     Parameters
     ----------
@@ -115,45 +115,50 @@ def fit(
     """
     torch.set_num_threads(params.threads)
     job = _Job(inputs=inputs, params=params, unlabelled=unlabelled, device=_device(params.device))
-    learn, check = examples.part(~examples.validation), examples.part(examples.validation)
-    judged = _train(job, learn, check, checkpoint, on_epoch)
-    units = _units(job, judged.kept(), check)
-    net = judged.kept()
+    training = examples.select(~examples.validation)
+    validation = examples.select(examples.validation)
+    state = _train(job, training, validation, checkpoint, on_epoch)
+    before_refit = net = state.best_net()
+    slope, shift = _validator(job, net.to(job.device), validation).calibrate(net)
+    net.cpu()
     if params.refit:
-        job = replace(job, params=params.model_copy(update={"epochs": judged.best_epoch.epoch}))
+        refit_params = params.model_copy(update={"epochs": state.best_epoch.epoch})
         again = checkpoint.with_suffix(".refit")
-        net = _train(job, examples, None, again, lambda epoch: None).kept()
+        job = replace(job, params=refit_params)
+        net = _train(job, examples, None, again, lambda epoch: None).best_net()
         again.unlink()
     finish(checkpoint)
-    judged_net = judged.kept()
-    for each in {net, judged_net}:
-        each.head.rescale(*units)
-    return Fit(net=net, judged=judged_net, history=judged.history, best=judged.best_epoch)
+    for fitted in {net, before_refit}:
+        fitted.head.rescale(slope, shift)
+    return Fit(net=net, before_refit=before_refit, history=state.history, best=state.best_epoch)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Job:
     """What stays the same from the first fit to the last."""
 
-    inputs: Inputs
+    inputs: InputSpec
     params: TrainingParams
-    unlabelled: Sounds | None
+    unlabelled: ClipInputs | None
     device: torch.device
 
 
 def _train(
     job: _Job,
-    learn: Examples,
-    check: Examples | None,
+    training: Examples,
+    validation: Examples | None,
     checkpoint: Path,
     on_epoch: Callable[[Epoch], None],
 ) -> State:
     """Train one network; without validation to the last epoch."""
     params = job.params
-    mark = _fingerprint(job, learn, check)
-    state = _start(job)
-    data = _learned(state, learn, job)
-    judge = None if check is None else _judge(job, state.net, check)
+    mark = _fingerprint(job, training, validation)
+    torch.manual_seed(params.seed)
+    net = SiameseNet(job.inputs, params.model).to(job.device)
+    optimizer = torch.optim.Adam(net.parameters(), lr=params.learning_rate)
+    state = State(net=net, optimizer=optimizer, selection_window=params.selection_window)
+    data = _prepare(state, training, job)
+    validator = None if validation is None else _validator(job, net, validation)
     resume(state, checkpoint, mark)
     if params.pretraining.epochs and not state.pretrained:
         _pretrain(state, data, job)
@@ -162,63 +167,60 @@ def _train(
         on_epoch(record)
     while not _finished(state, params):
         number = len(state.history) + 1
-        loss = _epoch(state, data, params, number)
-        _record(state, number, loss, (math.nan, math.nan) if judge is None else judge(state.judged))
+        loss = _train_epoch(state, data, params, number)
+        validated = (math.nan, math.nan) if validator is None else validator(state.evaluated)
+        _record(state, number, loss, validated)
         write_checkpoint(state, checkpoint, mark)
         on_epoch(state.history[-1])
     return state
 
 
 def step_loss(
-    net: SiameseNet, step: Step, objective: Objective, precision: str = "float32"
+    net: SiameseNet, step: StepClips, objective: Objective, precision: str = "float32"
 ) -> Tensor:
-    """The objective over the clips of a step, each encoded once."""
+    """Compute the objective over the clips of a step, each encoded once."""
     u = step.encode(net, precision)
-    return objective(net.head.logit(u, u), step.owner, step.target)
+    return objective(net.head.logit(u, u), step.artist_index, step.target)
 
 
 def steps_per_epoch(n_artists: int, batch_artists: int) -> int:
-    """Steps that together score as many pairs of artists as there are."""
+    """Count the steps that together score as many pairs of artists as there are.
+
+    Examples
+    --------
+    >>> steps_per_epoch(n_artists=100, batch_artists=10)  # 4950 pairs, 45 in a step
+    110
+    """
     batch = min(batch_artists, n_artists)
     return math.ceil(math.comb(n_artists, 2) / math.comb(batch, 2))
 
 
-def _start(job: _Job) -> State:
-    torch.manual_seed(job.params.seed)
-    net = SiameseNet(job.inputs, job.params.model).to(job.device)
-    optimizer = torch.optim.Adam(net.parameters(), lr=job.params.learning_rate)
-    return State(net=net, optimizer=optimizer, smoothing=job.params.smoothing)
-
-
-def _learned(state: State, learn: Examples, job: _Job) -> Batches:
-    """The training clips on the device; the summary is fitted to them."""
+def _prepare(state: State, training: Examples, job: _Job) -> Batches:
+    """Copy the training clips to the device and fit the statistics branch to them."""
     params, net = job.params, state.net
-    target = without_popularity(learn.similarity, params.popularity_correction)
-    data = Batches.of(replace(learn, similarity=target), job.device)
-    if net.summary is not None:
-        statistics = data.statistics(net.summary)
-        net.summary.fit(statistics, torch.from_numpy(data.owner).to(job.device))
-        if params.augmentation.rests:
+    target = without_popularity(training.similarity, params.popularity_correction)
+    data = Batches.from_examples(replace(training, similarity=target), job.device)
+    if net.statistics is not None:
+        statistics = data.compute_statistics(net.statistics)
+        net.statistics.fit(statistics, torch.from_numpy(data.artist_index).to(job.device))
+        if params.augmentation.rests:  # else every step changes the clips, and their statistics
             only = net.convolutions is None
-            data = data.summarised(net.summary, statistics, only=only)
-    state.average(params.averaging)
+            data = data.with_coordinates(net.statistics, statistics, only=only)
+    state.start_ema(params.ema_decay)
     return data
 
 
 def _pretrain(state: State, data: Batches, job: _Job) -> None:
-    x, vectors = data.x, data.vectors
+    x, joined, params = data.x, data.joined, job.params
     if job.unlabelled is not None:
         x = torch.cat([x, torch.from_numpy(np.array(job.unlabelled.values)).to(x)])
-        more = torch.from_numpy(np.array(job.unlabelled.vectors)).to(vectors)
-        vectors = torch.cat([vectors, more])
-    params = job.params
-    generator = torch.Generator().manual_seed(params.seed)
+        joined = torch.cat([joined, torch.from_numpy(np.array(job.unlabelled.joined)).to(joined)])
     pretrain(
-        state.net, x, vectors, params.pretraining, params.augmentation, params.learning_rate,
-        params.pull, generator,
+        state.net, x, joined, params.pretraining, params.augmentation, params.learning_rate,
+        params.identity_decay, torch.Generator().manual_seed(params.seed),
     )  # fmt: skip
     state.pretrained = True
-    state.average(params.averaging)
+    state.start_ema(params.ema_decay)
 
 
 def _finished(state: State, params: TrainingParams) -> bool:
@@ -228,38 +230,32 @@ def _finished(state: State, params: TrainingParams) -> bool:
     return len(state.history) >= params.epochs or since >= params.patience
 
 
-def _epoch(state: State, data: Batches, params: TrainingParams, number: int) -> float:
-    """Train one epoch; the mean loss of its steps."""
+def _train_epoch(state: State, data: Batches, params: TrainingParams, number: int) -> float:
+    """Train one epoch and average the loss of its steps."""
+    # one stream for the draws of artists, one for PyTorch's dropout, one for augmentation
     rng = np.random.default_rng([params.seed, number])
     torch.manual_seed(int(rng.integers(2**62)))
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    state.net.train()
+    net, spec = state.net.train(), state.net.inputs
     losses = []
     for _ in range(steps_per_epoch(len(data.clips), params.batch_artists)):
         size, n_clips = params.batch_artists, params.clips_per_artist
         artists, rows = data.draw(size, n_clips, params.batch_similar, rng)
-        step = _augmented(data.take(rows, artists), state.net, params, generator)
-        loss = step_loss(state.net, step, OBJECTIVES[params.objective], params.precision)
+        step = data.take(rows, artists)
+        if isinstance(spec, LogMel) and not params.augmentation.rests:
+            step = replace(step, x=augment(step.x, params.augmentation, spec.top_db, generator))
+        loss = step_loss(net, step, OBJECTIVES[params.objective], params.precision)
         state.optimizer.zero_grad()
-        (loss + params.pull * map_size(state.net)).backward()
+        (loss + params.identity_decay * map_size(net)).backward()
         state.optimizer.step()
-        if state.averaged is not None:
-            state.averaged.update_parameters(state.net)
+        if state.ema is not None:
+            state.ema.update_parameters(net)
         losses.append(loss.detach())
     return float(torch.stack(losses).mean())
 
 
-def _augmented(
-    step: Step, net: SiameseNet, params: TrainingParams, generator: torch.Generator
-) -> Step:
-    top_db = net.inputs.top_db
-    if params.augmentation.rests or not top_db:
-        return step
-    return replace(step, x=augment(step.x, params.augmentation, top_db, generator))
-
-
-def _record(state: State, number: int, loss: float, validation: tuple[float, float]) -> None:
-    validation_loss, score = validation
+def _record(state: State, number: int, loss: float, validated: tuple[float, float]) -> None:
+    validation_loss, validation_ndcg = validated
     if not math.isfinite(loss) or math.isinf(validation_loss):
         raise TrainingError(
             f"training: epoch {number}",
@@ -271,41 +267,34 @@ def _record(state: State, number: int, loss: float, validation: tuple[float, flo
         epoch=number,
         train_loss=loss,
         validation_loss=validation_loss,
-        validation_ndcg=score,
+        validation_ndcg=validation_ndcg,
     )
     state.history.append(record)
     if state.best_epoch is record:
-        kept = state.judged.state_dict()
-        state.best = {name: each.clone() for name, each in kept.items()}
+        weights = state.evaluated.state_dict()
+        state.best = {name: tensor.clone() for name, tensor in weights.items()}
 
 
-def _judge(job: _Job, net: SiameseNet, check: Examples) -> Judge:
-    params, clips = job.params, Batches.of(check, job.device)
-    if net.summary is not None:
-        statistics, only = clips.statistics(net.summary), net.convolutions is None
-        clips = clips.summarised(net.summary, statistics, only=only)
-    return Judge(
+def _validator(job: _Job, net: SiameseNet, validation: Examples) -> Validator:
+    params, clips = job.params, Batches.from_examples(validation, job.device)
+    if net.statistics is not None:
+        statistics, only = clips.compute_statistics(net.statistics), net.convolutions is None
+        clips = clips.with_coordinates(net.statistics, statistics, only=only)
+    return Validator(
         clips=clips,
-        truth=rank_validation(check.similarity, params.seed),
+        truth=rank_validation(validation.similarity, params.seed),
         objective=params.objective,
         precision=params.precision,
         seed=params.seed,
     )
 
 
-def _units(job: _Job, net: SiameseNet, check: Examples) -> tuple[float, float]:
-    """The slope and shift of the logit, of a network that is left on the CPU."""
-    units = _judge(job, net.to(job.device), check).units(net)
-    net.cpu()
-    return units
-
-
-def _fingerprint(job: _Job, learn: Examples, check: Examples | None) -> str:
-    sounds = [each.sounds for each in (learn, check) if each is not None]
-    sounds += [] if job.unlabelled is None else [job.unlabelled]
-    arrays = [array for each in sounds for array in (each.values, each.vectors)]
-    for each in (learn, check):
-        arrays += [] if each is None else [each.owner, each.similarity]
+def _fingerprint(job: _Job, training: Examples, validation: Examples | None) -> str:
+    examples = [part for part in (training, validation) if part is not None]
+    inputs = [part.clip_inputs for part in examples]
+    inputs += [] if job.unlabelled is None else [job.unlabelled]
+    arrays = [array for part in inputs for array in (part.values, part.joined)]
+    arrays += [array for part in examples for array in (part.artist_index, part.similarity)]
     return fingerprint(job.params, job.inputs, arrays)
 
 

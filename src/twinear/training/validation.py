@@ -1,7 +1,7 @@
-"""How a network does among the validation artists, and what its logits mean to them.
+"""How a network ranks the validation artists, and what its logits mean.
 
-A network is chosen by how it ranks them (NDCG@10 of each among the others), never by how it ranks
-test artists. They also give a unit to the logits of an objective that knows only orders.
+An epoch is chosen by how its network ranks them (NDCG@10 of each among the others), never by test
+artists. They also calibrate the logits of an objective that knows only orders.
 """
 
 import math
@@ -22,7 +22,7 @@ BLOCK = 256  # clips encoded at a time
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judge:
+class Validator:
     """The validation artists and their clips.
 
     Attributes
@@ -30,7 +30,7 @@ class Judge:
     clips
         On the network's device.
     truth
-        What the listens say, as `rank_validation` gives it.
+        The similarity by listens, as `rank_validation` ranks it.
     objective, precision
         As in training.
     seed
@@ -44,36 +44,36 @@ class Judge:
     seed: int
 
     def __call__(self, net: SiameseNet) -> tuple[float, float]:
-        """The objective and NDCG@10 of the validation artists among themselves.
+        """Compute the objective and NDCG@10 of the validation artists among themselves.
 
-        The objective is infinite, and the NDCG not a number, where the logits are no numbers.
+        The objective is infinite and the NDCG is NaN where the logits are not finite.
         """
         logits = self.logits(net)
-        owner = torch.from_numpy(self.clips.owner).to(logits.device)
-        loss = float(OBJECTIVES[self.objective](logits, owner, self.clips.target))
+        artist_index = torch.from_numpy(self.clips.artist_index).to(logits.device)
+        loss = float(OBJECTIVES[self.objective](logits, artist_index, self.clips.target))
         if not math.isfinite(loss):
             return math.inf, math.nan
         generator = np.random.default_rng(self.seed)
-        scores = by_artist(torch.sigmoid(logits), owner, len(self.clips.clips)).cpu().numpy()
+        scores = by_artist(torch.sigmoid(logits), artist_index, len(self.clips.clips)).cpu().numpy()
         return loss, float(np.nanmean(query_ndcg(self.truth, scores, NDCG_AT, generator)))
 
     @torch.no_grad()
     def logits(self, net: SiameseNet) -> Tensor:
-        """The logits of all pairs of clips, (clips, clips)."""
+        """Compute the logits of all pairs of clips, (clips, clips)."""
         net.eval()
-        n_clips = len(self.clips.owner)
+        n_clips = len(self.clips.artist_index)
         blocks = np.array_split(np.arange(n_clips), math.ceil(n_clips / BLOCK))
         u = torch.cat([self.clips.take(rows).encode(net, self.precision) for rows in blocks])
         return net.head.logit(u, u)
 
-    def units(self, net: SiameseNet) -> tuple[float, float]:
-        """The slope and shift of the logit that bring scores near the similarity."""
+    def calibrate(self, net: SiameseNet) -> tuple[float, float]:
+        """Find the slope and shift of the logit that bring scores near the similarity."""
         if self.objective == "mse":
             return 1.0, 0.0
-        owner, target = self.clips.owner, self.clips.target.cpu().numpy()
+        artist_index, target = self.clips.artist_index, self.clips.target.cpu().numpy()
         logits = self.logits(net).cpu().numpy()
-        different = owner[:, None] != owner
-        return calibration(logits[different], target[np.ix_(owner, owner)][different])
+        different = artist_index[:, None] != artist_index
+        return calibration(logits[different], target[np.ix_(artist_index, artist_index)][different])
 
 
 def rank_validation(similarity: np.ndarray, seed: int) -> Truth:
@@ -90,6 +90,6 @@ def rank_validation(similarity: np.ndarray, seed: int) -> Truth:
         raise DataError(
             "training",
             "no two validation artists share a listener",
-            remedy="bring more listens, or give validation a larger share in pairs.fractions",
+            remedy="bring more listens, or give validation a larger share in split.fractions",
         )
     return truth

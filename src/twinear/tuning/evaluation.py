@@ -19,7 +19,7 @@ from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
-from twinear.training.batches import examples_of
+from twinear.training.batches import collect_examples
 from twinear.training.checkpoint import Epoch
 from twinear.training.scorer_training import train_scorer
 from twinear.training.training import TrainingParams
@@ -32,7 +32,7 @@ class Sources:
 
     spectrograms: Path
     similarity: Path
-    pairs: Path
+    split: Path
 
     def fingerprint(self) -> str:
         """A hash of all of it."""
@@ -41,7 +41,7 @@ class Sources:
             self.spectrograms / "spectrograms.npy",
             self.similarity / "artists.csv",
             self.similarity / "similarity.npy",
-            self.pairs,
+            self.split,
         )
         return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
 
@@ -162,9 +162,9 @@ def judge_queries(scorer: Scorer, part: Part, data: Data) -> dict[str, float]:
     if not part.queries:
         return {}
     artists = list(dict.fromkeys([*part.queries, *part.validation]))
-    examples = examples_of(data.spectrograms, data.similarity, artists, [])
-    embeddings = scorer.encode(examples.sounds.values, examples.sounds.vectors)
-    scores = score_artists(scorer, embeddings, examples.owner)
+    examples = collect_examples(data.spectrograms, data.similarity, artists, [])
+    embeddings = scorer.encode(examples.clip_inputs.values, examples.clip_inputs.joined)
+    scores = score_artists(scorer, embeddings, examples.artist_index)
     found = _ndcg(examples.similarity, scores, len(part.queries))
     return dict(zip(part.queries, found.tolist(), strict=True))
 

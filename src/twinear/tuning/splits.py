@@ -62,6 +62,6 @@ def _folds(artists: tuple[str, ...], n_folds: int) -> list[tuple[tuple[str, ...]
                 "folds of train and validation artists",
                 f"one has {min(len(rest), len(fold))}",
                 expected=f"{LEAST} or more",
-                remedy="lower pairs.n_folds, or take tuning.objective: validation",
+                remedy="lower split.n_folds, or take tuning.objective: validation",
             )
     return found

@@ -177,9 +177,10 @@ class Study:
                 self._study.set_user_attr(f"alive:{self._presence.id}", time.time())
 
     def _is_alive(self, trial: Any) -> bool:
-        owner = trial.user_attrs.get("search", "")
+        artist_index = trial.user_attrs.get("search", "")
         return self._presence.is_alive(
-            owner, self._study.user_attrs.get(f"alive:{owner}", trial.datetime_start.timestamp())
+            artist_index,
+            self._study.user_attrs.get(f"alive:{artist_index}", trial.datetime_start.timestamp()),
         )
 
     def _put_back_lost(self) -> None:

@@ -13,7 +13,7 @@ from twinear.base.errors import ParamsError, TrainingError
 from twinear.base.files import code_digest, require, write_text
 from twinear.base.params import read_params, read_sections
 from twinear.ranking.ranking import RankingParams
-from twinear.split import PairsParams, Split
+from twinear.split import Split, SplitParams
 from twinear.tracking.runs import Child, Run
 from twinear.tracking.tuning_runs import open_study
 from twinear.training.training import TrainingParams
@@ -70,7 +70,7 @@ class _Setting:
 
     tuning: TuningParams
     training: dict[str, Any]
-    pairs: PairsParams
+    split_params: SplitParams
     ranking: RankingParams
     split: Split
     space: Space
@@ -141,18 +141,18 @@ def _read(request: Request, tuning: TuningParams) -> _Setting:
             f"holds {training['seed']}, the seed of the search (training.seed)",
             expected="fresh seeds",
         )
-    pairs = read_params("pairs", PairsParams, request.params)
+    split_params = read_params("split", SplitParams, request.params)
     require(request.sources.spectrograms, "run 'dvc repro'")
-    split = Split.read(request.sources.pairs)
+    split = Split.read(request.sources.split)
     plan = Plan(
         training=training,
-        parts=parts_of(split, tuning.objective, pairs.n_folds),
+        parts=parts_of(split, tuning.objective, split_params.n_folds),
         checkpoints=request.folder / "checkpoints" / _short_hash(request.study),
     )
     return _Setting(
         tuning=tuning,
         training=training,
-        pairs=pairs,
+        split_params=split_params,
         ranking=read_params("ranking", RankingParams, request.params),
         split=split,
         space=space,
@@ -235,7 +235,7 @@ def _confirm(best: Trial, crew: Crew, setting: _Setting, progress: Progress) -> 
     seeds = setting.tuning.confirm_seeds
     if not seeds or best.values == setting.defaults:
         return None
-    n_folds = setting.pairs.n_folds if setting.tuning.objective == "validation" else 0
+    n_folds = setting.split_params.n_folds if setting.tuning.objective == "validation" else 0
     rounds = count_rounds(len(seeds), setting.split, n_folds)
     with _bar(progress, rounds, 0, "fresh seeds") as bar:
         return confirm(

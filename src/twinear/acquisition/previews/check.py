@@ -11,7 +11,7 @@ from pathlib import Path
 from twinear.acquisition.previews.provenance import read_rows
 from twinear.base.errors import ClipError, DataError
 from twinear.base.files import require, sha256
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 from twinear.compute.pool import Progress, spread
 from twinear.spectrograms.embedding_table import TABLE, vectors_of
 
@@ -76,7 +76,7 @@ def _judge(row: dict[str, str], data_folder: Path) -> list[tuple[str, str]]:
     if expected and expected != content:
         found.append(("sha256", f"has sha256 {content[:16]}…, expected {expected[:16]}…"))
     try:
-        load_clip(path, HEARD_SR, HEARD_SECONDS)
+        load_waveform(path, HEARD_SR, HEARD_SECONDS)
     except ClipError as error:
         found.append(("unreadable", str(error).removeprefix(f"{path}: ").partition(";")[0]))
     return found

@@ -35,7 +35,7 @@ from twinear.acquisition.previews.source import Preview, Source
 from twinear.base.errors import ClipError, DataError
 from twinear.base.files import replacing, sha256, write_text
 from twinear.clips.clips import ClipsParams
-from twinear.clips.waveform import load_clip
+from twinear.clips.waveform import load_waveform
 
 try:
     import fcntl
@@ -209,7 +209,7 @@ class Journal:
 def find_fault(path: Path, usable: ClipsParams) -> str:
     """Why a file of audio cannot be used; "" if it can. The stage clips judges alike."""
     try:
-        y = load_clip(path, HEARD_SR, HEARD_SECONDS)
+        y = load_waveform(path, HEARD_SR, HEARD_SECONDS)
     except ClipError as error:
         return str(error).removeprefix(f"{path}: ").partition(";")[0]
     seconds = len(y) / HEARD_SR

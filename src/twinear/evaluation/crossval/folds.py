@@ -78,7 +78,7 @@ def cut_folds(artists: Sequence[str], fold: Ints, n_folds: int, on: On, least: i
                 f"has {len(those)} of {len(artists)} artists",
                 expected=f"at least {max(least, LEAST)}",
                 remedy="bring more artists with listens and clips, take fewer folds, or lower "
-                "pairs.min_test",
+                "split.min_test",
             )
     return [_fold(members, number, on) for number in range(n_folds)]
 

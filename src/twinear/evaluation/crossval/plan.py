@@ -16,7 +16,7 @@ from twinear.ranking.systems import form_lineup
 from twinear.similarity.measures import SimilarityParams
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
-from twinear.split import PairsParams
+from twinear.split import SplitParams
 from twinear.training.training import TrainingParams
 
 MADE_BY = ("listens", "similarity", "clips", "spectrograms")  # sections that decide the artefacts
@@ -69,8 +69,8 @@ def read_preparation(recipe: Recipe, front: SpectrogramsParams | None = None) ->
 
 def plan_folds(material: Material, recipe: Recipe, splitting: Splitting) -> list[Fold]:
     """Cut the artists with similarity and clips into folds."""
-    pairs = recipe.read("pairs", PairsParams)
-    n_folds = splitting.n_folds or pairs.n_folds
+    split = recipe.read("split", SplitParams)
+    n_folds = splitting.n_folds or split.n_folds
     ids = list(form_lineup(material.spectrograms, material.similarity).artists["artist"])
     if splitting.by:
         known = material.similarity.artists
@@ -78,7 +78,7 @@ def plan_folds(material: Material, recipe: Recipe, splitting: Splitting) -> list
         fold = fold_by_column(artists, splitting.clips, splitting.by, n_folds)
     else:
         fold = fold_by_id(ids, n_folds)
-    return cut_folds(ids, fold, n_folds, splitting.on, pairs.min_test)
+    return cut_folds(ids, fold, n_folds, splitting.on, split.min_test)
 
 
 def plan_tasks(

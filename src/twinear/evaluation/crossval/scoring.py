@@ -29,7 +29,7 @@ from twinear.training.checkpoint import Epoch
 from twinear.training.scorer_training import train_scorer
 from twinear.training.training import TrainingParams
 
-TRAINED = ("siamese", "sound")
+TRAINED = ("catalogue", "siamese")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         checkpoint,
         on_epoch,
     )
-    scorer = trained.judged if fold.judges_validation else trained.scorer
+    scorer = trained.before_refit if fold.judges_validation else trained.scorer
     listened = TrainingArtists.from_split(
         material.similarity, Split.of(everyone, train=fold.listened)
     )
@@ -131,8 +131,8 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         queries=list(fold.queries),
         artists=artists,
         scores={
-            "siamese": _table(catalogue.artists, catalogue.scores, fold, artists),
-            "sound": _table(catalogue.artists, catalogue.sound, fold, artists),
+            "catalogue": _table(catalogue.artists, catalogue.scores, fold, artists),
+            "siamese": _table(catalogue.artists, catalogue.siamese, fold, artists),
         },
         history=trained.fit.history,
     )

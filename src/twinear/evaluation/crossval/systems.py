@@ -27,8 +27,8 @@ def choose_systems(
     DataError
         An unknown system, or one that is named twice.
     """
-    vectors = [COSINE] if material.vectors.shape[1] else []
-    known = [*TRAINED, *BASELINES, *vectors, *matrices]
+    pretrained = [COSINE] if material.pretrained.shape[1] else []
+    known = [*TRAINED, *BASELINES, *pretrained, *matrices]
     twice = [each for each in known if known.count(each) > 1]
     if twice:
         raise DataError("--matrix", f"the name '{twice[0]}' is taken", remedy="take another")
@@ -96,7 +96,7 @@ def _stacked(ids: list[str], folds: Sequence[FoldScores], name: str) -> Floats:
 def _untrained(
     material: Material, folds: Sequence[Fold], lineup: Lineup, systems: Sequence[str]
 ) -> dict[str, Floats]:
-    """Baselines and the cosine of vectors; those left out of a fold take no part in theirs."""
+    """Baselines and the cosine of pretrained; those left out of a fold take no part in theirs."""
     ids = list(lineup.artists["artist"])
 
     def among(part: tuple[str, ...]) -> dict[str, Floats]:
@@ -112,13 +112,13 @@ def _untrained(
 
 def _cosine(material: Material, folds: Sequence[Fold], lineup: Lineup) -> Floats:
     """Dimensions are standardised over the training clips of each fold."""
-    vectors = material.vectors[lineup.clips]
-    owners = material.spectrograms.clips["artist"].iloc[lineup.clips]
+    pretrained = material.pretrained[lineup.clips]
+    artist_of_clip = material.spectrograms.clips["artist"].iloc[lineup.clips]
     table = np.zeros(lineup.truth.shape)
     for fold in folds:
         rows = rows_of(lineup.artists, fold.queries, "artists")
-        known = owners.isin(set(fold.train))
-        table[rows] = score_cosine(vectors, lineup.owner, known.to_numpy())[rows]
+        known = artist_of_clip.isin(set(fold.train))
+        table[rows] = score_cosine(pretrained, lineup.artist_index, known.to_numpy())[rows]
     return table
 
 

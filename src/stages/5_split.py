@@ -6,15 +6,15 @@ from twinear.base.params import read_params
 from twinear.base.stage import run_stage
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
-from twinear.split import PairsParams, split_artists
+from twinear.split import SplitParams, split_artists
 
 
-def pairs(similarity: Path, spectrograms: Path, split: Path) -> None:
-    params = read_params("pairs", PairsParams)
+def split(similarity: Path, spectrograms: Path, path: Path) -> None:
+    params = read_params("split", SplitParams)
     artists = Similarity.read(similarity).artists
     heard = artists["artist"].isin(set(Spectrograms.read(spectrograms).clips["artist"]))
-    split_artists(artists[heard], params).write(split)
+    split_artists(artists[heard], params).write(path)
 
 
 if __name__ == "__main__":
-    run_stage(pairs)
+    run_stage(split)

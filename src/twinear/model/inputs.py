@@ -1,0 +1,105 @@
+"""What one clip gives the network: a log-mel spectrogram, or the embedding of another network.
+
+Both know their shape and how fixed statistics are computed from them. An embedding of a pre-trained
+network may be joined to a log-mel spectrogram (`n_joined`) or replace it (`Embedding`).
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import Tensor
+
+from twinear.model.statistics import embedding_statistics, spectrogram_statistics
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogMel:
+    """A log-mel spectrogram, and by choice the embedding that is joined to it.
+
+    Parameters
+    ----------
+    n_mels, n_frames
+        Its shape.
+    frames_per_second
+        `sr / hop_length`.
+    top_db
+        What the value 0 stands for, in decibels below 1.
+    n_joined
+        Length of the joined embedding; 0 if there is none.
+    """
+
+    n_mels: int
+    n_frames: int
+    frames_per_second: float
+    top_db: float
+    n_joined: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Bands and frames of one clip."""
+        return self.n_mels, self.n_frames
+
+    def statistics(self, x: Tensor, joined: Tensor) -> list[Tensor]:
+        """Summarise clips by blocks of statistics (clips, n).
+
+        Parameters
+        ----------
+        x
+            (clips, n_mels, n_frames) in [0, 1].
+        joined
+            (clips, n_joined)
+        """
+        blocks = spectrogram_statistics(x, self.frames_per_second, self.top_db)
+        return [*blocks, joined] if self.n_joined else blocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """The embedding of a pre-trained network: one vector a clip, or one a frame.
+
+    Parameters
+    ----------
+    n_dims, n_frames
+        Its shape; one frame where a clip has one vector.
+    """
+
+    n_dims: int
+    n_frames: int
+    n_joined = 0  # nothing is joined to an embedding
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Dimensions and frames of one clip."""
+        return self.n_dims, self.n_frames
+
+    def statistics(self, x: Tensor, joined: Tensor) -> list[Tensor]:
+        """Summarise clips (clips, n_dims, n_frames) by blocks (clips, n); `joined` is empty."""
+        return embedding_statistics(x)
+
+
+InputSpec = LogMel | Embedding
+KINDS: dict[str, type[LogMel] | type[Embedding]] = {"log_mel": LogMel, "embedding": Embedding}
+
+
+def describe_input(spec: InputSpec) -> dict[str, Any]:
+    """Give the input as plain values, for a file.
+
+    Examples
+    --------
+    >>> describe_input(Embedding(n_dims=200, n_frames=1))
+    {'kind': 'embedding', 'n_dims': 200, 'n_frames': 1}
+    """
+    kind = next(name for name, cls in KINDS.items() if isinstance(spec, cls))
+    return {"kind": kind, **asdict(spec)}
+
+
+def parse_input(values: dict[str, Any]) -> InputSpec:
+    """Read what `describe_input` gave.
+
+    Raises
+    ------
+    KeyError, TypeError
+        An unknown kind, a missing or an unknown field.
+    """
+    fields = dict(values)
+    return KINDS[fields.pop("kind")](**fields)
