@@ -18,6 +18,7 @@ run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show th
 	@[ -e data ] || dvc pull --quiet data.dvc
 	dvc repro
 	@twinear ranking
+	@if git rev-parse --verify --quiet HEAD > /dev/null 2>&1; then echo; twinear reproduction; fi
 	@echo "report: reports/report.md, reports/report.html    runs: make ui"
 
 test: .venv/ready  ## set up and run the tests

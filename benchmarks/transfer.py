@@ -102,7 +102,7 @@ def train(material: Material, folds: Sequence[Fold], params: TrainingParams) -> 
             train_scorer(
                 material.spectrograms,
                 material.similarity,
-                Split.of(everyone, train=fold.train, validation=fold.validation),
+                Split.from_ids(everyone, train=fold.train, validation=fold.validation),
                 params,
                 Path(folder) / f"{fold.number}.pt",
             ).scorer

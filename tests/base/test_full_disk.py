@@ -26,7 +26,7 @@ NOUNS: dict[str, Callable[[Path], "Clips | Listens | Split | Scorer | Spectrogra
     "spectrograms": Spectrograms.read,
     "split.csv": Split.read,
     "training/scorer.safetensors": Scorer.read,
-    "training/judged.safetensors": Scorer.read,
+    "training/before_refit.safetensors": Scorer.read,
     "catalogue": Catalogue.read,
     "ranking": Ranking.read,
 }  # fmt: skip

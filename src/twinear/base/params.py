@@ -1,7 +1,7 @@
 """`params.yaml`, read strictly and typed: every number that can change a result.
 
 Each module declares the class of its own section (`class SplitParams(Params)`), without
-defaults: the file is the only place where a value stands. The file is read as DVC reads it
+defaults: values stand in the file only. The file is read as DVC reads it
 (YAML 1.2, so `1e-3` is a number).
 """
 
@@ -76,7 +76,7 @@ def read_params(section: str, kind: type[P], path: Path = PARAMS) -> P:
 
 
 def read_sections(path: Path = PARAMS) -> dict[str, Any]:
-    """Every section of `params.yaml` as plain values; unknown sections are refused."""
+    """Read every section of `params.yaml` as plain values; unknown sections are refused."""
     require(path, "run from the project's root, where params.yaml stands")
     try:
         sections = YAML(typ="safe", pure=True).load(path)
@@ -95,7 +95,7 @@ def read_sections(path: Path = PARAMS) -> dict[str, Any]:
 
 
 def read_stages(path: Path = PARAMS) -> dict[str, Any]:
-    """The sections of the stages, which decide what a run of the pipeline gives."""
+    """Read the sections of the stages, which decide what a run of the pipeline gives."""
     return {name: values for name, values in read_sections(path).items() if name in STAGES}
 
 
@@ -118,9 +118,7 @@ def _explain(error: ValidationError, section: str, kind: type[Params], path: Pat
         name = ".".join([section, *map(str, first["loc"])])
         return ParamsError(place, "unknown key", remedy=_suggest(name, str(first["loc"][-1]), keys))
     if first["type"] == "missing":
-        return ParamsError(
-            place, "is missing", remedy="add it, as the project's own params.yaml explains it"
-        )
+        return ParamsError(place, "is missing", remedy="add it, see the project's own params.yaml")
     reason = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     found = "does not fit together" if isinstance(first["input"], dict) else repr(first["input"])
     return ParamsError(place, f"found {found}" if found[0] != "d" else found, expected=reason)

@@ -70,6 +70,21 @@ def ranking(
         print(format_table(numbers, differences))
 
 
+@app.command()
+def reproduction(as_json: AsJson = False) -> None:
+    """Show the ranking of this machine beside the committed one, and why they differ."""
+    from twinear.ranking.reproduction import format_reproduction, read_reproduction
+
+    compared = read_reproduction()
+    if compared is None:
+        raise DataError(
+            "reports/ranking.json",
+            "is in no commit to compare with",
+            remedy="run this in a git checkout of the project",
+        )
+    print_json(asdict(compared)) if as_json else print(format_reproduction(compared))
+
+
 def _read_json(path: Path) -> Any:
     from twinear.base.files import require
 

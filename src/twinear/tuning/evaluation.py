@@ -143,7 +143,7 @@ def _evaluate_part(
     trained = train_scorer(
         data.spectrograms,
         data.similarity,
-        Split.of(everyone, train=part.train, validation=part.validation),
+        Split.from_ids(everyone, train=part.train, validation=part.validation),
         params,
         checkpoint_of(job.checkpoint, number),
         on_epoch,

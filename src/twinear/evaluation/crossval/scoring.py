@@ -115,14 +115,14 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
     trained = train_scorer(
         material.spectrograms,
         material.similarity,
-        Split.of(everyone, train=fold.train, validation=fold.validation),
+        Split.from_ids(everyone, train=fold.train, validation=fold.validation),
         task.training,
         checkpoint,
         on_epoch,
     )
     scorer = trained.before_refit if fold.judges_validation else trained.scorer
     listened = TrainingArtists.from_split(
-        material.similarity, Split.of(everyone, train=fold.listened)
+        material.similarity, Split.from_ids(everyone, train=fold.listened)
     )
     present = material.without(fold.left_out)
     catalogue = build_catalogue(present.spectrograms, scorer, task.catalogue, listened)
