@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -138,17 +138,18 @@ def embedder(reader: Path) -> Path:
 def few(reader: Path) -> Path:
     """A folder with one clip of some artists, the test artists among them, and a scorer."""
     folder = reader.parent / "few"
-    (folder / "data").mkdir(parents=True)
+    (folder / "data/clips").mkdir(parents=True)
     (folder / "artifacts").mkdir()
     for path in (reader / "artifacts").iterdir():
         if path.name not in ("similarity", "spectrograms"):  # these are of all artists
             (folder / "artifacts" / path.name).symlink_to(path)
-    for name in ("data/clips", "data/listens", "params.yaml", "recipes"):
-        (folder / name).symlink_to(reader / name)
     clips = pd.read_csv(reader / "data/clips.csv").drop_duplicates("mbid")
-    split = Split.read(reader / "artifacts/split.csv")
-    test = clips["mbid"].isin(split.members("test"))
-    pd.concat([clips[test], clips[~test].head(12)]).to_csv(folder / "data/clips.csv", index=False)
+    test = clips["mbid"].isin(Split.read(reader / "artifacts/split.csv").members("test"))
+    clips = pd.concat([clips[test], clips[~test].head(12)])
+    clips.to_csv(folder / "data/clips.csv", index=False)
+    clip_paths = [f"data/{file}" for file in clips["file"]]
+    for name in ("data/listens", "params.yaml", "recipes", *clip_paths):
+        (folder / name).symlink_to(reader / name)
     return folder
 
 
@@ -294,10 +295,9 @@ def test_continuous_integration_runs_the_readmes_command() -> None:
 
 
 @contextmanager
-def served(folder: Path, *command: str) -> Iterator[None]:
+def served(folder: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
     """A server in its own process group, stopped at the end."""
-    programs = str(Path(sys.executable).parent)
-    path = programs + os.pathsep + os.environ["PATH"]
+    path = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -307,9 +307,10 @@ def served(folder: Path, *command: str) -> Iterator[None]:
         start_new_session=True,
     )
     try:
-        yield
+        yield process
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
 
@@ -320,40 +321,37 @@ def free_port() -> int:
         return port
 
 
-def answer(request: str | urllib.request.Request, seconds: float = 180) -> bytes:
-    """Wait for a server on loopback, and return its answer."""
-    end = time.monotonic() + seconds
+def answer(server: subprocess.Popen[bytes], request: str | urllib.request.Request) -> bytes:
+    """Wait for a server on loopback for as long as it runs, and return its answer."""
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=300) as response:  # noqa: S310
                 body: bytes = response.read()
                 return body
         except (urllib.error.URLError, ConnectionError):
-            if time.monotonic() > end:
-                raise
+            assert server.poll() is None, f"{server.args!r} ended without an answer"
             time.sleep(0.3)
 
 
 def test_make_ui_shows_the_runs(finished: Project) -> None:
     port = free_port()
-    with served(finished.folder, "make", "-o", ".venv/ready", "ui", f"PORT={port}"):
-        assert b"MLflow" in answer(f"http://127.0.0.1:{port}")
+    make_ui = ("make", "-o", ".venv/ready", "ui", f"PORT={port}")
+    with served(finished.folder, *make_ui) as server:
+        assert b"MLflow" in answer(server, f"http://127.0.0.1:{port}")
 
 
 def test_the_registered_scorer_is_served(finished: Project) -> None:
     assert SERVE in COMMANDS
     port = free_port()
     scorer = Scorer.read(finished.folder / "artifacts/training/scorer.safetensors")
-    shape = (scorer.inputs.n_bands, scorer.inputs.n_frames)
-    pair = spectrograms(2, *shape).astype(float)[None]  # (1, 2, n_bands, n_frames)
-    body = json.dumps({"inputs": pair.tolist()}).encode()
+    pair = spectrograms(2, *scorer.inputs.shape).astype(float)[None]  # (1, 2, n_bands, n_frames)
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/invocations",
-        data=body,
+        data=json.dumps({"inputs": pair.tolist()}).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with served(finished.folder, *SERVE.split(), "--port", str(port)):
-        (score,) = json.loads(answer(request))["predictions"]
+    with served(finished.folder, *SERVE.split(), "--port", str(port)) as server:
+        (score,) = json.loads(answer(server, request))["predictions"]
     u, v = scorer.encode(pair[0])[:, None]
     assert score == pytest.approx(float(scorer.score(u, v)[0, 0]), abs=1e-5)
 
