@@ -6,7 +6,8 @@
 - `reference/api/`: a page for each public package, filled by mkdocstrings from the docstrings.
 
 Pages may show the committed results: figures of `reports/figures/` are copied into the site, and
-the line `<!-- ranking -->` becomes the ranking table.
+the ranking table replaces what stands between `<!-- ranking -->` and `<!-- /ranking -->`. In the
+README stands the table itself: `python docs/reference.py` writes it there.
 """
 
 import ast
@@ -29,6 +30,7 @@ from mkdocs.structure.pages import Page
 from ruamel.yaml import YAML
 
 import twinear.cli.main  # noqa: F401  (adds every command to the app)
+from twinear.base.files import write_text
 from twinear.base.params import SECTIONS, Params
 from twinear.cli.app import app
 from twinear.ranking.table import format_table
@@ -38,6 +40,7 @@ SOURCE = ROOT / "src" / "twinear"
 REPORTS = ROOT / "reports"
 PARAMS = ROOT / "params.yaml"
 PICTURES = "reports/figures"
+RANKING = re.compile(r"(?<=<!-- ranking -->\n).*?(?=\n<!-- /ranking -->)", re.DOTALL)
 
 # Packages whose modules a user of the library meets, in the order of the data; the other packages
 # are behind the command line.
@@ -58,29 +61,6 @@ PUBLIC = (
     "base",
 )
 
-# Keys whose names explain themselves, or whose choices do: params.yaml has no sentence on them.
-WELL_KNOWN = {
-    "sr": "sample rate",
-    "n_fft": "length of the Fourier transform",
-    "n_mels": "number of mel bands",
-    "fmin": "lowest frequency of the mel bands",
-    "fmax": "highest frequency of the mel bands",
-    "seed": "seed of the random draws",
-    "format": "format of the listens; `auto` recognises it by the file names",
-    "drop_names": "names that are no artist",
-    "measure": "similarity measure",
-    "method": "how artists are split",
-    "branches": "branches of the encoder",
-    "kernel_size": "length of the convolutions' kernels",
-    "channels": "channels of each convolution",
-    "dense_units": "units of the embedding of the convolutions",
-    "dropout": "share of units dropped",
-    "head": "how two embeddings become a score",
-    "learning_rate": "learning rate of Adam",
-    "device": "where training runs; `auto` takes a GPU if there is one",
-    "epochs": "epochs of pretraining; 0: none",
-    "objective": "what training minimises",
-}
 # Unit of a key by its whole name or by the end of it.
 UNITS = {
     "sr": "Hz",
@@ -129,7 +109,9 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     here = posixpath.dirname(page.file.src_uri)
     up = "../" * (len(Path(here).parts) + 1)
     markdown = markdown.replace(f"]({up}{PICTURES}/", f"]({up.removeprefix('../')}{PICTURES}/")
-    return re.sub(r"^<!-- ranking -->$", lambda _: ranking_block(), markdown, flags=re.MULTILINE)
+    return RANKING.sub(
+        lambda _: f'<div class="ranking" markdown="1">\n\n{ranking_block()}\n\n</div>', markdown
+    )
 
 
 def on_page_content(html: str, **_: object) -> str:
@@ -149,8 +131,7 @@ def ranking_block() -> str:
         json.loads((REPORTS / name).read_text(encoding="utf-8"))
         for name in ("ranking.json", "differences.json")
     )
-    table = format_table(numbers, differences)
-    return f'<div class="ranking" markdown="1">\n\n```text\n{table}\n```\n\n</div>'
+    return f"```text\n{format_table(numbers, differences)}\n```"
 
 
 def cli_page() -> str:
@@ -276,7 +257,7 @@ def _param_rows(
     for key, value in values.items():
         field = _resolved(schema["properties"][key], root)
         line = values.lc.key(key)[0]
-        meaning, original = _comment(lines, line, key)
+        meaning, original = _comment(lines, line)
         if field.get("properties"):
             rows += _param_rows(value, field, root, lines, f"{prefix}{key}.")
             continue
@@ -293,7 +274,7 @@ def _resolved(field: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
     return resolved
 
 
-def _comment(lines: list[str], line: int, key: str) -> tuple[str, str]:
+def _comment(lines: list[str], line: int) -> tuple[str, str]:
     """Split the comment of a key into its meaning and the original's value.
 
     The comment stands behind the value, or on the lines above where there is no room.
@@ -305,9 +286,8 @@ def _comment(lines: list[str], line: int, key: str) -> tuple[str, str]:
         comment = f"{lines[above].strip('# ')} {comment}"
         above -= 1
     meaning, _, original = comment.strip().partition("original:")
-    choices = r"^\w+( \| \w+)+(?=[;,]|$)"  # the column Values has them
-    meaning = re.sub(choices, "", meaning.strip("; ")).strip(";, ")
-    return meaning or WELL_KNOWN.get(key, ""), original.strip()
+    meaning = re.sub(r"[:;]? ?\b\w+( \| \w+)+", "", meaning)  # the choices have a column
+    return meaning.strip("; "), original.strip()
 
 
 def _unit(key: str) -> str:
@@ -334,10 +314,15 @@ def _values(field: dict[str, Any], root: dict[str, Any]) -> str:
     names = {"boolean": "`true`, `false`", "string": "text", "object": "mapping"}
     text = names.get(field["type"], field["type"])
     signs = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
-    limits = [f"{sign} {field[name]:g}" for name, sign in signs.items() if name in field]
+    limits = [f"{sign} {_number(field[name])}" for name, sign in signs.items() if name in field]
     if "multipleOf" in field:
         limits.append(f"a multiple of {field['multipleOf']}")
     return " ".join([text, ", ".join(limits)]).strip()
+
+
+def _number(value: float) -> str:
+    power = int(value).bit_length() - 1
+    return f"2^{power}" if value >= 2**20 and value == 2**power else f"{value:g}"
 
 
 def _plain(value: Any) -> str:
@@ -350,6 +335,8 @@ def _plain(value: Any) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, float):
         return f"`{float(value):g}`"
+    if len(str(value)) > 40:
+        return _cell(value)  # a sentence may be broken into lines, code is not
     return f"`{value}`" if value != "" else '`""`'
 
 
@@ -371,10 +358,13 @@ def api_pages() -> Iterator[tuple[str, str]]:
         modules = [path for path in paths if _public_names(path)]
         summary = _docstring(package / "__init__.py" if package.is_dir() else paths[0])
         index.append(f"| [`twinear.{name}`]({name}.md) | {_cell(summary.split(chr(10) * 2)[0])} |")
-        page = [f"# `twinear.{name}`", ""]
-        for path in modules:
-            module = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
-            page += [f"::: {module.removesuffix('.__init__')}", ""]
+        if package.is_dir():
+            page = [f"# `twinear.{name}`", "", summary, ""]
+            for path in modules:
+                module = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
+                page += [f"::: {module.removesuffix('.__init__')}", ""]
+        else:
+            page = [f"::: twinear.{name}", "    options:", "      heading_level: 1"]
         yield f"reference/api/{name}.md", "\n".join(page)
     yield "reference/api/index.md", "\n".join([*index, ""])
 
@@ -397,3 +387,9 @@ def _cell(text: str | None) -> str:
     """Make a text fit into one cell of a Markdown table."""
     escaped = " ".join((text or "").split()).replace("|", "\\|")
     return re.sub(r"<([^>]*)>", r"&lt;\1&gt;", escaped)
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    text = RANKING.sub(lambda _: ranking_block(), readme.read_text(encoding="utf-8"))
+    write_text(readme, text)
