@@ -1,9 +1,9 @@
-"""Where two embeddings meet: the last step of the siamese network, from two clips to a logit.
+"""The last step of the siamese network: two embeddings to a logit.
 
 - `WeightedL1`: the original's logistic neuron on `|u - v|`, `b - sum_k w_k |u_k - v_k|`. The
   weights may be negative, as in the original: the sum is one L1 distance over the positive weights
   minus one over the negative.
-- `Cosine`: `b + s cos(u, v)` of embeddings that the encoder has brought to length 1.
+- `Cosine`: `b + s cos(u, v)` of embeddings of length 1, as the encoder makes them.
 
 The sigmoid of the logit is the score, in (0, 1).
 """
