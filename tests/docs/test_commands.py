@@ -363,3 +363,34 @@ def test_a_folder_of_artists_is_imported_too(finished: Project, tmp_path: Path) 
     words = ("import", *source, "--into", str(tmp_path / "data"), "--json")
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert '"clips": 2' in result.stdout
+
+
+def test_every_output_of_the_pipeline_is_explained_with_its_columns(finished: Project) -> None:
+    page = (ROOT / "docs/reference/files.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w./]+)` \|(.*)\|$", page, re.MULTILINE))
+    for path in sorted((finished.folder / "artifacts").rglob("*")):
+        if path.is_dir():
+            continue
+        name = path.relative_to(finished.folder).as_posix()
+        assert name in rows, f"{name} is not in docs/reference/files.md"
+        for word in contents(path):
+            assert re.search(rf"\b{word}\b", rows[name]), f"{name}: {word}"
+    reports = {path.name for path in (ROOT / "reports").iterdir()}
+    assert all(f"`reports/{name}" in page for name in reports)
+    made = [path for path in rows if path.startswith("artifacts/") and not path.endswith("/")]
+    assert all((finished.folder / path).exists() for path in made)
+
+
+def contents(path: Path) -> list[str]:
+    """Name the columns, arrays or types that the page must tell of a file."""
+    if path.suffix == ".csv":
+        return list(pd.read_csv(path, nrows=1).columns)
+    if path.suffix == ".parquet":
+        return list(pd.read_parquet(path).columns)
+    if path.suffix == ".npy":
+        return [str(np.load(path, mmap_mode="r", allow_pickle=False).dtype)]
+    if path.name == "mfcc.npz":
+        return ["mean", "cov"]
+    if path.name == "protocol.json":
+        return list(json.loads(path.read_text(encoding="utf-8")))
+    return []

@@ -10,6 +10,7 @@ from mkdocs.commands.build import build
 from mkdocs.config import load_config
 from mkdocs.exceptions import Abort
 
+import twinear
 from tests.conftest import ROOT
 from tests.support.browser import opened_page
 
@@ -78,6 +79,15 @@ def test_formulas_are_drawn_without_a_script(site: Path) -> None:
         text = path.read_text(encoding="utf-8")
         assert text.count('class="arithmatex"') == text.count("<math"), path
         assert "\\frac" not in text
+
+
+def test_every_exported_name_is_in_the_python_reference(site: Path) -> None:
+    pages = [path.read_text(encoding="utf-8") for path in (site / "reference/api").glob("*.html")]
+    guide = (ROOT / "docs/how-to/python.md").read_text(encoding="utf-8")
+    for name in sorted(set(twinear.__all__) - {"__version__"}):
+        assert f"twinear.{name}(" in guide or f"`twinear.{name}`" in guide, name
+        described = re.compile(rf'id="twinear\.[\w.]+\.{name}"')
+        assert any(described.search(page) for page in pages), name
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@
 
 Pages may show the committed results: figures of `reports/figures/` are copied into the site, and
 the ranking table replaces what stands between `<!-- ranking -->` and `<!-- /ranking -->`. In the
-README stands the table itself: `python docs/reference.py` writes it there.
+README stands the table itself: `python docs/generate.py` writes it there.
 """
 
 import ast
