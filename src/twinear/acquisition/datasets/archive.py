@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from twinear.base.errors import DataError
+from twinear.listens.readers.decompression import decompressed
 
 MAX_MEMBERS = 10_000
 PIECE_BYTES = 1 << 20
