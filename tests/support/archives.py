@@ -1,4 +1,4 @@
-"""A server on loopback that has archives, and misbehaves when told to."""
+"""A server on loopback that serves archives, and misbehaves on request."""
 
 import re
 import threading
@@ -86,7 +86,7 @@ def _answer(request: BaseHTTPRequestHandler, archives: Archives, fault: str) -> 
         return
     body = archives.files[request.path.rpartition("/")[2]]
     if fault == "other bytes":
-        body = bytes(each ^ 1 for each in body)
+        body = bytes(byte ^ 1 for byte in body)
     _send(request, archives, body, fault)
 
 
@@ -106,9 +106,9 @@ def _send(request: BaseHTTPRequestHandler, archives: Archives, body: bytes, faul
         headers["Content-Length"] = str(length)
     _head(request, 206 if first else 200, headers)
     if fault == "drips":
-        for n in range(40):
+        for n in range(10):
             request.wfile.write(rest[n : n + 1])
-            time.sleep(0.05)
+            time.sleep(0.02)
         request.close_connection = True
         return
     request.wfile.write(rest[: len(rest) // 2] if fault == "breaks off" else rest[:length])

@@ -6,8 +6,8 @@ ignored. It returns a scalar to minimise.
 
 - `mse`: mean squared difference of score and similarity over clip pairs, as in the original.
 - `listwise`: each artist ranks the others of the step; cross-entropy between the softmax of its
-  logits and its similarities, normalised to sum 1 (the top-one probability of ListNet: Cao, Qin, Liu,
-  Tsai and Li, "Learning to rank: from pairwise approach to listwise approach", ICML 2007).
+  logits and its similarities, normalised to sum 1 (the top-one probability of ListNet: Cao, Qin,
+  Liu, Tsai and Li, "Learning to rank: from pairwise approach to listwise approach", ICML 2007).
 - `approx_ndcg`: one minus NDCG with each artist's rank replaced by a sum of sigmoids (Qin, Liu
   and Li, "A general approximation framework for direct optimization of information retrieval
   measures", Information Retrieval 13, 2010).
