@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from tests.model.test_scorer import small_scorer
 from tests.support.planting import plant_params
+from tests.support.scorers import small_scorer
 from twinear.cli.main import main
 
 N = 8
