@@ -176,3 +176,26 @@ def edit_params(spoiled: Project) -> Edit:
         path.write_text(text.replace(old, new), encoding="utf-8")
 
     return edit
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """The address of a Dask scheduler with two worker processes on loopback.
+
+    Nannies start a killed worker again. On a busy machine that takes longer than the 15 seconds
+    after which `LocalCluster` forgets the nanny. An item that killed two workers is given up.
+    """
+    import dask
+    from distributed import LocalCluster
+
+    settings = {
+        "distributed.deploy.lost-worker-timeout": "10 minutes",
+        "distributed.scheduler.allowed-failures": 1,
+    }
+    with (
+        dask.config.set(settings),
+        pytest.MonkeyPatch.context() as monkeypatch,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as workers,
+    ):
+        monkeypatch.setattr("twinear.compute.pool.PATIENCE_SECONDS", 600)
+        yield workers.scheduler_address

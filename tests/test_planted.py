@@ -23,7 +23,7 @@ from twinear.catalogue.collaborative import TrainingArtists
 from twinear.listens.listens import Listens
 from twinear.ranking.ranking import RankingParams, rank_test
 from twinear.ranking.summary import summarise
-from twinear.ranking.systems import line_up
+from twinear.ranking.systems import score_systems
 from twinear.similarity.computation import compute_similarity
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity
@@ -82,7 +82,7 @@ def lead_on_chance(corpus: Corpus, folder: Path, seed: int = 1) -> float:
 
 def _lead(catalogue: Catalogue, clips: Spectrograms, similarity: Similarity, split: Split) -> float:
     params = read_params("ranking", RankingParams, PARAMS).model_copy(update=CHANCE)
-    systems = line_up(catalogue, clips, similarity).of(split.members("test"))
+    systems = score_systems(catalogue, clips, similarity).select(split.members("test"))
     judged, chance = rank_test(systems, params)
     numbers = summarise(judged.queries, chance, params)
     return numbers["catalogue"]["ndcg@10"]["value"] - numbers["chance"]["ndcg@10"]["value"]

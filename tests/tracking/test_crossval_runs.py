@@ -13,12 +13,12 @@ from twinear.base.params import read_params
 from twinear.evaluation.comparison import (
     CORRECTED,
     SIMILARITY,
-    Contest,
+    Comparison,
     candidate_masks,
-    judge_contest,
+    compare_systems,
 )
-from twinear.evaluation.crossval.mlflow_log import log_judgement
-from twinear.evaluation.crossval.scoring import FoldScores
+from twinear.evaluation.crossval.fold_scores import FoldScores
+from twinear.evaluation.crossval.mlflow_log import log_comparison
 from twinear.ranking.ranking import RankingParams
 from twinear.tracking.crossval_runs import NoFoldsRun, open_folds
 from twinear.training.checkpoint import Epoch
@@ -33,7 +33,7 @@ def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_p
     params = params.model_copy(update={"n_bootstrap": 50, "n_chance": 10})
     ids, fold = [f"a{at}" for at in range(N)], np.arange(N) % 3
     truth = np.random.default_rng(1).random((N, N))
-    contest = Contest(
+    comparison = Comparison(
         artists=pd.DataFrame({"artist": ids, "name": ids, "fold": fold}),
         truths={SIMILARITY: truth, CORRECTED: truth},
         candidates=candidate_masks(fold),
@@ -53,7 +53,7 @@ def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_p
     ]
     (tmp_path / "summary.md").write_text("said")
     with open_folds("crossval-try", {"training": {"epochs": 2}}) as run:
-        log_judgement(run, judge_contest(contest, params), {7: trained})
+        log_comparison(run, compare_systems(comparison, params), {7: trained})
         run.log_files(tmp_path / "summary.md")
     found = {each.info.run_name: each for each in runs(mlflow)}
     assert set(found) == {"crossval-try", "fold 0", "fold 1", "fold 2"}

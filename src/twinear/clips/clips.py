@@ -19,7 +19,7 @@ from twinear.base.files import replacing, require, sha256
 from twinear.base.params import Params
 from twinear.clips.decoding import frames, mix
 from twinear.clips.waveform import NOT_NUMBERS
-from twinear.compute.pool import Progress, Workers, spread
+from twinear.compute.pool import Progress, Workers, map_in_processes
 
 COLUMNS = {
     "file": str,
@@ -138,7 +138,7 @@ def index_clips(
     """
     paths = [data_folder / file for file in table["file"]]
     crashed: AudioFacts | Fault = Fault(reason="unreadable", found="crashes the decoder")
-    examined = spread(partial(_examine, params=params), paths, workers, crashed)
+    examined = map_in_processes(partial(_examine, params=params), paths, workers, crashed)
     outcomes = [outcome for _, outcome in zip(progress(paths), examined, strict=True)]
 
     first: dict[str, Path] = {}  # SHA-256 -> the first file of that content

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinear.ranking.summary import Summary
-from twinear.ranking.table import align, cell
+from twinear.base.text import text_table
+from twinear.ranking.summary import MetricTable
+from twinear.ranking.table import format_numbers
 
 METRIC = "ndcg@10"
 # an edit of one of these explains another result; reports and dvc.lock only record it
@@ -34,8 +35,8 @@ class Reproduction:
         Tracked inputs (params, data, code) that differ from the commit.
     """
 
-    committed: Summary
-    here: Summary
+    committed: MetricTable
+    here: MetricTable
     changed: Sequence[str]
     edited: Sequence[str]
 
@@ -81,10 +82,10 @@ def format_reproduction(reproduction: Reproduction) -> str:
         why = f"because of edits: {', '.join(reproduction.edited)}"
     else:
         why = "nothing was edited: another processor or library version gives other last bits"
-    rows = [["NDCG@10", "committed", "here", ""]]
+    rows = []
     for system in dict.fromkeys([*committed, *here]):
         both = [side[system][METRIC] if system in side else None for side in (committed, here)]
-        figures = [cell(numbers) if numbers else "" for numbers in both]
+        figures = [format_numbers(numbers) if numbers else "" for numbers in both]
         then, now = both
         if then is None or now is None:
             verdict = "new" if then is None else "gone"
@@ -98,7 +99,11 @@ def format_reproduction(reproduction: Reproduction) -> str:
         else:
             verdict = "outside each other's interval"
         rows.append([system, *figures, verdict])
-    lines = [f"{n_changed} tracked files changed; {why}.", "", *align(rows)]
+    lines = [
+        f"{n_changed} tracked files changed; {why}.",
+        "",
+        text_table(["NDCG@10", "committed", "here", ""], rows),
+    ]
     if not reproduction.edited:
         lines += ["", "'git checkout reports dvc.lock' brings the committed results back."]
     return "\n".join(lines)

@@ -6,8 +6,8 @@ ignored. It returns a scalar to minimise.
 
 - `mse`: mean squared difference of score and similarity over clip pairs, as in the original.
 - `listwise`: each artist ranks the others of the step; cross-entropy between the softmax of its
-  logits and its similarities, normalised to sum 1 (the top-one probability of ListNet: Cao, Qin, Liu,
-  Tsai and Li, "Learning to rank: from pairwise approach to listwise approach", ICML 2007).
+  logits and its similarities, normalised to sum 1 (the top-one probability of ListNet: Cao, Qin,
+  Liu, Tsai and Li, "Learning to rank: from pairwise approach to listwise approach", ICML 2007).
 - `approx_ndcg`: one minus NDCG with each artist's rank replaced by a sum of sigmoids (Qin, Liu
   and Li, "A general approximation framework for direct optimization of information retrieval
   measures", Information Retrieval 13, 2010).
@@ -23,6 +23,8 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 from torch import Tensor
+
+from twinear.metrics.popularity import divide_by_popularity
 
 ObjectiveName = Literal["mse", "listwise", "approx_ndcg"]
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -107,7 +109,7 @@ def without_popularity(similarity: np.ndarray, strength: float) -> np.ndarray:
     off = np.where(np.eye(len(similarity), dtype=bool), 0, similarity)
     mean = off.sum(axis=1) / max(len(off) - 1, 1)
     expected = np.maximum(mean, 1e-12) ** strength
-    corrected = off / np.outer(expected, expected)
+    corrected = divide_by_popularity(off, expected, expected)
     scaled: np.ndarray = corrected * (off.max() / max(corrected.max(), 1e-12))
     return scaled
 

@@ -203,7 +203,9 @@ def _prepare(state: State, training: Examples, job: _Job) -> Batches:
     if net.statistics is not None:
         statistics = data.compute_statistics(net.statistics)
         net.statistics.fit(statistics, torch.from_numpy(data.artist_index).to(job.device))
-        if params.augmentation.changes_nothing:  # else every step changes the clips, and their statistics
+        if (
+            params.augmentation.changes_nothing
+        ):  # else every step changes the clips, and their statistics
             only = net.convolutions is None
             data = data.with_coordinates(net.statistics, statistics, only=only)
     state.start_ema(params.ema_decay)
