@@ -6,18 +6,10 @@ of its own has a test elsewhere, named in `ELSEWHERE`.
 
 import ast
 import json
-import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +19,12 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 import twinear.cli.main  # noqa: F401  (adds every command to the app)
-from tests.acquisition.test_datasets import HETREC
 from tests.conftest import PARAMS, ROOT, Project
 from tests.docs.blocks import PAGES, README, read_blocks, read_commands
-from tests.model.test_scorer import spectrograms
-from tests.support.archives import Archives
+from tests.support.archives import HETREC, Archives
 from tests.support.audio import music, write_clip
+from tests.support.scorers import spectrograms
+from tests.support.servers import answer, free_port, served
 from tests.support.services import FakeArtist, FakeServices
 from tests.support.tiny_clap import save_clap
 from tests.support.tuning import project as tiny_project
@@ -292,45 +284,6 @@ def test_a_make_target_ends_with_its_program(
 
 def test_continuous_integration_runs_the_readmes_command() -> None:
     assert "make test" in (ROOT / ".ci/run").read_text(encoding="utf-8")
-
-
-@contextmanager
-def served(folder: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A server in its own process group, stopped at the end."""
-    path = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):  # it has ended by itself
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def answer(server: subprocess.Popen[bytes], request: str | urllib.request.Request) -> bytes:
-    """Wait for a server on loopback for as long as it runs, and return its answer."""
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=300) as response:  # noqa: S310
-                body: bytes = response.read()
-                return body
-        except (urllib.error.URLError, ConnectionError):
-            assert server.poll() is None, f"{server.args!r} ended without an answer"
-            time.sleep(0.3)
 
 
 def test_make_ui_shows_the_runs(finished: Project) -> None:
