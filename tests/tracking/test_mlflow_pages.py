@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 
 from tests.conftest import Project
 from tests.support.browser import opened_page
-from tests.test_documentation import answer, free_port, served
+from tests.support.servers import answer, free_port, served
 from twinear.tracking.provenance import data_hash
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
