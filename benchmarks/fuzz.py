@@ -1,8 +1,8 @@
-"""Damaged clips of every kind, for some minutes: each is used or set aside, and nothing else.
+"""Fuzz the decoding of clips for some minutes: every damaged clip is used or set aside.
 
-Valid files are mutated (bits flipped, numbers overwritten, spans cut out, doubled or taken from
-another file, ends cut off) and go through what the pipeline does with a clip, in a worker process
-with a limit of memory and of time. Whatever else happens is a finding, and its file is kept: an
+Valid files are mutated (bits flipped, numbers overwritten, spans cut out, doubled or replaced by
+spans of another file, ends cut off) and go through what the pipeline does with a clip, in a worker
+process with limited memory and time. Any other outcome is a finding, and its file is kept: an
 exception, a crash inside the codec library (in the pipeline it costs a worker and sets the clip
 aside), a hang, more memory than the limit, values out of range.
 
@@ -89,13 +89,15 @@ def mutate(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
 
 
 def try_clip(path: Path, params: tuple[ClipsParams, SpectrogramsParams]) -> str:
-    """What becomes of the clip: "used", "set aside: why", or "FINDING: what"."""
+    """The outcome for a clip: "used", "set aside: why", or "FINDING: what"."""
     try:
-        heard = clips._hear(path, params=params[0])
-        if isinstance(heard, Fault):
-            found = heard.found.removeprefix(f"{path}: ").split(";")[0]
+        decoded = clips._examine(path, params=params[0])
+        if isinstance(decoded, Fault):
+            found = decoded.found.removeprefix(f"{path}: ").split(";")[0]
             out_of_memory = "Cannot allocate memory" in found
-            why = heard.reason if heard.reason == found else f"{heard.reason}, {_plain(found)}"
+            why = (
+                decoded.reason if decoded.reason == found else f"{decoded.reason}, {_plain(found)}"
+            )
             return f"FINDING: {found}" if out_of_memory else f"set aside: {why}"
         y = load_waveform(path, params[1].sr, params[1].max_seconds)
         values, (mean, cov) = log_mel(y, params[1]), mfcc_statistics(y, params[1])
@@ -107,8 +109,8 @@ def try_clip(path: Path, params: tuple[ClipsParams, SpectrogramsParams]) -> str:
 
 
 def _plain(found: str) -> str:
-    """Without its numbers, to count by."""
-    return "".join(each for each in found if not each.isdigit())
+    """Without its digits, so that equal findings are counted together."""
+    return "".join(character for character in found if not character.isdigit())
 
 
 def work(pipe: Connection, params: tuple[ClipsParams, SpectrogramsParams]) -> None:

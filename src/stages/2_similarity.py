@@ -1,4 +1,4 @@
-"""Stage 2: listens and the artists of the clips -> similarity, and everybody's neighbours."""
+"""Stage 2: listens and the artists of the clips -> similarity, and all artists' neighbours."""
 
 import json
 import os
@@ -27,12 +27,12 @@ def similarity(
     parts = open_listens(folder, memory, workers)
     table = read_clip_table(clips, read_redirects(redirects))
     with_clips = set(resolve(table, parts.artists)["artist"])
-    found, near, told = compute(parts, with_clips, params, memory, workers)
-    found.write(into)
-    near.write(neighbours)
-    if told.artists < told.top_artists:
-        print(f"similarity: of {told.artists} artists, fewer than top_artists", file=sys.stderr)
-    write_text(report, json.dumps(asdict(told), indent=2, ensure_ascii=False))
+    similarities, nearest, summary = compute(parts, with_clips, params, memory, workers)
+    similarities.write(into)
+    nearest.write(neighbours)
+    if summary.artists < summary.top_artists:
+        print(f"similarity: of {summary.artists} artists, fewer than top_artists", file=sys.stderr)
+    write_text(report, json.dumps(asdict(summary), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

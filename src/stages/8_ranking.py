@@ -1,4 +1,4 @@
-"""Stage 8: the catalogue and the test artists -> how well each system ranks, and how surely."""
+"""Stage 8: catalogue and test artists -> how well each system ranks, with intervals."""
 
 import json
 import sys
@@ -9,8 +9,15 @@ from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
 from twinear.catalogue.catalogue import Catalogue
 from twinear.ranking.ranking import RankingParams, rank_test
-from twinear.ranking.summary import as_metrics, differences, headline, hubs, summarise, undefined
-from twinear.ranking.systems import line_up
+from twinear.ranking.summary import (
+    count_undefined,
+    differences,
+    flatten_metrics,
+    headline,
+    measure_hubness,
+    summarise,
+)
+from twinear.ranking.systems import score_systems
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
@@ -24,24 +31,27 @@ def ranking(
     split: Path,
     scorer: Path,
     folder: Path,
-    ranks: Path,
-    apart: Path,
-    hubness: Path,
+    metrics_json: Path,
+    differences_json: Path,
+    hubness_json: Path,
 ) -> None:
     params = read_params("ranking", RankingParams)
-    systems = line_up(
+    systems = score_systems(
         Catalogue.read(catalogue), Spectrograms.read(spectrograms), Similarity.read(similarity)
     )
-    test, chance = rank_test(systems.of(Split.read(split).members("test")), params)
+    test, chance = rank_test(systems.select(Split.read(split).members("test")), params)
     summary = summarise(test.queries, chance, params)
-    lead, hub = differences(test.queries, params), hubs(systems, params)
     test.write(folder)
-    for path, numbers in ((ranks, summary), (apart, lead), (hubness, hub)):
+    for path, numbers in (
+        (metrics_json, summary),
+        (differences_json, differences(test.queries, params)),
+        (hubness_json, measure_hubness(systems, params)),
+    ):
         write_text(path, json.dumps(numbers, indent=2))
-    for metric, count in undefined(test.queries).items():
+    for metric, count in count_undefined(test.queries).items():
         print(f"{metric} is not defined for {count} of {len(test.artists)}", file=sys.stderr)
     with open_run(read_stages(), sha256(scorer)) as run:
-        run.log_metrics(headline(summary) | as_metrics(summary))
+        run.log_metrics(headline(summary) | flatten_metrics(summary))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Artists split once into train, validation and test; pairs are formed inside a split only.
+"""Stage 5: artists split into train, validation and test; pairs are formed inside a split only.
 
 `fractions` cuts twice with scikit-learn's `train_test_split`, as the original did: first the
 training artists, then validation from test. `folds` gives every artist a fold by the SHA-256 of
 its id, so that an artist never changes folds when others come or go; one fold is test, the next
-is validation. This module does not know similarity, sound or listens: only names.
+is validation. This module knows ids and names, neither similarity nor audio nor listens.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 from twinear.base.params import Params
 
-AGAIN = "run 'dvc repro split'"
+REMEDY = "run 'dvc repro split'"
 SPLITS = ("train", "validation", "test")
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 RandomState = Annotated[int, Field(ge=0, lt=2**32)]
@@ -59,14 +59,22 @@ class Split:
     artists: pd.DataFrame
 
     @classmethod
-    def of(cls, artists: pd.DataFrame, **parts: Sequence[str]) -> "Split":
-        """A split by hand: ids of `train`, of `validation`; all others of `artists` are test."""
-        split_of = {artist: part for part, ids in parts.items() for artist in ids}
+    def from_ids(cls, artists: pd.DataFrame, **splits: Sequence[str]) -> "Split":
+        """Make a split by hand: ids of `train`, of `validation`; all other artists are test.
+
+        Examples
+        --------
+        >>> artists = pd.DataFrame({"artist": ["a1", "a2", "a3"], "name": ["Can", "Low", "Neu!"]})
+        >>> split = Split.from_ids(artists, train=["a3"], validation=["a1"])
+        >>> split.members("test")
+        ['a2']
+        """
+        split_of = {artist: split for split, ids in splits.items() for artist in ids}
         named = artists[["artist", "name"]]
         return cls(artists=named.assign(split=named["artist"].map(split_of).fillna("test")))
 
     def members(self, split: str) -> list[str]:
-        """The ids of the artists of one split, in order."""
+        """List the ids of the artists of one split, in order."""
         return list(self.artists.loc[self.artists["split"] == split, "artist"])
 
     def write(self, path: Path) -> None:
@@ -77,18 +85,18 @@ class Split:
     @classmethod
     def read(cls, path: Path) -> "Split":
         """Read and check what `write` wrote."""
-        require(path, AGAIN)
+        require(path, REMEDY)
         try:
             artists = pd.read_csv(path, dtype=str, keep_default_na=False)
         except ValueError as error:
-            raise DataError(path, f"is no table ({error})", remedy=AGAIN) from error
+            raise DataError(path, f"is not a table ({error})", remedy=REMEDY) from error
         missing = {"artist", "name", "split"} - set(artists.columns)
         if missing or not set(artists["split"]) <= set(SPLITS):
             raise DataError(
                 path,
                 f"columns {list(artists.columns)}, splits {sorted(set(artists.get('split', ())))}",
                 expected=f"columns artist, name, split with splits {', '.join(SPLITS)}",
-                remedy=AGAIN,
+                remedy=REMEDY,
             )
         return cls(artists=artists)
 
@@ -112,7 +120,7 @@ def split_artists(artists: pd.DataFrame, params: SplitParams) -> Split:
     validation, test = cut(ids, params)
     split[validation] = "validation"
     split[test] = "test"
-    _check(split, params.min_test)
+    _require_enough(split, params.min_test)
     return Split(artists=artists[["artist", "name"]].assign(split=split.to_numpy()))
 
 
@@ -135,12 +143,20 @@ def _by_folds(ids: list[str], params: SplitParams) -> tuple[list[str], list[str]
 
 
 def fold_of(ids: Sequence[str], n_folds: int) -> np.ndarray:
-    """The fold of each id, `sha256(id) mod n_folds`; shape (ids,), stable under other ids."""
-    hashes = (hashlib.sha256(each.encode()).hexdigest() for each in ids)
-    return np.array([int(each, 16) % n_folds for each in hashes], dtype=np.int64)
+    """Compute the fold of each id, `sha256(id) mod n_folds`, (ids,).
+
+    The fold of an id does not depend on the other ids.
+
+    Examples
+    --------
+    >>> fold_of(["Nina Simone", "Fela Kuti", "Low"], n_folds=5).tolist()
+    [0, 4, 3]
+    """
+    hashes = (hashlib.sha256(artist.encode()).hexdigest() for artist in ids)
+    return np.array([int(digest, 16) % n_folds for digest in hashes], dtype=np.int64)
 
 
-def _check(split: pd.Series, min_test: int) -> None:
+def _require_enough(split: pd.Series, min_test: int) -> None:
     counts = {name: int((split == name).sum()) for name in SPLITS}
     least = {"train": 3, "validation": 3, "test": min_test}
     if any(counts[name] < least[name] for name in SPLITS):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.fetching import artists, fetch, fetch_params, wanted_of
+from tests.support.fetching import artists, fetch, fetch_params, requested_all
 from tests.support.services import FakeServices
 from twinear.acquisition.previews.check import check_clips, format_check
 from twinear.base.errors import DataError
@@ -19,7 +19,7 @@ from twinear.spectrograms.embedding_table import TABLE, Vectors
 def fetched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     into = tmp_path_factory.mktemp("fetched") / "data"
     with FakeServices(*artists(2)) as services:
-        fetch(services.url, into, wanted_of(services.artists), fetch_params(2))
+        fetch(services.url, into, requested_all(services.artists), fetch_params(2))
     return into
 
 

@@ -1,27 +1,27 @@
 """Deezer in its documented shapes, with its errors in answers of status 200 and stale addresses."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.services import FakeArtist, FakeClock, FakeServices, clip_of, reply
-from twinear.acquisition.network.client import Client, user_agent
+from tests.acquisition.conftest import Connect
+from tests.support.fetching import candidate_of, find, requested
+from tests.support.services import FakeArtist, FakeServices, clip_of, reply
 from twinear.acquisition.network.errors import (
-    Away,
-    Expired,
-    Malformed,
-    PreviewError,
-    Refused,
-    Unknown,
+    ExpiredUrlError,
+    InvalidContentError,
+    NotFoundError,
+    RequestRefusedError,
+    ServiceUnavailableError,
+    SourceError,
+    ThrottledError,
 )
-from twinear.acquisition.network.response_cache import Answers
 from twinear.acquisition.previews.services import deezer
-from twinear.acquisition.previews.services.deezer import MANNERS, Deezer
+from twinear.acquisition.previews.services.deezer import REQUEST_POLICY, Deezer
 from twinear.acquisition.previews.services.matching import Row
-from twinear.acquisition.previews.source import Candidate, Wanted
+from twinear.acquisition.previews.source import Candidate
 
 ARTISTS = (
     FakeArtist(name="Radiohead", deezer=399, fans=3000, titles=("Creep", "Airbag", "Lucky")),
@@ -40,44 +40,18 @@ ARTISTS = (
 
 
 @pytest.fixture
-def world() -> Iterator[FakeServices]:
-    with FakeServices(*ARTISTS, clock=FakeClock()) as services:
-        yield services
-
-
-@pytest.fixture
-def source(world: FakeServices, tmp_path: Path) -> Iterator[Deezer]:
-    with _client(world, tmp_path / "answers") as client:
-        yield Deezer(client)
-
-
-def _client(world: FakeServices, answers: Path) -> Client:
-    agent = user_agent("someone@example.org")
-    kept = Answers(answers)
-    return Client("deezer", world.url_of("deezer"), agent, MANNERS, answers=kept, clock=world.clock)
-
-
-def wanted(name: str, *titles: str, deezer: str = "") -> Wanted:
-    ids = {"deezer": deezer} if deezer else {}
-    return Wanted(artist="x", name=name, mbid="", titles=titles, ids=ids)
-
-
-def found(source: Deezer, artist: Wanted) -> Candidate:
-    candidate = source.find(artist)
-    assert candidate
-    return candidate
+def source(connect: Connect) -> Deezer:
+    return Deezer(connect("deezer", REQUEST_POLICY))
 
 
 # who is who
 
 
 def test_an_artist_that_musicbrainz_links_to_is_certain(source: Deezer) -> None:
-    candidate = found(source, wanted("On a Friday", deezer="399"))
+    candidate = find(source, requested("On a Friday", deezer="399"))
     assert candidate == Candidate(
         artist_id="399",
         name="Radiohead",
-        source="deezer",
-        popularity=3000,
         confidence=1.0,
         why="linked by MusicBrainz",
     )
@@ -85,49 +59,50 @@ def test_an_artist_that_musicbrainz_links_to_is_certain(source: Deezer) -> None:
 
 @pytest.mark.parametrize("link", ["12345", "../track/1", "x" * 99, "1?q=2"])
 def test_a_link_that_leads_nowhere_is_not_the_end(source: Deezer, link: str) -> None:
-    candidate = found(source, wanted("Radiohead", deezer=link))
+    candidate = find(source, requested("Radiohead", deezer=link))
     assert (candidate.artist_id, candidate.confidence) == ("399", 0.9)
 
 
 @pytest.mark.parametrize("name", ["RADIOHEAD", "radiohead ", "The Radiohead", "Sigur Ros", "!!!"])
 def test_the_only_one_of_a_name_is_found_however_it_is_spelt(source: Deezer, name: str) -> None:
-    assert found(source, wanted(name)).confidence == 0.9
+    assert find(source, requested(name)).confidence == 0.9
 
 
 def test_any_script_is_found(source: Deezer) -> None:
-    assert found(source, wanted("椎名林檎")).artist_id == "22"
+    assert find(source, requested("椎名林檎")).artist_id == "22"
 
 
 @pytest.mark.parametrize("name", ["Radio", "Nobody of that name", "a&b=c#d?e/f%2f", "\ud800"])
 def test_a_name_that_nobody_bears_is_nobody(source: Deezer, name: str) -> None:
-    assert source.find(wanted(name)) is None
+    assert source.find(requested(name)) is None
 
 
 @pytest.mark.parametrize("name", ["", "  ", "\t\n"])
 def test_a_name_that_is_empty_is_not_asked_for(
     world: FakeServices, source: Deezer, name: str
 ) -> None:
-    assert source.find(wanted(name)) is None
+    assert source.find(requested(name)) is None
     assert world.count() == 0
 
 
 def test_titles_tell_artists_of_one_name_apart(source: Deezer) -> None:
     for title in ("All of Us", "rainbow chaser (Remastered) [Live]"):
-        candidate = found(source, wanted("Nirvana", "Unheard Of", title))
+        candidate = find(source, requested("Nirvana", titles=("Unheard Of", title)))
         assert (candidate.artist_id, candidate.confidence) == ("2", 0.95)
     assert candidate.why == "one of 3 of that name, by titles"
 
 
 def test_of_several_of_a_name_one_may_be_far_more_popular(source: Deezer) -> None:
-    candidate = found(source, wanted("Air"))
+    candidate = find(source, requested("Air"))
     assert (candidate.artist_id, candidate.confidence) == ("10", 0.7)
     assert candidate.why == "by far the most popular of 2 of that name"
-    assert found(source, wanted("Air", "One")) == candidate  # a title that both have says nothing
+    # a title that both have decides nothing
+    assert find(source, requested("Air", titles=["One"])) == candidate
 
 
 @pytest.mark.parametrize("titles", [(), ("Unheard Of",), ("(Live)",)])
 def test_else_it_is_a_guess_and_says_so(source: Deezer, titles: tuple[str, ...]) -> None:
-    candidate = found(source, wanted("Nirvana", *titles))
+    candidate = find(source, requested("Nirvana", titles=titles))
     assert (candidate.artist_id, candidate.confidence) == ("1", 0.5)
     assert candidate.why == "a guess among 3 of that name"
 
@@ -136,29 +111,29 @@ def test_else_it_is_a_guess_and_says_so(source: Deezer, titles: tuple[str, ...])
 
 
 def test_previews_come_in_the_order_of_the_service(source: Deezer) -> None:
-    candidate = found(source, wanted("Radiohead"))
+    candidate = find(source, requested("Radiohead"))
     previews = source.previews(candidate, 2)
-    assert [each.title for each in previews] == ["Creep", "Airbag"]
+    assert [preview.title for preview in previews] == ["Creep", "Airbag"]
     first = previews[0]
-    assert (first.source, first.source_artist, first.source_id) == ("deezer", "399", "39900")
+    assert first.source_id == "39900"
     assert first.duration_seconds == 200.0
     assert first.terms == source.terms
     assert len(source.previews(candidate, 50)) == 3
 
 
 def test_what_has_no_preview_is_left_out(source: Deezer) -> None:
-    titles = [each.title for each in source.previews(found(source, wanted("Mute")), 9)]
+    titles = [preview.title for preview in source.previews(find(source, requested("Mute")), 9)]
     assert titles == ["Two", "Four", "Five"]
-    assert source.previews(found(source, wanted("Nothing")), 9) == []
+    assert source.previews(find(source, requested("Nothing")), 9) == []
 
 
 def test_titles_are_on_one_line(source: Deezer) -> None:
-    titles = [each.title for each in source.previews(found(source, wanted("椎名林檎")), 9)]
+    titles = [preview.title for preview in source.previews(find(source, requested("椎名林檎")), 9)]
     assert titles == ["丸の内サディスティック", "", ""]
 
 
 def test_an_artist_without_recordings_has_no_previews(world: FakeServices, source: Deezer) -> None:
-    candidate = found(source, wanted("Radiohead"))
+    candidate = find(source, requested("Radiohead"))
     world.script("deezer", "no data")
     assert source.previews(candidate, 9) == []
 
@@ -173,8 +148,8 @@ def test_recordings_that_only_feature_the_artist_are_left_out(
         {"id": 4, "preview": None, "artist": None},
     ]
     monkeypatch.setattr(source, "_top", lambda artist_id: rows)
-    previews = source.previews(found(source, wanted("Radiohead")), 9)
-    assert [each.source_id for each in previews] == ["2"]
+    previews = source.previews(find(source, requested("Radiohead")), 9)
+    assert [preview.source_id for preview in previews] == ["2"]
 
 
 # audio
@@ -183,7 +158,7 @@ def test_recordings_that_only_feature_the_artist_are_left_out(
 def test_audio_is_fetched_from_the_signed_address(
     world: FakeServices, source: Deezer, tmp_path: Path
 ) -> None:
-    preview = source.previews(found(source, wanted("Radiohead")), 1)[0]
+    preview = source.previews(find(source, requested("Radiohead")), 1)[0]
     source.download(preview, tmp_path / "a.mp3")
     assert (tmp_path / "a.mp3").read_bytes() == clip_of(39900, ".mp3")
     assert world.count("deezer", "/track") == 0
@@ -193,7 +168,7 @@ def test_audio_is_fetched_from_the_signed_address(
 def test_an_address_that_has_expired_is_renewed_without_trying(
     world: FakeServices, source: Deezer, tmp_path: Path, wait: float
 ) -> None:
-    preview = source.previews(found(source, wanted("Radiohead")), 1)[0]
+    preview = source.previews(find(source, requested("Radiohead")), 1)[0]
     world.clock.sleep(wait)
     source.download(preview, tmp_path / "a.mp3")
     assert (world.count("cdn"), world.count("deezer", "/track/39900")) == (1, 1)
@@ -202,7 +177,7 @@ def test_an_address_that_has_expired_is_renewed_without_trying(
 def test_an_address_that_is_refused_is_renewed(
     world: FakeServices, source: Deezer, tmp_path: Path
 ) -> None:
-    preview = source.previews(found(source, wanted("Radiohead")), 1)[0]
+    preview = source.previews(find(source, requested("Radiohead")), 1)[0]
     world.script("cdn", "403")
     source.download(preview, tmp_path / "a.mp3")
     assert (tmp_path / "a.mp3").read_bytes() == clip_of(39900, ".mp3")
@@ -210,22 +185,21 @@ def test_an_address_that_is_refused_is_renewed(
 
 
 def test_a_preview_known_from_disk_is_renewed(
-    world: FakeServices, source: Deezer, tmp_path: Path
+    world: FakeServices, source: Deezer, connect: Connect, tmp_path: Path
 ) -> None:
-    artist = wanted("Radiohead")
-    source.previews(found(source, artist), 1)
-    with _client(world, tmp_path / "answers") as client:
-        again = Deezer(client)
-        preview = again.previews(found(again, artist), 1)[0]
-        assert (world.count(), preview.url.endswith("/cdn/deezer/39900.mp3")) == (2, True)
-        again.download(preview, tmp_path / "a.mp3")
+    artist = requested("Radiohead")
+    source.previews(find(source, artist), 1)
+    again = Deezer(connect("deezer", REQUEST_POLICY))
+    preview = again.previews(find(again, artist), 1)[0]
+    assert (world.count(), preview.url.endswith("/cdn/deezer/39900.mp3")) == (2, True)
+    again.download(preview, tmp_path / "a.mp3")
     assert (tmp_path / "a.mp3").read_bytes() == clip_of(39900, ".mp3")
     assert (world.count("cdn"), world.count("deezer", "/track/39900")) == (1, 1)
 
 
 def test_no_signature_is_kept(source: Deezer, tmp_path: Path) -> None:
-    source.previews(found(source, wanted("Nirvana", "All of Us")), 9)
-    files = [each.read_text() for each in tmp_path.rglob("*.json")]
+    source.previews(find(source, requested("Nirvana", titles=["All of Us"])), 9)
+    files = [path.read_text() for path in tmp_path.rglob("*.json")]
     assert len(files) == 4
     assert not re.search("hmac|hdnea|exp=", " ".join(files))
 
@@ -233,9 +207,9 @@ def test_no_signature_is_kept(source: Deezer, tmp_path: Path) -> None:
 def test_an_address_that_stays_refused_is_an_error(
     world: FakeServices, source: Deezer, tmp_path: Path
 ) -> None:
-    preview = source.previews(found(source, wanted("Radiohead")), 1)[0]
+    preview = source.previews(find(source, requested("Radiohead")), 1)[0]
     world.script("cdn", "403", "403")
-    with pytest.raises(Expired, match="deezer preview: is no longer at its address"):
+    with pytest.raises(ExpiredUrlError, match="deezer preview: is no longer at its URL"):
         source.download(preview, tmp_path / "a.mp3")
     assert not (tmp_path / "a.mp3").exists()
 
@@ -243,9 +217,9 @@ def test_an_address_that_stays_refused_is_an_error(
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ({"id": 39900, "preview": ""}, "deezer /track/39900: has no preview any more"),
-        ({"error": {"code": 800}}, "deezer: knows no such thing"),
-        ({"id": 39900}, "has no preview any more"),
+        ({"id": 39900, "preview": ""}, "deezer /track/39900: no longer has a preview"),
+        ({"error": {"code": 800}}, "deezer: has no such entry"),
+        ({"id": 39900}, "no longer has a preview"),
     ],
 )
 def test_a_preview_that_is_gone_is_an_error(
@@ -256,10 +230,10 @@ def test_a_preview_that_is_gone_is_an_error(
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    preview = source.previews(found(source, wanted("Radiohead")), 1)[0]
+    preview = source.previews(find(source, requested("Radiohead")), 1)[0]
     world.script("cdn", "403")
     monkeypatch.setattr(world, "_deezer", lambda seen: reply(answer))
-    with pytest.raises(Unknown, match=message):
+    with pytest.raises(NotFoundError, match=message):
         source.download(preview, tmp_path / "a.mp3")
 
 
@@ -271,8 +245,8 @@ def test_quota_and_busy_are_waited_for(
     world: FakeServices, source: Deezer, fault: str, seconds: float
 ) -> None:
     world.script("deezer", fault, fault)
-    assert found(source, wanted("Radiohead")).artist_id == "399"
-    times = [each.at for each in world.requests("deezer")]
+    assert find(source, requested("Radiohead")).artist_id == "399"
+    times = [request.at for request in world.requests("deezer")]
     assert len(times) == 3
     assert min(times[1] - times[0], times[2] - times[1]) >= seconds
 
@@ -280,48 +254,43 @@ def test_quota_and_busy_are_waited_for(
 @pytest.mark.parametrize(
     ("fault", "kind", "message"),
     [
-        ("quota", Away, "says that its quota is used up"),
-        ("busy", Away, "is busy"),
-        ("odd error", Malformed, "answers an error without a code"),
-        ("items limit", Refused, "answers error 100: too many items asked for"),
-        ("permission", Refused, "answers error 200: no permission"),
-        ("token", Refused, "answers error 300: a token is wanted"),
-        ("parameter", Refused, "answers error 500: a wrong parameter"),
-        ("missing", Refused, "answers error 501: a missing parameter"),
-        ("query", Refused, "answers error 600: a query that is none"),
-        ("no data", Unknown, "knows no such thing"),
-        ("404", Unknown, "answers 404"),
-        ("no rows", Malformed, "/search/artist: has no list 'data'"),
+        ("quota", ThrottledError, "says that its quota is used up"),
+        ("busy", ServiceUnavailableError, "is busy"),
+        ("odd error", InvalidContentError, "answers an error without a code"),
+        ("items limit", RequestRefusedError, "answers error 100: too many items requested"),
+        ("permission", RequestRefusedError, "answers error 200: no permission"),
+        ("token", RequestRefusedError, "answers error 300: a token is required"),
+        ("parameter", RequestRefusedError, "answers error 500: wrong parameter"),
+        ("missing", RequestRefusedError, "answers error 501: missing parameter"),
+        ("query", RequestRefusedError, "answers error 600: invalid query"),
+        ("no data", NotFoundError, "has no such entry"),
+        ("404", NotFoundError, "answers 404"),
+        ("no rows", InvalidContentError, "/search/artist: has no list 'data'"),
     ],
 )
 def test_each_error_has_its_meaning(
-    world: FakeServices, source: Deezer, fault: str, kind: type[PreviewError], message: str
+    world: FakeServices, source: Deezer, fault: str, kind: type[SourceError], message: str
 ) -> None:
     world.script("deezer", *[fault] * 5)
     with pytest.raises(kind, match=rf"^deezer.*: .*{message}|^deezer {message}"):
-        source.find(wanted("Radiohead"))
-    assert world.count() == (5 if kind in (Away, Malformed) and fault != "no rows" else 1)
+        source.find(requested("Radiohead"))
+    retried = kind in (ServiceUnavailableError, ThrottledError, InvalidContentError)
+    assert world.count() == (5 if retried and fault != "no rows" else 1)
 
 
 def test_rows_that_are_none_are_passed_over(world: FakeServices, source: Deezer) -> None:
     world.script("deezer", "odd rows", "odd rows")
-    assert source.find(wanted("Radiohead")) is None
-    assert source.previews(_candidate("399"), 9) == []
-
-
-def _candidate(artist_id: str) -> Candidate:
-    return Candidate(
-        artist_id=artist_id, name="x", source="deezer", popularity=0, confidence=1.0, why=""
-    )
+    assert source.find(requested("Radiohead")) is None
+    assert source.previews(candidate_of("399"), 9) == []
 
 
 def test_errors_are_not_kept(world: FakeServices, source: Deezer) -> None:
     world.script("deezer", "token", "no data")
-    with pytest.raises(Refused):
-        source.find(wanted("Radiohead"))
-    with pytest.raises(Unknown):
-        source.find(wanted("Radiohead"))
-    assert source.find(wanted("Radiohead"))
+    with pytest.raises(RequestRefusedError):
+        source.find(requested("Radiohead"))
+    with pytest.raises(NotFoundError):
+        source.find(requested("Radiohead"))
+    assert source.find(requested("Radiohead"))
 
 
 @pytest.mark.parametrize(
@@ -335,4 +304,4 @@ def test_errors_are_not_kept(world: FakeServices, source: Deezer) -> None:
     ],
 )
 def test_whether_an_address_is_fresh(url: str, fresh: bool) -> None:
-    assert deezer._is_fresh(url, 1000.0) is fresh
+    assert deezer._may_be_valid(url, 1000.0) is fresh

@@ -11,11 +11,11 @@ import soundfile
 from tests.support.audio import CODECS, write_clip
 from twinear.acquisition.previews.deduplication import audio_suffix
 from twinear.acquisition.previews.excerpt import (
+    EXCERPT_SECONDS,
     INTRO_SECONDS,
-    WINDOW_SECONDS,
-    find_window,
+    cut_excerpt,
+    find_excerpt,
     read_levels,
-    write_window,
 )
 from twinear.base.errors import ClipError
 from twinear.clips.waveform import load_waveform
@@ -52,20 +52,20 @@ def lag_of(part: npt.NDArray[np.float32], whole: npt.NDArray[np.float32]) -> int
 
 @pytest.mark.parametrize(("seconds", "start"), [(0, 0), (1, 0), (30, 0), (37, 7), (45, 15)])
 def test_a_short_recording_keeps_its_end(seconds: int, start: int) -> None:
-    assert find_window(np.zeros(seconds)) == start
+    assert find_excerpt(np.zeros(seconds)) == start
 
 
 def test_of_equal_windows_the_first_after_the_intro_is_taken() -> None:
-    assert find_window(np.zeros(240)) == INTRO_SECONDS
+    assert find_excerpt(np.zeros(240)) == INTRO_SECONDS
 
 
 def test_the_intro_is_not_taken_even_if_it_is_the_loudest() -> None:
     levels = np.full(200, -30.0)
     levels[:60] = -10
-    assert find_window(levels) == INTRO_SECONDS
+    assert find_excerpt(levels) == INTRO_SECONDS
     levels[20:] = -30
     levels[100:130] = -11
-    assert find_window(levels) == 100
+    assert find_excerpt(levels) == 100
 
 
 def test_the_usual_loud_is_taken_rather_than_the_one_loudest_moment() -> None:
@@ -74,7 +74,7 @@ def test_the_usual_loud_is_taken_rather_than_the_one_loudest_moment() -> None:
     levels[70:110] = -30
     levels[110:180] = -15  # what the loud part is like
     levels[180:] = -25
-    assert find_window(levels) == 110
+    assert find_excerpt(levels) == 110
 
 
 def test_levels_are_those_of_each_second_without_offset(tmp_path: Path) -> None:
@@ -91,9 +91,9 @@ def test_the_loud_part_is_cut_out_without_loss(tmp_path: Path, suffix: str) -> N
     y = swelling({0: 0.1, 24: 1, 56: 0.1}, 64, 48000)
     path = recording(tmp_path / f"a{suffix}", y)
     to = tmp_path / "window"
-    write_window(path, to)
+    cut_excerpt(path, to)
     window, whole = load_waveform(to, 48000), load_waveform(path, 48000)
-    assert len(window) / 48000 == pytest.approx(WINDOW_SECONDS, abs=0.05)
+    assert len(window) / 48000 == pytest.approx(EXCERPT_SECONDS, abs=0.05)
     part = window[5 * 48000 : 25 * 48000]
     start = lag_of(part, whole) - 5 * 48000
     assert 23 * 48000 <= start <= 27 * 48000
@@ -107,24 +107,24 @@ def test_the_loud_part_is_cut_out_without_loss(tmp_path: Path, suffix: str) -> N
 def test_the_same_recording_gives_the_same_bytes(tmp_path: Path, suffix: str) -> None:
     path = recording(tmp_path / f"a{suffix}", noise(50, 48000))
     for name in "bc":
-        write_window(path, tmp_path / name)
+        cut_excerpt(path, tmp_path / name)
     assert (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
 
 
 def test_a_recording_cut_off_or_shorter_than_the_window_is_what_there_is(tmp_path: Path) -> None:
     short = write_clip(tmp_path / "a.mp3", noise(8, SR), SR)
-    write_window(short, tmp_path / "b")
+    cut_excerpt(short, tmp_path / "b")
     assert load_waveform(tmp_path / "b", SR).size / SR == pytest.approx(8, abs=0.1)
     whole = write_clip(tmp_path / "a.flac", noise(60, SR), SR).read_bytes()
     (tmp_path / "cut.flac").write_bytes(whole[: len(whole) * 2 // 3])
-    write_window(tmp_path / "cut.flac", tmp_path / "c")
+    cut_excerpt(tmp_path / "cut.flac", tmp_path / "c")
     assert load_waveform(tmp_path / "c", SR).size / SR == pytest.approx(25, abs=5.5)
 
 
 def test_packets_with_odd_timestamps_are_not_copied(tmp_path: Path) -> None:
     y = noise(50, 48000)
     path = write_clip(tmp_path / "a.ogg", np.stack([y, y]), 48000)
-    write_window(path, tmp_path / "b")
+    cut_excerpt(path, tmp_path / "b")
     assert audio_suffix(tmp_path / "b") == ".flac"
     assert load_waveform(tmp_path / "b", SR).size / SR == pytest.approx(30, abs=0.1)
 
@@ -133,5 +133,5 @@ def test_what_is_no_audio_is_a_clip_error_and_leaves_nothing(tmp_path: Path) -> 
     path = tmp_path / "a.mp3"
     path.write_text("Just words.")
     with pytest.raises(ClipError, match="is not audio"):
-        write_window(path, tmp_path / "b")
-    assert [each.name for each in tmp_path.iterdir()] == ["a.mp3"]
+        cut_excerpt(path, tmp_path / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp3"]

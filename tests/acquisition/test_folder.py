@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pytest
 
 from tests.support.audio import music, write_clip
-from twinear.acquisition.network.errors import Malformed
+from tests.support.fetching import find, requested
+from twinear.acquisition.network.errors import InvalidContentError
 from twinear.acquisition.previews.folder import FolderSource, Recording, read_folder
-from twinear.acquisition.previews.source import Preview, Wanted
 from twinear.base.errors import DataError
 from twinear.clips.waveform import load_waveform
 
@@ -36,10 +36,6 @@ def tagged(path: Path, **tags: str) -> Path:
                 target.mux(packet)
     plain.unlink()
     return path
-
-
-def wanted(name: str, mbid: str = "", **ids: str) -> Wanted:
-    return Wanted(artist=mbid or name.lower(), name=name, mbid=mbid, ids=ids)
 
 
 @pytest.fixture
@@ -71,8 +67,8 @@ def test_tags_are_believed_before_the_folder(tmp_path: Path, suffix: str) -> Non
 
 
 def test_without_tags_the_place_says_it(library: Path) -> None:
-    found = read_folder(library)
-    assert [(each.artist, each.album, each.title) for each in found] == [
+    recordings = read_folder(library)
+    assert [(recording.artist, recording.album, recording.title) for recording in recordings] == [
         ("Air", "Demo", "One"),
         ("Air", "Moon Safari", "01 Intro"),
         ("Air", "Moon Safari", "02 More"),
@@ -85,34 +81,29 @@ def test_an_artist_is_found_by_the_id_in_the_tags_then_by_name(tmp_path: Path) -
     tagged(folder / "a.flac", artist="Nirvana", title="A", MUSICBRAINZ_ARTISTID=A.upper())
     tagged(folder / "b.mp3", artist="The Beatles", title="B", **{"MusicBrainz Artist Id": B})
     source = FolderSource(folder)
-    by_id = source.find(wanted("Nirwana", A))
-    assert by_id is not None
+    by_id = find(source, requested("Nirwana", A))
     assert (by_id.confidence, by_id.name, by_id.artist_id) == (1.0, "Nirvana", A)
-    merged = source.find(wanted("Fab Four", "c" * 36, musicbrainz=B))
-    assert merged is not None
+    merged = find(source, requested("Fab Four", "c" * 36, musicbrainz=B))
     assert merged.name == "The Beatles"
-    by_name = source.find(wanted("BEATLES"))
-    assert by_name is not None
+    by_name = find(source, requested("BEATLES"))
     assert by_name.confidence == 0.9
-    assert source.find(wanted("Nobody")) is None
-    assert source.find(wanted("")) is None
+    assert source.find(requested("Nobody")) is None
+    assert source.find(requested("")) is None
 
 
 def test_albums_take_turns(library: Path) -> None:
     source = FolderSource(library)
-    candidate = source.find(wanted("Air"))
-    assert candidate is not None
+    candidate = find(source, requested("Air"))
     previews = source.previews(candidate, 5)
-    assert [each.title for each in previews] == ["One", "01 Intro", "02 More"]
-    assert [each.url for each in source.previews(candidate, 1)] == ["Air/Demo/One.ogg"]
-    assert {each.terms for each in previews} == {"own library"}
+    assert [preview.title for preview in previews] == ["One", "01 Intro", "02 More"]
+    assert [preview.url for preview in source.previews(candidate, 1)] == ["Air/Demo/One.ogg"]
+    assert {preview.terms for preview in previews} == {"own library"}
 
 
 def test_a_window_is_what_is_kept(tmp_path: Path) -> None:
     write_clip(tmp_path / "music/Air/Long/a.mp3", music(70, SR), SR)
     source = FolderSource(tmp_path / "music")
-    candidate = source.find(wanted("Air"))
-    assert candidate is not None
+    candidate = find(source, requested("Air"))
     (preview,) = source.previews(candidate, 3)
     assert preview.duration_seconds == pytest.approx(70, abs=0.5)
     source.download(preview, tmp_path / "clip")
@@ -122,10 +113,9 @@ def test_a_window_is_what_is_kept(tmp_path: Path) -> None:
 def test_what_is_no_audio_is_malformed(library: Path, tmp_path: Path) -> None:
     (library / "Air/Demo/One.ogg").write_bytes(b"not music")
     source = FolderSource(library)
-    candidate = source.find(wanted("Air"))
-    assert candidate is not None
-    preview: Preview = source.previews(candidate, 1)[0]
-    with pytest.raises(Malformed, match=r"One\.ogg: is not audio"):
+    candidate = find(source, requested("Air"))
+    preview = source.previews(candidate, 1)[0]
+    with pytest.raises(InvalidContentError, match=r"One\.ogg: is not audio"):
         source.download(preview, tmp_path / "clip")
     assert not (tmp_path / "clip").exists()
 
@@ -135,4 +125,4 @@ def test_a_folder_without_music_or_none_is_one_clear_error(tmp_path: Path) -> No
         FolderSource(tmp_path / "nowhere")
     (tmp_path / "loose.mp3").write_text("of nobody")
     with pytest.raises(DataError, match="holds no music, expected Artist/Album/"):
-        FolderSource(tmp_path).find(wanted("Air"))
+        FolderSource(tmp_path).find(requested("Air"))

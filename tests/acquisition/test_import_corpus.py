@@ -122,7 +122,7 @@ def test_a_corpus_can_be_made_of_itself(tmp_path: Path, listens: Path) -> None:
 def test_what_is_no_corpus_is_never_replaced(tmp_path: Path, listens: Path) -> None:
     music = library(tmp_path / "music")
     for into in (music, music / "Air" / "Sexy Boy.flac"):
-        with pytest.raises(DataError, match="is there and is no corpus; name another folder"):
+        with pytest.raises(DataError, match="not a corpus; name another folder"):
             import_corpus(listens, music, into, replace=True)
     assert (music / "Air" / "Sexy Boy.flac").read_text() == "boy"
 
@@ -162,7 +162,7 @@ def test_vectors_of_none_of_the_clips_are_refused(tmp_path: Path, listens: Path)
     table = _table(tmp_path / "table.csv", ["Sexy Boy.flac"])
     with pytest.raises(
         DataError,
-        match=r"table\.csv: names none of the clips; it has Sexy Boy\.flac, expected names as Air/",
+        match=r"table\.csv: .* Sexy Boy\.flac, expected names as Air/",
     ):
         import_corpus(listens, music, into, vectors=table)
     with pytest.raises(DataError, match=r"nothing\.npz: is missing; make it with 'twinear embed'"):
@@ -180,7 +180,7 @@ def test_an_interrupted_import_leaves_what_was_there(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(corpus, "_write_table", interrupted)
+    monkeypatch.setattr(corpus, "write_rows", interrupted)
     with pytest.raises(KeyboardInterrupt):
         import_corpus(listens, music, into, replace=True)
     assert {path: path.read_bytes() for path in into.rglob("*") if path.is_file()} == before
@@ -205,7 +205,7 @@ def test_a_table_that_names_a_missing_clip_is_one_clear_error(
     audio(tmp_path / "a.mp3")
     table = tmp_path / "table.csv"
     table.write_text("file,artist\na.mp3,Air\nb.mp3,Air\n")
-    with pytest.raises(DataError, match=r"table\.csv:3: no file .*b\.mp3; mend the path"):
+    with pytest.raises(DataError, match=r"table\.csv:3: no file .*b\.mp3; correct"):
         import_corpus(listens, table, tmp_path / "data")
     assert not (tmp_path / "data").exists()
 

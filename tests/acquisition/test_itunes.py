@@ -1,26 +1,24 @@
 """iTunes in its documented shapes: the artist in the first row, and 403 for too many requests."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.services import FakeArtist, FakeClock, FakeServices, clip_of, hammer, reply
-from twinear.acquisition.network.client import Client, user_agent
+from tests.acquisition.conftest import Connect
+from tests.support.fetching import candidate_of, find, requested
+from tests.support.services import FakeArtist, FakeServices, clip_of, hammer, reply
 from twinear.acquisition.network.errors import (
-    Away,
-    Expired,
-    Malformed,
-    PreviewError,
-    Refused,
-    Unknown,
+    ExpiredUrlError,
+    InvalidContentError,
+    NotFoundError,
+    RequestRefusedError,
+    ServiceUnavailableError,
+    SourceError,
 )
-from twinear.acquisition.network.rate_limit import Limit
-from twinear.acquisition.network.response_cache import Answers
-from twinear.acquisition.previews.services.itunes import MANNERS, ITunes
-from twinear.acquisition.previews.source import Candidate, Wanted
+from twinear.acquisition.network.rate_limit import RateLimit
+from twinear.acquisition.previews.services.itunes import REQUEST_POLICY, ITunes
 
 ARTISTS = (
     FakeArtist(name="Björk", itunes=74, titles=("Hyperballad", "Jóga", "Army of Me")),
@@ -32,43 +30,22 @@ ARTISTS = (
 
 
 @pytest.fixture
-def world() -> Iterator[FakeServices]:
-    with FakeServices(*ARTISTS, clock=FakeClock()) as services:
-        yield services
-
-
-@pytest.fixture
-def source(world: FakeServices, tmp_path: Path) -> Iterator[ITunes]:
-    agent = user_agent("someone@example.org")
-    answers = Answers(tmp_path / "answers")
-    url = world.url_of("itunes")
-    with Client("itunes", url, agent, MANNERS, answers=answers, clock=world.clock) as client:
-        yield ITunes(client)
-
-
-def wanted(name: str, *titles: str, itunes: str = "") -> Wanted:
-    ids = {"itunes": itunes} if itunes else {}
-    return Wanted(artist="x", name=name, mbid="", titles=titles, ids=ids)
-
-
-def found(source: ITunes, artist: Wanted) -> Candidate:
-    candidate = source.find(artist)
-    assert candidate
-    return candidate
+def source(connect: Connect) -> ITunes:
+    return ITunes(connect("itunes", REQUEST_POLICY))
 
 
 def test_an_artist_that_musicbrainz_links_to_is_certain(source: ITunes) -> None:
-    candidate = found(source, wanted("Bjork Gudmundsdottir", itunes="74"))
+    candidate = find(source, requested("Bjork Gudmundsdottir", itunes="74"))
     assert (candidate.artist_id, candidate.name, candidate.confidence) == ("74", "Björk", 1.0)
 
 
 @pytest.mark.parametrize("link", ["12345", "7400", "../x", ""])
 def test_a_link_that_leads_to_no_artist_is_not_the_end(source: ITunes, link: str) -> None:
-    assert found(source, wanted("Bjork", itunes=link)).confidence == 0.9
+    assert find(source, requested("Bjork", itunes=link)).confidence == 0.9
 
 
 def test_the_store_of_one_country_is_asked_for_artists(world: FakeServices, source: ITunes) -> None:
-    found(source, wanted("Björk"))
+    find(source, requested("Björk"))
     assert world.requests()[0].query == {
         "term": "Björk",
         "media": "music",
@@ -81,25 +58,25 @@ def test_the_store_of_one_country_is_asked_for_artists(world: FakeServices, sour
 
 @pytest.mark.parametrize("name", ["Bjork Trio", "", " ", "\ud800", "a&term=Björk"])
 def test_a_name_that_nobody_bears_is_nobody(source: ITunes, name: str) -> None:
-    assert source.find(wanted(name)) is None
+    assert source.find(requested(name)) is None
 
 
 def test_names_are_ambiguous_and_titles_help(source: ITunes) -> None:
-    candidate = found(source, wanted("Nirvana"))
+    candidate = find(source, requested("Nirvana"))
     assert (candidate.confidence, candidate.why) == (0.5, "a guess among 2 of that name")
     for title in ("All of us", "Rainbow Chaser"):
-        candidate = found(source, wanted("Nirvana", title))
+        candidate = find(source, requested("Nirvana", titles=[title]))
         assert (candidate.artist_id, candidate.confidence) == ("2", 0.95)
 
 
 def test_the_first_row_is_the_artist_and_no_preview(source: ITunes) -> None:
-    previews = source.previews(found(source, wanted("Björk")), 9)
-    assert [each.title for each in previews] == ["Hyperballad", "Jóga", "Army of Me"]
+    previews = source.previews(find(source, requested("Björk")), 9)
+    assert [preview.title for preview in previews] == ["Hyperballad", "Jóga", "Army of Me"]
     first = previews[0]
-    assert (first.source, first.source_artist, first.source_id) == ("itunes", "74", "7400")
+    assert first.source_id == "7400"
     assert first.duration_seconds == 200.0
     assert "promote" in first.terms
-    assert len(source.previews(found(source, wanted("Björk")), 2)) == 2
+    assert len(source.previews(find(source, requested("Björk")), 2)) == 2
 
 
 def test_only_audio_is_offered(
@@ -108,25 +85,21 @@ def test_only_audio_is_offered(
     row = {"artistId": 74, "trackId": 1, "previewUrl": "http://x/1", "kind": "music-video"}
     rows = [row, {**row, "kind": "song"}, {**row, "kind": "song", "artistId": 75}]
     monkeypatch.setattr(world, "_itunes", lambda seen: reply({"results": rows}))
-    candidate = Candidate(
-        artist_id="74", name="x", source="itunes", popularity=0, confidence=1.0, why=""
-    )
-    assert len(source.previews(candidate, 9)) == 1
+    assert len(source.previews(candidate_of("74"), 9)) == 1
 
 
 def test_what_has_no_preview_is_left_out(source: ITunes) -> None:
-    titles = [each.title for each in source.previews(found(source, wanted("Mute")), 9)]
+    titles = [preview.title for preview in source.previews(find(source, requested("Mute")), 9)]
     assert titles == ["Two", "Four", "Five"]
-    assert source.previews(found(source, wanted("Nothing")), 9) == []
+    assert source.previews(find(source, requested("Nothing")), 9) == []
 
 
 def test_an_artist_that_is_gone_has_no_previews(source: ITunes) -> None:
-    gone = Candidate(artist_id="9", name="x", source="itunes", popularity=0, confidence=1.0, why="")
-    assert source.previews(gone, 9) == []
+    assert source.previews(candidate_of("9"), 9) == []
 
 
 def test_audio_is_fetched(world: FakeServices, source: ITunes, tmp_path: Path) -> None:
-    preview = source.previews(found(source, wanted("Björk")), 1)[0]
+    preview = source.previews(find(source, requested("Björk")), 1)[0]
     source.download(preview, tmp_path / "a.m4a")
     assert (tmp_path / "a.m4a").read_bytes() == clip_of(7400, ".m4a")
 
@@ -135,7 +108,7 @@ def test_audio_is_fetched(world: FakeServices, source: ITunes, tmp_path: Path) -
 def test_an_address_that_is_no_longer_good_is_renewed(
     world: FakeServices, source: ITunes, tmp_path: Path, fault: str
 ) -> None:
-    preview = source.previews(found(source, wanted("Björk")), 1)[0]
+    preview = source.previews(find(source, requested("Björk")), 1)[0]
     world.script("cdn", fault)
     source.download(preview, tmp_path / "a.m4a")
     assert world.requests("itunes")[-1].query["id"] == "7400"
@@ -145,9 +118,9 @@ def test_an_address_that_is_no_longer_good_is_renewed(
 def test_an_address_that_stays_refused_is_an_error(
     world: FakeServices, source: ITunes, tmp_path: Path
 ) -> None:
-    preview = source.previews(found(source, wanted("Björk")), 1)[0]
+    preview = source.previews(find(source, requested("Björk")), 1)[0]
     world.script("cdn", "403", "403")
-    with pytest.raises(Expired):
+    with pytest.raises(ExpiredUrlError):
         source.download(preview, tmp_path / "a.m4a")
     assert not (tmp_path / "a.m4a").exists()
 
@@ -162,10 +135,10 @@ def test_a_preview_that_is_gone_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
     rows: list[dict[str, Any]],
 ) -> None:
-    preview = source.previews(found(source, wanted("Björk")), 1)[0]
+    preview = source.previews(find(source, requested("Björk")), 1)[0]
     world.script("cdn", "403")
     monkeypatch.setattr(world, "_itunes", lambda seen: reply({"results": rows}))
-    with pytest.raises(Unknown, match="itunes 7400: has no preview any more"):
+    with pytest.raises(NotFoundError, match="itunes 7400: no longer has a preview"):
         source.download(preview, tmp_path / "a.m4a")
 
 
@@ -174,16 +147,16 @@ def test_throttling_is_waited_for_longer_and_longer_by_all(
     world: FakeServices, source: ITunes, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []  # of all threads
-    pause = Limit.pause
+    pause = RateLimit.pause
 
-    def paused(limit: Limit, seconds: float) -> None:
+    def paused(limit: RateLimit, seconds: float) -> None:
         pauses.append(seconds)
         pause(limit, seconds)
 
-    monkeypatch.setattr(Limit, "pause", paused)
+    monkeypatch.setattr(RateLimit, "pause", paused)
     world.script("itunes", *[fault] * 3)
-    assert found(source, wanted("Björk")).artist_id == "74"
-    times = [each.at for each in world.requests()]
+    assert find(source, requested("Björk")).artist_id == "74"
+    times = [request.at for request in world.requests()]
     waits = [after - before for before, after in pairwise(times)]
     assert [wait >= least for wait, least in zip(waits, (5, 10, 20), strict=True)] == [True] * 3
     assert waits == sorted(waits)
@@ -192,38 +165,35 @@ def test_throttling_is_waited_for_longer_and_longer_by_all(
 
 def test_threads_wait_together_when_one_is_throttled(world: FakeServices, source: ITunes) -> None:
     world.script("itunes", "403")
-    source.find(wanted("Björk"))
+    source.find(requested("Björk"))
     first = world.requests()[0].at
-    hammered = hammer(lambda n: source.find(wanted(f"Artist {n}")), 30)
+    hammered = hammer(lambda n: source.find(requested(f"Artist {n}")), 30)
     assert (hammered.answers, hammered.errors) == ([None] * 30, [])
-    assert min(each.at for each in world.requests()[1:]) >= first + 5
+    assert min(request.at for request in world.requests()[1:]) >= first + 5
     assert world.most("itunes", 60) <= 20
 
 
 @pytest.mark.parametrize(
     ("fault", "kind", "requests"),
     [
-        ("403", Away, 5),
-        ("reset", Away, 5),
-        ("html", Malformed, 5),
-        ("cut json", Malformed, 5),
-        ("400", Refused, 1),
-        ("no rows", Malformed, 1),
+        ("403", ServiceUnavailableError, 5),
+        ("reset", ServiceUnavailableError, 5),
+        ("html", InvalidContentError, 5),
+        ("cut json", InvalidContentError, 5),
+        ("400", RequestRefusedError, 1),
+        ("no rows", InvalidContentError, 1),
     ],
 )
 def test_what_lasts_is_told(
-    world: FakeServices, source: ITunes, fault: str, kind: type[PreviewError], requests: int
+    world: FakeServices, source: ITunes, fault: str, kind: type[SourceError], requests: int
 ) -> None:
     world.script("itunes", *[fault] * requests)
     with pytest.raises(kind, match=r"^itunes /search: "):
-        source.find(wanted("Björk"))
+        source.find(requested("Björk"))
     assert world.count() == requests
 
 
 def test_rows_that_are_none_are_passed_over(world: FakeServices, source: ITunes) -> None:
     world.script("itunes", "odd rows", "odd rows")
-    assert source.find(wanted("Björk")) is None
-    candidate = Candidate(
-        artist_id="74", name="x", source="itunes", popularity=0, confidence=1.0, why=""
-    )
-    assert source.previews(candidate, 9) == []
+    assert source.find(requested("Björk")) is None
+    assert source.previews(candidate_of("74"), 9) == []

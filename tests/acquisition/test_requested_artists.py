@@ -5,8 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from twinear.acquisition.previews.requested_artists import choose_wanted, read_wanted, top_artists
-from twinear.acquisition.previews.source import Wanted
+from twinear.acquisition.previews.requested_artists import (
+    choose_requested_artists,
+    read_requested_artists,
+    top_artists,
+)
+from twinear.acquisition.previews.source import RequestedArtist
 from twinear.artists.identity import write_artists
 from twinear.base.errors import DataError, TwinearError
 
@@ -23,18 +27,18 @@ def listens(folder: Path) -> Path:
 
 def test_the_top_are_those_with_the_most_listeners(tmp_path: Path) -> None:
     assert top_artists(listens(tmp_path / "listens"), 2) == [
-        Wanted(artist=A, name="Air", mbid=A),
-        Wanted(artist="blur", name="Blur", mbid=""),
+        RequestedArtist(artist=A, name="Air", mbid=A),
+        RequestedArtist(artist="blur", name="Blur", mbid=""),
     ]
 
 
 def test_a_list_is_one_name_a_line(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_text(f"Earth, Wind & Fire\n\n  Björk \n{A.upper()}\nBJORK\n", encoding="utf-8")
-    assert read_wanted(path) == [
-        Wanted(artist="earth wind and fire", name="Earth, Wind & Fire", mbid=""),
-        Wanted(artist="bjork", name="Björk", mbid=""),
-        Wanted(artist=A, name="", mbid=A),
+    assert read_requested_artists(path) == [
+        RequestedArtist(artist="earth wind and fire", name="Earth, Wind & Fire", mbid=""),
+        RequestedArtist(artist="bjork", name="Björk", mbid=""),
+        RequestedArtist(artist=A, name="", mbid=A),
     ]
 
 
@@ -44,8 +48,8 @@ def test_a_list_may_be_a_table(tmp_path: Path, header: str) -> None:
     row = f"Air,{A}" if header == "artist,mbid" else f"{A},Air,{A},9,90"
     other = '"Earth, Wind & Fire",' if header == "artist,mbid" else ",Blur,,1,1"
     path.write_text(f"\ufeff{header}\n{row}\n\n{other}\n", encoding="utf-8")
-    found = read_wanted(path)
-    assert found[0] == Wanted(artist=A, name="Air", mbid=A)
+    found = read_requested_artists(path)
+    assert found[0] == RequestedArtist(artist=A, name="Air", mbid=A)
     assert found[1].name in ("Earth, Wind & Fire", "Blur")
 
 
@@ -62,14 +66,14 @@ def test_a_list_may_be_a_table(tmp_path: Path, header: str) -> None:
 def test_a_list_that_cannot_be_used_says_why(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "list").write_bytes(content)
     with pytest.raises(DataError, match=message):
-        read_wanted(tmp_path / "list")
+        read_requested_artists(tmp_path / "list")
 
 
 def test_exactly_one_way_is_chosen(tmp_path: Path) -> None:
     with pytest.raises(TwinearError, match="needs one of --top and --artists"):
-        choose_wanted(tmp_path, None, None)
+        choose_requested_artists(tmp_path, None, None)
     with pytest.raises(TwinearError, match="needs one of --top and --artists"):
-        choose_wanted(tmp_path, 3, tmp_path)
+        choose_requested_artists(tmp_path, 3, tmp_path)
     with pytest.raises(DataError, match=r"artists\.csv: is missing; run 'dvc repro listens'"):
-        choose_wanted(tmp_path, 3, None)
-    assert len(choose_wanted(listens(tmp_path / "listens"), 1, None)) == 1
+        choose_requested_artists(tmp_path, 3, None)
+    assert len(choose_requested_artists(listens(tmp_path / "listens"), 1, None)) == 1

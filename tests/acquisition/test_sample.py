@@ -14,7 +14,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from twinear.acquisition.sample import corpus as corpus_module
-from twinear.acquisition.sample.corpus import Size, write_corpus, write_sample
+from twinear.acquisition.sample.corpus import CorpusSize, write_corpus, write_sample
 from twinear.acquisition.sample.encoding import CODECS, Codec, encode
 from twinear.acquisition.sample.listeners import (
     BOGUS_LISTENER,
@@ -31,7 +31,7 @@ from twinear.acquisition.sample.style import DIMENSIONS, QUOTED_NAME, imagine_ar
 from twinear.artists.identity import normalise_name
 from twinear.base.errors import DataError
 
-SMALL = Size(n_artists=8, clips_per_artist=2, seconds=2.0, n_listeners=60)
+SMALL = CorpusSize(n_artists=8, clips_per_artist=2, seconds=2.0, n_listeners=60)
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +95,8 @@ def test_each_codec_keeps_a_tone_and_its_bytes(chosen: Codec, tmp_path: Path) ->
     with av.open(paths[0]) as container:
         parts = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
         sr = container.streams.audio[0].rate
-    heard = np.concatenate(parts)
-    assert np.abs(np.fft.rfft(heard)).argmax() * sr / len(heard) == pytest.approx(440, abs=2)
+    decoded = np.concatenate(parts)
+    assert np.abs(np.fft.rfft(decoded)).argmax() * sr / len(decoded) == pytest.approx(440, abs=2)
 
 
 def test_ids_are_random_uuids_and_names_are_one_each(corpus: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_readme_says_that_all_is_made_up(corpus: Path) -> None:
 def test_rows_have_the_shape_of_lastfm_360k(rows: list[list[str]]) -> None:
     sound = [row for row in rows if len(row) == 4]
     ids = [row[0] for row in sound if row[0] != BOGUS_LISTENER]
-    assert all(re.fullmatch("[0-9a-f]{40}", each) for each in ids)
+    assert all(re.fullmatch("[0-9a-f]{40}", listener) for listener in ids)
     assert sum(not row[3].isdigit() for row in sound) == 1
 
 
@@ -126,7 +126,7 @@ def test_rows_of_a_listener_stand_together_most_played_first(rows: list[list[str
     assert changes + 1 == len(set(ids))
     for listener in set(ids):
         plays = [float(row[3]) for row in rows if row[0] == listener and len(row) == 4]
-        whole = [each for each in plays if each.is_integer()]
+        whole = [n for n in plays if n.is_integer()]
         assert whole == sorted(whole, reverse=True)
 
 
@@ -146,7 +146,7 @@ def test_profiles_are_of_all_listeners_but_one(rows: list[list[str]], corpus: Pa
     lines = (corpus / "listens" / PROFILE_FILE).read_text(encoding="utf-8").splitlines()
     profiles = [line.split("\t") for line in lines]
     assert {len(profile) for profile in profiles} == {5}
-    assert all(re.fullmatch(r"[A-Z][a-z]{2} \d{1,2}, \d{4}", each[4]) for each in profiles)
+    assert all(re.fullmatch(r"[A-Z][a-z]{2} \d{1,2}, \d{4}", profile[4]) for profile in profiles)
     with_profile = {profile[0] for profile in profiles}
     assert len({row[0] for row in rows} - {BOGUS_LISTENER} - with_profile) == 1
 
@@ -166,24 +166,24 @@ def test_co_listening_recovers_the_hidden_styles_and_popularity_is_skewed() -> N
 
 def test_popularity_says_nothing_of_style() -> None:
     values = [imagine_artists(80, np.random.default_rng(seed)) for seed in range(40)]
-    styles = np.concatenate([each.styles for each in values])
-    popularity = np.concatenate([each.popularity for each in values])
+    styles = np.concatenate([artists.styles for artists in values])
+    popularity = np.concatenate([artists.popularity for artists in values])
     for dimension in styles.T:
         assert abs(spearmanr(dimension, popularity).statistic) < 0.06
 
 
 def test_each_dimension_moves_its_own_two_traits() -> None:
-    middle = vars(Traits.of(np.zeros(3)))
+    middle = vars(Traits.from_style(np.zeros(3)))
     for dimension in range(3):
-        moved = vars(Traits.of(np.eye(3)[dimension]))
+        moved = vars(Traits.from_style(np.eye(3)[dimension]))
         assert sum(moved[trait] != middle[trait] for trait in middle) == 2
 
 
 @pytest.mark.parametrize(("dimension", "measure"), [(0, "onsets"), (2, "centroid")])
 def test_a_style_is_heard_through_the_nuisances(dimension: int, measure: str) -> None:
     low, high = -np.eye(3)[dimension], np.eye(3)[dimension]
-    heard = {"onsets": _onsets, "centroid": _moving_centroid}[measure]
-    values = [[heard(_clip(style, seed)) for seed in range(12)] for style in (low, high)]
+    measured = {"onsets": _onsets, "centroid": _moving_centroid}[measure]
+    values = [[measured(_clip(style, seed)) for seed in range(12)] for style in (low, high)]
     assert np.median(values[1]) > 1.2 * np.median(values[0])
 
 
@@ -205,7 +205,7 @@ def test_the_codec_says_nothing_of_style() -> None:
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(DataError, match="is there already; name a new folder"):
+    with pytest.raises(DataError, match="is not empty; name a new folder"):
         write_sample(tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

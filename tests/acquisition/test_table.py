@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.audio import music, write_clip
-from tests.support.fetching import hasty
+from tests.support.fetching import find, hasty, requested
 from tests.support.services import FakeArtist, FakeServices
-from twinear.acquisition.network.client import Client, Manners
-from twinear.acquisition.network.errors import Malformed, PreviewError, Unknown
-from twinear.acquisition.previews.source import Preview, Wanted
+from twinear.acquisition.network.client import Client, RequestPolicy
+from twinear.acquisition.network.errors import InvalidContentError, NotFoundError, SourceError
+from twinear.acquisition.previews.source import Preview, RequestedArtist
 from twinear.acquisition.previews.table import TableSource
 from twinear.base.errors import DataError
 from twinear.clips.waveform import load_waveform
@@ -25,41 +25,31 @@ def table(folder: Path, *rows: str, header: str = "file,artist,mbid,title,terms"
     return path
 
 
-def wanted(name: str, mbid: str = "", **ids: str) -> Wanted:
-    return Wanted(artist=mbid or name.lower(), name=name, mbid=mbid, ids=ids)
-
-
-def previews(source: TableSource, artist: Wanted) -> list[Preview]:
-    candidate = source.find(artist)
-    assert candidate is not None
-    return source.previews(candidate, 9)
+def previews(source: TableSource, artist: RequestedArtist) -> list[Preview]:
+    return source.previews(find(source, artist), 9)
 
 
 def test_an_artist_is_found_by_id_then_by_name(tmp_path: Path) -> None:
     rows = [f"1.mp3,Nirvana,{A},,", "2.mp3,The Beatles,,,", f"3.mp3,Nirvana,{B},,"]
     source = TableSource(table(tmp_path, *rows))
-    by_id = source.find(wanted("Anybody", B))
-    assert by_id is not None
-    assert (by_id.confidence, by_id.popularity) == (1.0, 1)
-    merged = source.find(wanted("Anybody", "c" * 36, musicbrainz=A))
-    assert merged is not None
+    by_id = find(source, requested("Anybody", B))
+    assert (by_id.confidence, len(source.previews(by_id, 9))) == (1.0, 1)
+    merged = find(source, requested("Anybody", "c" * 36, musicbrainz=A))
     assert merged.artist_id == A
-    by_name = source.find(wanted("BEATLES"))
-    assert by_name is not None
+    by_name = find(source, requested("BEATLES"))
     assert by_name.confidence == 0.9
-    guess = source.find(wanted("Nirvana"))
-    assert guess is not None
+    guess = find(source, requested("Nirvana"))
     assert (guess.confidence, guess.why) == (0.5, "2 artists of that name")
-    assert source.find(wanted("Nobody")) is None
-    assert source.find(wanted("Nirvana", "c" * 36)) is None  # a namesake
+    assert source.find(requested("Nobody")) is None
+    assert source.find(requested("Nirvana", "c" * 36)) is None  # a namesake
 
 
 def test_terms_are_the_rows_own_or_say_whose_it_is(tmp_path: Path) -> None:
     rows = ["1.mp3,Air,,One,CC BY 4.0", "2.mp3,Air,,Two,", "https://example.org/3.mp3,Air,,Three,"]
-    client = Client("table", "http://127.0.0.1", "test (a@b.c)", Manners(n=9, seconds=1))
-    found = previews(TableSource(table(tmp_path, *rows), client), wanted("Air"))
-    assert [each.terms for each in found] == ["CC BY 4.0", "own library", "not stated"]
-    assert [each.title for each in found] == ["One", "Two", "Three"]
+    client = Client("table", "http://127.0.0.1", "test (a@b.c)", RequestPolicy(n=9, seconds=1))
+    found = previews(TableSource(table(tmp_path, *rows), client), requested("Air"))
+    assert [preview.terms for preview in found] == ["CC BY 4.0", "own library", "not stated"]
+    assert [preview.title for preview in found] == ["One", "Two", "Three"]
 
 
 def test_files_and_long_recordings_are_put_on_disk(tmp_path: Path) -> None:
@@ -68,13 +58,13 @@ def test_files_and_long_recordings_are_put_on_disk(tmp_path: Path) -> None:
     (tmp_path / "in/c.mp3").write_text("words")
     rows = [f"{name},Air,,," for name in ("a.mp3", "b.wav", "c.mp3", "d.mp3")]
     source = TableSource(table(tmp_path / "in", *rows))
-    found = previews(source, wanted("Air"))
+    found = previews(source, requested("Air"))
     for preview, seconds in zip(found, (3, 30), strict=False):
         source.download(preview, tmp_path / "clip")
         assert load_waveform(tmp_path / "clip", SR).size / SR == pytest.approx(seconds, abs=0.1)
-    with pytest.raises(Malformed, match=r"c\.mp3: is not audio"):
+    with pytest.raises(InvalidContentError, match=r"c\.mp3: is not audio"):
         source.download(found[2], tmp_path / "none")
-    with pytest.raises(Unknown, match=r"d\.mp3: is missing"):
+    with pytest.raises(NotFoundError, match=r"d\.mp3: is missing"):
         source.download(found[3], tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
@@ -83,29 +73,29 @@ def test_addresses_are_fetched_and_their_secrets_not_kept(tmp_path: Path) -> Non
     with FakeServices(FakeArtist(name="Air", itunes=7)) as services:
         url = f"{services.url_of('cdn')}/itunes/700.plus.aac.p.m4a"
         rows = [f"{url}?token=secret,Air,,,", f"{services.url}/nothing,Air,,,", f"{url},Air,,,"]
-        manners = hasty(Manners(n=9, seconds=1), 0.01)
-        with Client("table", services.url, "test (a@b.c)", manners) as client:
+        policy = hasty(RequestPolicy(n=9, seconds=1), 0.01)
+        with Client("table", services.url, "test (a@b.c)", policy) as client:
             source = TableSource(table(tmp_path, *rows), client)
-            found = previews(source, wanted("Air"))
+            found = previews(source, requested("Air"))
             source.download(found[0], tmp_path / "clip")
             assert load_waveform(tmp_path / "clip", SR).size / SR == pytest.approx(2, abs=0.1)
-            with pytest.raises(PreviewError):
+            with pytest.raises(SourceError):
                 source.download(found[1], tmp_path / "none")
             services.script("cdn", "not audio")
-            with pytest.raises(Malformed, match="is not audio"):
+            with pytest.raises(InvalidContentError, match="is not audio"):
                 source.download(found[2], tmp_path / "none")
     assert "secret" not in found[0].source_id
-    assert len({each.source_id for each in found}) == 3
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["clip", "table.csv"]
+    assert len({preview.source_id for preview in found}) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip", "table.csv"]
 
 
 def test_addresses_need_a_contact(tmp_path: Path) -> None:
     path = table(tmp_path, "a.mp3,Air,,,", "https://example.org/3.mp3,Air,,,")
-    with pytest.raises(DataError, match=r"table\.csv:3: names an address; .*give --contact"):
+    with pytest.raises(DataError, match=r"table\.csv:3: names a URL; .*give --contact"):
         TableSource(path)
 
 
 def test_a_table_that_cannot_be_used_says_where(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"table\.csv:2: file '\.\./a\.mp3'"):
         TableSource(table(tmp_path, "../a.mp3,Air,,,"))
-    assert TableSource(table(tmp_path, "a.mp3,Air", header="file,artist")).find(wanted("Air"))
+    assert TableSource(table(tmp_path, "a.mp3,Air", header="file,artist")).find(requested("Air"))

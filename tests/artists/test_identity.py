@@ -104,10 +104,13 @@ def test_namesakes_and_artists_of_several_names_are_counted() -> None:
     ]
     spellings += [(C, "Kan"), (A, "Other"), (B, ""), ("123", "Can")]
     rows = [5, 7, 100, 3, 4, 1, 2, 50, 1]
-    found = find_collisions(normalise_spellings(spellings), rows)
-    assert (found.names, found.mbids) == (1, 2)
-    assert found.examples_of_names == {"nirvana": [A, B]}
-    assert list(found.examples_of_mbids.items()) == [(A, ["nirvana", "other"]), (C, ["can", "kan"])]
+    collisions = find_collisions(normalise_spellings(spellings), rows)
+    assert (collisions.names, collisions.mbids) == (1, 2)
+    assert collisions.examples_of_names == {"nirvana": [A, B]}
+    assert list(collisions.examples_of_mbids.items()) == [
+        (A, ["nirvana", "other"]),
+        (C, ["can", "kan"]),
+    ]
     assert len(find_collisions(normalise_spellings(spellings), rows, 1).examples_of_mbids) == 1
 
 
@@ -134,13 +137,13 @@ def test_a_table_of_artists_survives_writing(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "is empty; again"),
-        ("artist,name\na,A\n", "expected artist, name, mbid, listeners, plays; again"),
+        ("artist,name\na,A\n", "expected artist, .*again"),
         ("artist,name,mbid,listeners,plays\n", "in 0 rows"),
         ("artist,name,mbid,listeners,plays\na,A,,many,1\n", "is not a table of artists"),
         ("artist,name,mbid,listeners,plays\na,A,,1,1\na,B,,1,1\n", "in two rows; again"),
     ],
 )
-def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_table_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "artists.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=rf"artists\.csv: .*{message}"):

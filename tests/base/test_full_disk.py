@@ -1,13 +1,12 @@
 """A disk that fills up while a noun is written: one line, and the last good one stays."""
 
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Project
+from tests.support.disk import limited_disk
 from twinear.base.errors import DataError
 from twinear.catalogue.catalogue import Catalogue
 from twinear.clips.clips import Clips
@@ -26,21 +25,10 @@ NOUNS: dict[str, Callable[[Path], "Clips | Listens | Split | Scorer | Spectrogra
     "spectrograms": Spectrograms.read,
     "split.csv": Split.read,
     "training/scorer.safetensors": Scorer.read,
-    "training/judged.safetensors": Scorer.read,
+    "training/before_refit.safetensors": Scorer.read,
     "catalogue": Catalogue.read,
     "ranking": Ranking.read,
 }  # fmt: skip
-
-
-@contextmanager
-def room(n_bytes: int) -> Iterator[None]:
-    """No file may grow beyond `n_bytes`: writes fail as they do when the disk is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("name", NOUNS)
@@ -51,7 +39,7 @@ def test_a_disk_that_fills_up_is_one_line_and_the_last_good_one_stays(
     path = tmp_path / "written"
     noun.write(path)
     before = contents(path)
-    with pytest.raises(DataError, match=r"written: could not be written"), room(1000):
+    with pytest.raises(DataError, match=r"written: could not be written"), limited_disk(1000):
         noun.write(path)
     assert contents(path) == before
     assert [each.name for each in tmp_path.iterdir()] == ["written"]

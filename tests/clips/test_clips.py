@@ -172,7 +172,7 @@ def test_an_hour_takes_no_more_memory_than_max_seconds_of_it(tmp_path: Path) -> 
     path = _write_hour(tmp_path / "hour.wav")
     megabytes = 300 * 8000 * 4 / 1e6
     assert _peak_megabytes(lambda: load_waveform(path, 8000, max_seconds=300)) < 2 * megabytes
-    assert _peak_megabytes(lambda: _hear(path, params=_params())) < 2  # all of it, in pieces
+    assert _peak_megabytes(lambda: _examine(path, params=_params())) < 2  # all of it, in pieces
 
 
 def test_a_header_that_claims_any_sample_rate_claims_no_memory(tmp_path: Path) -> None:
@@ -483,13 +483,13 @@ def test_too_many_bad_clips_stop_the_run(tmp_path: Path) -> None:
         _index(tmp_path, ["b.wav"])
 
 
-def _hear_or_die(path: Path, params: ClipsParams) -> object:
+def _examine_or_die(path: Path, params: ClipsParams) -> object:
     if path.name == "b.wav":
         os._exit(1)
-    return _hear(path, params=params)
+    return _examine(path, params=params)
 
 
-_hear = clips._hear
+_examine = clips._examine
 
 
 def test_a_clip_that_kills_the_decoder_is_set_aside(
@@ -498,7 +498,7 @@ def test_a_clip_that_kills_the_decoder_is_set_aside(
     files = ["a.wav", "b.wav", "c.wav", "d.wav"]
     for seed, file in enumerate(files):
         write_clip(tmp_path / file, music(1.5, 8000, seed), 8000)
-    monkeypatch.setattr(clips, "_hear", _hear_or_die)
+    monkeypatch.setattr(clips, "_examine", _examine_or_die)
     found, report = _index(tmp_path, files)
     assert list(found.table["file"]) == ["a.wav", "c.wav", "d.wav"]
     assert report.set_aside["unreadable"][0]["found"] == "crashes the decoder"

@@ -1,4 +1,4 @@
-"""CLAP's vectors: those of the model itself, for every clip, resumed, and refused in one line."""
+"""CLAP's embeddings are those of the model itself; runs resume; what is wrong is one line."""
 
 import json
 import os
@@ -20,14 +20,13 @@ from twinear.base.errors import DataError, TwinearError
 from twinear.clips.waveform import load_waveform
 from twinear.encoders import clap as embedding
 from twinear.encoders.clap import (
-    N_WINDOWS,
     EmbedParams,
     EmbedReport,
     Extractor,
-    cut_windows,
     embed_clips,
     load_extractor,
 )
+from twinear.encoders.windows import N_WINDOWS, cut_windows
 from twinear.spectrograms.embedding_table import Vectors
 
 CARD = "---\nlicense: other\nlicense_name: tiny-1.0\n---\n# Tiny\n"
@@ -83,32 +82,32 @@ def test_three_windows_are_spread_over_the_middle() -> None:
 # vectors
 
 
-def test_a_vector_is_what_clap_says_of_the_windows(
+def test_a_vector_is_clap_s_embedding_of_the_windows(
     model: Path, extractor: Extractor, data: Path
 ) -> None:
     report = embed(extractor, data, EmbedParams(frames=True, replace=False))
     assert (report.clips, report.new, report.shape) == (3, 3, (N_DIMS, N_WINDOWS))
-    found = read(data)
-    assert list(found.clips) == ["clips/0.wav", "clips/1.wav", "clips/2.wav"]
+    table = read(data)
+    assert list(table.clips) == ["clips/0.wav", "clips/1.wav", "clips/2.wav"]
     windows = cut_windows(load_waveform(data / "clips/2.wav", SR), WINDOW)
     front = ClapFeatureExtractor.from_pretrained(model)
     inputs = front(list(windows), sampling_rate=SR, return_tensors="pt")
     with torch.inference_mode():
         expected = tiny_clap().get_audio_features(**inputs).pooler_output  # (windows, n_dims)
-    np.testing.assert_allclose(found.vector[2], expected.numpy().T, atol=1e-5)
-    assert not np.allclose(found.vector[2, :, 0], found.vector[2, :, 1], atol=1e-4)
-    np.testing.assert_allclose(np.linalg.norm(found.vector, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(table.vector[2], expected.numpy().T, atol=1e-5)
+    assert not np.allclose(table.vector[2, :, 0], table.vector[2, :, 1], atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(table.vector, axis=1), 1, atol=1e-5)
 
 
 def test_a_clips_vector_is_the_mean_of_its_windows(extractor: Extractor, data: Path) -> None:
     assert embed(extractor, data).shape == (N_DIMS,)
-    found = read(data)
+    table = read(data)
     windows = cut_windows(load_waveform(data / "clips/2.wav", SR), WINDOW)
     expected = extractor.embed(windows).mean(axis=0)
-    np.testing.assert_allclose(found.vector[2], expected, atol=1e-6)
-    assert found.extractor == extractor.name
+    np.testing.assert_allclose(table.vector[2], expected, atol=1e-6)
+    assert table.extractor == extractor.name
     assert extractor.name.startswith("CLAP tiny ")
-    assert found.licence == "other tiny-1.0"
+    assert table.licence == "other tiny-1.0"
 
 
 def test_a_model_with_fusion_gives_the_same_vectors_each_time(tmp_path: Path, data: Path) -> None:
@@ -119,7 +118,7 @@ def test_a_model_with_fusion_gives_the_same_vectors_each_time(tmp_path: Path, da
     np.testing.assert_allclose(extractor.embed(windows[1:]), first[1:], atol=1e-5)
 
 
-def test_a_clip_that_cannot_be_heard_is_set_aside(extractor: Extractor, data: Path) -> None:
+def test_a_clip_that_cannot_be_decoded_is_set_aside(extractor: Extractor, data: Path) -> None:
     (data / "clips/1.wav").unlink()
     report = embed(extractor, data)
     assert list(report.set_aside) == ["clips/1.wav", "clips/9.wav"]
@@ -128,9 +127,9 @@ def test_a_clip_that_cannot_be_heard_is_set_aside(extractor: Extractor, data: Pa
     assert list(read(data).clips) == ["clips/0.wav", "clips/2.wav"]
 
 
-def test_no_clip_to_be_heard_is_refused(extractor: Extractor, data: Path) -> None:
+def test_clips_that_cannot_be_decoded_are_refused(extractor: Extractor, data: Path) -> None:
     (data / "clips.csv").write_text("file,artist\nclips/9.wav,A\n")
-    with pytest.raises(DataError, match=r"clips\.csv: names no clip to be heard \(clips/9\.wav: "):
+    with pytest.raises(DataError, match=r"clips\.csv: names no clip .*\(clips/9\.wav: "):
         embed(extractor, data)
     assert not (data / "clips/vectors.npz").exists()
 
@@ -187,7 +186,7 @@ BROKEN = {
         r"preprocessor_config\.json: is missing; name another model",
     ),
     "another": (lambda folder: _config(folder, model_type="bert"), "model_type is bert, expected"),
-    "words": (lambda folder: (folder / "config.json").write_text("x"), "is none that is known"),
+    "words": (lambda folder: (folder / "config.json").write_text("x"), "model_type is unknown"),
     "damaged": (lambda folder: _weights(folder, b"x" * 99), "cannot be loaded .*expected a CLAP"),
     "fewer": (_without_some, r"lacks 1 weights, the first audio_projection\.linear1\.weight"),
 }
@@ -211,7 +210,7 @@ def test_code_that_a_model_brings_is_not_run(model: Path, tmp_path: Path) -> Non
 
 
 def test_what_is_neither_folder_nor_name_is_refused() -> None:
-    with pytest.raises(DataError, match="no/such/folder: is no folder and no model's name, expect"):
+    with pytest.raises(DataError, match="no/such/folder: is not a folder"):
         load_extractor("no/such/folder", print)
 
 
@@ -224,7 +223,7 @@ def test_without_transformers_it_says_what_to_install(monkeypatch: pytest.Monkey
 # going on
 
 
-def test_only_new_and_changed_clips_are_heard_again(extractor: Extractor, data: Path) -> None:
+def test_only_new_and_changed_clips_are_embedded_again(extractor: Extractor, data: Path) -> None:
     assert embed(extractor, data).new == 3
     first = read(data)
     write_clip(data / "clips/1.wav", music(2, 22050, 7), 22050)
@@ -259,9 +258,7 @@ def test_another_extractors_table_is_replaced_only_if_asked(
 ) -> None:
     held = Vectors(clips=["clips/0.wav"], vector=np.ones((1, 3), np.float32), extractor="musicnn")
     held.write(data / "clips/vectors.npz")
-    with pytest.raises(
-        DataError, match=r"holds vectors of clips by musicnn, expected clips by CLAP .*--replace"
-    ):
+    with pytest.raises(DataError, match=r"clips by musicnn, expected clips by CLAP .*--replace"):
         embed(extractor, data)
     assert read(data).extractor == "musicnn"
     embed(extractor, data, EmbedParams(frames=False, replace=True))
@@ -285,6 +282,6 @@ def test_a_model_that_cannot_be_fetched_is_one_clear_line(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(
-        "error: someone/clap: cannot be fetched from the Hugging Face hub"
+        "error: someone/clap: cannot be downloaded from the Hugging Face hub"
     )
-    assert "or give a folder that holds the model" in done.stderr
+    assert "a folder that holds the model" in done.stderr

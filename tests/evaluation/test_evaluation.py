@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from tests.model.test_scorer import small_scorer
-from tests.support.planting import plant_params
+from tests.support.planting import plant_params, plant_scorer
 from twinear.cli.main import main
+from twinear.evaluation.evaluation import EvaluationOptions, evaluate
 
 N = 8
 
@@ -41,7 +41,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clips.assign(artist=[f"Artist {each}" for each in range(N)]).to_csv(
         folder / "data/clips.csv", index=False
     )
-    small_scorer().write(folder / "scorer.safetensors")
+    plant_scorer().write(folder / "scorer.safetensors")
     vectors = generator.normal(size=(N, 5))
     np.savez(folder / "made.npz", clip=list(clips["file"]), vector=vectors)
     return folder
@@ -54,11 +54,11 @@ def run(
     monkeypatch.setattr(sys, "argv", ["twinear", "evaluate", *words])
     with pytest.raises(SystemExit) as ended:
         main()
-    said = capsys.readouterr()
-    return int(ended.value.code or 0), said.out, said.err
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
 
 
-def test_scorer_matrix_and_embeddings_are_judged_side_by_side_and_the_work_is_kept(
+def test_scorer_matrix_and_embeddings_are_compared_and_the_prepared_data_is_kept(
     planted: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scores = np.random.default_rng(0).random((N, N))
@@ -67,17 +67,30 @@ def test_scorer_matrix_and_embeddings_are_judged_side_by_side_and_the_work_is_ke
     words += ["--json", "--queries", "queries.parquet"]
     code, out, _ = run(monkeypatch, capsys, planted, *words)
     assert code == 0
-    told = json.loads(out)
-    assert (told["artists"], told["left_out"]) == (N, 0)
-    names = ["catalogue", "siamese", "mine", "made_cosine", "made_l2"]
-    names += ["popularity", "l2", "mfcc", "mfcc_mp", "chance"]
-    assert list(told["protocols"]["all"]["hubness"]) == names
+    summary = json.loads(out)
+    assert (summary["artists"], summary["left_out"]) == (N, 0)
+    names = ["catalogue", "siamese", "chance", "mine", "made_cosine", "made_l2"]
+    names += ["popularity", "l2", "mfcc", "mfcc_mp"]
+    assert list(summary["protocols"]["all"]["hubness"]) == names
     assert set(pd.read_parquet(planted / "queries.parquet")["system"]) == set(names)
     made = sorted((path, path.stat().st_mtime_ns) for path in (planted / "artifacts").rglob("*"))
-    _, again, said = run(monkeypatch, capsys, planted, *words)
+    _, again, stderr = run(monkeypatch, capsys, planted, *words)
     assert again == out
-    assert "clips" not in said  # none was heard again
-    assert sorted((each, each.stat().st_mtime_ns) for each, _ in made) == made
+    assert "preparing" not in stderr
+    assert sorted((path, path.stat().st_mtime_ns) for path, _ in made) == made
+
+
+def test_the_library_returns_the_comparison_and_prints_nothing(
+    planted: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(planted)
+    options = EvaluationOptions(embeddings={"made": Path("made.npz")}, against="l2")
+    result = evaluate(options)
+    assert result.facts == {"data": "data", "artists": N, "left_out": 0}
+    assert list(result.protocols) == ["all"]
+    systems = ["made_cosine", "chance", "made_l2", "popularity", "l2", "mfcc", "mfcc_mp"]
+    assert list(result.queries["system"].unique()) == systems
+    assert capsys.readouterr() == ("", "")
 
 
 def test_artists_that_were_trained_on_take_no_part(
@@ -123,14 +136,14 @@ def test_a_clip_of_an_artist_that_was_merged_is_the_others(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "twinear evaluate: nothing to judge, expected a scorer's file"),
+        ([], "evaluate: nothing to evaluate, expected a scorer's file"),
         (["none.safetensors"], "none.safetensors: is missing"),
         (["scorer.safetensors", "--data", "nowhere"], "nowhere/clips.csv: is missing"),
-        (["scorer.safetensors", "--without", "others.txt"], "none of 1 artists is in this data"),
+        (["scorer.safetensors", "--without", "others.txt"], "none of 1 artists"),
         (["scorer.safetensors", "--without", "all.txt"], "there are none"),
-        (["--embeddings", "few=few.npz"], "few.npz: lacks 3 of 8 clips, the first"),
+        (["--embeddings", "few=few.npz"], "few.npz: lacks 3 of 8 clips"),
         (["--matrix", "m=few.npz"], "few.npz: has no 'artists'"),
-        (["scorer.safetensors", "--against", "l4"], "--against: no system 'l4'"),
+        (["scorer.safetensors", "--against", "l4"], "against: no system 'l4'"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -144,12 +157,12 @@ def test_a_mistake_is_one_line(
     (planted / "all.txt").write_text("".join(f"Artist {each}\n" for each in range(N)))
     with np.load(planted / "made.npz") as made:
         np.savez(planted / "few.npz", clip=made["clip"][:5], vector=made["vector"][:5])
-    code, out, said = run(monkeypatch, capsys, planted, *words)
+    code, out, stderr = run(monkeypatch, capsys, planted, *words)
     assert (code, out) == (1, "")
-    assert message in said.splitlines()[-1]
+    assert message in stderr.splitlines()[-1]
 
 
-def test_a_clip_that_changes_is_heard_again(
+def test_a_clip_that_changes_is_decoded_again(
     planted: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

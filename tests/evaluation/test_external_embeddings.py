@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from twinear.base.errors import DataError
-from twinear.evaluation.external_embeddings import read_embeddings, score_embeddings
+from twinear.evaluation.external_embeddings import read_embedding_table, score_embeddings
 from twinear.metrics.ranking_metrics import Floats
-from twinear.ranking.systems import Lineup
+from twinear.ranking.systems import EvaluationSet
 
 CLIPS = ["clips/1.mp3", "clips/2.mp3", "clips/3.mp3"]
 VECTORS = np.array([[0.0, 1.0], [0.2, 1.2], [1.0, 0.0]])
-LINEUP = Lineup(
+ARTISTS = EvaluationSet(
     artists=pd.DataFrame({"artist": ["a", "b"], "name": ["A", "The B"], "listeners": [2, 1]}),
     truth=np.eye(2),
     clips=np.arange(3),
@@ -29,7 +29,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def scored(path: Path, data: Path) -> tuple[Floats, Floats]:
-    return score_embeddings(read_embeddings(path), LINEUP, CLIPS, data, path)
+    return score_embeddings(read_embedding_table(path), ARTISTS, CLIPS, data, path)
 
 
 def npz(path: Path, names: list[str], vectors: np.ndarray, kind: str = "clip") -> Path:
@@ -71,10 +71,14 @@ def test_a_vector_for_each_artist_will_do_by_id_or_name(data: Path) -> None:
     [
         (CLIPS[:2], VECTORS[:2], r"lacks 1 of 3 clips, the first 'clips/3.mp3', expected a vector"),
         (["p", "q"], VECTORS[:2], r"lacks 3 of 3 clips, the first 'clips/1.mp3'"),
-        (CLIPS, VECTORS * [1, np.nan], r"the vector of 'clips/1.mp3' holds .* no number, expected"),
-        (CLIPS, VECTORS[:2], r"vectors \(2, 2\) of 3 clips, expected \(3, n_dims\)"),
-        (CLIPS, VECTORS[:, :0], r"vectors \(3, 0\) of 3 clips"),
-        ([*CLIPS[:2], CLIPS[0]], VECTORS, r"'clips/1.mp3' comes twice"),
+        (
+            CLIPS,
+            VECTORS * [1, np.nan],
+            r"no finite numbers for 3 of 3 clips, the first clips/1\.mp3",
+        ),
+        (CLIPS, VECTORS[:2], r"2 vectors of 3 clips, expected one"),
+        (CLIPS, VECTORS[:, :0], r"no vectors \(3, 0\)"),
+        ([*CLIPS[:2], CLIPS[0]], VECTORS, r"names clips/1\.mp3 in 2 rows"),
     ],
 )
 def test_a_table_that_lacks_clips_or_numbers_is_refused(
@@ -86,19 +90,48 @@ def test_a_table_that_lacks_clips_or_numbers_is_refused(
 
 def test_a_table_of_something_else_is_refused(data: Path) -> None:
     np.savez(data / "e.npz", clips=np.array(CLIPS), vector=VECTORS)
-    with pytest.raises(DataError, match="holds clips, vector, expected one of clip, artist"):
-        read_embeddings(data / "e.npz")
+    with pytest.raises(DataError, match="holds clips, vector, expected clip or artist"):
+        read_embedding_table(data / "e.npz")
     np.savez(data / "e.npz", clip=np.array(CLIPS))
     with pytest.raises(DataError, match="holds clip, expected"):
-        read_embeddings(data / "e.npz")
+        read_embedding_table(data / "e.npz")
     (data / "e.csv").write_text("clip,x\nclips/1.mp3,loud\n")
-    with pytest.raises(DataError, match=r"e.csv: cannot be read \(could not convert"):
-        read_embeddings(data / "e.csv")
+    with pytest.raises(DataError, match=r"e.csv: column x holds string"):
+        read_embedding_table(data / "e.csv")
     (data / "e.parquet").write_bytes(b"PAR1 not so")
     with pytest.raises(DataError, match=r"e.parquet: cannot be read"):
-        read_embeddings(data / "e.parquet")
+        read_embedding_table(data / "e.parquet")
     (data / "e.txt").write_text("x")
-    with pytest.raises(DataError, match=r"is a '.txt' file"):
-        read_embeddings(data / "e.txt")
+    with pytest.raises(DataError, match=r"e.txt: is no table of vectors"):
+        read_embedding_table(data / "e.txt")
     with pytest.raises(DataError, match="is missing; name a table of embeddings"):
-        read_embeddings(data / "none.npz")
+        read_embedding_table(data / "none.npz")
+
+
+def test_a_table_of_both_clips_and_artists_is_refused(data: Path) -> None:
+    np.savez(data / "e.npz", clip=np.array(CLIPS), artist=np.array(CLIPS), vector=VECTORS)
+    with pytest.raises(DataError, match=r"e.npz: holds clip, artist, .*clip or artist, not both"):
+        read_embedding_table(data / "e.npz")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz"])
+def test_names_that_look_like_missing_values_or_numbers_stay_text(
+    tmp_path: Path, suffix: str
+) -> None:
+    names = ["NA", "null", "nan", "None", "", "007", "N/A"]
+    path, vectors = tmp_path / f"e{suffix}", np.arange(14.0).reshape(7, 2)
+    table = pd.DataFrame({"artist": names, "x": vectors[:, 0], "y": vectors[:, 1]})
+    if suffix == ".npz":
+        npz(path, names, vectors, "artist")
+    elif suffix == ".csv":
+        table.to_csv(path, index=False)
+    else:
+        table.to_parquet(path, index=False)
+    read = read_embedding_table(path)
+    assert (read.key, list(read.clips)) == ("artist", names)
+    np.testing.assert_array_equal(read.vector, vectors)
+
+
+def test_whole_numbers_in_an_npz_name_artists(tmp_path: Path) -> None:
+    np.savez(tmp_path / "e.npz", artist=np.array([7, 15]), vector=VECTORS[:2])
+    assert list(read_embedding_table(tmp_path / "e.npz").clips) == ["7", "15"]

@@ -12,27 +12,27 @@ from twinear.base.errors import DataError
 from twinear.evaluation.comparison import candidate_masks
 from twinear.evaluation.crossval.folds import (
     Fold,
+    On,
     cut_folds,
     fold_by_column,
-    fold_by_id,
     left_out_mask,
 )
+from twinear.split import fold_of
 
 IDS = [f"artist {at}" for at in range(40)]
 
 
-def folds(on: str, n_folds: int = 4) -> list[Fold]:
-    assert on in ("test", "validation")
-    return cut_folds(IDS, fold_by_id(IDS, n_folds), n_folds, on, 3)  # type: ignore[arg-type]
+def folds(on: On, n_folds: int = 4) -> list[Fold]:
+    return cut_folds(IDS, fold_of(IDS, n_folds), n_folds, on, 3)
 
 
 @pytest.mark.parametrize("on", ["test", "validation"])
-def test_every_artist_is_a_query_once_and_never_trained_on(on: str) -> None:
+def test_every_artist_is_a_query_once_and_never_trained_on(on: On) -> None:
     cut = folds(on)
     assert sorted(each for fold in cut for each in fold.queries) == sorted(IDS)
     for fold in cut:
         assert not set(fold.queries) & set(fold.train)
-        assert not set(fold.queries) & set(fold.listened)
+        assert not set(fold.queries) & set(fold.with_listens)
         assert not set(fold.left_out) & {*fold.train, *fold.validation, *fold.queries}
         assert set(IDS) == {*fold.train, *fold.validation, *fold.queries, *fold.left_out}
 
@@ -44,7 +44,7 @@ def test_the_validation_fold_is_the_next_one() -> None:
     ]
 
 
-def test_on_validation_the_test_artists_are_nobodys_candidates() -> None:
+def test_on_validation_the_test_artists_are_candidates_of_no_query() -> None:
     cut = folds("validation")
     mask = left_out_mask(IDS, cut)
     number = {query: fold.number for fold in cut for query in fold.queries}
@@ -61,9 +61,9 @@ def test_on_validation_the_test_artists_are_nobodys_candidates() -> None:
 def test_a_fold_with_too_few_artists_is_refused() -> None:
     expected = r"fold \d of 12: has \d of 40 artists, expected at least 5; bring more artists"
     with pytest.raises(DataError, match=expected):
-        cut_folds(IDS, fold_by_id(IDS, 12), 12, "test", 5)
+        cut_folds(IDS, fold_of(IDS, 12), 12, "test", 5)
     with pytest.raises(DataError, match="folds: 2, expected 3 or more"):
-        cut_folds(IDS, fold_by_id(IDS, 2), 2, "test", 5)
+        cut_folds(IDS, fold_of(IDS, 2), 2, "test", 5)
 
 
 def clip_table(folder: Path, rows: list[tuple[str, str, str]]) -> Path:
@@ -88,7 +88,7 @@ def test_a_clip_of_an_artist_that_was_merged_is_the_others(tmp_path: Path) -> No
     table.to_csv(path, index=False)
     (tmp_path / "listens").mkdir()
     artists = pd.DataFrame({"artist": [new, "b"], "name": ["A", "B"], "mbid": [new, ""]})
-    with pytest.raises(DataError, match="says nothing of A"):
+    with pytest.raises(DataError, match="holds nothing for A"):
         fold_by_column(artists, path, "hetrec_artist_id", 5)
     write_redirects({old: new}, tmp_path / "listens/redirects.csv")
     expected = [int(hashlib.sha256(each).hexdigest(), 16) % 5 for each in (b"15", b"52")]
@@ -102,7 +102,7 @@ def test_an_artist_whose_clips_do_not_agree_on_the_column_is_refused(
     path = clip_table(
         tmp_path, [("1.mp3", "A", "15"), ("2.mp3", "B", "52"), ("3.mp3", "A", second)]
     )
-    with pytest.raises(DataError, match=r"hetrec_artist_id: says .* of A, expected one value"):
+    with pytest.raises(DataError, match=r"hetrec_artist_id: holds .* for A, expected one value"):
         fold_by_column(ARTISTS, path, "hetrec_artist_id", 5)
 
 

@@ -10,20 +10,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.base.test_full_disk import room
-from tests.listens.test_listens import A, B, C, dense, dropped, hetrec, lastfm, params, write_table
-from tests.support.dumps import dirty_360k, listen, mbid, pack, write_dump
+from tests.support.disk import limited_disk
+from tests.support.dumps import (
+    LASTFM,
+    A,
+    B,
+    C,
+    dense,
+    dirty_360k,
+    dropped,
+    listen,
+    listens_params,
+    mbid,
+    pack,
+    write_dump,
+    write_hetrec,
+    write_lastfm,
+    write_table,
+)
 from twinear.base.errors import DataError, ParamsError, TwinearError
 from twinear.listens.listens import Listens, ListensParams, read_listens
-from twinear.listens.readers import decompression as unpacking
+from twinear.listens.readers import decompression
 from twinear.listens.readers.dispatch import open_rows
 from twinear.listens.readers.formats import PLAYS, find_listens
 
 SUFFIXES = ["", ".gz", ".zst", ".bz2"]
 PACKED = SUFFIXES[1:]
-LASTFM = PLAYS["lastfm_360k"]
 LASTFM_1K = PLAYS["lastfm_1k"]
-ALL = params(require_mbid=True, require_profile=True)
+ALL = listens_params(require_mbid=True, require_profile=True)
 DAY_2020, DAY_2021 = 1_577_836_800, 1_609_459_200  # 1 January, 0:00 UTC
 
 
@@ -31,11 +45,11 @@ DAY_2020, DAY_2021 = 1_577_836_800, 1_609_459_200  # 1 January, 0:00 UTC
 def piece_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read in pieces of some lines, as large files are."""
     if request.param:
-        monkeypatch.setattr(unpacking, "CHUNK_BYTES", request.param)
+        monkeypatch.setattr(decompression, "CHUNK_BYTES", request.param)
 
 
 def within(first: str = "", last: str = "", **changes: object) -> ListensParams:
-    return params(window={"from": first, "to": last}, **changes)
+    return listens_params(window={"from": first, "to": last}, **changes)
 
 
 def plays_of(listens: Listens) -> Counter[str]:
@@ -70,7 +84,7 @@ def test_every_quirk_of_lastfm_360k_is_survived_and_counted(
 
 def test_names_in_another_encoding_are_counted(tmp_path: Path) -> None:
     text = f"u\t{A}\tBj\xf6rk\t1\nu\t{B}\tAir\t1\n".encode("latin-1")
-    assert read_listens(lastfm(tmp_path, text), params())[1].undecodable == 1
+    assert read_listens(write_lastfm(tmp_path, text), listens_params())[1].undecodable == 1
 
 
 # Last.fm-1K
@@ -93,7 +107,7 @@ def test_listens_of_lastfm_1k_become_plays(tmp_path: Path, piece_bytes: None, su
     ] * 30
     (tmp_path / f"{LASTFM_1K}{suffix}").write_bytes(pack("".join(lines).encode(), suffix))
     (tmp_path / "userid-profile.tsv").write_text("#id\tgender\tage\tcountry\tregistered\n")
-    listens, report = read_listens(tmp_path, params(require_mbid=True))
+    listens, report = read_listens(tmp_path, listens_params(require_mbid=True))
     assert report.format == "lastfm_1k"
     assert dense(listens) == {A: [60, 0], B: [0, 30]}
     assert (report.rows, report.kept, report.duplicates) == (210, 2, 88)
@@ -110,20 +124,22 @@ def test_a_window_keeps_the_listens_of_its_days(tmp_path: Path) -> None:
     assert report.rows == 5
     assert plays_of(read_listens(tmp_path, within("2009-01-31"))[0]) == {A: 2}
     assert plays_of(read_listens(tmp_path, within("", "2008-12-31"))[0]) == {A: 1}
-    message = r"no listens from 2010-01-01 to the last, .* from 2008-12-31 to 2009-02-01; mend lis"
-    with pytest.raises(DataError, match=message):
+    times = r"traname\.tsv: .*2010-01-01.* from 2008-12-31 to 2009-02-01; .*listens\.window"
+    with pytest.raises(DataError, match=times):
         read_listens(tmp_path, within("2010-01-01"))
 
 
 @pytest.mark.parametrize("window", [("2009-02-01", "2009-01-31"), ("2009", ""), ("", "31.1.2009")])
 def test_a_window_without_days_is_refused(window: tuple[str, str]) -> None:
-    with pytest.raises(ParamsError, match=r"params.yaml: listens.window.*expected"):
+    with pytest.raises(ParamsError, match=r"params\.yaml: listens\.window.*expected"):
         within(*window)
 
 
 def test_a_window_needs_times(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match="from the first to 2009-01-31, but lastfm_360k has no"):
-        read_listens(lastfm(tmp_path, f"u\t{A}\tAir\t1\n"), within("", "2009-01-31"))
+    with pytest.raises(
+        ParamsError, match=r"listens\.window: .*2009-01-31.* lastfm_360k has no times"
+    ):
+        read_listens(write_lastfm(tmp_path, f"u\t{A}\tAir\t1\n"), within("", "2009-01-31"))
 
 
 # ListenBrainz
@@ -163,7 +179,7 @@ def test_a_listenbrainz_dump_is_read_as_it_comes(
         write_months(tmp_path, suffix)
     else:
         write_dump(tmp_path / f"listenbrainz-listens-dump.tar{suffix}", MONTHS, suffix)
-    listens, report = read_listens(tmp_path, params())
+    listens, report = read_listens(tmp_path, listens_params())
     assert report.format == "listenbrainz"
     assert plays_of(listens) == WHOLE
     assert report.rows == 12  # one listen is by two artists
@@ -182,7 +198,7 @@ def test_a_name_comes_from_the_mapping_or_from_listens_by_one_artist(tmp_path: P
     lines = [json.dumps(line), *[listen(1, DAY_2020, "A & B", sent=[A, B, B])] * 3]
     lines += [listen(2, DAY_2020, "Air", sent=[A, None, 7])]
     write_dump(tmp_path / "dump.tar", {"2020/1": lines})
-    listens, _ = read_listens(tmp_path, params())
+    listens, _ = read_listens(tmp_path, listens_params())
     assert dict(zip(listens.artists["artist"], listens.artists["name"], strict=True)) == {
         A: "Air",
         B: B,
@@ -195,10 +211,10 @@ def test_sums_that_would_fill_the_memory_go_to_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("twinear.listens.readers.listenbrainz.MAX_SUMS", 5)
-    monkeypatch.setattr(unpacking, "CHUNK_BYTES", 2000)
+    monkeypatch.setattr(decompression, "CHUNK_BYTES", 2000)
     lines = [listen(n % 7, DAY_2020, f"Artist {n % 11}", sent=[mbid(n % 11)]) for n in range(500)]
     write_dump(tmp_path / "dump.tar.zst", {"2020/1": lines}, ".zst")
-    listens, report = read_listens(tmp_path, params())
+    listens, report = read_listens(tmp_path, listens_params())
     assert (report.rows, report.kept, report.plays) == (500, 77, 500)
     expected = Counter(mbid(n % 11) for n in range(500))
     assert plays_of(listens) == expected
@@ -211,12 +227,15 @@ def test_nothing_stays_in_the_temporary_folder(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     dump = write_dump(tmp_path / "dump.tar", MONTHS)
     files = find_listens(dump)
-    with open_rows(files, params().columns, params().window) as rows:
+    with open_rows(files, listens_params().columns, listens_params().window) as rows:
         assert list((tmp_path / "scratch").rglob("*.parquet"))
         assert rows.summed
     assert not list((tmp_path / "scratch").iterdir())
     dump.write_bytes(dump.read_bytes()[:3000])
-    with pytest.raises(DataError), open_rows(files, params().columns, params().window):
+    with (
+        pytest.raises(DataError),
+        open_rows(files, listens_params().columns, listens_params().window),
+    ):
         pass
     assert not list((tmp_path / "scratch").iterdir())
 
@@ -240,8 +259,8 @@ def test_a_compressed_table_is_read_as_the_plain_one(
     (tmp_path / "packed").mkdir()
     packed = tmp_path / "packed" / f"plays{kind}{suffix}"
     packed.write_bytes(pack(plain.read_bytes(), suffix))
-    expected, of_plain = read_listens(plain, params())
-    listens, report = read_listens(tmp_path / "packed", params())
+    expected, of_plain = read_listens(plain, listens_params())
+    listens, report = read_listens(tmp_path / "packed", listens_params())
     assert dense(listens) == dense(expected)
     assert (report.rows, dropped(report)) == (of_plain.rows, dropped(of_plain))
 
@@ -261,22 +280,24 @@ def test_json_lines_are_a_table(tmp_path: Path, piece_bytes: None, suffix: str) 
     ]
     (tmp_path / f"plays.jsonl{suffix}").write_bytes(pack(("\n".join(rows) * 1).encode(), suffix))
     columns = {"listener": "who", "artist": "artist", "mbid": "mbid", "plays": "n"}
-    listens, report = read_listens(tmp_path, params(columns=columns))
+    listens, report = read_listens(tmp_path, listens_params(columns=columns))
     assert dense(listens) == {"air": [3, 4, 0], "bjork": [0, 0, 5]}
     assert report.rows == 9
     assert dropped(report) == {"malformed": 4, "without_listener": 1, "bad_plays": 1}
-    with pytest.raises(DataError, match="has no column 'listener' but who, artist, n, more, mbid"):
-        read_listens(tmp_path, params())
+    with pytest.raises(DataError, match=r"plays\.jsonl.*no column 'listener' but who, artist"):
+        read_listens(tmp_path, listens_params())
 
 
 @pytest.mark.parametrize("suffix", PACKED)
 def test_compressed_hetrec_is_read(tmp_path: Path, suffix: str) -> None:
-    plain = hetrec(tmp_path / "plain", "userID\tartistID\tweight\n2\t51\t10\n", "51\tDuran\tx\ty\n")
+    plain = write_hetrec(
+        tmp_path / "plain", "userID\tartistID\tweight\n2\t51\t10\n", "51\tDuran\tx\ty\n"
+    )
     (tmp_path / "packed").mkdir()
     for path in plain.iterdir():
         packed = tmp_path / "packed" / f"{path.name}{suffix}"
         packed.write_bytes(pack(path.read_bytes(), suffix))
-    listens, report = read_listens(tmp_path / "packed", params())
+    listens, report = read_listens(tmp_path / "packed", listens_params())
     assert (report.format, dense(listens)) == ("hetrec", {"duran": [10]})
 
 
@@ -287,10 +308,10 @@ def test_compressed_hetrec_is_read(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("u\tAir", "row malformed; every line must have the fields"),
-        (f"\t{A}\tAir\t1", "row without listener; mend listens.columns.listener"),
-        (f"u\t{A}\tAir\t-1", "row bad plays; plays must be whole numbers"),
-        ("u\t\t\t1", "row without artist; mend listens.columns.artist"),
+        ("u\tAir", "row malformed"),
+        (f"\t{A}\tAir\t1", r"row without listener; .*listens\.columns\.listener"),
+        (f"u\t{A}\tAir\t-1", "row bad plays; .*whole numbers"),
+        ("u\t\t\t1", r"row without artist; .*listens\.columns\.artist"),
     ],
 )
 def test_strict_stops_at_the_first_bad_row(
@@ -300,13 +321,17 @@ def test_strict_stops_at_the_first_bad_row(
     text = "\n".join([*good, row, *good, "bad", ""])
     (tmp_path / f"{LASTFM}{suffix}").write_bytes(pack(text.encode(), suffix))
     with pytest.raises(DataError, match=rf"plays\.tsv{suffix}:101: {message}"):
-        read_listens(tmp_path, params(strict=True))
-    assert read_listens(tmp_path, params())[1].rows == 202
+        read_listens(tmp_path, listens_params(strict=True))
+    assert read_listens(tmp_path, listens_params())[1].rows == 202
 
 
 def test_strict_lets_rows_pass_that_are_only_unwanted(tmp_path: Path) -> None:
-    source = lastfm(tmp_path, f"u\t\tAir\t1\nu\t{A}\t[unknown]\t1\nu\t{B}\tBlur\t1\n", "u\t\n")
-    _, report = read_listens(source, params(strict=True, require_mbid=True, require_profile=True))
+    source = write_lastfm(
+        tmp_path, f"u\t\tAir\t1\nu\t{A}\t[unknown]\t1\nu\t{B}\tBlur\t1\n", "u\t\n"
+    )
+    _, report = read_listens(
+        source, listens_params(strict=True, require_mbid=True, require_profile=True)
+    )
     assert dropped(report) == {"without_mbid": 1, "unwanted_name": 1}
 
 
@@ -327,19 +352,19 @@ def test_strict_names_the_line_in_every_text(
     (tmp_path / f"{name}{suffix}").write_bytes(pack(text.encode(), suffix))
     (tmp_path / "artists.dat").write_text("2\tAir\tx\ty\n")
     with pytest.raises(DataError, match=rf"{name}{suffix}:{line}: row "):
-        read_listens(tmp_path, params(strict=True))
+        read_listens(tmp_path, listens_params(strict=True))
 
 
 def test_strict_names_the_file_in_an_archive(tmp_path: Path, piece_bytes: None) -> None:
     dump = write_dump(tmp_path / "dump.tar", MONTHS)
     with pytest.raises(DataError, match=r"dump\.tar:.*listens/2020/1\.listens:5: row malformed"):
-        read_listens(dump, params(strict=True))
+        read_listens(dump, listens_params(strict=True))
     months = write_months(tmp_path / "months", "")
     with pytest.raises(DataError, match=r"months/listens/2020/1\.listens:5: row malformed"):
-        read_listens(months, params(strict=True))
+        read_listens(months, listens_params(strict=True))
     table = write_table(tmp_path / "t.parquet", pl.DataFrame(TABLE))
     with pytest.raises(DataError, match=r"t\.parquet: row 2: row bad plays"):
-        read_listens(table, params(strict=True))
+        read_listens(table, listens_params(strict=True))
 
 
 TABLE = {"listener": ["u", "v"], "artist": ["Air", "Air"], "plays": [1, 0]}
@@ -367,7 +392,7 @@ def test_what_is_cut_off_or_damaged_is_one_clear_error(
     for broken in (whole[:middle], whole[:-3], damaged + whole[middle + 20 :]):
         path.write_bytes(broken)
         with pytest.raises(DataError, match="is cut off or damaged") as caught:
-            read_listens(path, params(format="auto"))
+            read_listens(path, listens_params(format="auto"))
         assert "\n" not in str(caught.value)
 
 
@@ -377,7 +402,7 @@ def test_a_plain_archive_that_is_cut_off_is_told(tmp_path: Path, share: float) -
     dump = write_dump(tmp_path / "dump.tar", months)
     dump.write_bytes(dump.read_bytes()[: int(dump.stat().st_size * share)])
     with pytest.raises(DataError, match=r"dump\.tar: is cut off"):
-        read_listens(dump, params())
+        read_listens(dump, listens_params())
 
 
 def test_links_and_other_files_of_an_archive_are_left_alone(tmp_path: Path) -> None:
@@ -386,22 +411,22 @@ def test_links_and_other_files_of_an_archive_are_left_alone(tmp_path: Path) -> N
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
     with pytest.raises(DataError, match=r"dump\.tar: holds no listens"):
-        read_listens(tmp_path, params())
+        read_listens(tmp_path, listens_params())
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("plays.csv", "listener,artist\n".encode("utf-16"), "is UTF-16, expected text in UTF-8"),
+        ("plays.csv", "listener,artist\n".encode("utf-16"), "is UTF-16, expected .*UTF-8"),
         (LASTFM, "u\tAir\n".encode("utf-16"), "is UTF-16"),
-        (f"{LASTFM}.gz", pack(b"\0\1\2" * 99, ".gz"), "is binary, expected text"),
-        (f"{LASTFM_1K}", b"\0\1\2" * 99, "is binary, expected text"),
+        (f"{LASTFM}.gz", pack(b"\0\1\2" * 99, ".gz"), "is binary"),
+        (f"{LASTFM_1K}", b"\0\1\2" * 99, "is binary"),
         ("plays.jsonl", b"PK\0\1" * 99, "is binary"),
         ("dump.tar", b"no archive" * 999, "is cut off or no tar archive"),
         ("dump.tar.zst", pack(b"no archive" * 999, ".zst"), "is cut off or damaged"),
         (LASTFM, f"{A}\t\tAir\t1\n".encode() * 3, "no listens left"),
-        (LASTFM, f"{'0' * 40}\tAir\t{A}\t1\n".encode(), "column of the artist holds MusicBrainz"),
-        (LASTFM, f"{A}\t{'0' * 40}\tAir\t1\n".encode(), "column of the listener holds MusicBrainz"),
+        (LASTFM, f"{'0' * 40}\tAir\t{A}\t1\n".encode(), "column of the artist .*MusicBrainz"),
+        (LASTFM, f"{A}\t{'0' * 40}\tAir\t1\n".encode(), "column of the listener .*MusicBrainz"),
         (LASTFM, f"u\t{A}\t1\tAir\n".encode(), r"no listens left of 1 rows \(1 bad_plays\)"),
     ],
 )
@@ -410,37 +435,40 @@ def test_other_files_than_the_name_says_are_one_clear_error(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:
-        read_listens(tmp_path, params(require_mbid=True))
+        read_listens(tmp_path, listens_params(require_mbid=True))
     assert "\n" not in str(caught.value)
 
 
 def test_a_quote_that_is_never_closed_does_not_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpacking, "CHUNK_BYTES", 1000)
-    monkeypatch.setattr(unpacking, "MAX_LINE_BYTES", 5000)
+    monkeypatch.setattr(decompression, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(decompression, "MAX_LINE_BYTES", 5000)
     text = b'listener,artist,plays\nu,"Air,1\n' + b"v,Air,1\n" * 5000
     (tmp_path / "plays.csv.gz").write_bytes(pack(text, ".gz"))
-    with pytest.raises(DataError, match="line of more than 5000 bytes; look for a quote"):
-        read_listens(tmp_path, params())
+    with pytest.raises(DataError, match=r"plays\.csv\.gz: .*5000 bytes.*quote"):
+        read_listens(tmp_path, listens_params())
 
 
 def test_listeners_may_have_uuids(tmp_path: Path) -> None:
-    source = lastfm(tmp_path, f"{A}\t{B}\tBlur\t1\n{C}\t{B}\tBlur\t1\n")
-    assert read_listens(source, params())[1].kept == 2
+    source = write_lastfm(tmp_path, f"{A}\t{B}\tBlur\t1\n{C}\t{B}\tBlur\t1\n")
+    assert read_listens(source, listens_params())[1].kept == 2
 
 
 def test_artists_may_be_known_by_their_id_alone(tmp_path: Path) -> None:
     (tmp_path / "plays.csv").write_text(f"who,id,n\nu,{A},1\nv,{B},2\n")
     columns = {"listener": "who", "artist": "id", "mbid": "id", "plays": "n"}
-    assert plays_of(read_listens(tmp_path, params(columns=columns))[0]) == {A: 1, B: 2}
+    assert plays_of(read_listens(tmp_path, listens_params(columns=columns))[0]) == {A: 1, B: 2}
 
 
 def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
     text = "".join(f"{n:040x}\t{mbid(n)}\tArtist {n}\t1\n" for n in range(20_000))
     (tmp_path / f"{LASTFM}.gz").write_bytes(pack(text.encode(), ".gz"))
-    with room(50_000), pytest.raises(DataError, match=r"has no room for what is read.*TMPDIR"):
-        read_listens(tmp_path, params())
+    with (
+        limited_disk(50_000),
+        pytest.raises(DataError, match=r"no room .*TMPDIR"),
+    ):
+        read_listens(tmp_path, listens_params())
 
 
 def test_a_table_named_redirects_is_no_listens(tmp_path: Path) -> None:
@@ -469,7 +497,7 @@ def test_any_bytes_are_read_or_refused_in_one_line(
     packed = pack(content, suffix)
     (folder / f"{name}{suffix}").write_bytes(packed[: len(packed) - cut] if cut < 9 else packed)
     try:
-        _, report = read_listens(folder, params(strict=cut > 25))
+        _, report = read_listens(folder, listens_params(strict=cut > 25))
     except TwinearError as error:
         told = str(error)
     else:

@@ -119,5 +119,5 @@ def test_mutual_proximity_takes_a_hub_down() -> None:
 
 
 def test_an_artist_without_clips_is_refused() -> None:
-    with pytest.raises(DataError, match="artist 1: owns no clip"):
+    with pytest.raises(DataError, match="artist 1: has no clip"):
         l2(np.zeros((2, 1, 1)), np.array([0, 2]))

@@ -1,4 +1,4 @@
-"""Systems side by side: from scores to a ranking, its numbers in reports/, and the table."""
+"""Several systems: from scores to a ranking, its numbers in reports/, and the table."""
 
 import json
 import runpy
@@ -18,13 +18,20 @@ from twinear.ranking.ranking import (
     Ranking,
     RankingParams,
     Systems,
-    judge,
+    build_truth,
+    evaluate_queries,
     random_rankings,
     rank_test,
-    truth_of,
 )
-from twinear.ranking.summary import Summary, differences, hubs, summarise, undefined
-from twinear.ranking.systems import line_up
+from twinear.ranking.summary import (
+    MetricTable,
+    count_undefined,
+    differences,
+    headline,
+    measure_hubness,
+    summarise,
+)
+from twinear.ranking.systems import score_systems
 from twinear.ranking.table import format_table
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.front_end import SpectrogramsParams
@@ -41,15 +48,19 @@ def _params() -> RankingParams:
 
 @pytest.fixture(name="systems")
 def _systems() -> Systems:
-    """A system that knows the truth but for some noise, and one that knows nothing."""
+    """A system that knows the truth but for some noise, its network, and one that knows nothing."""
     generator = np.random.default_rng(5)
-    truth, noise, other = generator.random((3, N, N))
+    truth, noise, other, more_noise = generator.random((4, N, N))
     names = [f"Artist {row}" for row in range(N)]
     return Systems(
         artists=pd.DataFrame({"artist": [each.lower() for each in names], "name": names}),
         truth=truth,
         corrected=truth,
-        scores={"catalogue": truth + noise / 10, "l2": other},
+        scores={
+            "catalogue": truth + noise / 10,
+            "siamese": truth + more_noise / 5,
+            "l2": other,
+        },
     )
 
 
@@ -62,18 +73,18 @@ def test_a_ranking_reads_back_as_written(
     pd.testing.assert_frame_equal(read.artists, written.artists)
     pd.testing.assert_frame_equal(read.queries, written.queries)
     np.testing.assert_array_equal(read.truth, written.truth)
-    assert list(read.scores) == ["catalogue", "l2"]
+    assert list(read.scores) == ["catalogue", "siamese", "l2"]
     np.testing.assert_array_equal(read.scores["l2"], systems.scores["l2"])
 
 
 def test_a_ranking_that_is_missing_or_out_of_step_is_refused(
     systems: Systems, params: RankingParams, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match="is missing; run 'dvc repro ranking'"):
+    with pytest.raises(DataError, match=r"is missing; .*dvc repro ranking"):
         Ranking.read(tmp_path / "ranking")
     rank_test(systems, params)[0].write(tmp_path / "ranking")
     systems.artists.head(3).to_csv(tmp_path / "ranking" / "artists.csv", index=False)
-    with pytest.raises(DataError, match="expected truth and scores of 3 artists"):
+    with pytest.raises(DataError, match=r"scores.npz: holds truth.* of 3 artists"):
         Ranking.read(tmp_path / "ranking")
 
 
@@ -82,12 +93,12 @@ def test_every_query_has_every_metric_of_every_system(
 ) -> None:
     queries = rank_test(systems, params)[0].queries
     assert list(queries.columns) == ["query", "system", "metric", "value"]
-    assert list(queries["system"].unique()) == ["catalogue", "chance", "l2"]
+    assert list(queries["system"].unique()) == ["catalogue", "siamese", "chance", "l2"]
     assert list(queries["metric"].unique()) == [*METRICS, CORRECTED_NDCG]
-    assert len(queries) == N * 3 * (len(METRICS) + 1)
+    assert len(queries) == N * 4 * (len(METRICS) + 1)
 
 
-def test_a_system_is_judged_the_same_whatever_stands_beside_it(
+def test_a_system_has_the_same_values_whatever_other_systems_are_evaluated(
     systems: Systems, params: RankingParams
 ) -> None:
     alone = Systems(
@@ -105,28 +116,30 @@ def test_queries_may_rank_candidates_that_are_no_queries(
     systems: Systems, params: RankingParams
 ) -> None:
     """Five queries, held out together, rank all artists but themselves."""
-    truth = truth_of(systems.truth[:5], others(N)[:5], params)
+    truth = build_truth(systems.truth[:5], others(N)[:5], params)
     chance = random_rankings(truth, params)
     scores = {system: each[:5] for system, each in systems.scores.items()}
-    queries = judge(list(systems.artists["artist"][:5]), truth, scores, chance, params)
+    ids = pd.DataFrame({"query": systems.artists["artist"][:5]})
+    queries = evaluate_queries(ids, truth, scores, chance, params)
     assert queries["query"].nunique() == 5
     assert summarise(queries, chance, params)["catalogue"]["mrr"]["value"] > 0.4
 
 
-def test_some_artists_can_be_taken_in_an_order_of_their_own(systems: Systems) -> None:
-    some = systems.of(["artist 4", "artist 2"])
+def test_artists_are_selected_in_the_order_asked_for(systems: Systems) -> None:
+    some = systems.select(["artist 4", "artist 2"])
     assert list(some.artists["name"]) == ["Artist 4", "Artist 2"]
     assert some.truth[0, 1] == systems.truth[4, 2]
     assert some.scores["l2"][1, 0] == systems.scores["l2"][2, 4]
 
 
 def test_a_test_artist_without_similarity_or_clips_is_refused(systems: Systems) -> None:
-    expected = "artists with similarity and clips: lack nobody and 1 more; run 'dvc repro'"
-    with pytest.raises(DataError, match=expected):
-        systems.of(["artist 1", "nobody", "no one"])
+    with pytest.raises(
+        DataError, match="artists with similarity and clips: lack nobody and 1 more"
+    ):
+        systems.select(["artist 1", "nobody", "no one"])
 
 
-def summary_of(systems: Systems, params: RankingParams) -> tuple[Summary, Summary]:
+def summarised(systems: Systems, params: RankingParams) -> tuple[MetricTable, MetricTable]:
     ranking, chance = rank_test(systems, params)
     return summarise(ranking.queries, chance, params), differences(ranking.queries, params)
 
@@ -134,9 +147,9 @@ def summary_of(systems: Systems, params: RankingParams) -> tuple[Summary, Summar
 def test_the_summary_has_an_interval_for_every_system_and_metric(
     systems: Systems, params: RankingParams
 ) -> None:
-    summary, apart = summary_of(systems, params)
-    assert list(summary) == ["catalogue", "chance", "l2"]
-    assert list(apart) == ["chance", "l2"]
+    summary, apart = summarised(systems, params)
+    assert list(summary) == ["catalogue", "siamese", "chance", "l2"]
+    assert list(apart) == ["siamese", "chance", "l2"]
     for metrics in [*summary.values(), *apart.values()]:
         assert list(metrics) == [*METRICS, CORRECTED_NDCG]
         for each in metrics.values():
@@ -144,15 +157,27 @@ def test_the_summary_has_an_interval_for_every_system_and_metric(
             assert each["low"] <= each["value"] <= each["high"]
 
 
+def test_the_headline_names_the_catalogue_and_the_network(
+    systems: Systems, params: RankingParams
+) -> None:
+    summary = summarised(systems, params)[0]
+    assert headline(summary) == {
+        "ndcg@10": summary["catalogue"]["ndcg@10"]["value"],
+        "ndcg@10_low": summary["catalogue"]["ndcg@10"]["low"],
+        "ndcg@10_high": summary["catalogue"]["ndcg@10"]["high"],
+        "siamese_ndcg@10": summary["siamese"]["ndcg@10"]["value"],
+    }
+
+
 def test_the_summary_can_be_written_as_strict_json(systems: Systems, params: RankingParams) -> None:
-    for each in summary_of(systems, params):
+    for each in summarised(systems, params):
         assert json.loads(json.dumps(each, allow_nan=False)) == each
 
 
 def test_a_system_that_knows_beats_chance_and_one_that_does_not_is_inside_its_band(
     systems: Systems, params: RankingParams
 ) -> None:
-    summary, apart = summary_of(systems, params)
+    summary, apart = summarised(systems, params)
     assert summary["catalogue"]["ndcg@10"]["low"] > summary["chance"]["ndcg@10"]["high"]
     assert apart["chance"]["ndcg@10"]["low"] > 0
     band = summary["chance"]["ndcg@10"]
@@ -160,7 +185,7 @@ def test_a_system_that_knows_beats_chance_and_one_that_does_not_is_inside_its_ba
 
 
 def test_chance_is_n_over_the_candidates(systems: Systems, params: RankingParams) -> None:
-    chance = summary_of(systems, params)[0]["chance"]
+    chance = summarised(systems, params)[0]["chance"]
     for n in (3, 5, 10):
         assert chance[f"unordered@{n}"]["value"] == pytest.approx(n / (N - 1), abs=0.03)
     assert chance["unordered@25"] == {"value": 1, "low": 1, "high": 1}
@@ -170,7 +195,7 @@ def test_chance_is_n_over_the_candidates(systems: Systems, params: RankingParams
 def test_the_paired_difference_is_the_difference_of_the_means(
     systems: Systems, params: RankingParams
 ) -> None:
-    summary, apart = summary_of(systems, params)
+    summary, apart = summarised(systems, params)
     lead = summary["catalogue"]["map"]["value"] - summary["l2"]["map"]["value"]
     assert apart["l2"]["map"]["value"] == pytest.approx(lead, abs=2e-6)
 
@@ -178,7 +203,7 @@ def test_the_paired_difference_is_the_difference_of_the_means(
 def test_queries_similar_to_nobody_are_counted(systems: Systems, params: RankingParams) -> None:
     systems.truth[[2, 5]] = 0
     queries = rank_test(systems, params)[0].queries
-    assert undefined(queries) == dict.fromkeys(
+    assert count_undefined(queries) == dict.fromkeys(
         ["ndcg@10", "ndcg@200", "recall@10", "recall@25", "map", "mrr", "spearman", CORRECTED_NDCG],
         2,
     )
@@ -188,14 +213,14 @@ def test_test_artists_who_share_no_listener_at_all_are_refused(
     systems: Systems, params: RankingParams
 ) -> None:
     systems.truth[:] = 0
-    with pytest.raises(DataError, match="ndcg@10 is defined for none of 14 queries"):
-        summary_of(systems, params)
+    with pytest.raises(DataError, match="ndcg@10 is defined for none of 14"):
+        summarised(systems, params)
 
 
-def test_the_hubs_of_every_system_are_numbered(systems: Systems, params: RankingParams) -> None:
+def test_the_hubness_of_every_system_is_measured(systems: Systems, params: RankingParams) -> None:
     systems.scores["popularity"] = np.tile(np.arange(float(N)), (N, 1))
-    found = hubs(systems, params)
-    assert list(found) == ["catalogue", "chance", "l2", "popularity"]
+    found = measure_hubness(systems, params)
+    assert list(found) == ["catalogue", "siamese", "chance", "l2", "popularity"]
     # The 10 most popular stand in all lists but their own; their ten lists take the next.
     assert found["popularity"]["largest_hub"] == round((N - 1) / N, 6)
     assert found["popularity"]["never_recommended"] == round(3 / N, 6)
@@ -204,11 +229,11 @@ def test_the_hubs_of_every_system_are_numbered(systems: Systems, params: Ranking
 def test_the_table_fits_a_terminal_and_shows_every_system(
     systems: Systems, params: RankingParams
 ) -> None:
-    table = format_table(*summary_of(systems, params))
+    table = format_table(*summarised(systems, params))
     lines = table.splitlines()
     assert max(map(len, lines)) <= 100
-    assert [line.split()[0] for line in lines[2:5]] == ["catalogue", "chance", "l2"]
-    assert lines[4].endswith(" *")
+    assert [line.split()[0] for line in lines[2:6]] == ["catalogue", "siamese", "chance", "l2"]
+    assert lines[5].endswith(" *")
 
 
 def test_the_table_is_set_as_frozen() -> None:
@@ -218,9 +243,9 @@ def test_the_table_is_set_as_frozen() -> None:
 
     ranking = {"catalogue": numbers(0.4312, 0.38, 1.0), "l2": numbers(0.25, 0.2, 0.3)}
     table = format_table(ranking, {"l2": numbers(0.1812, -0.031, 0.25)})
-    three, same = "   .431 [.380, 1.00]" * 3, "   .250 [.200, .300]" * 3
+    three, same = "   .431 [.380, 1.000]" * 3, "   .250 [.200, .300] " * 3
     assert table.splitlines()[1:4] == [
-        "-" * 96,
+        "-" * 99,
         f"catalogue{three}",
         f"l2       {same}   +.181 [-.031, +.250]",
     ]
@@ -232,10 +257,10 @@ def _nouns() -> tuple[Catalogue, Spectrograms, Similarity]:
     """Fifteen artists of the similarity; the last has no clips. Two clips each, one cold start."""
     generator = np.random.default_rng(6)
     ids = [f"a{row:02}" for row in range(N + 1)]
-    heard = [*ids[:N], "a-cold-start"]
+    with_clips = [*ids[:N], "a-cold-start"]
     artist_index = np.repeat(np.arange(N + 1), 2)
     clips = pd.DataFrame(
-        {"artist": np.array(heard)[artist_index], "name": np.array(heard)[artist_index]}
+        {"artist": np.array(with_clips)[artist_index], "name": np.array(with_clips)[artist_index]}
     )
     clips.insert(0, "file", [f"clips/{row}.mp3" for row in range(len(clips))])
     front = read_params("spectrograms", SpectrogramsParams, PARAMS)
@@ -247,13 +272,13 @@ def _nouns() -> tuple[Catalogue, Spectrograms, Similarity]:
         front=front.model_copy(update={"n_mels": 4, "n_frames": 8}),
         joined=np.empty((len(clips), 0), np.float32),
     )
-    scores = generator.random((N + 1, N + 1), dtype=np.float32)
-    order = np.argsort(heard)  # a catalogue is sorted by id
+    siamese, scores = generator.random((2, N + 1, N + 1), dtype=np.float32)
+    order = np.argsort(with_clips)  # a catalogue is sorted by id
     catalogue = Catalogue(
-        artists=pd.DataFrame({"artist": heard, "name": heard, "clips": 2}).iloc[order],
+        artists=pd.DataFrame({"artist": with_clips, "name": with_clips, "clips": 2}).iloc[order],
         embeddings=generator.random((len(clips), 2), dtype=np.float32),
         artist_index=np.argsort(order)[artist_index],
-        siamese=scores[np.ix_(order, order)],
+        siamese=siamese[np.ix_(order, order)],
         scores=scores[np.ix_(order, order)],
         neighbours=pd.DataFrame({"artist": ["a00"]}),
     )
@@ -266,16 +291,17 @@ def _nouns() -> tuple[Catalogue, Spectrograms, Similarity]:
     return catalogue, spectrograms, Similarity(artists=artists, matrix=matrix)
 
 
-def test_systems_line_up_over_the_artists_with_similarity_and_clips(
+def test_all_systems_score_the_artists_with_similarity_and_clips(
     nouns: tuple[Catalogue, Spectrograms, Similarity],
 ) -> None:
     catalogue, spectrograms, similarity = nouns
-    systems = line_up(catalogue, spectrograms, similarity)
-    assert list(systems.scores) == ["catalogue", "popularity", "l2", "mfcc", "mfcc_mp"]
+    systems = score_systems(catalogue, spectrograms, similarity)
+    assert list(systems.scores) == ["catalogue", "siamese", "popularity", "l2", "mfcc", "mfcc_mp"]
     assert list(systems.artists["artist"]) == [f"a{row:02}" for row in range(N)]
     np.testing.assert_array_equal(systems.truth, similarity.matrix[:N, :N])
     rows = {artist: row for row, artist in enumerate(catalogue.artists["artist"])}
     assert systems.scores["catalogue"][3, 5] == catalogue.scores[rows["a03"], rows["a05"]]
+    assert systems.scores["siamese"][3, 5] == catalogue.siamese[rows["a03"], rows["a05"]]
     assert systems.scores["popularity"][3, 5] == 85
     flat = spectrograms.values.astype(np.float64).reshape(-1, 2, 32)  # (artists, clips, values)
     distance = np.linalg.norm(flat[3][:, None] - flat[5], axis=-1)
@@ -286,9 +312,9 @@ def test_listens_and_clips_of_other_artists_are_refused(
     nouns: tuple[Catalogue, Spectrograms, Similarity],
 ) -> None:
     catalogue, spectrograms, similarity = nouns
-    spectrograms.clips["artist"] = "somebody else"
+    spectrograms.clips["artist"] = "another"
     with pytest.raises(DataError, match="artists with similarity and clips: there are none"):
-        line_up(catalogue, spectrograms, similarity)
+        score_systems(catalogue, spectrograms, similarity)
 
 
 def test_the_stage_writes_its_reports(
@@ -312,7 +338,7 @@ def test_the_stage_writes_its_reports(
     monkeypatch.chdir(ROOT)
     runpy.run_path(script, run_name="__main__")
     ranking, apart, hub = (json.loads(path.read_text()) for path in reports)
-    systems = ["catalogue", "chance", "popularity", "l2", "mfcc", "mfcc_mp"]
+    systems = ["catalogue", "siamese", "chance", "popularity", "l2", "mfcc", "mfcc_mp"]
     assert list(ranking) == list(hub) == systems
     assert list(apart) == systems[1:]
     assert len(Ranking.read(tmp_path / "ranking").artists) == N - 4

@@ -2,17 +2,14 @@
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-import dask
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from distributed import LocalCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -21,15 +18,21 @@ from scipy.sparse import csr_array
 from tests.conftest import PARAMS, Project
 from twinear.base.errors import DataError, ParamsError, TwinearError
 from twinear.base.params import parse_params, read_sections
-from twinear.compute.memory import choose_memory
 from twinear.listens.listens import Listens
-from twinear.similarity import cooccurrence as counting
-from twinear.similarity import partitions as parts
+from twinear.similarity import cooccurrence
 from twinear.similarity.computation import compute, compute_neighbours, compute_similarity
-from twinear.similarity.cooccurrence import Counting
-from twinear.similarity.measures import Measure, SimilarityParams, capped, gather_facts
-from twinear.similarity.neighbours import Neighbours, find_similar
-from twinear.similarity.partitions import ListensParts, Range, in_memory, in_ranges, open_listens
+from twinear.similarity.cooccurrence import CoListening
+from twinear.similarity.measures import Measure, SimilarityParams, capped, count_totals
+from twinear.similarity.neighbours import ListenNeighbours, find_similar
+from twinear.similarity.partitions import (
+    AllListeners,
+    ListenerRange,
+    ListensParts,
+    Plays,
+    in_memory,
+    in_ranges,
+    open_listens,
+)
 
 MEASURES = get_args(Measure)
 Ints = npt.NDArray[np.int64]
@@ -97,10 +100,14 @@ def _bm25_cosine(plays: Floats, chosen: SimilarityParams) -> Floats:
 
 def matrix_of(source: ListensParts, chosen: SimilarityParams, workers: int | str = 2) -> Floats:
     everyone = np.arange(len(source.artists))
-    facts = gather_facts(source, chosen)
-    memory = 300_000
-    counting = Counting(parts=source, facts=facts, artists=everyone, memory=memory, workers=workers)
-    return counting.matrix().astype(np.float64)
+    compared = CoListening(
+        parts=source,
+        totals=count_totals(source, chosen),
+        artists=everyone,
+        memory=300_000,
+        workers=workers,
+    )
+    return compared.matrix().astype(np.float64)
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -120,7 +127,7 @@ def test_the_matrix_is_that_of_brute_force(measure: Measure, least: int) -> None
 def test_neighbours_are_the_best_of_the_matrix(
     measure: Measure, least: int, dense: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "DENSE", dense)
+    monkeypatch.setattr(cooccurrence, "DENSE", dense)
     plays = random_plays(2, 80, 60)
     chosen = params(measure, min_colisteners=least, neighbours=7)
     found = compute_neighbours(listens(plays), chosen)
@@ -235,21 +242,21 @@ def test_parts_and_blocks_change_no_bit(
     _same(_near(source, chosen, 60_000), _near(whole, chosen, 2**30))
 
 
-def _near(source: ListensParts, chosen: SimilarityParams, memory: int) -> Neighbours:
+def _near(source: ListensParts, chosen: SimilarityParams, memory: int) -> ListenNeighbours:
     ids = list(source.artists["artist"])
     return compute(source, ids, chosen, memory, 2)[1]
 
 
-def _same(found: Neighbours, expected: Neighbours) -> None:
+def _same(found: ListenNeighbours, expected: ListenNeighbours) -> None:
     np.testing.assert_array_equal(found.neighbour, expected.neighbour)
     np.testing.assert_array_equal(found.similarity, expected.similarity)
     np.testing.assert_array_equal(found.listeners, expected.listeners)
 
 
 def test_a_part_is_as_large_as_memory_allows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(open_listens(folder, 2**30, 2).parts[0], parts.Whole)
+    assert isinstance(open_listens(folder, 2**30, 2).parts[0], AllListeners)
     assert len(open_listens(folder, 2**30, "tcp://a:1").parts) >= 1
-    assert isinstance(open_listens(folder, 2**30, "tcp://a:1").parts[0], Range)
+    assert isinstance(open_listens(folder, 2**30, "tcp://a:1").parts[0], ListenerRange)
     few = open_listens(folder, 60_000, 2)
     entries = [part.nnz for part in few]
     assert sum(entries) == Listens.read(folder).plays.nnz
@@ -257,76 +264,45 @@ def test_a_part_is_as_large_as_memory_allows(folder: Path, monkeypatch: pytest.M
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deadly(Range):
+class Deadly(ListenerRange):
     """A part that kills the first cluster's worker that counts it."""
 
     mark: Path
     safe: int  # the process that only looks at the facts
 
-    def read(self, n_artists: int) -> parts.Plays:
+    def read(self, n_artists: int) -> Plays:
         if not self.mark.exists() and os.getpid() != self.safe:
             self.mark.touch()
             os._exit(1)
         return super().read(n_artists)
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Two worker processes on loopback; the scheduler gives nothing of a dead one to another."""
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
-    ):
-        yield cluster.scheduler_address
-
-
 @pytest.mark.parametrize("measure", ["minimum", "bm25"])
 def test_a_cluster_counts_the_same_bits_though_a_worker_is_killed(
-    folder: Path, address: str, measure: Measure, monkeypatch: pytest.MonkeyPatch
+    folder: Path, cluster: str, measure: Measure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = in_ranges(folder, 6 * 48 * 300)
     chosen = params(measure)
     mark = folder / "killed"
     middle = [Deadly(**vars(part), mark=mark, safe=os.getpid()) for part in source.parts[2:3]]
     deadly = (*source.parts[:2], *middle, *source.parts[3:])
-    found = matrix_of(ListensParts(artists=source.artists, parts=deadly), chosen, address)
+    found = matrix_of(ListensParts(artists=source.artists, parts=deadly), chosen, cluster)
     assert mark.exists()
     assert (found == matrix_of(in_memory(Listens.read(folder)), chosen)).all()
 
 
 def test_a_part_that_kills_its_worker_twice_is_one_clear_error(
-    folder: Path, address: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("twinear.similarity.cooccurrence._count_part", _die)
-    with pytest.raises(TwinearError, match=r"a worker died twice counting listeners 0 to .*memory"):
-        matrix_of(in_ranges(folder, 2**20), params("minimum"), address)
+    with pytest.raises(
+        TwinearError, match=r"tcp://.*died twice counting listeners 0 to .*TWINEAR_MEMORY"
+    ):
+        matrix_of(in_ranges(folder, 2**20), params("minimum"), cluster)
 
 
 def _die(*_: object, **__: object) -> None:
     os._exit(1)
-
-
-@pytest.mark.parametrize(
-    ("said", "amount"),
-    [("2GB", 2 * 10**9), ("700M", 7 * 10**8), ("1.5 g", 15 * 10**8), ("800000000", 8 * 10**8)],
-)
-def test_the_environment_says_how_much_memory_may_be_used(said: str, amount: int) -> None:
-    assert choose_memory({"TWINEAR_MEMORY": said}) == amount
-
-
-def test_without_a_word_it_is_half_of_the_machines_memory() -> None:
-    assert 10**8 < choose_memory({}) < 10**14
-
-
-@pytest.mark.parametrize("said", ["much", "-3GB", "2 GB of it", "2PB"])
-def test_an_amount_that_is_none_is_one_clear_error(said: str) -> None:
-    with pytest.raises(TwinearError, match=r"TWINEAR_MEMORY: found .* expected an amount such as"):
-        choose_memory({"TWINEAR_MEMORY": said})
-
-
-def test_too_little_memory_is_one_clear_error() -> None:
-    with pytest.raises(TwinearError, match="50MB is too little to work with, expected 600MB"):
-        choose_memory({"TWINEAR_MEMORY": "50MB"})
 
 
 # bad input
@@ -335,11 +311,11 @@ def test_too_little_memory_is_one_clear_error() -> None:
 def test_nothing_in_common_names_the_params_that_may_be_too_strict() -> None:
     everyone = listens(random_plays(6, 30, 5))
     ids = list(everyone.artists["artist"])
-    with pytest.raises(DataError, match=r"equally similar \(0\).*lower similarity.min_colisteners"):
+    with pytest.raises(DataError, match=r"equally similar \(0\).*similarity\.min_colisteners"):
         compute_similarity(everyone, ids, params("minimum", min_colisteners=99))
     lonely = np.array([[9, 5, 0, 0, 0], [9, 0, 5, 0, 0], [9, 8, 0, 5, 5]])
     chosen = params("minimum", max_artists_per_listener=2)
-    with pytest.raises(DataError, match=r"1 of 3 listeners capped.*similarity.max_artists_per_"):
+    with pytest.raises(DataError, match=r"1 of 3 listeners capped.*similarity\.max_artists_per_"):
         compute_similarity(listens(lonely), {f"artist {i}" for i in (1, 2, 4)}, chosen)
 
 
@@ -363,7 +339,9 @@ def test_no_neighbours_is_a_choice_and_said_to_who_asks(tmp_path: Path) -> None:
     compute_neighbours(listens(random_plays(7, 9, 5)), params("cosine", neighbours=0)).write(
         tmp_path / "near"
     )
-    with pytest.raises(DataError, match=r"holds no neighbours; set similarity.neighbours and run"):
+    with pytest.raises(
+        DataError, match=r"neighbours\.parquet: holds no neighbours; .*similarity\.neighbours"
+    ):
         find_similar(tmp_path / "near", "artist 1", 3)
     with pytest.raises(DataError, match=r"no artist 'artist 77' among 5; did you mean"):
         find_similar(tmp_path / "near", "artist 77", 3)

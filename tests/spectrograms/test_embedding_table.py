@@ -127,7 +127,7 @@ NPZ: dict[str, tuple[dict[str, Any], str]] = {
     "nan": ({"clip": GOOD, "vector": np.diag([1, np.nan])}, "for 1 of 2 clips, the first b"),
     "inf": ({"clip": GOOD, "vector": np.diag([np.inf, 1])}, "for 1 of 2 clips, the first a"),
     "too large": ({"clip": GOOD, "vector": np.full((2, 2), 1e300)}, "for 2 of 2 clips"),
-    "fewer": ({"clip": GOOD, "vector": np.eye(3)}, "holds 3 vectors of 2 clips, expected one a"),
+    "fewer": ({"clip": GOOD, "vector": np.eye(3)}, "holds 3 vectors of 2 clips, expected one"),
     "hashes": (
         {"clip": GOOD, "vector": np.eye(2), "sha256": np.array(["1"])},
         "holds 1 hashes of 2 clips",

@@ -1,8 +1,10 @@
-"""A server on loopback that has archives, and misbehaves when told to."""
+"""A server on loopback that serves archives, and misbehaves on request."""
 
+import io
 import re
 import threading
 import time
+import zipfile
 from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -86,7 +88,7 @@ def _answer(request: BaseHTTPRequestHandler, archives: Archives, fault: str) -> 
         return
     body = archives.files[request.path.rpartition("/")[2]]
     if fault == "other bytes":
-        body = bytes(each ^ 1 for each in body)
+        body = bytes(byte ^ 1 for byte in body)
     _send(request, archives, body, fault)
 
 
@@ -106,9 +108,9 @@ def _send(request: BaseHTTPRequestHandler, archives: Archives, body: bytes, faul
         headers["Content-Length"] = str(length)
     _head(request, 206 if first else 200, headers)
     if fault == "drips":
-        for n in range(40):
+        for n in range(10):
             request.wfile.write(rest[n : n + 1])
-            time.sleep(0.05)
+            time.sleep(0.02)
         request.close_connection = True
         return
     request.wfile.write(rest[: len(rest) // 2] if fault == "breaks off" else rest[:length])
@@ -121,3 +123,14 @@ def _head(request: BaseHTTPRequestHandler, status: int, headers: dict[str, str])
     for name, text in headers.items():
         request.send_header(name, text)
     request.end_headers()
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+HETREC = zip_of({"user_artists.dat": b"2\t51\t10\n3\t51\t1\n", "artists.dat": b"51\tAir\tx\ty\n"})

@@ -1,4 +1,4 @@
-"""Files of listens in the shapes in which they come, dirt included, with what is in them."""
+"""Files of listens in their original formats, dirt included, with the counts a reader must get."""
 
 import io
 import json
@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
+
+from tests.conftest import PARAMS
+from twinear.base.params import parse_params, read_params
+from twinear.listens.listens import Listens, ListensParams, ListensReport
+from twinear.listens.readers.formats import BESIDE, PLAYS
+
+A, B, C = (f"{letter * 8}-0000-4000-8000-000000000000" for letter in "abc")
+LASTFM = PLAYS["lastfm_360k"]
 
 KINDS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 
@@ -23,6 +32,50 @@ def pack(content: bytes, suffix: str) -> bytes:
     with pa.CompressedOutputStream(sink, KINDS[suffix]) as stream:
         stream.write(content)
     return bytes(sink.getvalue())
+
+
+def listens_params(**changes: object) -> ListensParams:
+    """The project's params without the rules that drop good rows, then changed."""
+    section = read_params("listens", ListensParams, PARAMS).model_dump(mode="json")
+    tolerant = {"min_listeners": 1, "require_mbid": False, "require_profile": False}
+    return parse_params("listens", ListensParams, section | tolerant | changes, PARAMS)
+
+
+def write_lastfm(folder: Path, text: str | bytes, profiles: str | None = None) -> Path:
+    """Write Last.fm-360K; returns the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / LASTFM).write_bytes(text.encode() if isinstance(text, str) else text)
+    if profiles is not None:
+        (folder / BESIDE["lastfm_360k"]).write_text(profiles)
+    return folder
+
+
+def write_hetrec(folder: Path, plays: str, artists: str | bytes) -> Path:
+    """Write HetRec 2011; returns the folder."""
+    folder.mkdir(exist_ok=True)
+    (folder / PLAYS["hetrec"]).write_text(plays, newline="")
+    content = artists.encode() if isinstance(artists, str) else artists
+    (folder / BESIDE["hetrec"]).write_bytes(content)
+    return folder
+
+
+def write_table(path: Path, table: pl.DataFrame) -> Path:
+    if path.suffix == ".parquet":
+        table.write_parquet(path)
+    else:
+        table.write_csv(path, separator={".csv": ",", ".tsv": "\t"}[path.suffix])
+    return path
+
+
+def dense(listens: Listens) -> dict[str, list[int]]:
+    """Artist -> plays by listener, listeners in the order of the file."""
+    columns = listens.plays.toarray().T.tolist()
+    return dict(zip(listens.artists["artist"], columns, strict=True))
+
+
+def dropped(report: ListensReport) -> dict[str, int]:
+    """The rules that dropped a row -> the number of rows."""
+    return {rule: n for rule, n in report.dropped.items() if n}
 
 
 def mbid(n: int) -> str:

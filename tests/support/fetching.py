@@ -9,14 +9,16 @@ from typing import Any
 
 from tests.conftest import PARAMS
 from tests.support.services import FakeArtist
-from twinear.acquisition.network.client import Client, Manners
+from twinear.acquisition.network.client import Client, RequestPolicy
 from twinear.acquisition.network.rate_limit import Clock, SystemClock
-from twinear.acquisition.network.response_cache import Answers
-from twinear.acquisition.previews.fetch import FetchParams, fetch_clips, journal_folder
+from twinear.acquisition.network.response_cache import ResponseCache
+from twinear.acquisition.previews.artist_fetch import FetchParams
+from twinear.acquisition.previews.fetch import fetch_clips, journal_folder
 from twinear.acquisition.previews.report import FetchReport
 from twinear.acquisition.previews.services import deezer, itunes, musicbrainz
-from twinear.acquisition.previews.services.musicbrainz import Identity
-from twinear.acquisition.previews.source import Source, Wanted
+from twinear.acquisition.previews.services.musicbrainz import MusicBrainz
+from twinear.acquisition.previews.source import Candidate, RequestedArtist, Source
+from twinear.acquisition.previews.sources import OpenSources
 from twinear.base.params import read_params
 from twinear.clips.clips import ClipsParams
 
@@ -36,11 +38,29 @@ def artists(n: int) -> list[FakeArtist]:
     ]
 
 
-def wanted_of(known: Sequence[FakeArtist]) -> list[Wanted]:
-    return [
-        Wanted(artist=each.mbid or each.name.lower(), name=each.name, mbid=each.mbid)
-        for each in known
-    ]
+def requested(
+    name: str, mbid: str = "", *, titles: Sequence[str] = (), **ids: str
+) -> RequestedArtist:
+    """An artist to find; `ids` by service, "" for none."""
+    known = {service: artist_id for service, artist_id in ids.items() if artist_id}
+    return RequestedArtist(
+        artist=mbid or name.lower(), name=name, mbid=mbid, titles=tuple(titles), ids=known
+    )
+
+
+def requested_all(known: Sequence[FakeArtist]) -> list[RequestedArtist]:
+    return [requested(artist.name, artist.mbid) for artist in known]
+
+
+def find(source: Source, artist: RequestedArtist) -> Candidate:
+    """The source's candidate, which must be there."""
+    candidate = source.find(artist)
+    assert candidate is not None
+    return candidate
+
+
+def candidate_of(artist_id: str) -> Candidate:
+    return Candidate(artist_id=artist_id, name="x", confidence=1.0, why="")
 
 
 def fetch_params(n_clips: int = 3, **values: Any) -> FetchParams:
@@ -50,33 +70,31 @@ def fetch_params(n_clips: int = 3, **values: Any) -> FetchParams:
 
 
 @contextmanager
-def opened(
-    url: str, answers: Path, clock: Clock | None = None
-) -> Iterator[tuple[list[Source], Identity]]:
+def opened(url: str, cache: Path, clock: Clock | None = None) -> Iterator[OpenSources]:
     """Deezer, iTunes and MusicBrainz of the server at `url`.
 
-    With a clock of its own each has the manners of its module; else they are in haste.
+    With a clock of its own each has the policy of its module; else a hasty one.
     """
 
-    def client(name: str, base: str, manners: Manners) -> Client:
+    def client(name: str, path: str, policy: RequestPolicy) -> Client:
         if clock is None:
-            manners = hasty(manners, HASTE[name])
+            policy = hasty(policy, HASTE[name])
         agent = "twinear/0 (me@example.org)"
-        return Client(name, base, agent, manners, answers=Answers(answers), clock=clock)
+        return Client(name, f"{url}/{path}", agent, policy, cache=ResponseCache(cache), clock=clock)
 
     with (
-        client("deezer", f"{url}/deezer", deezer.MANNERS) as for_deezer,
-        client("itunes", f"{url}/itunes", itunes.MANNERS) as for_itunes,
-        client("musicbrainz", f"{url}/musicbrainz/ws/2", musicbrainz.MANNERS) as for_musicbrainz,
+        client("deezer", "deezer", deezer.REQUEST_POLICY) as for_deezer,
+        client("itunes", "itunes", itunes.REQUEST_POLICY) as for_itunes,
+        client("musicbrainz", "musicbrainz/ws/2", musicbrainz.REQUEST_POLICY) as for_musicbrainz,
     ):
         sources: list[Source] = [deezer.Deezer(for_deezer), itunes.ITunes(for_itunes)]
-        yield sources, Identity(for_musicbrainz)
+        yield OpenSources(musicbrainz=MusicBrainz(for_musicbrainz), sources=sources)
 
 
-def hasty(manners: Manners, haste: float) -> Manners:
+def hasty(policy: RequestPolicy, haste: float) -> RequestPolicy:
     return replace(
-        manners,
-        seconds=manners.seconds * haste,
+        policy,
+        seconds=policy.seconds * haste,
         backoff_seconds=0.01,
         max_backoff_seconds=0.02,
         away_seconds=0.05,
@@ -86,14 +104,14 @@ def hasty(manners: Manners, haste: float) -> Manners:
 def fetch(
     url: str,
     into: Path,
-    wanted: Sequence[Wanted],
+    artists: Sequence[RequestedArtist],
     params: FetchParams,
     clock: Clock | None = None,
 ) -> FetchReport:
     """Fetch from Deezer, then iTunes, with MusicBrainz to tell who is who."""
-    with opened(url, journal_folder(into) / "answers", clock) as (sources, identity):
-        return fetch_clips(wanted, sources, identity, into, params, list, clock or SystemClock())
+    with opened(url, journal_folder(into) / "answers", clock) as sources:
+        return fetch_clips(artists, sources, into, params, list, clock or SystemClock())
 
 
 if __name__ == "__main__":
-    fetch(sys.argv[1], Path(sys.argv[2]), wanted_of(artists(int(sys.argv[3]))), fetch_params())
+    fetch(sys.argv[1], Path(sys.argv[2]), requested_all(artists(int(sys.argv[3]))), fetch_params())

@@ -6,11 +6,17 @@ import numpy as np
 import pandas as pd
 
 from tests.conftest import PARAMS
-from twinear.evaluation.dataset import Folders
+from tests.support.scorers import small_scorer
+from twinear.base.params import read_params
+from twinear.evaluation.dataset import ArtefactFolders
+from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
 
+FRONT = read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
+    update={"n_mels": 8, "n_frames": 16, "n_mfcc": 4}
+)
 SMALL = {
     "n_mels: 40": "n_mels: 8",
     "n_frames: 1292": "n_frames: 16",
@@ -26,7 +32,7 @@ SMALL = {
 
 
 def plant_params(folder: Path) -> Path:
-    """The project's params, made small."""
+    """Write the project's params, made small."""
     text = PARAMS.read_text(encoding="utf-8")
     for old, new in SMALL.items():
         assert text.count(old) >= 1, old
@@ -36,11 +42,13 @@ def plant_params(folder: Path) -> Path:
     return path
 
 
-def plant_artefacts(folder: Path, n_artists: int = 24, seed: int = 1) -> Folders:
-    """Similarity and spectrograms of two clips an artist, the last artist without listens."""
+def plant_artefacts(folder: Path, n_artists: int = 24, seed: int = 1) -> ArtefactFolders:
+    """Write similarity, and spectrograms of two clips an artist, the last one without listens."""
     generator = np.random.default_rng(seed)
     style = generator.random((n_artists, 3))
-    folders = Folders(similarity=folder / "similarity", spectrograms=folder / "spectrograms")
+    folders = ArtefactFolders(
+        similarity=folder / "similarity", spectrograms=folder / "spectrograms"
+    )
     plant_similarity(style[:-1], generator).write(folders.similarity)
     plant_spectrograms(style, generator).write(folders.spectrograms)
     return folders
@@ -85,12 +93,11 @@ def plant_spectrograms(style: np.ndarray, generator: np.random.Generator) -> Spe
         values=values.astype(np.float16),
         mfcc_mean=generator.normal(size=(len(artist_index), 4)).astype(np.float32),
         mfcc_cov=np.tile(np.eye(4, dtype=np.float32), (len(artist_index), 1, 1)),
-        front=front(PARAMS).model_copy(update={"n_mels": 8, "n_frames": 16, "n_mfcc": 4}),
+        front=FRONT,
         joined=np.zeros((len(artist_index), 0), np.float32),
     )
 
 
-def front(params: Path) -> SpectrogramsParams:
-    from twinear.base.params import read_params
-
-    return read_params("spectrograms", SpectrogramsParams, params)
+def plant_scorer() -> Scorer:
+    """Make a small untrained scorer for the front end of the planted spectrograms."""
+    return small_scorer(front=FRONT)

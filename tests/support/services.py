@@ -1,4 +1,4 @@
-"""The outside world on loopback: services in their documented shapes, misbehaving when told to.
+"""The outside world on loopback: services in their documented shapes, misbehaving on request.
 
 One server plays Deezer, iTunes, MusicBrainz, Spotify and the hosts of their previews. It notes
 every request with its time, so that a test can say what a service saw. Faults are scripted
@@ -25,7 +25,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from tests.support.audio import music, write_clip
-from twinear.acquisition.network.errors import PreviewError
+from twinear.acquisition.network.errors import SourceError
 from twinear.acquisition.network.rate_limit import Clock, SystemClock
 from twinear.artists.identity import normalise_name
 
@@ -109,27 +109,27 @@ class Reply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hammered:
+class ThreadResults:
     """What came of asking from many threads."""
 
     answers: list[Any]
     errors: list[Exception]
 
 
-def hammer(function: Callable[[int], Any], n: int, threads: int = 8) -> Hammered:
+def hammer(function: Callable[[int], Any], n: int, threads: int = 8) -> ThreadResults:
     """Call `function(0)` to `function(n - 1)` from several threads at once."""
     answers: list[Any] = []
     errors: list[Exception] = []
 
-    def call(each: int) -> None:
+    def call(n: int) -> None:
         try:
-            answers.append(function(each))
-        except PreviewError as error:
+            answers.append(function(n))
+        except SourceError as error:
             errors.append(error)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(call, range(n)))
-    return Hammered(answers=answers, errors=errors)
+    return ThreadResults(answers=answers, errors=errors)
 
 
 def reply(value: object, status: int = 200, **headers: str) -> Reply:
@@ -311,11 +311,13 @@ class FakeServices:
     def requests(self, service: str = "", path: str = "") -> list[Seen]:
         with self._lock:
             seen = list(self.seen)
-        return [each for each in seen if service in ("", each.service) and path in each.path]
+        return [
+            request for request in seen if service in ("", request.service) and path in request.path
+        ]
 
     def most(self, service: str, seconds: float) -> int:
         """The most requests that a service saw in any window of so many seconds."""
-        times = sorted(each.at for each in self.requests(service))
+        times = sorted(request.at for request in self.requests(service))
         most = first = 0
         for last, at in enumerate(times):
             while at - times[first] >= seconds:
@@ -347,19 +349,21 @@ class FakeServices:
 
     def _named(self, name: str, service: str) -> list[FakeArtist]:
         asked = normalise_name(name)
-        known = [each for each in self.artists if getattr(each, service)]
-        found = [each for each in known if asked in normalise_name(each.name)]
-        return sorted(found, key=lambda each: -each.fans)
+        known = [artist for artist in self.artists if getattr(artist, service)]
+        found = [artist for artist in known if asked in normalise_name(artist.name)]
+        return sorted(found, key=lambda artist: -artist.fans)
 
     def _with_id(self, key: str, service: str) -> FakeArtist | None:
-        found = [each for each in self.artists if str(getattr(each, service) or "") == key]
+        found = [artist for artist in self.artists if str(getattr(artist, service) or "") == key]
         return found[0] if found else None
 
     def _deezer(self, seen: Seen) -> Reply:
         if seen.path == "/search/artist":
             if not seen.query.get("q", "").strip():
                 return deezer_error(500, "ParameterException", "Wrong parameter: q")
-            rows = [self._deezer_artist(each) for each in self._named(seen.query["q"], "deezer")]
+            rows = [
+                self._deezer_artist(artist) for artist in self._named(seen.query["q"], "deezer")
+            ]
             return reply({"data": rows, "total": len(rows)})
         if found := re.fullmatch(r"/artist/([^/]+)(/top)?", seen.path):
             artist = self._with_id(found[1], "deezer")
@@ -368,7 +372,9 @@ class FakeServices:
             if not found[2]:
                 return reply(self._deezer_artist(artist))
             n = int(seen.query.get("limit", 5))
-            rows = [self._deezer_row(artist, each) for each in range(len(artist.titles))][:n]
+            rows = [self._deezer_row(artist, position) for position in range(len(artist.titles))][
+                :n
+            ]
             return reply({"data": rows, "total": len(artist.titles), "next": "…?index=25"})
         if found := re.fullmatch(r"/track/(\d+)", seen.path):
             artist = self._with_id(str(int(found[1]) // 100), "deezer")
@@ -376,7 +382,7 @@ class FakeServices:
             if not artist or position >= len(artist.titles):
                 return REPLIES["no data"]
             return reply(self._deezer_row(artist, position))
-        return deezer_error(600, "InvalidQueryException", "Unknown path components")
+        return deezer_error(600, "InvalidQueryException", "NotFoundError path components")
 
     def _deezer_artist(self, artist: FakeArtist) -> dict[str, Any]:
         return {
@@ -414,24 +420,26 @@ class FakeServices:
         if seen.path == "/search":
             found = self._named(seen.query.get("term", ""), "itunes")
             if seen.query.get("entity") == "musicArtist":
-                rows = [self._itunes_artist(each) for each in found]
+                rows = [self._itunes_artist(artist) for artist in found]
             else:
                 rows = [
-                    self._itunes_row(each, n) for each in found for n in range(len(each.titles))
+                    self._itunes_row(artist, n)
+                    for artist in found
+                    for n in range(len(artist.titles))
                 ]
             rows = rows if seen.query.get("term") else []
         else:
             key = seen.query.get("id", "")
             artist = self._with_id(key, "itunes")
-            artist_index = self._with_id(key[:-2], "itunes")
+            of_recording = self._with_id(key[:-2], "itunes")
             rows = []
             if artist:
                 rows = [self._itunes_artist(artist)]
                 n = min(int(seen.query.get("limit", 50)), len(artist.titles))
                 if seen.query.get("entity") == "song":
-                    rows += [self._itunes_row(artist, each) for each in range(n)]
-            elif artist_index and int(key[-2:]) < len(artist_index.titles):
-                rows = [self._itunes_row(artist_index, int(key[-2:]))]
+                    rows += [self._itunes_row(artist, position) for position in range(n)]
+            elif of_recording and int(key[-2:]) < len(of_recording.titles):
+                rows = [self._itunes_row(of_recording, int(key[-2:]))]
         body = b"\n\n\n" + json.dumps({"resultCount": len(rows), "results": rows}).encode()
         return Reply(body=body, kind="text/javascript; charset=utf-8")
 
@@ -471,8 +479,8 @@ class FakeServices:
             name = seen.query["query"].removeprefix('artist:"').removesuffix('"')
             found = self._named(re.sub(r"\\(.)", r"\1", name), "mbid")
             rows = [
-                {"id": each.mbid, "name": each.name, "score": 100 - n}
-                for n, each in enumerate(found)
+                {"id": artist.mbid, "name": artist.name, "score": 100 - n}
+                for n, artist in enumerate(found)
             ]
             now = "2026-11-01T00:00:00.000Z"
             return reply({"created": now, "count": len(rows), "offset": 0, "artists": rows})
@@ -499,7 +507,7 @@ class FakeServices:
             if int(seen.query.get("limit", 5)) > 10:
                 return reply({"error": {"status": 400, "message": "Invalid limit"}}, 400)
             found = self._named(seen.query["q"], "spotify")
-            rows = [_spotify_artist(each) for each in found[: int(seen.query.get("limit", 5))]]
+            rows = [_spotify_artist(artist) for artist in found[: int(seen.query.get("limit", 5))]]
             return reply({"artists": {"items": rows, "total": len(rows)}})
         key, _, rest = seen.path.removeprefix("/v1/artists/").partition("/")
         artist = self._with_id(key, "spotify")
@@ -539,7 +547,7 @@ def _musicbrainz_artist(artist: FakeArtist) -> dict[str, Any]:
         "itunes": ("streaming", f"https://music.apple.com/gb/artist/{artist.itunes}"),
         "spotify": ("free streaming", f"https://open.spotify.com/artist/{artist.spotify}"),
     }
-    kinds = [urls[each] for each in artist.relations if getattr(artist, each)]
+    kinds = [urls[service] for service in artist.relations if getattr(artist, service)]
     kinds.append(("official homepage", "https://example.org/"))
     relations = [
         {"target-type": "url", "type": kind, "url": {"resource": url}} for kind, url in kinds

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.loopback import answer, free_port
+from tests.support.servers import answer, free_port
 from twinear.tracking.runs import MODEL, SCORER_TAG
 
 
@@ -91,7 +91,7 @@ class Server:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        answer(f"{self.address}/health")
+        answer(self._process, f"{self.address}/health")
 
     def kill(self) -> None:
         if self._process:

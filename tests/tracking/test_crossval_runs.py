@@ -12,12 +12,12 @@ from twinear.base.params import read_params
 from twinear.evaluation.comparison import (
     CORRECTED,
     SIMILARITY,
-    Contest,
+    Comparison,
     candidate_masks,
-    judge_contest,
+    compare_systems,
 )
-from twinear.evaluation.crossval.mlflow_log import log_judgement
-from twinear.evaluation.crossval.scoring import FoldScores
+from twinear.evaluation.crossval.fold_scores import FoldScores
+from twinear.evaluation.crossval.mlflow_log import log_comparison
 from twinear.ranking.ranking import RankingParams
 from twinear.tracking.crossval_runs import open_folds
 from twinear.tracking.runs import MlflowRun
@@ -32,7 +32,7 @@ def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_p
     params = params.model_copy(update={"n_bootstrap": 50, "n_chance": 10})
     ids, fold = [f"a{at}" for at in range(N)], np.arange(N) % 3
     truth = np.random.default_rng(1).random((N, N))
-    contest = Contest(
+    comparison = Comparison(
         artists=pd.DataFrame({"artist": ids, "name": ids, "fold": fold}),
         truths={SIMILARITY: truth, CORRECTED: truth},
         candidates=candidate_masks(fold),
@@ -52,7 +52,7 @@ def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_p
     ]
     (tmp_path / "summary.md").write_text("text")
     with open_folds("crossval-try", {"training": {"epochs": 2}}) as run:
-        log_judgement(run, judge_contest(contest, params), {7: trained})
+        log_comparison(run, compare_systems(comparison, params), {7: trained})
         run.log_files(tmp_path / "summary.md")
     runs = mlflow.search_runs(experiment_names=["twinear"], output_format="list")
     found = {run.info.run_name: run for run in runs}

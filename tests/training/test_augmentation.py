@@ -31,10 +31,10 @@ def changed(x: Tensor, draw: int = 0, **changes: float) -> Tensor:
 
 
 def test_at_rest_nothing_changes() -> None:
-    assert params().rests
+    assert params().changes_nothing
     assert torch.equal(changed(clips()), clips())
     for name, value in {**ALL, "min_crop": 0.9}.items():
-        assert not params(**{name: value}).rests
+        assert not params(**{name: value}).changes_nothing
 
 
 ALL = {"min_crop": 0.5, "tilt_db": 6.0, "freq_mask": 0.4, "time_mask": 0.4, "mixup": 0.5}

@@ -15,7 +15,7 @@ from threading import Barrier
 
 import pytest
 
-from tests.support.loopback import free_port, wait_for_port
+from tests.support.servers import free_port
 from tests.support.tuning import BINDING, DEFAULTS, SPACE, project, request, tuning_params, work
 from twinear.base.errors import DataError, TwinearError
 from twinear.base.params import read_sections
@@ -26,6 +26,18 @@ from twinear.tuning.splits import objective_splits
 from twinear.tuning.storage import open_storage, shown
 from twinear.tuning.study import Study
 from twinear.tuning.worker_pool import WorkerPool
+
+
+def wait_for_port(server: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until a server listens, for as long as it runs."""
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            assert server.poll() is None
+            time.sleep(0.05)
+        else:
+            return
 
 
 def programs() -> Path:
@@ -63,7 +75,7 @@ def postgres(folder: Path) -> Iterator[str]:
     command = [str(programs() / "postgres"), "-D", str(data), *options]
     server = subprocess.Popen(command, user=user, cwd=folder, stderr=subprocess.DEVNULL)
     try:
-        wait_for_port(port)
+        wait_for_port(server, port)
         yield f"postgresql+pg8000://tuner:se%3Acr%40t@127.0.0.1:{port}/postgres"
     finally:
         server.send_signal(signal.SIGINT)  # its fast way to stop, without waiting for clients
@@ -112,7 +124,7 @@ def proxy(folder: Path) -> Iterator[str]:
     command = [sys.executable, "-c", PROXY, f"sqlite:///{folder / 'studies.db'}", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_for_port(port)
+        wait_for_port(server, port)
         yield f"grpc://127.0.0.1:{port}"
     finally:
         server.kill()

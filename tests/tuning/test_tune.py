@@ -15,7 +15,6 @@ import pytest
 from tqdm import tqdm
 
 from tests.conftest import Project
-from tests.support.loopback import SECONDS
 from tests.support.tuning import WIDE, project, request
 from twinear.base.errors import DataError, ParamsError, TrainingError
 from twinear.base.params import read_sections
@@ -254,10 +253,8 @@ def test_a_search_killed_or_interrupted_goes_on_to_the_same_trials(
     killed, children = search_until(cut, 1, 2, signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert len(children) == 3
-    _, alive = psutil.wait_procs(
-        [psutil.Process(pid) for pid in children if psutil.pid_exists(pid)], timeout=SECONDS
-    )
-    assert alive == []
+    living = [psutil.Process(pid) for pid in children if psutil.pid_exists(pid)]
+    assert psutil.wait_procs(living, timeout=300)[1] == []  # also on a busy machine
     interrupted, _ = search_until(cut, 3, 1, signal.SIGINT)
     assert interrupted.returncode == 130, interrupted.stderr
     assert interrupted.stderr.splitlines()[-1] == "interrupted; the same command goes on"

@@ -1,1 +1,1 @@
-"""Who is who, and which clip is whose."""
+"""The identity of artists, and the artist of each clip."""

@@ -1,6 +1,6 @@
-"""`clips.csv`: which audio file is of which artist.
+"""`clips.csv`: the artist of every audio file.
 
-The table is read here without touching the audio. An artist is matched by MusicBrainz id, else by
+The table is read without touching the audio. An artist is matched by MusicBrainz id, else by
 normalised name.
 """
 
@@ -16,16 +16,16 @@ from twinear.artists.identity import artist_id, normalise_name
 from twinear.base.errors import DataError, nearest
 from twinear.base.files import require
 
-NONE_MERGED: Mapping[str, str] = MappingProxyType({})
+NO_REDIRECTS: Mapping[str, str] = MappingProxyType({})
 
 
-def read_clip_table(path: Path, redirects: Mapping[str, str] = NONE_MERGED) -> pd.DataFrame:
-    """Read `clips.csv`: which file is of which artist.
+def read_clip_table(path: Path, redirects: Mapping[str, str] = NO_REDIRECTS) -> pd.DataFrame:
+    """Read `clips.csv`.
 
     Parameters
     ----------
     redirects
-        Merged MusicBrainz ids and those that are meant.
+        Merged MusicBrainz id -> current id.
 
     Returns
     -------
@@ -44,10 +44,18 @@ def read_clip_table(path: Path, redirects: Mapping[str, str] = NONE_MERGED) -> p
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            _require_columns(path, reader.fieldnames or [])
+            columns = reader.fieldnames or []
+            for column in ("file", "artist"):
+                if column not in columns:
+                    near = nearest(column, columns)
+                    raise DataError(
+                        f"{path}:1",
+                        f"has no column '{column}'",
+                        expected="file, artist and, if known, mbid and title",
+                        remedy=f"rename '{near[0]}'?" if near else "add it",
+                    )
             for row in reader:
-                place = f"{path}:{reader.line_num}"
-                rows.append(_checked_row(row, place, reader.line_num, redirects))
+                rows.append(_parse_row(row, path, reader.line_num, redirects))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(path, f"is not a CSV table in UTF-8 ({error})") from None
     if not rows:
@@ -55,22 +63,11 @@ def read_clip_table(path: Path, redirects: Mapping[str, str] = NONE_MERGED) -> p
     return pd.DataFrame(rows)
 
 
-def _require_columns(path: Path, columns: Any) -> None:
-    for column in ("file", "artist"):
-        if column not in columns:
-            near = nearest(column, columns)
-            raise DataError(
-                f"{path}:1",
-                f"has no column '{column}'",
-                expected="file, artist and, if known, mbid and title",
-                remedy=f"rename '{near[0]}'?" if near else "add it",
-            )
-
-
-def _checked_row(
-    row: dict[str | Any, str | Any], place: str, line: int, redirects: Mapping[str, str]
+def _parse_row(
+    row: dict[str | Any, str | Any], path: Path, line: int, redirects: Mapping[str, str]
 ) -> dict[str, object]:
-    if None in row:
+    place = f"{path}:{line}"
+    if None in row:  # the key under which DictReader keeps surplus fields
         remedy = "put fields that hold commas in double quotes"
         raise DataError(place, "has more fields than the header", remedy=remedy)
     file, name, mbid, title = (
@@ -93,18 +90,18 @@ def _checked_row(
 
 
 def resolve(table: pd.DataFrame, artists: pd.DataFrame) -> pd.DataFrame:
-    """Give each clip of the table the id and the name of its artist among `artists`.
+    """Give each clip the id and the name of its artist among `artists`.
 
     An artist is found by its MusicBrainz id, else by its normalised name, unless both sides have
-    an id and they differ: those are namesakes. An artist that is not among `artists` stays, under
-    its own id and the first name the table gives it.
+    an id and the ids differ: they are namesakes. An artist that is not among `artists` keeps its
+    own id and the first name that the table gives it.
 
     Parameters
     ----------
     table
-        As `read_clip_table` gives it.
+        From `read_clip_table`.
     artists
-        artist, name, mbid; of several with one name the first is meant.
+        artist, name, mbid; where several share a name, the name alone means the first.
 
     Returns
     -------
@@ -112,26 +109,24 @@ def resolve(table: pd.DataFrame, artists: pd.DataFrame) -> pd.DataFrame:
         file, artist (id), name, title, line.
     """
     own = table[table["mbid"] != ""]
-    nameless = artists[artists["mbid"] == ""]  # known to the listens by name alone
+    without_mbid = artists[artists["mbid"] == ""]  # the listens know only their names
     by_mbid = dict(zip(artists["mbid"], artists["artist"], strict=True))
-    by_name = _first([*artists["name"], *own["artist"]], [*artists["artist"], *own["id"]])
-    by_name_alone = _first(nameless["name"], nameless["artist"])
-
-    def whose(row: Any) -> Any:
-        known = by_name_alone if row.mbid else by_name
-        found = by_mbid.get(row.mbid) if row.mbid else None
-        return found or known.get(normalise_name(row.artist), row.id)
-
-    ids = [whose(row) for row in table.itertuples()]
+    by_name = _first_ids([*artists["name"], *own["artist"]], [*artists["artist"], *own["id"]])
+    by_name_only = _first_ids(without_mbid["name"], without_mbid["artist"])
+    ids = []
+    for mbid, name, own_id in zip(table["mbid"], table["artist"], table["id"], strict=True):
+        artist = by_mbid.get(mbid) if mbid else None
+        candidates = by_name_only if mbid else by_name
+        ids.append(artist or candidates.get(normalise_name(name), own_id))
     names = dict(zip(reversed(ids), reversed(list(table["artist"])), strict=True))
     names |= dict(zip(artists["artist"], artists["name"], strict=True))
     resolved = table[["file", "title", "line"]].assign(artist=ids, name=[names[i] for i in ids])
     return resolved[["file", "artist", "name", "title", "line"]]
 
 
-def _first(names: Iterable[str], ids: Iterable[str]) -> dict[str, str]:
-    """Normalised name -> the first id that bears it."""
-    found: dict[str, str] = {}
+def _first_ids(names: Iterable[str], ids: Iterable[str]) -> dict[str, str]:
+    """Normalised name -> the first id with that name."""
+    first: dict[str, str] = {}
     for name, artist in zip(names, ids, strict=True):
-        found.setdefault(normalise_name(name), artist)
-    return found
+        first.setdefault(normalise_name(name), artist)
+    return first

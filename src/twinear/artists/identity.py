@@ -1,9 +1,9 @@
-"""Who is who: one identity per artist, however the name is spelt.
+"""One identity per artist, however the name is spelt.
 
-An artist is its MusicBrainz id (MBID) where one is known, else its normalised name, so that
-"Beyoncé" and "BEYONCE", "The Beatles" and "Beatles", "Simon & Garfunkel" and "Simon and Garfunkel"
-are one artist each. Two MBIDs are two artists, also when they share a name. Merged MBIDs are not
-followed here, `redirects` knows them.
+An artist is identified by its MusicBrainz id (MBID) where one is known, else by its normalised
+name, so that "Beyoncé" and "BEYONCE", "The Beatles" and "Beatles", "Simon & Garfunkel" and "Simon
+and Garfunkel" are one artist each. Two MBIDs are two artists, even if they share a name. Merged
+MBIDs are followed in `redirects`, not here.
 """
 
 import csv
@@ -23,16 +23,16 @@ COLUMNS = {"artist": str, "name": str, "mbid": str, "listeners": int, "plays": i
 
 MBID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
-# "&" is a word; the rest are letters that Unicode does not take apart but plain spellings do.
+# "&" is a word; the others are letters that Unicode does not decompose but plain spellings replace.
 PLAIN: dict[str, str | None] = {"&": " and ", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ł": "l"}
 PLAIN |= {"ð": "d", "þ": "th", "\N{LATIN SMALL LETTER DOTLESS I}": "i"}
 
 
 class _Letters(dict[int, str | None]):
-    """A table for `str.translate`, filled as it is used: accents go, other signs become spaces.
+    """A table for `str.translate`, filled on demand: accents are dropped, signs become spaces.
 
-    Only the accents of European scripts go: in others such marks are vowels. Format characters
-    (zero-width space) go too.
+    Only the combining marks of European scripts are accents: in other scripts they are vowels.
+    Format characters (zero-width space) are dropped too.
     """
 
     def __missing__(self, code: int) -> str | None:
@@ -48,55 +48,70 @@ _LETTERS = _Letters(str.maketrans(PLAIN))
 
 
 def normalise_name(name: str) -> str:
-    """Reduce a name to what two spellings of it share.
+    """Reduce a name to what its spellings have in common.
 
     Case, accents, punctuation, spacing and a leading "the" are dropped, "&" is read as "and".
     When nothing is left ("!!!", "The"), it is the name in lower case. Idempotent; "" only for a
     blank name.
+
+    Examples
+    --------
+    >>> normalise_name("The Beatles"), normalise_name("Beyoncé"), normalise_name("AC/DC")
+    ('beatles', 'beyonce', 'ac dc')
     """
-    plain = name.isascii()  # then there is nothing to take apart or to put together
-    letters = name.lower() if plain else _taken_apart(name)
+    is_ascii = name.isascii()  # then there is nothing to decompose, which is the slow part
+    if is_ascii:
+        letters = name.lower()
+    else:  # folding case can bring accents that have to be decomposed again
+        letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
     words = letters.translate(_LETTERS).split()
     while words and words[0] == "the":
         del words[0]
     text = " ".join(words)
-    whole = text if plain else unicodedata.normalize("NFC", text)
-    return whole or " ".join(name.casefold().split())
-
-
-def _taken_apart(name: str) -> str:
-    """A name without case, its accents after their letters."""
-    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    text = text if is_ascii else unicodedata.normalize("NFC", text)
+    return text or " ".join(name.casefold().split())
 
 
 def is_mbid(text: str) -> bool:
-    """Whether `text` is a MusicBrainz id, in lower case."""
+    """Whether `text` is a MusicBrainz id in lower case."""
     return MBID.fullmatch(text) is not None
 
 
 def artist_id(mbid: str, name: str) -> str:
-    """Return the MBID in lower case if it is one, else the normalised name."""
+    """Return the MBID in lower case if it is valid, else the normalised name.
+
+    Examples
+    --------
+    >>> artist_id("n/a", "The Air")
+    'air'
+    """
     mbid = mbid.strip().lower()
     return mbid if is_mbid(mbid) else normalise_name(name)
 
 
 def normalise_spellings(spellings: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Reduce each (MBID, name) to what counts of it; "" for an MBID that is none."""
+    """Normalise each (MBID, name); an invalid MBID becomes ""."""
     lower = ((mbid.strip().lower(), name) for mbid, name in spellings)
     return [(mbid if is_mbid(mbid) else "", normalise_name(name)) for mbid, name in lower]
 
 
-def identify(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Say which artist each (MBID, name) of one source is, as `normalise_spellings` gives them.
+def identify(spellings: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the artist of each normalised (MBID, name) of one source.
 
-    A spelling without MBID is the artist with an MBID that has the same normalised name, if
-    there is exactly one.
+    A spelling without MBID belongs to the artist with an MBID and the same name, if there is
+    exactly one.
+
+    Examples
+    --------
+    >>> mbid = "cb67438a-7f50-4f2b-a6f1-2bb2729fd538"
+    >>> identify([(mbid, "air"), ("", "air"), ("", "other")]) == [mbid, mbid, "other"]
+    True
     """
-    owner: dict[str, str] = {"": ""}  # "": nobody's, or several's
-    for mbid, name in pairs:
-        if mbid and owner.setdefault(name, mbid) != mbid:
-            owner[name] = ""
-    return [mbid or owner.get(name) or name for mbid, name in pairs]
+    by_name = {"": ""}  # "" also for the names that several artists share
+    for mbid, name in spellings:
+        if mbid and by_name.setdefault(name, mbid) != mbid:
+            by_name[name] = ""
+    return [mbid or by_name.get(name) or name for mbid, name in spellings]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +121,9 @@ class Collisions:
     Parameters
     ----------
     names, mbids
-        Names that several MBIDs bear; MBIDs that bear several names (normalised).
+        Number of names with several MBIDs, and of MBIDs with several (normalised) names.
     examples_of_names, examples_of_mbids
-        Those in most rows: what collides -> what it collides with, most rows first.
+        The most frequent of them -> their MBIDs or names, most rows first.
     """
 
     names: int
@@ -118,42 +133,43 @@ class Collisions:
 
 
 def find_collisions(
-    pairs: Sequence[tuple[str, str]], rows: Sequence[int], n_examples: int = 5
+    spellings: Sequence[tuple[str, str]], rows: Sequence[int], n_examples: int = 5
 ) -> Collisions:
-    """Count who shares a name or an MBID.
+    """Find the names and the MBIDs that several artists share.
 
     Parameters
     ----------
-    pairs
-        As `normalise_spellings` gives them.
+    spellings
+        From `normalise_spellings`.
     rows
-        In how many rows each of them stands.
+        The number of rows with each spelling.
     """
-    of_name, of_mbid = _several(pairs, rows), _several([pair[::-1] for pair in pairs], rows)
+    by_name = _find_shared(spellings, rows)
+    by_mbid = _find_shared([spelling[::-1] for spelling in spellings], rows)
     return Collisions(
-        names=len(of_name),
-        mbids=len(of_mbid),
-        examples_of_names=_largest(of_name, n_examples),
-        examples_of_mbids=_largest(of_mbid, n_examples),
+        names=len(by_name),
+        mbids=len(by_mbid),
+        examples_of_names=_most_frequent(by_name, n_examples),
+        examples_of_mbids=_most_frequent(by_mbid, n_examples),
     )
 
 
-def _several(pairs: Sequence[tuple[str, str]], rows: Sequence[int]) -> dict[str, Counter[str]]:
-    """Of (value, key): the keys with several values, and the rows of each value."""
+def _find_shared(pairs: Sequence[tuple[str, str]], rows: Sequence[int]) -> dict[str, Counter[str]]:
+    """Of (value, key): keys with several values -> the rows of each value."""
     first: dict[str, str] = {}
-    several = {
+    shared = {
         key for value, key in pairs if value and key and first.setdefault(key, value) != value
     }
-    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    values: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for (value, key), n in zip(pairs, rows, strict=True):
-        if key in several and value:
-            found[key][value] += n
-    return found
+        if key in shared and value:
+            values[key][value] += n
+    return values
 
 
-def _largest(found: dict[str, Counter[str]], n: int) -> dict[str, list[str]]:
-    keys = sorted(found, key=lambda key: (-found[key].total(), key))[:n]
-    return {key: [value for value, _ in found[key].most_common(n)] for key in keys}
+def _most_frequent(shared: dict[str, Counter[str]], n: int) -> dict[str, list[str]]:
+    keys = sorted(shared, key=lambda key: (-shared[key].total(), key))[:n]
+    return {key: [value for value, _ in shared[key].most_common(n)] for key in keys}
 
 
 def write_artists(artists: pd.DataFrame, path: Path) -> None:
@@ -169,7 +185,7 @@ def write_artists(artists: pd.DataFrame, path: Path) -> None:
 
 
 def read_artists(path: Path, remedy: str) -> pd.DataFrame:
-    """Read a table that `write_artists` wrote.
+    """Read a table written by `write_artists`.
 
     Raises
     ------
@@ -190,20 +206,29 @@ def read_artists(path: Path, remedy: str) -> pd.DataFrame:
     return artists
 
 
-def find_artist(artists: pd.DataFrame, wanted: str, place: Path) -> dict[str, str]:
-    """The row of the artist of that id or name; case and accents do not matter."""
-    by_id = artists[artists["artist"].isin([wanted, wanted.strip().lower()])]
-    keys = artists["name"].map(normalise_name)
-    found = by_id if len(by_id) else artists[keys == normalise_name(wanted)]
-    if len(found) == 1:
-        return {column: str(found[column].item()) for column in ("artist", "name")}
-    if len(found) > 1:
-        namesakes = ", ".join(f"{row.name} ({row.artist})" for row in found.itertuples(index=False))
-        raise DataError(place, f"several artists '{wanted}': {namesakes}", remedy="give the id")
-    names = dict(zip(keys, artists["name"], strict=True))
-    near = ", ".join(f"'{names[each]}'" for each in nearest(normalise_name(wanted), names, n=3))
+def find_artist(artists: pd.DataFrame, query: str, place: Path) -> dict[str, str]:
+    """Return the id and name of the artist with that id or name; case and accents are ignored.
+
+    Raises
+    ------
+    DataError
+        No such artist (the message suggests similar names), or several.
+    """
+    names = artists["name"].map(normalise_name)
+    matches = artists[artists["artist"].isin([query, query.strip().lower()])]
+    if matches.empty:
+        matches = artists[names == normalise_name(query)]
+    if len(matches) == 1:
+        return {column: str(matches[column].item()) for column in ("artist", "name")}
+    if len(matches) > 1:
+        namesakes = ", ".join(
+            f"{row.name} ({row.artist})" for row in matches.itertuples(index=False)
+        )
+        raise DataError(place, f"several artists '{query}': {namesakes}", remedy="give the id")
+    spelt = dict(zip(names, artists["name"], strict=True))
+    near = ", ".join(f"'{spelt[name]}'" for name in nearest(normalise_name(query), spelt, n=3))
     raise DataError(
         place,
-        f"no artist '{wanted}' among {len(artists)}",
+        f"no artist '{query}' among {len(artists)}",
         remedy=f"did you mean {near}?" if near else "see artists.csv there for the names",
     )

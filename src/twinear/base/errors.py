@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 
 class TwinearError(Exception):
-    """Something the user can mend.
+    """Something the user can fix.
 
     Parameters
     ----------
@@ -23,6 +23,11 @@ class TwinearError(Exception):
         What should be there, if `found` does not say it.
     remedy
         What to do about it.
+
+    Examples
+    --------
+    >>> print(TwinearError("clips.csv:17", "no file a.mp3", remedy="run 'dvc pull'"))
+    clips.csv:17: no file a.mp3; run 'dvc pull'
     """
 
     def __init__(self, place: object, found: str, *, expected: str = "", remedy: str = "") -> None:
@@ -35,11 +40,11 @@ class TwinearError(Exception):
         super().__init__(message)
 
     def __reduce__(self) -> tuple[Callable[..., "TwinearError"], tuple[object, ...]]:
-        """Survive the way back from another process."""
-        return _again, (type(self), *self._parts)
+        """Pickle by the four parts, so that the error survives the way from another process."""
+        return _rebuild, (type(self), *self._parts)
 
 
-def _again(
+def _rebuild(
     kind: type[TwinearError], place: str, found: str, expected: str, remedy: str
 ) -> TwinearError:
     return kind(place, found, expected=expected, remedy=remedy)
@@ -62,7 +67,13 @@ class TrainingError(TwinearError):
 
 
 def nearest(word: str, words: Iterable[str], n: int = 1) -> list[str]:
-    """The `n` words most like `word`, best first; empty when none is near."""
+    """Find the `n` words most like `word`, best first; empty if none is near.
+
+    Examples
+    --------
+    >>> nearest("learning_rat", ["learning_rate", "epochs"])
+    ['learning_rate']
+    """
     return get_close_matches(word, list(words), n=n, cutoff=0.6)
 
 

@@ -32,24 +32,24 @@ def replacing(path: Path) -> Iterator[Path]:
         if not _concerns(error, temporary):
             raise
         raise DataError(
-            _shown(path),
+            _shorten(path),
             f"could not be written ({error.strerror or error})",
-            remedy="free some space or mend the permissions and run again; what was there stays",
+            remedy="free some space or fix the permissions and run again; what was there stays",
         ) from error
     finally:
         _remove(temporary)
 
 
 def _concerns(error: OSError, temporary: Path) -> bool:
-    """Whether the error is about writing: it names no file, the temporary, or a folder of it."""
-    named = [Path(each) for each in (error.filename, error.filename2) if isinstance(each, str)]
+    """Tell whether the error is about writing: it names no file, the temporary, or its folder."""
+    named = [Path(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
     return not named or any(
-        each.is_relative_to(temporary) or each in temporary.parents for each in named
+        path.is_relative_to(temporary) or path in temporary.parents for path in named
     )
 
 
-def _shown(path: Path) -> Path:
-    """The path as short as it can be said from here."""
+def _shorten(path: Path) -> Path:
+    """Shorten a path that lies under the working folder."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
@@ -89,7 +89,7 @@ def require(path: Path, remedy: str) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
+    """Compute the SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,7 +1,7 @@
 """`params.yaml`, read strictly and typed: every number that can change a result.
 
 Each module declares the class of its own section (`class SplitParams(Params)`), without
-defaults: the file is the only place where a value stands. The file is read as DVC reads it
+defaults: values stand in the file only. The file is read as DVC reads it
 (YAML 1.2, so `1e-3` is a number).
 """
 
@@ -28,9 +28,30 @@ STAGES = (
     "ranking",
     "report",
 )
-# the last three are of commands that are no stages
+# the last three belong to commands that are not stages
 SECTIONS = (*STAGES, "tuning", "acceptance", "promotion")
 PARAMS = Path("params.yaml")
+
+# names of twinear 0.1 and what they are called since
+RENAMED = {
+    "pairs": "split",
+    "spectrograms.vectors": "spectrograms.embeddings (joined is now concat, alone is only)",
+    "training.model.averaged_frames": "training.model.time_downsampling",
+    "training.model.pool": "training.model.max_pool",
+    "training.model.pooling": "training.model.global_pooling (moments is now statistics)",
+    "training.model.vectors_share": "training.model.embeddings_share",
+    "training.smoothing": "training.selection_window",
+    "training.pull": "training.identity_decay",
+    "training.averaging": "training.ema_decay",
+    "training.augmentation.crop": "training.augmentation.min_crop",
+    "training.augmentation.masked_bands": "training.augmentation.freq_mask",
+    "training.augmentation.masked_frames": "training.augmentation.time_mask",
+    "training.augmentation.mixed": "training.augmentation.mixup",
+    "training.pretraining.crop": "training.pretraining.min_crop",
+    "catalogue.hub_weight": "catalogue.csls_weight",
+    "catalogue.company_weight": "catalogue.collaborative_weight",
+    "catalogue.company_sharpness": "catalogue.collaborative_inverse_temperature",
+}
 
 
 class Params(BaseModel):
@@ -55,7 +76,7 @@ def read_params(section: str, kind: type[P], path: Path = PARAMS) -> P:
 
 
 def read_sections(path: Path = PARAMS) -> dict[str, Any]:
-    """Every section of `params.yaml` as plain values; unknown sections are refused."""
+    """Read every section of `params.yaml` as plain values; unknown sections are refused."""
     require(path, "run from the project's root, where params.yaml stands")
     try:
         sections = YAML(typ="safe", pure=True).load(path)
@@ -65,18 +86,33 @@ def read_sections(path: Path = PARAMS) -> dict[str, Any]:
         raise ParamsError(path, f"holds a {type(sections).__name__}", expected="sections")
     for section in sections:
         if section not in SECTIONS:
-            meant = _meant(str(section), SECTIONS)
-            raise ParamsError(f"{path}: {section}", "unknown section", remedy=meant)
+            raise ParamsError(
+                f"{path}: {section}",
+                "unknown section",
+                remedy=_suggest(str(section), str(section), SECTIONS),
+            )
     return sections
 
 
 def read_stages(path: Path = PARAMS) -> dict[str, Any]:
-    """The sections of the stages, which decide what a run of the pipeline gives."""
+    """Read the sections of the stages, which decide what a run of the pipeline gives."""
     return {name: values for name, values in read_sections(path).items() if name in STAGES}
 
 
 def parse_params(section: str, kind: type[P], values: object, path: Path = PARAMS) -> P:
-    """Check the plain `values` of one section against `kind`."""
+    """Check the plain `values` of one section against `kind`.
+
+    Examples
+    --------
+    >>> class TeaParams(Params):
+    ...     minutes: int
+    >>> parse_params("tea", TeaParams, {"minutes": 4})
+    TeaParams(minutes=4)
+    >>> parse_params("tea", TeaParams, {"minuts": 4})
+    Traceback (most recent call last):
+        ...
+    twinear.base.errors.ParamsError: params.yaml: tea.minuts: unknown key; did you mean 'minutes'?
+    """
     if values is None:
         keys = ", ".join(kind.model_fields)
         raise ParamsError(path, f"has no section '{section}'", expected=f"one with {keys}")
@@ -91,11 +127,10 @@ def _explain(error: ValidationError, section: str, kind: type[Params], path: Pat
     place = ".".join([str(path) + ": " + section, *map(str, first["loc"])])
     if first["type"] == "extra_forbidden":
         keys = _fields_at(kind, first["loc"][:-1])
-        return ParamsError(place, "unknown key", remedy=_meant(str(first["loc"][-1]), keys))
+        name = ".".join([section, *map(str, first["loc"])])
+        return ParamsError(place, "unknown key", remedy=_suggest(name, str(first["loc"][-1]), keys))
     if first["type"] == "missing":
-        return ParamsError(
-            place, "is missing", remedy="add it, as the project's own params.yaml explains it"
-        )
+        return ParamsError(place, "is missing", remedy="add it, see the project's own params.yaml")
     reason = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     found = "does not fit together" if isinstance(first["input"], dict) else repr(first["input"])
     return ParamsError(place, f"found {found}" if found[0] != "d" else found, expected=reason)
@@ -110,7 +145,9 @@ def _fields_at(kind: type[Params], loc: tuple[int | str, ...]) -> list[str]:
     return list(kind.model_fields)
 
 
-def _meant(word: str, words: Iterable[str]) -> str:
+def _suggest(name: str, word: str, words: Iterable[str]) -> str:
+    if name in RENAMED:
+        return f"it is called {RENAMED[name]} now"
     known = list(words)
-    near = nearest(str(word), known)
+    near = nearest(word, known)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"

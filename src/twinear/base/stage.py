@@ -9,7 +9,7 @@ from twinear.base.errors import one_line_errors
 
 
 def run_stage(stage: Callable[..., None]) -> None:
-    """Call `stage` with the paths that dvc.yaml gives it, then say what it took on stderr."""
+    """Call `stage` with the paths that dvc.yaml gives it, then print its time on stderr."""
     started = time.monotonic()
     with one_line_errors():
         stage(*map(Path, sys.argv[1:]))

@@ -6,23 +6,31 @@ Neither the scores nor the network are loaded.
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from twinear.artists.identity import find_artist
 from twinear.catalogue.catalogue import read_artists, read_neighbours
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Neighbours:
-    """An artist and those that sound most like it: `rank`, `neighbour` (id), `name`, `score`."""
+@dataclass(frozen=True, kw_only=True)
+class SimilarArtist:
+    """A neighbour: its rank from 1, its id and name, its score in (0, 1)."""
+
+    rank: int
+    artist: str
+    name: str
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtistNeighbours:
+    """An artist (id and name) and those that sound most like it, best first."""
 
     artist: str
     name: str
-    table: pd.DataFrame
+    similar: list[SimilarArtist]
 
 
-def find_neighbours(folder: Path, artist: str, top: int) -> Neighbours:
-    """The `top` neighbours of an artist given by id or name, best first.
+def find_neighbours(folder: Path, artist: str, top: int) -> ArtistNeighbours:
+    """Find the `top` neighbours of an artist given by id or name.
 
     Raises
     ------
@@ -30,7 +38,11 @@ def find_neighbours(folder: Path, artist: str, top: int) -> Neighbours:
         No such artist; the message names the nearest.
     """
     artists = read_artists(folder)
-    wanted = find_artist(artists, artist, folder)
-    table = read_neighbours(folder, filters=[("artist", "==", wanted["artist"])])
-    table = table.head(top).drop(columns="artist").reset_index(drop=True)
-    return Neighbours(artist=wanted["artist"], name=wanted["name"], table=table)
+    found = find_artist(artists, artist, folder)
+    table = read_neighbours(folder, filters=[("artist", "==", found["artist"])]).head(top)
+    columns = (table[name].tolist() for name in ("rank", "neighbour", "name", "score"))
+    similar = [
+        SimilarArtist(rank=rank, artist=neighbour, name=name, score=score)
+        for rank, neighbour, name, score in zip(*columns, strict=True)
+    ]
+    return ArtistNeighbours(artist=found["artist"], name=found["name"], similar=similar)

@@ -1,4 +1,4 @@
-"""Make vectors of clips with a network that others trained."""
+"""Embed clips with a pre-trained network."""
 
 import sys
 from pathlib import Path
@@ -16,18 +16,19 @@ def embed(
         typer.Option(help="A CLAP model: a folder, or ARTIST_INDEX/MODEL of the Hugging Face hub."),
     ],
     frames: Annotated[
-        bool, typer.Option("--frames/--mean", help="A vector of each window, or one a clip.")
+        bool, typer.Option("--frames/--mean", help="One vector a window, or one a clip.")
     ] = False,
     data: Annotated[Path, typer.Option(help="The data folder.")] = Path("data"),
     into: Annotated[
-        Path | None, typer.Option(help="The table to write; else clips/vectors.npz in the data.")
+        Path | None,
+        typer.Option(help="The table to write; clips/vectors.npz in the data folder by default."),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace/--keep", help="Replace vectors by another extractor.")
+        bool, typer.Option("--replace/--keep", help="Replace embeddings of another extractor.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make the table of the clips' vectors with CLAP; goes on where it was stopped."""
+    """Embed the clips with CLAP; a run that was stopped is resumed."""
     import os
     from dataclasses import asdict
     from functools import partial
@@ -39,7 +40,7 @@ def embed(
     from twinear.spectrograms.embedding_table import TABLE
 
     extractor = load_extractor(model, partial(print, file=sys.stderr))
-    unknown = "unknown; look it up before you use the vectors"
+    unknown = "unknown; look it up before you use the embeddings"
     print(f"licence of the weights: {extractor.licence or unknown}", file=sys.stderr)
     table = into or data / TABLE
     params = EmbedParams(frames=frames, replace=replace)

@@ -10,22 +10,24 @@ from twinear.cli.app import AsJson, clips, fetch, print_json
 
 
 @fetch.command("clips")
-def fetch_clips(
+def fetch_clips_command(
     top: Annotated[
-        int | None, typer.Option(min=1, help="The artists with the most listeners.")
+        int | None,
+        typer.Option(min=1, help="Fetch for so many artists, those with the most listeners."),
     ] = None,
     artists: Annotated[
-        Path | None, typer.Option(help="Or a list: a CSV (artist, mbid), or a name a line.")
+        Path | None, typer.Option(help="Or for a list: a CSV (artist, mbid), or one name a line.")
     ] = None,
-    n_clips: Annotated[int, typer.Option("--clips", min=1, help="Clips of each artist.")] = 3,
+    n_clips: Annotated[int, typer.Option("--clips", min=1, help="Clips for each artist.")] = 3,
     sources: Annotated[
-        str, typer.Option(help="deezer, itunes, folder, table, spotify; asked in this order.")
+        str,
+        typer.Option(help="Any of deezer, itunes, folder, table, spotify; asked in this order."),
     ] = "deezer,itunes",
     music: Annotated[
         Path | None, typer.Option(help="A folder Artist/Album/… of your own music.")
     ] = None,
     table: Annotated[
-        Path | None, typer.Option(help="A CSV (file, artist) of files or addresses.")
+        Path | None, typer.Option(help="A CSV (file, artist) of files or URLs.")
     ] = None,
     contact: Annotated[
         str, typer.Option(help="Your e-mail or web address, for the services' User-Agent.")
@@ -39,35 +41,34 @@ def fetch_clips(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch clips of artists from the first source that has them."""
+    """Fetch clips of artists, each from the first source that has them."""
+    import os
     from dataclasses import asdict
     from functools import partial
 
     from tqdm import tqdm
 
     from twinear.acquisition.network.rate_limit import SystemClock
-    from twinear.acquisition.previews import fetch
-    from twinear.acquisition.previews import sources as opening
+    from twinear.acquisition.previews.artist_fetch import FetchParams
+    from twinear.acquisition.previews.fetch import fetch_clips, journal_folder
     from twinear.acquisition.previews.report import format_report
-    from twinear.acquisition.previews.requested_artists import choose_wanted
+    from twinear.acquisition.previews.requested_artists import choose_requested_artists
+    from twinear.acquisition.previews.sources import SourceSettings, open_sources
     from twinear.base.params import read_params
     from twinear.clips.clips import ClipsParams
 
-    params = fetch.FetchParams(
-        n_clips=n_clips, usable=read_params("clips", ClipsParams), again=again
-    )
-    wanted = choose_wanted(listens, top, artists)
+    usable = read_params("clips", ClipsParams)
+    params = FetchParams(n_clips=n_clips, usable=usable, again=again)
+    requested = choose_requested_artists(listens, top, artists)
     names = [name.strip() for name in sources.split(",") if name.strip()]
-    settings = opening.Settings(names=names, music=music, table=table, contact=contact)
+    settings = SourceSettings(names=names, music=music, table=table, contact=contact)
     clock = SystemClock()
-    answers = fetch.journal_folder(into) / "answers"
+    cache = journal_folder(into) / "answers"
     progress = partial(tqdm, desc="clips", unit="artist")
-    with opening.open_sources(settings, answers, clock) as opened:
+    with open_sources(settings, cache, os.environ, clock) as opened:
         for source in opened.sources:
             print(f"{source.name}: {source.terms}", file=sys.stderr)
-        report = fetch.fetch_clips(
-            wanted, opened.sources, opened.identity, into, params, progress, clock
-        )
+        report = fetch_clips(requested, opened, into, params, progress, clock)
     if as_json:
         print_json(asdict(report))
     else:

@@ -1,4 +1,4 @@
-"""Bring data in: import what you have, or make the bundled sample."""
+"""Import your own data, or make the bundled sample."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ def import_(
     listens: Annotated[Path, typer.Option(help="A listens file, or the folder that holds it.")],
     clips: Annotated[Path, typer.Option(help="A clips table (CSV), or a folder Artist/….")],
     vectors: Annotated[
-        Path | None, typer.Option(help="A table of the clips' vectors: .npz, .csv or .parquet.")
+        Path | None, typer.Option(help="A table of the clips' embeddings: .npz, .csv or .parquet.")
     ] = None,
     into: Annotated[Path, typer.Option(help="The data folder to write.")] = Path("data"),
     replace: Annotated[
@@ -22,7 +22,7 @@ def import_(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring listens and clips into the data folder."""
+    """Import listens and clips into the data folder."""
     from dataclasses import asdict
 
     from twinear.acquisition.import_corpus import import_corpus
@@ -39,7 +39,7 @@ def import_(
 @app.command()
 def sample(
     folder: Annotated[Path, typer.Argument(help="A folder to write, new or empty.")],
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, another corpus.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Make the bundled sample: imagined artists, synthesised clips, simulated listeners."""

@@ -9,9 +9,7 @@ import typer
 from twinear.cli.app import AsJson, fetch, print_json
 
 Into = Annotated[Path, typer.Option(help="The data folder: the files go to its listens/.")]
-Replace = Annotated[
-    bool, typer.Option("--replace/--keep", help="Replace other listens that are there.")
-]
+Replace = Annotated[bool, typer.Option("--replace/--keep", help="Replace existing listens.")]
 DATA = Path("data")
 
 
@@ -45,14 +43,14 @@ def _fetch(name: str, into: Path, replace: bool, as_json: bool) -> None:
     dataset = find_dataset(name)
     print(f"{name}: {dataset.licence}", file=sys.stderr)
 
-    def progress(there: int, total: int | None) -> Any:
-        return tqdm(initial=there, total=total, unit="B", unit_scale=True, desc=dataset.archive)
+    def progress(n_present: int, total: int | None) -> Any:
+        return tqdm(initial=n_present, total=total, unit="B", unit_scale=True, desc=dataset.archive)
 
     report = fetch_dataset(dataset, into, progress, SystemClock(), replace=replace)
     if as_json:
         print_json(asdict(report))
         return
-    print(f"{report.folder}: {'fetched' if report.fetched else 'there already, intact'}")
+    print(f"{report.folder}: {'fetched' if report.fetched else 'already there, intact'}")
     for file, size in report.files.items():
-        how = "as published" if report.checked[file] else "no published checksum to compare with"
+        how = "checksum as published" if report.checked[file] else "no published checksum"
         print(f"  {file}  {size:,} bytes, {how}")

@@ -1,10 +1,9 @@
-"""Validator: by cross-validation, or any scorer, matrix or embeddings on any data folder."""
+"""Evaluate: by cross-validation, or any scorer, matrix or embeddings on any data folder."""
 
 import sys
-from collections.abc import Sequence
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,32 +11,23 @@ from twinear.base.errors import DataError
 from twinear.cli.app import AsJson, app, print_json
 
 if TYPE_CHECKING:
-    from twinear.evaluation.comparison import Judgement
-    from twinear.evaluation.crossval.folds import Fold
-    from twinear.evaluation.crossval.scoring import FoldScores, Task
-    from twinear.evaluation.dataset import Folders, Material
-    from twinear.evaluation.recipes import Recipe
-    from twinear.metrics.ranking_metrics import Floats
+    from tqdm import tqdm
 
-
-class Judged(StrEnum):
-    """Whom `crossval` judges."""
-
-    TEST = "test"
-    VALIDATION = "validation"
-
+    from twinear.evaluation.crossval.fold_scores import Task
+    from twinear.training.checkpoint import Epoch
 
 ParamsFile = Annotated[Path, typer.Option(help="The params file.")]
 RecipeFile = Annotated[
     Path | None, typer.Option(help="YAML of sections that override those of the params.")
 ]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="One key: training.learning_rate=3e-4.")
+    list[str] | None, typer.Option("--set", help="Override one key: training.learning_rate=3e-4.")
 ]
 Matrices = Annotated[
     list[str] | None,
-    typer.Option("--matrix", help="NAME=FILE: scores made elsewhere (.npz, .csv)."),
+    typer.Option("--matrix", help="NAME=FILE: scores computed elsewhere (.npz, .csv)."),
 ]
+Against = Annotated[str, typer.Option(help="Show every system's lead over this one.")]
 
 
 @app.command()
@@ -45,153 +35,66 @@ def crossval(
     params: ParamsFile = Path("params.yaml"),
     recipe: RecipeFile = None,
     settings: Settings = None,
-    seeds: Annotated[str, typer.Option(help="Of the trainings: 1,2,3.")] = "1",
-    fold_by: Annotated[str, typer.Option(help="A column of clips.csv, instead of the id.")] = "",
-    folds: Annotated[int, typer.Option(help="How many; 0: as split.n_folds says.")] = 0,
-    on: Annotated[
-        Judged, typer.Option(help="validation: to choose settings, test artists take no part.")
-    ] = Judged.TEST,
-    systems: Annotated[
-        str, typer.Option(help="Only these: catalogue,l2; none trained, no wait.")
+    seeds: Annotated[str, typer.Option(help="Seeds of the trainings: 1,2,3.")] = "1",
+    fold_by: Annotated[
+        str, typer.Option(help="A column of clips.csv that decides the fold; by default the id.")
     ] = "",
-    against: Annotated[str, typer.Option(help="Show every system's lead over this one.")] = "",
+    folds: Annotated[int, typer.Option(help="How many folds; 0: split.n_folds.")] = 0,
+    on: Annotated[
+        Literal["test", "validation"],
+        typer.Option(help="validation: to choose settings; test artists take no part."),
+    ] = "test",
+    systems: Annotated[
+        str, typer.Option(help="Only these systems: l2,mfcc. Nothing is trained without need.")
+    ] = "",
+    against: Against = "",
     matrices: Matrices = None,
     data: Annotated[
         Path | None, typer.Option(help="A data folder to prepare, instead of the artefacts.")
     ] = None,
     artifacts: Annotated[Path, typer.Option(help="The pipeline's artefacts.")] = Path("artifacts"),
-    name: Annotated[str, typer.Option(help="Of the run; the recipe's, or 'default'.")] = "",
+    name: Annotated[
+        str, typer.Option(help="Name of the run; by default the recipe's, or 'default'.")
+    ] = "",
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Train and judge in artist-disjoint folds: every artist is new to somebody once.
+    """Train and evaluate in folds without common artists: every artist is held out once.
 
-    Stop it whenever you like: finished folds stay in artifacts/crossval/NAME.
+    Stop it at any time: finished folds are kept in artifacts/crossval/NAME.
     """
-    from twinear.evaluation.comparison import judge_contest
-    from twinear.evaluation.crossval.plan import Splitting, plan_folds
-    from twinear.evaluation.crossval.systems import choose_systems, form_contest, require_system
-    from twinear.evaluation.dataset import Material
-    from twinear.evaluation.recipes import read_recipe
-    from twinear.ranking.ranking import CHANCE, RankingParams
+    from twinear.evaluation.comparison_table import format_comparison
+    from twinear.evaluation.cross_validation import CrossValidationOptions, cross_validate
 
-    drawn = _seeds(seeds)
-    chosen = read_recipe(params, recipe, settings or ())
-    judged = chosen.read("ranking", RankingParams)
-    named = name or (recipe.stem if recipe else "default")
-    folders = _artefacts(chosen, params, data, artifacts)
-    material = Material.read(folders)
-    tables = _matrices(matrices or (), material)
-    lined_up = choose_systems(_listed(systems), material, list(tables))
-    if against:
-        require_system(against, [*lined_up, CHANCE], "--against")
-    splitting = Splitting(
-        by=fold_by, clips=(data or Path("data")) / "clips.csv", on=on.value, n_folds=folds
+    options = CrossValidationOptions(
+        params=params,
+        recipe=recipe,
+        settings=settings or (),
+        seeds=_parse_seeds(seeds),
+        fold_by=fold_by,
+        n_folds=folds,
+        on=on,
+        systems=_split(systems),
+        against=against,
+        matrices=_parse_files(matrices, "--matrix"),
+        data=data,
+        artifacts=artifacts,
+        name=name,
+        jobs=jobs,
     )
-    cut = plan_folds(material, chosen, splitting)
-    work = artifacts / "crossval" / named
-    trained = _train(cut, drawn, lined_up, folders, chosen, work, jobs)
-    contest = form_contest(material, cut, trained, lined_up, tables)
-    judgement = judge_contest(contest, judged, _bar("judging", "protocol"))
-    facts = {
-        "name": named,
-        "artists": len(contest.artists),
-        "folds": [len(each.queries) for each in cut],
-        "fold_by": fold_by or "artist id",
-        "judged": on.value,
-        "seeds": list(trained),
-        "params": chosen.place,
-    }
-    _tell(judgement, facts, against, work, chosen, trained, as_json)
-
-
-def _artefacts(recipe: "Recipe", params: Path, data: Path | None, artifacts: Path) -> "Folders":
-    """The pipeline's own artefacts if they are what is asked for, else made from the data."""
-    from twinear.evaluation.crossval.plan import fits, read_preparation
-    from twinear.evaluation.dataset import Folders
-
-    there = Folders(similarity=artifacts / "similarity", spectrograms=artifacts / "spectrograms")
-    if data is None and fits(there, recipe, params):
-        return there
-    print(f"preparing {data or 'data'} as {recipe.place} says", file=sys.stderr)
-    return _prepared(data or Path("data"), read_preparation(recipe), artifacts)
-
-
-def _prepared(data: Path, how: Any, artifacts: Path) -> "Folders":
-    import os
-
-    from twinear.compute.pool import choose_workers
-    from twinear.evaluation.dataset import prepare
-
-    progress = _bar("clips", "clip")
-    return prepare(data, how, artifacts / "prepared", progress, choose_workers(os.environ))
-
-
-def _train(
-    folds: "Sequence[Fold]",
-    seeds: Sequence[int],
-    systems: Sequence[str],
-    folders: "Folders",
-    recipe: "Recipe",
-    work: Path,
-    jobs: int,
-) -> "dict[int, list[FoldScores]]":
-    """Every fold and seed that is not there yet; seed -> fold by fold."""
-    from tqdm import tqdm
-
-    from twinear.evaluation.crossval.plan import plan_tasks
-    from twinear.evaluation.crossval.running import finished, run_tasks
-    from twinear.evaluation.crossval.scoring import TRAINED
-
-    if not set(TRAINED) & set(systems):
-        return {}
-    planned = plan_tasks(folds, seeds, folders, recipe, work)
-    every = [task for tasks in planned.values() for task in tasks]
-    found = finished(every)
-    todo = [task for task in every if task not in found]
-    with tqdm(total=len(every), initial=len(found), desc="folds", unit="fold") as bar:
-
-        def say(task: "Task", epoch: Any) -> None:
-            at = f"fold {task.fold.number}, seed {task.training.seed}, epoch {epoch.epoch}"
-            bar.set_postfix_str(f"{at}, ndcg {epoch.validation_ndcg:.3f}")
-
-        for task, scores in run_tasks(todo, jobs, say):
-            found[task] = scores
-            bar.update()
-    return {seed: [found[task] for task in tasks] for seed, tasks in planned.items()}
-
-
-def _tell(
-    judgement: "Judgement",
-    facts: dict[str, Any],
-    against: str,
-    work: Path,
-    recipe: "Recipe",
-    trained: "dict[int, list[FoldScores]]",
-    as_json: bool,
-) -> None:
-    from twinear.evaluation.comparison_table import format_judgement
-    from twinear.evaluation.crossval.mlflow_log import log_judgement
-    from twinear.evaluation.crossval.result import as_json as machine_readable
-    from twinear.evaluation.crossval.result import write_result
-    from twinear.tracking.crossval_runs import open_folds
-
-    written = write_result(judgement, facts, against, work)
-    with open_folds(f"crossval-{facts['name']}", recipe.sections) as run:
-        log_judgement(run, judgement, trained)
-        for path in written:
-            run.log_files(path)
+    bars = _Bars()
+    result = cross_validate(options, bars, bars.show_epoch)
     if as_json:
-        print_json(machine_readable(judgement, facts))
+        print_json(result.as_json())
     else:
-        print(format_judgement(judgement, against))
-    print(f"written to {work}", file=sys.stderr)
+        print(format_comparison(result, against))
+    print(f"written to {options.folder}", file=sys.stderr)
 
 
 @app.command()
 def evaluate(
     scorer: Annotated[Path | None, typer.Argument(help="A scorer's file.")] = None,
-    data: Annotated[Path, typer.Option(help="The data folder to judge on.")] = Path("data"),
+    data: Annotated[Path, typer.Option(help="The data folder to evaluate on.")] = Path("data"),
     matrices: Matrices = None,
     embeddings: Annotated[
         list[str] | None,
@@ -199,121 +102,82 @@ def evaluate(
     ] = None,
     without: Annotated[
         Path | None,
-        typer.Option(help="Artists to leave out: ids, or a split's CSV (not its test)."),
+        typer.Option(help="Artists to leave out: ids, or a split's CSV (except its test)."),
     ] = None,
     params: ParamsFile = Path("params.yaml"),
     recipe: RecipeFile = None,
     settings: Settings = None,
-    against: Annotated[str, typer.Option(help="Show every system's lead over this one.")] = "",
+    against: Against = "",
     queries: Annotated[
-        Path | None, typer.Option(help="Write every query's values (Parquet).")
+        Path | None, typer.Option(help="Write the values of all queries (Parquet).")
     ] = None,
     artifacts: Annotated[Path, typer.Option(help="Prepared data is kept there.")] = Path(
         "artifacts"
     ),
     as_json: AsJson = False,
 ) -> None:
-    """Validator SCORER, a matrix of scores or a table of embeddings on any data folder."""
-    from twinear.evaluation.comparison import judge_contest
-    from twinear.evaluation.comparison_table import format_judgement
-    from twinear.evaluation.crossval.plan import read_preparation
-    from twinear.evaluation.crossval.result import as_json as machine_readable
-    from twinear.evaluation.crossval.result import write_queries
-    from twinear.evaluation.crossval.systems import require_system
-    from twinear.evaluation.dataset import Material
-    from twinear.evaluation.evaluation import form_evaluation, read_artists_to_leave_out
-    from twinear.evaluation.recipes import read_recipe
-    from twinear.model.scorer import Scorer
-    from twinear.ranking.ranking import CHANCE, RankingParams
+    """Evaluate SCORER, a matrix of scores or a table of embeddings on any data folder."""
+    from twinear.evaluation.comparison_table import format_comparison
+    from twinear.evaluation.evaluation import EvaluationOptions
+    from twinear.evaluation.evaluation import evaluate as evaluate_options
 
-    if scorer is None and not matrices and not embeddings:
-        expected = "a scorer's file, --matrix NAME=FILE or --embeddings NAME=FILE"
-        raise DataError("twinear evaluate", "nothing to judge", expected=expected)
-    chosen = read_recipe(params, recipe, settings or ())
-    judged = chosen.read("ranking", RankingParams)
-    trained = None if scorer is None else Scorer.read(scorer)
-    how = read_preparation(chosen, None if trained is None else trained.spectrograms)
-    material = Material.read(_prepared(data, how, artifacts))
-    out = read_artists_to_leave_out(without, material) if without else set()
-    material = material.without(out)
-    contest = form_evaluation(
-        material, _contenders(trained, chosen, matrices or (), embeddings or (), data, material)
+    options = EvaluationOptions(
+        scorer=scorer,
+        matrices=_parse_files(matrices, "--matrix"),
+        embeddings=_parse_files(embeddings, "--embeddings"),
+        data=data,
+        without=without,
+        params=params,
+        recipe=recipe,
+        settings=settings or (),
+        against=against,
+        artifacts=artifacts,
     )
-    if against:
-        require_system(against, [*contest.scores, CHANCE], "--against")
-    judgement = judge_contest(contest, judged, _bar("judging", "protocol"))
+    result = evaluate_options(options, _Bars())
     if queries:
-        write_queries(judgement, queries)
-    facts = {"data": str(data), "artists": len(contest.artists), "left_out": len(out)}
+        result.write_queries(queries)
     if as_json:
-        print_json(machine_readable(judgement, facts))
+        print_json(result.as_json())
         return
-    print(f"{facts['artists']} artists of {data}, {len(out)} left out", file=sys.stderr)
-    print(format_judgement(judgement, against))
+    facts = result.facts
+    print(f"{facts['artists']} artists of {data}, {facts['left_out']} left out", file=sys.stderr)
+    print(format_comparison(result, against))
 
 
-def _contenders(
-    scorer: Any,
-    recipe: "Recipe",
-    matrices: Sequence[str],
-    embeddings: Sequence[str],
-    data: Path,
-    material: "Material",
-) -> "dict[str, Floats]":
-    """What is to be judged, in the order: scorer, matrices, embeddings."""
-    from twinear.catalogue.catalogue import CatalogueParams
-    from twinear.evaluation.evaluation import score_by_scorer
-    from twinear.evaluation.external_embeddings import read_embeddings, score_embeddings
-    from twinear.ranking.systems import form_lineup
+class _Bars:
+    """Progress bars on stderr; the bar of the folds shows the epoch of the training."""
 
-    found: dict[str, Floats] = {}
-    if scorer is not None:
-        found |= score_by_scorer(scorer, material, recipe.read("catalogue", CatalogueParams))
-    found |= _matrices(matrices, material)
-    lineup = form_lineup(material.spectrograms, material.similarity)
-    clips = list(material.spectrograms.clips["file"].iloc[lineup.clips])
-    for name, path in _named(embeddings, "--embeddings"):
-        table = read_embeddings(path)
-        cosine, l2 = score_embeddings(table, lineup, clips, data, path)
-        found |= {f"{name}_cosine": cosine, f"{name}_l2": l2}
-    return found
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def __call__(self, items: Iterable[Any], **options: Any) -> Iterable[Any]:
+        from tqdm import tqdm
+
+        self._bar = tqdm(items, **options)
+        return self._bar
+
+    def show_epoch(self, task: "Task", epoch: "Epoch") -> None:
+        if self._bar is not None:
+            at = f"fold {task.fold.number}, seed {task.training.seed}, epoch {epoch.epoch}"
+            self._bar.set_postfix_str(f"{at}, ndcg {epoch.validation_ndcg:.3f}")
 
 
-def _matrices(options: Sequence[str], material: "Material") -> "dict[str, Floats]":
-    from twinear.evaluation.external_scores import align_matrix, read_matrix
-    from twinear.ranking.systems import form_lineup
-
-    lineup = form_lineup(material.spectrograms, material.similarity)
-    return {
-        name: align_matrix(read_matrix(path), lineup.artists, path)
-        for name, path in _named(options, "--matrix")
-    }
-
-
-def _named(options: Sequence[str], option: str) -> list[tuple[str, Path]]:
-    named = []
-    for each in options:
-        name, equals, path = each.partition("=")
+def _parse_files(texts: Sequence[str] | None, option: str) -> dict[str, Path]:
+    files = {}
+    for text in texts or ():
+        name, equals, path = text.partition("=")
         if not (name and equals and path):
-            raise DataError(option, f"found '{each}'", expected="NAME=FILE")
-        named.append((name, Path(path)))
-    return named
+            raise DataError(option, f"found '{text}'", expected="NAME=FILE")
+        files[name] = Path(path)
+    return files
 
 
-def _listed(text: str) -> list[str]:
-    return [each.strip() for each in text.split(",") if each.strip()]
+def _split(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _seeds(text: str) -> list[int]:
-    words = _listed(text)
+def _parse_seeds(text: str) -> list[int]:
+    words = _split(text)
     if not words or len(set(words)) < len(words) or not all(map(str.isdecimal, words)):
         raise DataError("--seeds", f"found '{text}'", expected="different whole numbers: 1,2,3")
-    return [int(each) for each in words]
-
-
-def _bar(what: str, unit: str) -> Any:
-    from functools import partial
-
-    from tqdm import tqdm
-
-    return partial(tqdm, desc=what, unit=unit)
+    return [int(word) for word in words]

@@ -1,4 +1,4 @@
-"""Ask the listens: who is similar to whom by who listens to them."""
+"""`twinear neighbours`: the artists most similar by listens."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,23 +10,23 @@ from twinear.cli.app import AsJson, app, print_json
 
 @app.command()
 def neighbours(
-    artist: Annotated[str, typer.Argument(help="Name or id; case and accents do not matter.")],
+    artist: Annotated[str, typer.Argument(help="Name or id; case and accents are ignored.")],
     top: Annotated[int, typer.Option(min=1, help="How many neighbours.")] = 10,
-    folder: Annotated[Path, typer.Option("--neighbours", help="The neighbours' folder.")] = Path(
-        "artifacts/neighbours"
-    ),
+    folder: Annotated[
+        Path, typer.Option("--neighbours", help="Folder written by the similarity stage.")
+    ] = Path("artifacts/neighbours"),
     as_json: AsJson = False,
 ) -> None:
     """Show the artists most similar to ARTIST by listens, with or without clips."""
     from twinear.similarity.neighbours import find_similar
 
-    found = find_similar(folder, artist, top)
+    similar = find_similar(folder, artist, top)
     if as_json:
-        similar = found.table.to_dict("records")
-        print_json({"artist": found.artist, "name": found.name, "similar": similar})
+        rows = similar.table.to_dict("records")
+        print_json({"artist": similar.artist, "name": similar.name, "similar": rows})
         return
-    width = max(found.table["name"].str.len(), default=0)
-    for row in found.table.itertuples():
+    width = max(similar.table["name"].str.len(), default=0)
+    for row in similar.table.itertuples():
         print(
             f"{row.rank:>3}  {row.name:<{width}}  {row.similarity:.3f}  {row.listeners} listeners"
         )

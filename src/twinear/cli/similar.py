@@ -1,6 +1,7 @@
 """Ask the trained scorer: who sounds like whom, and how well it ranks."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,14 +23,13 @@ def similar(
     """Show the artists that sound most like ARTIST, with scores in 0..1."""
     from twinear.catalogue.search import find_neighbours
 
-    found = find_neighbours(catalogue, artist, top)
+    neighbours = find_neighbours(catalogue, artist, top)
     if as_json:
-        similar = found.table.to_dict("records")
-        print_json({"artist": found.artist, "name": found.name, "similar": similar})
+        print_json(asdict(neighbours))
         return
-    width = max(found.table["name"].str.len())
-    for row in found.table.itertuples():
-        print(f"{row.rank:>3}  {row.name:<{width}}  {row.score:.3f}")
+    width = max((len(similar.name) for similar in neighbours.similar), default=0)
+    for similar in neighbours.similar:
+        print(f"{similar.rank:>3}  {similar.name:<{width}}  {similar.score:.3f}")
 
 
 @app.command()
@@ -42,12 +42,11 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Score how alike two clips sound, 0..1."""
-    from twinear.inference import score_clips
-    from twinear.model.scorer import Scorer
+    from twinear import inference
     from twinear.tracking.registry import scorer_file
 
     with scorer_file(scorer) as path:
-        value = score_clips(Scorer.read(path), clip, other)
+        value = inference.score(inference.load_scorer(path), clip, other)
     if as_json:
         print_json({"clip": str(clip), "other": str(other), "score": value})
     else:
@@ -69,6 +68,21 @@ def ranking(
         print_json({"ranking": numbers, "differences": differences})
     else:
         print(format_table(numbers, differences))
+
+
+@app.command()
+def reproduction(as_json: AsJson = False) -> None:
+    """Show the ranking of this machine beside the committed one, and why they differ."""
+    from twinear.ranking.reproduction import format_reproduction, read_reproduction
+
+    compared = read_reproduction()
+    if compared is None:
+        raise DataError(
+            "reports/ranking.json",
+            "is in no commit to compare with",
+            remedy="run this in a git checkout of the project",
+        )
+    print_json(asdict(compared)) if as_json else print(format_reproduction(compared))
 
 
 def _read_json(path: Path) -> Any:

@@ -6,7 +6,6 @@ how files are coded, nor what is done with the waveforms.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from twinear.base.files import replacing, require, sha256
 from twinear.base.params import Params
 from twinear.clips.decoding import frames, mix
 from twinear.clips.waveform import NOT_NUMBERS
-from twinear.compute.pool import Progress, Workers, spread
+from twinear.compute.pool import Progress, Workers, map_in_processes
 
 COLUMNS = {
     "file": str,
@@ -40,7 +39,7 @@ class ClipsParams(Params):
     Parameters
     ----------
     min_seconds
-        Shorter clips are set aside.
+        In seconds; shorter clips are set aside.
     min_dbfs
         Clips of a lower RMS level, in dB under full scale, are set aside as silent.
     max_bad_fraction
@@ -88,7 +87,7 @@ class Clips:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipsReport:
-    """What became of the clips of the table; `set_aside` maps a reason to places and findings."""
+    """How many clips are used; `set_aside` maps a reason to places and findings."""
 
     listed: int
     used: int
@@ -99,8 +98,8 @@ class ClipsReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heard:
-    """What one hearing of a usable file tells."""
+class AudioFacts:
+    """What decoding a usable file showed."""
 
     seconds: float
     sr: int
@@ -123,7 +122,7 @@ def index_clips(
     progress: Progress,
     workers: Workers,
 ) -> tuple[Clips, ClipsReport]:
-    """Hear every clip of the resolved table; keep the usable ones.
+    """Decode every clip of the resolved table; keep the usable ones.
 
     Parameters
     ----------
@@ -138,22 +137,48 @@ def index_clips(
         Too large a share of the clips is set aside, or all are.
     """
     paths = [data_folder / file for file in table["file"]]
-    crashed: Heard | Fault = Fault(reason="unreadable", found="crashes the decoder")
-    heard = spread(partial(_hear, params=params), paths, workers, crashed)
-    outcomes = [outcome for _, outcome in zip(progress(paths), heard, strict=True)]
-    outcomes = _without_duplicates(paths, outcomes)
-    used = [isinstance(outcome, Heard) for outcome in outcomes]
+    crashed: AudioFacts | Fault = Fault(reason="unreadable", found="crashes the decoder")
+    examined = map_in_processes(partial(_examine, params=params), paths, workers, crashed)
+    outcomes = [outcome for _, outcome in zip(progress(paths), examined, strict=True)]
+
+    first: dict[str, Path] = {}  # SHA-256 -> the first file of that content
+    for row, (path, outcome) in enumerate(zip(paths, outcomes, strict=True)):
+        if isinstance(outcome, AudioFacts) and first.setdefault(outcome.sha256, path) is not path:
+            same = first[outcome.sha256]
+            outcomes[row] = Fault(reason="duplicate", found=f"{path}: the same bytes as {same}")
+
     place = data_folder / "clips.csv"
-    set_aside = _set_aside(place, table["line"], outcomes)
-    _require_enough(place, set_aside, used, params)
-    facts = [asdict(outcome) for outcome in outcomes if isinstance(outcome, Heard)]
-    kept = table[used].reset_index(drop=True).join(pd.DataFrame(facts))
-    kept = kept.sort_values(["artist", "file"], ignore_index=True)[list(COLUMNS)]
-    return Clips(table=kept), _report(kept, set_aside, len(table))
+    set_aside: dict[str, list[dict[str, str]]] = {}
+    for line, outcome in zip(table["line"], outcomes, strict=True):
+        if isinstance(outcome, Fault):
+            entry = {"place": f"{place}:{line}", "found": outcome.found}
+            set_aside.setdefault(outcome.reason, []).append(entry)
+    set_aside = dict(sorted(set_aside.items(), key=lambda item: -len(item[1])))
+
+    facts = [asdict(outcome) for outcome in outcomes if isinstance(outcome, AudioFacts)]
+    _require_enough(place, set_aside, len(facts), len(outcomes), params)
+    used = [isinstance(outcome, AudioFacts) for outcome in outcomes]
+    index = table[used].reset_index(drop=True).join(pd.DataFrame(facts))
+    index = index.sort_values(["artist", "file"], ignore_index=True)[list(COLUMNS)]
+    per_artist = index.groupby("artist").size()
+    report = ClipsReport(
+        listed=len(table),
+        used=len(index),
+        seconds=round(float(index["seconds"].sum()), 1),
+        artists=len(per_artist),
+        clips_per_artist={
+            "min": int(per_artist.min()),
+            "median": float(per_artist.median()),
+            "max": int(per_artist.max()),
+        },
+        set_aside=set_aside,
+    )
+    return Clips(table=index), report
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _hear(path: Path, params: ClipsParams) -> Heard | Fault:
+def _examine(path: Path, params: ClipsParams) -> AudioFacts | Fault:
+    """Decode one file, without holding more than a frame of it."""
     if not path.is_file():
         return Fault(reason="missing", found=f"no file {path}")
     n = sr = channels = 0
@@ -170,65 +195,30 @@ def _hear(path: Path, params: ClipsParams) -> Heard | Fault:
         return Fault(reason="unreadable", found=str(error))
     if not math.isfinite(squares):
         return Fault(reason="unreadable", found=f"{path}: {NOT_NUMBERS}")
+    # RMS without the DC offset; 1e-20 keeps the logarithm of digital silence finite
     dbfs = 10 * math.log10(max(squares / n - (total / n) ** 2, 1e-20))
     if n < params.min_seconds * sr:
         return Fault(reason="short", found=f"{path}: {n / sr:.2f} s")
     if dbfs < params.min_dbfs:
         return Fault(reason="silent", found=f"{path}: {dbfs:.0f} dBFS")
-    return Heard(seconds=round(n / sr, 3), sr=sr, channels=channels, sha256=sha256(path))
-
-
-def _without_duplicates(paths: list[Path], outcomes: list[Heard | Fault]) -> list[Heard | Fault]:
-    first: dict[str, Path] = {}
-    unique: list[Heard | Fault] = []
-    for path, outcome in zip(paths, outcomes, strict=True):
-        if isinstance(outcome, Heard) and first.setdefault(outcome.sha256, path) is not path:
-            same = first[outcome.sha256]
-            outcome = Fault(reason="duplicate", found=f"{path}: the same bytes as {same}")
-        unique.append(outcome)
-    return unique
-
-
-def _set_aside(
-    place: Path, lines: Iterable[int], outcomes: list[Heard | Fault]
-) -> dict[str, list[dict[str, str]]]:
-    found: dict[str, list[dict[str, str]]] = {}
-    for line, outcome in zip(lines, outcomes, strict=True):
-        if isinstance(outcome, Fault):
-            entry = {"place": f"{place}:{line}", "found": outcome.found}
-            found.setdefault(outcome.reason, []).append(entry)
-    return dict(sorted(found.items(), key=lambda each: -len(each[1])))
+    return AudioFacts(seconds=round(n / sr, 3), sr=sr, channels=channels, sha256=sha256(path))
 
 
 def _require_enough(
-    place: Path, set_aside: dict[str, list[dict[str, str]]], used: list[bool], params: ClipsParams
+    place: Path,
+    set_aside: dict[str, list[dict[str, str]]],
+    n_used: int,
+    n_listed: int,
+    params: ClipsParams,
 ) -> None:
-    bad = len(used) - sum(used)
-    if bad <= params.max_bad_fraction * len(used) and any(used):
+    bad = n_listed - n_used
+    if bad <= params.max_bad_fraction * n_listed and n_used:
         return
     reason, entries = next(iter(set_aside.items()))
     raise DataError(
         place,
-        f"{bad} of {len(used)} clips cannot be used, {len(entries)} of them {reason} "
+        f"{bad} of {n_listed} clips cannot be used, {len(entries)} of them {reason} "
         f"({entries[0]['place']}: {entries[0]['found']})",
         expected=f"at most {params.max_bad_fraction:.0%}",
-        remedy="mend them or raise clips.max_bad_fraction",
-    )
-
-
-def _report(
-    kept: pd.DataFrame, set_aside: dict[str, list[dict[str, str]]], listed: int
-) -> ClipsReport:
-    each = kept.groupby("artist").size()
-    return ClipsReport(
-        listed=listed,
-        used=len(kept),
-        seconds=round(float(kept["seconds"].sum()), 1),
-        artists=len(each),
-        clips_per_artist={
-            "min": int(each.min()),
-            "median": float(each.median()),
-            "max": int(each.max()),
-        },
-        set_aside=set_aside,
+        remedy="fix them or raise clips.max_bad_fraction",
     )

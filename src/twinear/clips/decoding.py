@@ -1,7 +1,7 @@
 """Audio file -> decoded frames -> mono, by PyAV, whose wheels bring the codecs.
 
-The first audio stream that has a codec is decoded, on one thread; pictures and other streams are
-passed over. A damaged or truncated file is worth what decodes of it.
+The first audio stream with a codec is decoded, on one thread; pictures and other streams are
+skipped. Of a damaged or truncated file, whatever decodes is used.
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from twinear.base.errors import ClipError
 
-# Containers of audio, and nothing that could lead the decoder to another file or to the network.
+# Audio containers only: a playlist could lead the decoder to another file or to the network.
 CONTAINERS = "aac,aiff,caf,flac,matroska,mov,mp3,ogg,w64,wav"
 
-# sample format -> dtype, zero and full scale; planar formats have a p behind
+# sample format -> dtype, zero and full scale; planar formats end in p
 FORMATS: dict[str, tuple[type[np.number[Any]], float, float]] = {
     "u8": (np.uint8, 2.0**7, 2.0**7),
     "s16": (np.int16, 0.0, 2.0**15),
@@ -27,10 +27,9 @@ FORMATS: dict[str, tuple[type[np.number[Any]], float, float]] = {
     "dbl": (np.float64, 0.0, 1.0),
 }
 
-JOINED = 2**15  # samples
-
-MAX_CHANNELS = 8  # as many planes as PyAV tells apart
-SAMPLE_RATES = range(1000, 384_001)  # Hz; what a header claims sets how much memory is asked for
+BLOCK = 2**15  # samples decoded before Python sees them
+MAX_CHANNELS = 8  # PyAV distinguishes no more planes
+SAMPLE_RATES = range(1000, 384_001)  # Hz; a false header must not decide how much memory is taken
 
 REPLACE = "replace the file or take it out of clips.csv"
 
@@ -49,12 +48,20 @@ def frames(path: Path) -> Iterator[av.AudioFrame]:
     sr = 0
     try:
         with open_audio(path) as container:
-            streams = [each for each in container.streams.audio if each.codec_context]
+            streams = [stream for stream in container.streams.audio if stream.codec_context]
             if not streams:
                 raise ClipError(path, "has no audio that can be decoded", remedy=REPLACE)
-            for frame in _joined(_what_decodes(container, streams[0])):
+            for frame in _join(_decode(container, streams[0])):
                 sr = sr or frame.sample_rate
-                _require_audible(path, frame, sr)
+                if frame.sample_rate != sr:
+                    found = f"changes from {sr} to {frame.sample_rate} Hz"
+                    raise ClipError(path, found, expected="one sample rate", remedy=REPLACE)
+                if sr not in SAMPLE_RATES:
+                    usual = f"{SAMPLE_RATES[0]} to {SAMPLE_RATES[-1]} Hz"
+                    raise ClipError(path, f"claims {sr} Hz", expected=usual, remedy=REPLACE)
+                if frame.layout.nb_channels > MAX_CHANNELS:
+                    found = f"has {frame.layout.nb_channels} channels"
+                    raise ClipError(path, found, expected=f"at most {MAX_CHANNELS}", remedy=REPLACE)
                 yield frame
     except av.FFmpegError as error:
         raise ClipError(path, f"is not audio ({error.strerror})", remedy=REPLACE) from None
@@ -62,19 +69,7 @@ def frames(path: Path) -> Iterator[av.AudioFrame]:
         raise ClipError(path, "holds no samples", remedy=REPLACE)
 
 
-def _require_audible(path: Path, frame: av.AudioFrame, sr: int) -> None:
-    if frame.sample_rate != sr:
-        found = f"changes from {sr} to {frame.sample_rate} Hz"
-        raise ClipError(path, found, expected="one sample rate", remedy=REPLACE)
-    if sr not in SAMPLE_RATES:
-        usual = f"{SAMPLE_RATES[0]} to {SAMPLE_RATES[-1]} Hz"
-        raise ClipError(path, f"claims {sr} Hz", expected=usual, remedy=REPLACE)
-    if frame.layout.nb_channels > MAX_CHANNELS:
-        found = f"has {frame.layout.nb_channels} channels"
-        raise ClipError(path, found, expected=f"at most {MAX_CHANNELS}", remedy=REPLACE)
-
-
-def _what_decodes(
+def _decode(
     container: av.container.InputContainer, stream: av.AudioStream
 ) -> Iterator[av.AudioFrame]:
     stream.codec_context.thread_count = 1
@@ -88,21 +83,21 @@ def _what_decodes(
         return
 
 
-def _joined(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
-    """Join frames of about a thousand samples to large ones: Python steps cost as much as audio."""
+def _join(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+    """Join small frames: a Python step for each would cost as much as the decoding."""
     fifo, channels = av.AudioFifo(), 0
     for frame in frames:
-        frame.pts = None  # a gap is no reason to stop
+        frame.pts = None  # the queue would refuse a gap in time
         try:
             if frame.layout.nb_channels != channels:
                 raise ValueError(channels)
-            fifo.write(frame)  # looks at all but the channels
+            fifo.write(frame)  # refuses another rate or format, but not other channels
         except ValueError:
             if fifo.samples:
                 yield fifo.read()
             fifo, channels = av.AudioFifo(), frame.layout.nb_channels
             fifo.write(frame)
-        if fifo.samples >= JOINED:
+        if fifo.samples >= BLOCK:
             yield fifo.read()
     if fifo.samples:
         yield fifo.read()
@@ -112,7 +107,7 @@ def mix(frame: av.AudioFrame, out: npt.NDArray[np.float32]) -> None:
     """Write the mean of the frame's channels to `out`, (samples,)."""
     dtype, zero, full = FORMATS[frame.format.name.removesuffix("p")]
     n, n_channels = frame.samples, frame.layout.nb_channels
-    if frame.format.is_planar:  # of eight planes PyAV gives nine
+    if frame.format.is_planar:  # PyAV gives one plane too many for eight channels
         channels = [np.frombuffer(plane, dtype, n) for plane in frame.planes[:n_channels]]
     else:
         packed = np.frombuffer(frame.planes[0], dtype, n * n_channels)

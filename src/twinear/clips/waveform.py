@@ -14,16 +14,20 @@ import soxr
 from twinear.base.errors import ClipError
 from twinear.clips.decoding import REPLACE, frames, mix
 
-ROOM_SECONDS = 32  # of the first buffer: a clip and a little more
+FIRST_SECONDS = 32  # length of the first buffer: a clip and a little more
 NOT_NUMBERS = "holds samples that are not numbers"
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def load_waveform(path: Path, sr: int, max_seconds: float = math.inf) -> npt.NDArray[np.float32]:
+def load_waveform(
+    path: Path | str, sr: int, max_seconds: float = math.inf
+) -> npt.NDArray[np.float32]:
     """Decode an audio file to mono at `sr`, without DC offset.
 
     Parameters
     ----------
+    sr
+        Sample rate of the result, in Hz.
     max_seconds
         No more is decoded, counted from the beginning: it bounds time and memory.
 
@@ -37,14 +41,15 @@ def load_waveform(path: Path, sr: int, max_seconds: float = math.inf) -> npt.NDA
     ClipError
         Not readable as audio, no audio stream, no samples, or samples that are not numbers.
     """
-    y = np.empty(0, np.float32)
+    path = Path(path)
+    y = np.empty(0, np.float32)  # grows with the clip: most formats do not say how long they are
     n = native_sr = 0
     for frame in frames(path):
         native_sr = frame.sample_rate
         if n >= max_seconds * native_sr:
             break
         if n + frame.samples > len(y):
-            most = math.ceil(min(max_seconds, ROOM_SECONDS + 2 * n / native_sr) * native_sr)
+            most = math.ceil(min(max_seconds, FIRST_SECONDS + 2 * n / native_sr) * native_sr)
             room = np.empty(max(most, n) + frame.samples, np.float32)
             room[:n] = y[:n]
             y = room

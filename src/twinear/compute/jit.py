@@ -1,7 +1,7 @@
 """Functions compiled to machine code, which run without Python's lock.
 
-The code is kept beside its source or, where that cannot be written, in the user's cache: only the
-first run of all waits for the compiler.
+The compiled code is cached beside its source or, where that folder is read-only, in the user's
+cache: only the very first run waits for the compiler.
 """
 
 from collections.abc import Callable
@@ -13,5 +13,5 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """Compile a function when it is first called."""
+    """Compile a function at its first call."""
     return cast(F, numba.njit(nogil=True, cache=True, boundscheck=False)(function))

@@ -1,8 +1,8 @@
-"""Work spread over processes: results in order, memory bounded, a worker that dies loses one item.
+"""A function mapped over items in processes: results in order, memory bounded, crashes survived.
 
-The processes are of this machine, or of a Dask cluster that is named by its scheduler's address:
-the same call, the same results. Functions return their failures: an exception raised in a worker
-is a bug.
+The processes are of this machine, or of a Dask cluster given by its scheduler's address: the same
+call, the same results. A worker that dies costs at most the item it died of. Functions return
+their failures: an exception raised in a worker is a bug.
 
 On this machine workers are forked from a clean server that has made the slow imports once: as fast
 as plain forking, and safe when the caller has threads. Where there is no such server they are
@@ -22,7 +22,7 @@ from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from twinear.base.errors import TwinearError
 
@@ -32,121 +32,110 @@ R = TypeVar("R")
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 Workers = int | str  # processes of this machine, or the address of a Dask scheduler
 
-DASK = "TWINEAR_DASK"  # the environment's word for that address
+DASK = "TWINEAR_DASK"  # environment variable: that address
 
-PRELOAD = [
-    "twinear.spectrograms.computation"
-]  # the slow imports; what a worker lacks it imports itself
+# The slow imports. A worker makes those that are missing here itself.
+PRELOAD = ["twinear.spectrograms.computation"]
 AHEAD = 4  # items handed out for each worker: enough to keep it busy, few enough to hold
-COUNTED_SECONDS = 1  # between two counts of a cluster's workers, which come and go
+RECOUNT_SECONDS = 1  # between two counts of a cluster's workers, which come and go
 PATIENCE_SECONDS = 60  # with a cluster that has no workers
 
 
 def choose_workers(environment: Mapping[str, str]) -> Workers:
-    """The cluster that TWINEAR_DASK names, else every core of this machine."""
+    """Return the address in TWINEAR_DASK, else the number of this machine's cores.
+
+    Examples
+    --------
+    >>> choose_workers({"TWINEAR_DASK": "tcp://host:8786"})
+    'tcp://host:8786'
+    """
     return environment.get(DASK) or os.cpu_count() or 1
 
 
-def spread(
-    function: Callable[[T], R], items: Iterable[T], workers: Workers, died: R
+def map_in_processes(
+    function: Callable[[T], R], items: Iterable[T], workers: Workers, crashed: R
 ) -> Iterator[R]:
     """Yield `function(item)` for each item, in the order of `items`.
 
-    When a worker dies, the items it may have died of are tried again one by one, each without
-    others beside it; one that kills its worker again yields `died`.
+    When a worker dies, the items that may have caused it are tried again one by one, each alone.
+    An item that kills its worker again yields `crashed`.
 
     Raises
     ------
     TwinearError
         The cluster cannot be used: no Dask, no answer, no workers, or they do not see the folder.
     """
-    todo = iter(items)
-    flying: deque[tuple[T, Future[R]]] = deque()
-    crew: _Crew = _Processes(workers) if isinstance(workers, int) else _Cluster(workers)
+    remaining = iter(items)
+    pending: deque[tuple[T, Future[R]]] = deque()
+    pool = _LocalPool(workers) if isinstance(workers, int) else _DaskPool(workers)
     try:
         while True:
-            for item in islice(todo, max(0, crew.ahead() - len(flying))):
-                flying.append((item, crew.submit(function, item)))
-            if not flying:
+            for item in islice(remaining, max(0, pool.n_ahead() - len(pending))):
+                pending.append((item, pool.submit(function, item)))
+            if not pending:
                 return
-            item, future = flying.popleft()
+            item, future = pending.popleft()
             try:
-                result = crew.result(future)
-            except _WorkerDied:
-                result = _again(crew, function, item, [each for _, each in flying], died)
+                result = pool.result(future)
+            except _WorkerDiedError:
+                try:
+                    result = pool.run_alone(function, item, [other for _, other in pending])
+                except _WorkerDiedError:
+                    result = crashed
             yield result
     finally:
-        crew.close()
+        pool.close()
 
 
-def _again(
-    crew: "_Crew", function: Callable[[T], R], item: T, flying: list[Future[R]], died: R
-) -> R:
-    try:
-        return crew.alone(function, item, flying)
-    except _WorkerDied:
-        return died
-
-
-class _WorkerDied(Exception):
+class _WorkerDiedError(Exception):
     """A process died while it had the item."""
 
 
-class _Crew(Protocol):
-    """Those who do the work; they are given `ahead` items at a time."""
-
-    def ahead(self) -> int: ...
-    def submit(self, function: Callable[[T], R], item: T) -> Future[R]: ...
-    def result(self, future: Future[R]) -> R: ...
-    def alone(self, function: Callable[[T], R], item: T, flying: list[Future[R]]) -> R: ...
-    def close(self) -> None: ...
-
-
-class _Processes:
+class _LocalPool:
     """Processes of this machine."""
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._pool = _pool(workers)
+        self._executor = _executor(workers)
 
-    def ahead(self) -> int:
+    def n_ahead(self) -> int:
+        """How many items to hand out before the first result is awaited."""
         return AHEAD * self._workers
 
     def submit(self, function: Callable[[T], R], item: T) -> Future[R]:
         try:
-            return self._pool.submit(function, item)
-        except BrokenProcessPool:
-            self._pool = _pool(self._workers)
-            return self._pool.submit(function, item)
+            return self._executor.submit(function, item)
+        except BrokenProcessPool:  # one dead worker ends an executor
+            self._executor = _executor(self._workers)
+            return self._executor.submit(function, item)
 
     def result(self, future: Future[R]) -> R:
         try:
             return future.result()
         except BrokenProcessPool:
-            raise _WorkerDied from None
+            raise _WorkerDiedError from None
 
-    def alone(self, function: Callable[[T], R], item: T, _flying: list[Future[R]]) -> R:
-        with _pool(1) as pool:  # a process of its own
-            return self.result(pool.submit(function, item))
+    def run_alone(self, function: Callable[[T], R], item: T, _pending: list[Future[R]]) -> R:
+        with _executor(1) as executor:  # so that a crash is this item's
+            return self.result(executor.submit(function, item))
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._executor.shutdown(cancel_futures=True)
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def _executor(workers: int) -> ProcessPoolExecutor:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     context.set_forkserver_preload(PRELOAD)
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
-
-
-def _ignore_interrupts() -> None:
     # Ctrl-C reaches every process of the group; only the parent answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts = (signal.SIGINT, signal.SIG_IGN)
+    return ProcessPoolExecutor(
+        workers, mp_context=context, initializer=signal.signal, initargs=interrupts
+    )
 
 
-class _Cluster:
-    """The workers of a Dask scheduler, which itself gives the items of a dead one to others."""
+class _DaskPool:
+    """Workers of a Dask scheduler, which itself gives the items of a dead worker to others."""
 
     def __init__(self, address: str) -> None:
         try:
@@ -163,21 +152,22 @@ class _Cluster:
                 expected="an address such as tcp://host:8786",
                 remedy=f"start 'dask scheduler' or unset {DASK}",
             ) from None
-        self._counted, self._workers = -math.inf, 1
+        self._counted_at, self._workers = -math.inf, 1
         self._address = address
         self._folder = Path.cwd()
         self._killed = KilledWorker
         self._executor = self._client.get_executor(pure=False)
 
-    def ahead(self) -> int:
+    def n_ahead(self) -> int:
+        """How many items to hand out before the first result is awaited."""
         now = time.monotonic()
-        if now > self._counted + COUNTED_SECONDS:
-            self._counted = now
+        if now > self._counted_at + RECOUNT_SECONDS:
+            self._counted_at = now
             self._workers = max(1, sum(self._client.nthreads().values()))
         return AHEAD * self._workers
 
     def submit(self, function: Callable[[T], R], item: T) -> Future[R]:
-        future: Future[R] = self._executor.submit(_in_folder, self._folder, function, item)
+        future: Future[R] = self._executor.submit(_run_in_folder, self._folder, function, item)
         return future
 
     def result(self, future: Future[R]) -> R:
@@ -186,7 +176,7 @@ class _Cluster:
         try:
             return future.result()
         except self._killed:
-            raise _WorkerDied from None
+            raise _WorkerDiedError from None
         except CancelledError:
             raise TwinearError(self._address, "the Dask scheduler went away") from None
         except OSError as error:
@@ -196,8 +186,8 @@ class _Cluster:
             remedy = "mount the project there under the same path"
             raise TwinearError(self._address, found, remedy=remedy) from None
 
-    def alone(self, function: Callable[[T], R], item: T, flying: list[Future[R]]) -> R:
-        while wait(flying, PATIENCE_SECONDS).not_done:
+    def run_alone(self, function: Callable[[T], R], item: T, pending: list[Future[R]]) -> R:
+        while wait(pending, PATIENCE_SECONDS).not_done:
             self._require_workers()
         return self.result(self.submit(function, item))
 
@@ -213,6 +203,6 @@ class _Cluster:
             raise TwinearError(self._address, found, remedy=remedy) from None
 
 
-def _in_folder(folder: Path, function: Callable[[T], R], item: T) -> R:
-    os.chdir(folder)  # paths mean what they mean to the caller
+def _run_in_folder(folder: Path, function: Callable[[T], R], item: T) -> R:
+    os.chdir(folder)  # relative paths mean what they mean to the caller
     return function(item)

@@ -1,1 +1,1 @@
-"""Cross-validation and evaluation on any data folder, beside scores made elsewhere."""
+"""Cross-validation, and evaluation on any data folder, beside scores computed elsewhere."""

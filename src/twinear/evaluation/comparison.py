@@ -1,33 +1,42 @@
-"""Systems judged on the same queries under several protocols: who wins, by how much, how surely.
+"""Compare systems on the same queries under several protocols, with paired intervals.
 
-A contest holds square tables: every artist is a query once, its row of each table is what a system
-that was not trained on it scores. Whom a query ranks is the protocol's mask: `all` other artists
-that take part, or those of its own `fold`. Every protocol is judged twice, against the similarity
-and against the similarity corrected for popularity.
+Scores are square tables: every artist is a query once, and its row of a table holds the scores of a
+system that was not trained on it. The protocol is the mask of the candidates that a query ranks:
+`all` other artists that take part, or those of its own `fold`. Every protocol is evaluated twice,
+against the similarity and against the similarity corrected for popularity.
 
-A system trained with several seeds has a table for each: its value for a query is the mean over
-them, intervals and differences are over queries, and how far single seeds lie apart is told beside.
+A system trained with several seeds has a table for each. Its value for a query is the mean over
+them; intervals and differences are over queries; the means of the single seeds are given too.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from twinear.base.files import replacing
+from twinear.evaluation.progress import Progress, no_progress
 from twinear.metrics.hubness import hubness
-from twinear.metrics.ranking_metrics import METRICS, Bools, Floats, Ints, Truth, query_metrics
-from twinear.ranking.ranking import CHANCE, Candidates, RankingParams, random_rankings, truth_of
-from twinear.ranking.summary import DIGITS, Numbers, Summary, paired_differences, summarise
+from twinear.metrics.ranking_metrics import METRICS, Bools, Floats, Ints, query_metrics
+from twinear.ranking.ranking import (
+    Candidates,
+    RankingParams,
+    build_truth,
+    random_rankings,
+    tabulate_queries,
+    with_chance,
+)
+from twinear.ranking.summary import DIGITS, MetricTable, Numbers, paired_differences, summarise
 
 SIMILARITY, CORRECTED = "similarity", "corrected"
-Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Contest:
-    """What is judged.
+class Comparison:
+    """What is compared.
 
     Attributes
     ----------
@@ -38,8 +47,8 @@ class Contest:
     candidates
         Protocol -> (artists, artists).
     scores
-        System -> its tables, (artists, artists), one for each seed; what is no candidate of any
-        protocol may be NaN.
+        System -> its tables, (artists, artists), one for each seed; the score of an artist that is
+        no candidate under any protocol may be NaN.
     """
 
     artists: pd.DataFrame
@@ -49,8 +58,8 @@ class Contest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """One protocol's numbers, for people and machines.
+class ProtocolResult:
+    """The numbers of one protocol.
 
     Attributes
     ----------
@@ -64,31 +73,51 @@ class Verdict:
         System -> measure -> value.
     """
 
-    metrics: dict[str, Summary]
-    differences: dict[str, dict[str, Summary]]
+    metrics: dict[str, MetricTable]
+    differences: dict[str, dict[str, MetricTable]]
     seeds: dict[str, dict[str, list[float]]]
     hubness: dict[str, Numbers]
 
+    def difference(self, truth: str, system: str, other: str, metric: str) -> Numbers:
+        """Get the paired difference `system` minus `other`, whichever way it is stored."""
+        stored = self.differences[truth]
+        if other in stored.get(system, {}):
+            return stored[system][other][metric]
+        reverse = stored[other][system][metric]
+        return {"value": -reverse["value"], "low": -reverse["high"], "high": -reverse["low"]}
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judgement:
-    """What came out.
+class ComparisonResult:
+    """The result of a comparison.
 
     Attributes
     ----------
     queries
         Columns `query` (id), `fold`, `protocol`, `truth`, `system`, `metric`, `value` (the mean
-        over seeds; NaN: not defined).
-    verdicts
+        over seeds; NaN where not defined).
+    protocols
         Protocol -> its numbers.
+    facts
+        What was compared: a few names and counts.
     """
 
     queries: pd.DataFrame
-    verdicts: dict[str, Verdict]
+    protocols: dict[str, ProtocolResult]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give everything but the values of single queries as plain values, the facts first."""
+        return {**self.facts, "protocols": {k: asdict(v) for k, v in self.protocols.items()}}
+
+    def write_queries(self, path: Path) -> None:
+        """Write the values of all queries as Parquet."""
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            self.queries.to_parquet(file, index=False)
 
 
 def candidate_masks(fold: Ints, left_out: Bools | None = None) -> dict[Candidates, Bools]:
-    """Whom each query ranks under each protocol.
+    """Make the mask of the candidates of each query for each protocol.
 
     Parameters
     ----------
@@ -96,6 +125,11 @@ def candidate_masks(fold: Ints, left_out: Bools | None = None) -> dict[Candidate
         (artists,), the fold in which each is a query.
     left_out
         (artists, artists), true where a column takes no part while the row is a query.
+
+    Examples
+    --------
+    >>> candidate_masks(np.array([0, 1, 0]))["fold"].astype(int).tolist()
+    [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
     """
     others = ~np.eye(len(fold), dtype=np.bool_)
     if left_out is not None:
@@ -103,121 +137,83 @@ def candidate_masks(fold: Ints, left_out: Bools | None = None) -> dict[Candidate
     return {"all": others, "fold": others & (fold[:, None] == fold)}
 
 
-def judge_contest(contest: Contest, params: RankingParams, progress: Progress = iter) -> Judgement:
-    """Validator every system under every protocol, against both truths.
+def compare_systems(
+    comparison: Comparison,
+    params: RankingParams,
+    progress: Progress = no_progress,
+    facts: Mapping[str, Any] | None = None,
+) -> ComparisonResult:
+    """Evaluate every system under every protocol, against both truths.
 
     Raises
     ------
     DataError
         A query without candidates, a score that is not a number, a metric defined for no query.
     """
-    tables, verdicts = [], {}
-    for protocol in progress(list(contest.candidates)):
-        verdicts[protocol], queries = _judge_protocol(contest, protocol, params)
+    tables, protocols = [], {}
+    for protocol in progress(list(comparison.candidates), desc="evaluating", unit="protocol"):
+        protocols[protocol], queries = _evaluate_protocol(comparison, protocol, params)
         tables.append(queries)
-    return Judgement(queries=pd.concat(tables, ignore_index=True), verdicts=verdicts)
+    queries = pd.concat(tables, ignore_index=True)
+    return ComparisonResult(queries=queries, protocols=protocols, facts=facts or {})
 
 
-def _judge_protocol(
-    contest: Contest, protocol: Candidates, params: RankingParams
-) -> tuple[Verdict, pd.DataFrame]:
-    candidates = contest.candidates[protocol]
-    metrics, apart, tables, seeds = {}, {}, [], {}
-    for name, similarity in contest.truths.items():
-        truth = truth_of(similarity, candidates, params)
-        found = _by_seed(truth, contest.scores, params)
+def _evaluate_protocol(
+    comparison: Comparison, protocol: Candidates, params: RankingParams
+) -> tuple[ProtocolResult, pd.DataFrame]:
+    candidates = comparison.candidates[protocol]
+    artists = comparison.artists[["artist", "fold"]].rename(columns={"artist": "query"})
+    metrics, differences, tables, seeds = {}, {}, [], {}
+    for name, similarity in comparison.truths.items():
+        truth = build_truth(similarity, candidates, params)
         chance = random_rankings(truth, params)
-        queries = _table(contest.artists, found, chance)
+        by_seed = {
+            system: [query_metrics(truth, table, params.generator("scores")) for table in scores]
+            for system, scores in comparison.scores.items()
+        }
+        # A metric that is not defined for a query is NaN with every seed.
+        means = {
+            system: {
+                metric: np.asarray(np.mean([values[metric] for values in seed_values], axis=0))
+                for metric in METRICS
+            }
+            for system, seed_values in by_seed.items()
+        }
+        queries = tabulate_queries(artists, means, chance)
         metrics[name] = summarise(queries, chance, params)
-        apart[name] = paired_differences(queries, params)
+        differences[name] = paired_differences(queries, params)
         tables.append(queries.assign(protocol=protocol, truth=name))
         if name == SIMILARITY:
-            seeds = {system: _means(each) for system, each in found.items() if len(each) > 1}
-    verdict = Verdict(
+            seeds = {
+                system: {
+                    metric: [round(float(np.nanmean(v[metric])), DIGITS) for v in seed_values]
+                    for metric in METRICS
+                }
+                for system, seed_values in by_seed.items()
+                if len(seed_values) > 1
+            }
+    result = ProtocolResult(
         metrics=metrics,
-        differences=apart,
+        differences=differences,
         seeds=seeds,
-        hubness=_hubness(contest, candidates, params),
+        hubness={
+            system: _mean_hubness(scores, candidates, params)
+            for system, scores in with_chance(
+                comparison.scores, [np.zeros(candidates.shape)]
+            ).items()
+        },
     )
     columns = ["query", "fold", "protocol", "truth", "system", "metric", "value"]
-    return verdict, pd.concat(tables, ignore_index=True)[columns]
+    return result, pd.concat(tables, ignore_index=True)[columns]
 
 
-def _by_seed(
-    truth: Truth, scores: Mapping[str, list[Floats]], params: RankingParams
-) -> dict[str, list[dict[str, Floats]]]:
+def _mean_hubness(scores: list[Floats], candidates: Bools, params: RankingParams) -> Numbers:
+    """Average the hubness over the seeds."""
+    by_seed = [
+        asdict(hubness(table, params.generator("hubness"), candidates=candidates))
+        for table in scores
+    ]
     return {
-        system: [query_metrics(truth, each, params.generator("scores")) for each in tables]
-        for system, tables in scores.items()
+        name: round(float(np.mean([values[name] for values in by_seed])), DIGITS)
+        for name in by_seed[0]
     }
-
-
-def _table(
-    artists: pd.DataFrame,
-    found: Mapping[str, list[dict[str, Floats]]],
-    chance: Mapping[str, Floats],
-) -> pd.DataFrame:
-    """One row for each query, system and metric; chance comes second."""
-    values = {
-        system: {metric: _mean([each[metric] for each in seeds]) for metric in METRICS}
-        for system, seeds in found.items()
-    }
-    first, *rest = values
-    ordered = {
-        first: values[first],
-        CHANCE: {name: each.mean(axis=0) for name, each in chance.items()},
-    }
-    ordered |= {system: values[system] for system in rest}
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "query": artists["artist"],
-                    "fold": artists["fold"],
-                    "system": system,
-                    "metric": metric,
-                    "value": each,
-                }
-            )
-            for system, metrics in ordered.items()
-            for metric, each in metrics.items()
-        ],
-        ignore_index=True,
-    )
-
-
-def _mean(seeds: list[Floats]) -> Floats:
-    return np.asarray(np.mean(seeds, axis=0))  # undefined for a query is so whatever the seed
-
-
-def _means(seeds: list[dict[str, Floats]]) -> dict[str, list[float]]:
-    return {
-        metric: [round(float(np.nanmean(each[metric])), DIGITS) for each in seeds]
-        for metric in METRICS
-    }
-
-
-def _hubness(contest: Contest, candidates: Bools, params: RankingParams) -> dict[str, Numbers]:
-    tables = {**contest.scores, CHANCE: [np.zeros(candidates.shape)]}
-    found = {
-        system: [
-            asdict(hubness(each, params.generator("hubness"), candidates=candidates))
-            for each in seeds
-        ]
-        for system, seeds in tables.items()
-    }
-    return {
-        system: {
-            name: round(float(np.mean([one[name] for one in each])), DIGITS) for name in each[0]
-        }
-        for system, each in found.items()
-    }
-
-
-def pick_difference(verdict: Verdict, truth: str, system: str, other: str, metric: str) -> Numbers:
-    """The paired difference `system` minus `other`, whichever way it is kept."""
-    kept = verdict.differences[truth]
-    if other in kept.get(system, {}):
-        return kept[system][other][metric]
-    turned = kept[other][system][metric]
-    return {"value": -turned["value"], "low": -turned["high"], "high": -turned["low"]}

@@ -1,67 +1,61 @@
-"""A judgement as plain text, for people at a terminal of 100 columns."""
+"""The result of a comparison as plain text, for a terminal of 100 columns."""
 
 import numpy as np
 
-from twinear.evaluation.comparison import CORRECTED, SIMILARITY, Judgement, Verdict, pick_difference
-from twinear.ranking.ranking import CHANCE, Candidates
-from twinear.ranking.table import align, cell, figure, lead
+from twinear.base.text import format_number, text_table
+from twinear.evaluation.comparison import CORRECTED, SIMILARITY, ComparisonResult, ProtocolResult
+from twinear.ranking.ranking import CHANCE, HEADLINE, Candidates
+from twinear.ranking.table import format_lead, format_numbers
 
-SAID: dict[Candidates, str] = {
+TITLES: dict[Candidates, str] = {
     "all": "candidates: all other artists",
     "fold": "candidates: the artists held out together",
 }
-NDCG = "ndcg@10"
 NOTES = (
-    "NDCG@10: mean over the queries [interval]; of chance the band that random rankings stay in.",
+    "NDCG@10: mean over the queries [interval]; for chance the band that random rankings fall in.",
     "corrected: NDCG@10 against the similarity corrected for popularity.",
     "hub: share of the queries that have the most recommended artist in their first ten.",
 )
+SEEDS = "seeds: standard deviation of NDCG@10 over the seeds."
+STAR = "* the interval of the paired difference excludes zero; differences are of NDCG@10."
 
 
-def format_judgement(judgement: Judgement, against: str = "") -> str:
+def format_comparison(result: ComparisonResult, against: str = "") -> str:
     """Lay out every protocol.
 
     Parameters
     ----------
     against
-        The system that the others are compared with, their lead over it shown; without one, the
-        lead of the first system over the others.
+        Show the lead of every system over this one; by default the lead of the first over each.
     """
-    tables = [
-        "\n".join([SAID[protocol], *_table(verdict, against)])
-        for protocol, verdict in (
-            (each, judgement.verdicts[each]) for each in SAID if each in judgement.verdicts
-        )
+    blocks = [
+        f"{title}\n{_protocol_table(result.protocols[protocol], against)}"
+        for protocol, title in TITLES.items()
+        if protocol in result.protocols
     ]
-    seeds = any(each.seeds for each in judgement.verdicts.values())
-    said = [*NOTES, *(["seeds: standard deviation of NDCG@10 over the seeds."] if seeds else [])]
-    star = "* the interval of the paired difference excludes zero; differences are of NDCG@10."
-    return "\n\n".join([*tables, "\n".join([*said, star])])
+    several = any(protocol.seeds for protocol in result.protocols.values())
+    return "\n\n".join([*blocks, "\n".join([*NOTES, *([SEEDS] if several else []), STAR])])
 
 
-def _table(verdict: Verdict, against: str) -> list[str]:
-    metrics = verdict.metrics[SIMILARITY]
+def _protocol_table(result: ProtocolResult, against: str) -> str:
+    metrics, corrected = result.metrics[SIMILARITY], result.metrics[CORRECTED]
     first = next(iter(metrics))
-    head = ["", "NDCG@10", *(["seeds"] if verdict.seeds else [])]
-    head += ["corrected", "unordered@10", "MRR", "hub"]
-    head.append(f"ahead of {against}" if against else f"{first} ahead")
-    rows = [[system, *_row(verdict, system, against or first, bool(against))] for system in metrics]
-    return align([head, *rows], gap=2)
-
-
-def _row(verdict: Verdict, system: str, other: str, turned: bool) -> list[str]:
-    numbers = verdict.metrics[SIMILARITY][system]
-    cells = [cell(numbers[NDCG])]
-    if verdict.seeds:
-        cells.append(_spread(verdict.seeds.get(system, {}).get(NDCG, [])))
-    cells.append(figure(verdict.metrics[CORRECTED][system][NDCG]["value"]))
-    cells += [figure(numbers[each]["value"]) for each in ("unordered@10", "mrr")]
-    cells.append(figure(verdict.hubness[system]["largest_hub"]) if system != CHANCE else "")
-    if system != other:
-        pair = (system, other) if turned else (other, system)
-        cells.append(lead(pick_difference(verdict, SIMILARITY, *pair, NDCG)))
-    return cells
-
-
-def _spread(means: list[float]) -> str:
-    return "±" + figure(float(np.std(means, ddof=1))) if len(means) > 1 else ""
+    rows = []
+    for system, numbers in metrics.items():
+        row = [system, format_numbers(numbers[HEADLINE])]
+        if result.seeds:
+            means = result.seeds.get(system, {}).get(HEADLINE, [])
+            spread = float(np.std(means, ddof=1)) if len(means) > 1 else None
+            row.append("" if spread is None else f"±{format_number(spread)}")
+        row.append(format_number(corrected[system][HEADLINE]["value"]))
+        row += [format_number(numbers[metric]["value"]) for metric in ("unordered@10", "mrr")]
+        hub = result.hubness[system]["largest_hub"]
+        row.append("" if system == CHANCE else format_number(hub))
+        if system != (against or first):
+            pair = (system, against) if against else (first, system)
+            row.append(format_lead(result.difference(SIMILARITY, *pair, HEADLINE)))
+        rows.append(row)
+    header = ["", "NDCG@10", *(["seeds"] if result.seeds else [])]
+    header += ["corrected", "unordered@10", "MRR", "hub"]
+    header.append(f"ahead of {against}" if against else f"{first} ahead")
+    return text_table(header, rows, gap=2)

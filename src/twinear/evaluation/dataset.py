@@ -1,13 +1,16 @@
-"""What crossval and evaluate work on: similarity and spectrograms of the same artists.
+"""The data of an evaluation: similarity and spectrograms of the same artists.
 
-It is read from the pipeline's artefacts, or made from a data folder by the stages' own functions
-and kept in a work folder under a hash of all that decides it, so that it is made once.
+They are read from the pipeline's artefacts, or computed from a data folder by the functions of the
+stages. What is computed is kept in a work folder, under a hash of everything that decides it, so
+that it is computed once.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +22,12 @@ from twinear.base.errors import DataError
 from twinear.base.files import require, sha256
 from twinear.base.params import Params
 from twinear.clips.clips import Clips, ClipsParams, index_clips
-from twinear.compute.pool import Progress, Workers
+from twinear.compute.pool import choose_workers
+from twinear.evaluation.progress import Progress
+from twinear.evaluation.recipes import Recipe
 from twinear.listens.listens import ListensParams, read_listens
 from twinear.listens.readers.formats import REDIRECTS
+from twinear.ranking.systems import EvaluationSet, build_evaluation_set
 from twinear.similarity.computation import compute_similarity
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity
@@ -32,18 +38,30 @@ from twinear.spectrograms.spectrograms import Spectrograms
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preparation:
-    """How listens and clips become similarity and spectrograms."""
+class PreparationParams:
+    """The params that decide similarity and spectrograms."""
 
     listens: ListensParams
     similarity: SimilarityParams
     clips: ClipsParams
     spectrograms: SpectrogramsParams
 
+    @classmethod
+    def from_recipe(
+        cls, recipe: Recipe, front: SpectrogramsParams | None = None
+    ) -> "PreparationParams":
+        """Read the sections of a recipe; a scorer's own `front` replaces that of the recipe."""
+        return cls(
+            listens=recipe.read("listens", ListensParams),
+            similarity=recipe.read("similarity", SimilarityParams),
+            clips=recipe.read("clips", ClipsParams),
+            spectrograms=front or recipe.read("spectrograms", SpectrogramsParams),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
-class Folders:
-    """Where the artefacts are that material is read from."""
+class ArtefactFolders:
+    """The folders of the artefacts that an evaluation reads."""
 
     similarity: Path
     spectrograms: Path
@@ -57,44 +75,51 @@ class Folders:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Material:
+class EvaluationData:
     """Similarity of the artists with listens, spectrograms of all clips."""
 
     similarity: Similarity
     spectrograms: Spectrograms
 
     @staticmethod
-    def read(folders: Folders) -> "Material":
+    def read(folders: ArtefactFolders) -> "EvaluationData":
         """Read what the stages, or `prepare`, wrote."""
-        return Material(
+        return EvaluationData(
             similarity=Similarity.read(folders.similarity),
             spectrograms=Spectrograms.read(folders.spectrograms),
         )
 
-    @property
-    def pretrained(self) -> np.ndarray:
-        """What another extractor made of each clip, (clips, n_dims); n_dims is 0 if none did."""
-        clips = self.spectrograms
-        alone = clips.front.embeddings == "only"
-        return np.asarray(clips.values.mean(axis=2) if alone else clips.joined)
+    @cached_property
+    def artists(self) -> EvaluationSet:
+        """The artists that have both."""
+        return build_evaluation_set(self.spectrograms, self.similarity)
 
-    def without(self, artists: Collection[str]) -> "Material":
-        """Leave out the clips of some artists, who thereby take no part at all."""
-        kept = ~self.spectrograms.clips["artist"].isin(set(artists)).to_numpy()
-        return replace(self, spectrograms=self.spectrograms.select(np.flatnonzero(kept)))
+    @property
+    def embeddings(self) -> np.ndarray:
+        """The embedding of each clip by a pre-trained network, (clips, n_dims); n_dims may be 0."""
+        clips = self.spectrograms
+        only = clips.front.embeddings == "only"
+        return np.asarray(clips.values.mean(axis=2) if only else clips.joined)
+
+    def without(self, artists: Collection[str]) -> "EvaluationData":
+        """Leave out the clips of some artists, which then take no part at all."""
+        if not artists:
+            return self
+        remain = ~self.spectrograms.clips["artist"].isin(set(artists)).to_numpy()
+        return replace(self, spectrograms=self.spectrograms.select(np.flatnonzero(remain)))
 
 
 def prepare(
-    data: Path, how: Preparation, work: Path, progress: Progress, workers: Workers
-) -> Folders:
-    """Make similarity and spectrograms of a data folder, or find them made before.
+    data: Path, params: PreparationParams, artifacts: Path, progress: Progress
+) -> ArtefactFolders:
+    """Compute similarity and spectrograms of a data folder, unless they were computed before.
 
     Parameters
     ----------
-    work
-        Folders named by what they hold are kept there.
+    artifacts
+        They are kept in `prepared/` of this folder, named by a hash of what decides them.
     progress
-        Wraps the clips while they are heard.
+        Wraps the clips while they are decoded.
 
     Raises
     ------
@@ -102,56 +127,45 @@ def prepare(
         No listens or clips, or unusable ones, as in the stages.
     """
     table = require(data / "clips.csv", "name a data folder: listens/, clips/, clips.csv")
-    # The clips decide too: similarity is of those artists that have some.
-    by_people = _key([*_files(data / "listens"), table], how.listens, how.similarity)
-    similarity = work / f"similarity-{by_people}"
+    work, workers = artifacts / "prepared", choose_workers(os.environ)
+    bar = partial(progress, desc=f"preparing {data}", unit="clip")
+    # The clips decide the similarity too: it is of the artists that have some.
+    key = _key([*_files(data / "listens"), table], params.listens, params.similarity)
+    similarity = work / f"similarity-{key}"
     if not similarity.exists():
-        _prepare_similarity(data, how).write(similarity)
-    by_file = _key([*_files(data / "clips"), table, *_files(similarity)], how.clips)
-    index = work / f"clips-{by_file}.csv"
+        listens, _ = read_listens(data / "listens", params.listens)
+        with_clips = set(resolve(read_data_clips(data), listens.artists)["artist"])
+        compute_similarity(listens, with_clips, params.similarity).write(similarity)
+    key = _key([*_files(data / "clips"), table, *_files(similarity)], params.clips)
+    index = work / f"clips-{key}.csv"
     if not index.exists():
-        _prepare_index(data, similarity, how, progress, workers).write(index)
-    by_ear = _key([index, *_vectors(data)], how.spectrograms)
-    spectrograms = work / f"spectrograms-{by_ear}"
+        resolved = resolve(read_data_clips(data), Similarity.read(similarity).artists)
+        clips, _ = index_clips(resolved, data, params.clips, bar, workers)
+        clips.write(index)
+    embedding_table = [data / TABLE] if (data / TABLE).exists() else []
+    key = _key([index, *embedding_table], params.spectrograms)
+    spectrograms = work / f"spectrograms-{key}"
     if not spectrograms.exists():
         clips = Clips.read(index)
-        pretrained = read_embeddings(clips, data, how.spectrograms)
-        made = compute_spectrograms(clips, data, how.spectrograms, progress, workers, pretrained)
-        made.write(spectrograms)
-    return Folders(similarity=similarity, spectrograms=spectrograms)
-
-
-def _prepare_similarity(data: Path, how: Preparation) -> Similarity:
-    listens, _ = read_listens(data / "listens", how.listens)
-    with_clips = set(resolve(read_data_clips(data), listens.artists)["artist"])
-    return compute_similarity(listens, with_clips, how.similarity)
-
-
-def _prepare_index(
-    data: Path, similarity: Path, how: Preparation, progress: Progress, workers: Workers
-) -> Clips:
-    artists = Similarity.read(similarity).artists
-    table = resolve(read_data_clips(data), artists)
-    clips, _ = index_clips(table, data, how.clips, progress, workers)
-    return clips
+        embeddings = read_embeddings(clips, data, params.spectrograms)
+        compute_spectrograms(clips, data, params.spectrograms, bar, workers, embeddings).write(
+            spectrograms
+        )
+    return ArtefactFolders(similarity=similarity, spectrograms=spectrograms)
 
 
 def read_data_clips(data: Path) -> pd.DataFrame:
-    """Read a data folder's clips.csv; the merged ids beside its listens are followed."""
+    """Read a data folder's clips.csv; ids that were merged become the new ones."""
     return read_clip_table(data / "clips.csv", read_redirects(data / "listens" / REDIRECTS))
 
 
-def _vectors(data: Path) -> list[Path]:
-    return [data / TABLE] if (data / TABLE).exists() else []
-
-
 def _files(folder: Path) -> list[Path]:
-    found = sorted(
+    files = sorted(
         path for path in require(folder, "name another folder").rglob("*") if path.is_file()
     )
-    if not found:
+    if not files:
         raise DataError(folder, "holds no files", remedy="name another folder")
-    return found
+    return files
 
 
 def _key(files: Iterable[Path], *params: Params) -> str:
@@ -160,6 +174,6 @@ def _key(files: Iterable[Path], *params: Params) -> str:
 
 
 def _digest(files: Iterable[Path]) -> str:
-    """A hash of the names and contents of some files."""
+    """Hash the names and contents of some files."""
     named = "".join(f"{path.name} {sha256(path)}\n" for path in files)
     return hashlib.sha256(named.encode()).hexdigest()

@@ -1,12 +1,13 @@
-"""Scorers, matrices and embeddings judged on any data folder, whoever trained them on whatever.
+"""Evaluate scorers, matrices of scores and embeddings on any data folder.
 
-Every artist with similarity and clips is a query, all others are its candidates. Artists that a
-scorer was trained on can be left out of everything (`read_artists_to_leave_out`): a corpus whose
-artists it never saw is the only fair judge.
+Every artist with similarity and clips is a query, all other artists are its candidates. Artists
+that a scorer was trained on can be left out (`EvaluationOptions.without`): only artists that it has
+never seen give a fair result.
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,103 +15,183 @@ import numpy as np
 from twinear.artists.identity import normalise_name
 from twinear.base.errors import DataError
 from twinear.base.files import require
+from twinear.base.params import PARAMS
 from twinear.catalogue.catalogue import CatalogueParams, build_catalogue
-from twinear.evaluation.comparison import CORRECTED, SIMILARITY, Contest, candidate_masks
-from twinear.evaluation.dataset import Material
+from twinear.evaluation.comparison import (
+    CORRECTED,
+    SIMILARITY,
+    Comparison,
+    ComparisonResult,
+    candidate_masks,
+    compare_systems,
+)
+from twinear.evaluation.crossval.systems import require_system
+from twinear.evaluation.dataset import EvaluationData, PreparationParams, prepare
+from twinear.evaluation.external_embeddings import read_embedding_table, score_embeddings
+from twinear.evaluation.external_scores import read_matrices
+from twinear.evaluation.progress import Progress, no_progress
+from twinear.evaluation.recipes import Recipe, read_recipe
 from twinear.metrics.popularity import popularity_corrected
 from twinear.metrics.ranking_metrics import Floats
 from twinear.model.scorer import Scorer
-from twinear.ranking.ranking import rows_of
-from twinear.ranking.systems import form_lineup, score_baselines
+from twinear.ranking.ranking import CHANCE, RankingParams
+from twinear.ranking.systems import score_baselines, select_scores
 
-LEAST = 3  # artists that can be ranked at all
-
-
-def score_by_scorer(
-    scorer: Scorer, material: Material, params: CatalogueParams
-) -> dict[str, Floats]:
-    """The catalogue's scores and those of sound alone, in the order of the lineup."""
-    ids = list(form_lineup(material.spectrograms, material.similarity).artists["artist"])
-    catalogue = build_catalogue(material.spectrograms, scorer, params)
-    rows = rows_of(catalogue.artists, ids, "catalogue")
-    tables = {"catalogue": catalogue.scores, "siamese": catalogue.siamese}
-    return {name: each[np.ix_(rows, rows)].astype(np.float64) for name, each in tables.items()}
+MIN_ARTISTS = 3  # that can be ranked at all
 
 
-def form_evaluation(material: Material, contenders: Mapping[str, Floats]) -> Contest:
-    """Line the contenders up beside the baselines.
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """What to evaluate, and on which data.
+
+    Attributes
+    ----------
+    scorer
+        A scorer's file. At least one of `scorer`, `matrices`, `embeddings` is needed.
+    matrices, embeddings
+        Name -> file of scores, or of embeddings by clip or artist, computed elsewhere.
+    data
+        The data folder: listens/, clips/, clips.csv.
+    without
+        A file of artists to leave out, for `read_artists_to_leave_out`.
+    params, recipe, settings
+        The params file, a file of sections that override its own, and single keys
+        (`catalogue.csls_weight=0.5`) that override both.
+    against
+        The system that others are compared with; it must be one of those evaluated.
+    artifacts
+        Prepared data is kept in `prepared/` of this folder.
+    """
+
+    scorer: Path | None = None
+    matrices: Mapping[str, Path] = field(default_factory=dict)
+    embeddings: Mapping[str, Path] = field(default_factory=dict)
+    data: Path = Path("data")
+    without: Path | None = None
+    params: Path = PARAMS
+    recipe: Path | None = None
+    settings: Sequence[str] = ()
+    against: str = ""
+    artifacts: Path = Path("artifacts")
+
+
+def evaluate(options: EvaluationOptions, progress: Progress = no_progress) -> ComparisonResult:
+    """Compare a scorer, matrices and embeddings with the baselines on a data folder.
 
     Parameters
     ----------
-    contenders
-        Name -> (artists, artists) in the order of the lineup; the first is the one that others
-        are compared with.
+    progress
+        Wraps the clips and the protocols; `tqdm.tqdm` shows bars.
 
     Raises
     ------
-    DataError
-        Fewer than three artists to rank.
+    TwinearError
+        Nothing to evaluate, or params, data or scores that cannot be used.
+
+    Examples
+    --------
+    >>> options = EvaluationOptions(scorer=Path("scorer.safetensors"), data=Path("other"))
+    >>> result = evaluate(options)  # doctest: +SKIP
+    >>> result.protocols["all"].metrics["similarity"]["catalogue"]["mrr"]  # doctest: +SKIP
+    {'value': 0.41, 'low': 0.35, 'high': 0.47}
     """
-    lineup = form_lineup(material.spectrograms, material.similarity)
-    n_artists = len(lineup.artists)
-    if n_artists < LEAST:
+    if options.scorer is None and not options.matrices and not options.embeddings:
+        expected = "a scorer's file, a matrix of scores or a table of embeddings"
+        raise DataError("evaluate", "nothing to evaluate", expected=expected)
+    recipe = read_recipe(options.params, options.recipe, options.settings)
+    params = recipe.read("ranking", RankingParams)
+    scorer = None if options.scorer is None else Scorer.read(options.scorer)
+    front = None if scorer is None else scorer.spectrograms
+    preparation = PreparationParams.from_recipe(recipe, front)
+    data = EvaluationData.read(prepare(options.data, preparation, options.artifacts, progress))
+    left_out = read_artists_to_leave_out(options.without, data) if options.without else set()
+    data = data.without(left_out)
+    comparison = _build_comparison(data, _score(options, scorer, recipe, data))
+    if options.against:
+        require_system(options.against, [*comparison.scores, CHANCE], "against")
+    facts = {
+        "data": str(options.data),
+        "artists": len(comparison.artists),
+        "left_out": len(left_out),
+    }
+    return compare_systems(comparison, params, progress, facts)
+
+
+def _score(
+    options: EvaluationOptions, scorer: Scorer | None, recipe: Recipe, data: EvaluationData
+) -> dict[str, Floats]:
+    """Score by what is evaluated, in the order scorer, matrices, embeddings."""
+    scores: dict[str, Floats] = {}
+    if scorer is not None:
+        params = recipe.read("catalogue", CatalogueParams)
+        catalogue = build_catalogue(data.spectrograms, scorer, params)
+        scores |= select_scores(catalogue, data.artists.ids)
+    scores |= read_matrices(options.matrices, data.artists.artists)
+    clips = list(data.spectrograms.clips["file"].iloc[data.artists.clips])
+    for name, path in options.embeddings.items():
+        table = read_embedding_table(path)
+        cosine, l2 = score_embeddings(table, data.artists, clips, options.data, path)
+        scores |= {f"{name}_cosine": cosine, f"{name}_l2": l2}
+    return scores
+
+
+def _build_comparison(data: EvaluationData, scores: Mapping[str, Floats]) -> Comparison:
+    """Put the baselines beside the scores; all artists form one fold."""
+    artists = data.artists
+    n_artists = len(artists.ids)
+    if n_artists < MIN_ARTISTS:
         raise DataError(
             "artists with similarity and clips",
             f"{n_artists} to rank",
-            expected=f"at least {LEAST}",
+            expected=f"at least {MIN_ARTISTS}",
             remedy="bring more artists, or leave fewer out",
         )
-    scores = {**contenders, **score_baselines(lineup, material.spectrograms)}
     fold = np.zeros(n_artists, dtype=np.int64)
-    return Contest(
-        artists=lineup.artists[["artist", "name"]].assign(fold=fold),
-        truths={SIMILARITY: lineup.truth, CORRECTED: popularity_corrected(lineup.truth)},
+    tables = {**scores, **score_baselines(artists, data.spectrograms)}
+    return Comparison(
+        artists=artists.artists[["artist", "name"]].assign(fold=fold),
+        truths={SIMILARITY: artists.truth, CORRECTED: popularity_corrected(artists.truth)},
         candidates={"all": candidate_masks(fold)["all"]},
-        scores={name: [each] for name, each in scores.items()},
+        scores={name: [table] for name, table in tables.items()},
     )
 
 
-def read_artists_to_leave_out(path: Path, material: Material) -> set[str]:
-    """The ids here of the artists that a file names.
+def read_artists_to_leave_out(path: Path, data: EvaluationData) -> set[str]:
+    """Find the ids of the artists that a file names.
 
     Parameters
     ----------
     path
-        A table with a column `artist` (ids; with `name` beside it, namesakes are left out too),
-        or an id or a name a line. Of a table with a column `split`, as the pairs stage writes
-        it, those of `test` are not meant: they were not trained on.
+        A table with a column `artist` (ids; artists of the same `name` are left out too, if there
+        is such a column), or an id or a name on each line. In a table with a column `split`, as the
+        split stage writes it, the artists of `test` are skipped: they were not trained on.
 
     Raises
     ------
     DataError
-        Missing, empty or unreadable, or nobody of here is in it.
+        Missing, empty or unreadable, or none of its artists is in the data.
     """
     require(path, "name a file of artists")
-    words = _words(path)
-    clips = material.spectrograms.clips.drop_duplicates("artist")
-    normal = {normalise_name(each) for each in words}
-    found = {
-        str(row.artist)
-        for row in clips.itertuples()
-        if row.artist in words or normalise_name(str(row.name)) in normal
-    }
-    if not found:
-        raise DataError(
-            path,
-            f"none of {len(words)} artists is in this data folder",
-            expected="ids or names of some that are",
-            remedy="leave --without out if no artist is in both",
-        )
-    return found
-
-
-def _words(path: Path) -> set[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(path, f"is not text in UTF-8 ({error.reason})") from None
-    header = next(csv.reader(lines[:1]), [])
-    if "artist" not in header:
-        return {line.strip() for line in lines if line.strip()}
-    rows = [row for row in csv.DictReader(lines) if row.get("split") != "test"]
-    return {row[key] or "" for row in rows for key in ("artist", "name") if row.get(key)}
+    if "artist" in next(csv.reader(lines[:1]), []):
+        rows = [row for row in csv.DictReader(lines) if row.get("split") != "test"]
+        words = {row[key] for row in rows for key in ("artist", "name") if row.get(key)}
+    else:
+        words = {line.strip() for line in lines if line.strip()}
+    normal = {normalise_name(word) for word in words}
+    artists = {
+        str(row.artist)
+        for row in data.spectrograms.clips.drop_duplicates("artist").itertuples()
+        if row.artist in words or normalise_name(str(row.name)) in normal
+    }
+    if not artists:
+        raise DataError(
+            path,
+            f"none of {len(words)} artists is in this data folder",
+            expected="ids or names of artists that are",
+            remedy="leave --without out if no artist is in both",
+        )
+    return artists

@@ -1,14 +1,14 @@
 """A matrix of scores made elsewhere: read, checked, put in the order of the artists here.
 
-An `.npz` holds `artists` (n,) and `scores` (n, n); a `.csv` has the artists as its header and again
-as its first column. An artist is named by its id, or by a name that only one of them has. The
-artists say where rows and columns belong, so that any order will do, but rows and columns must
-have the same.
+An `.npz` holds `artists` (n,) and `scores` (n, n); a `.csv` has the artists as its header and as
+its first column. An artist is named by its id, or by a name that only one artist has. The artists
+may come in any order, which must be the same for rows and columns.
 """
 
 import csv
 import zipfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +25,10 @@ FORMS = ".npz with artists (n,) and scores (n, n), or .csv with artists as heade
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoreMatrix:
-    """Scores of every two of some artists: (artists, artists), a row for each query."""
+    """Scores of all pairs of some artists."""
 
-    artists: list[str]
-    scores: Floats
+    artists: list[str]  # ids or names
+    scores: Floats  # (artists, artists), a row for each query
 
 
 def read_matrix(path: Path) -> ScoreMatrix:
@@ -40,12 +40,10 @@ def read_matrix(path: Path) -> ScoreMatrix:
         Missing, another form, not square, an artist twice, rows in another order than columns.
     """
     require(path, "name a matrix of scores")
-    if path.suffix.lower() == ".npz":
-        matrix = _read_npz(path)
-    elif path.suffix.lower() == ".csv":
-        matrix = _read_csv(path)
-    else:
+    readers = {".npz": _read_npz, ".csv": _read_csv}
+    if path.suffix.lower() not in readers:
         raise DataError(path, f"is a '{path.suffix}' file", expected=FORMS)
+    matrix = readers[path.suffix.lower()](path)
     n = len(matrix.artists)
     if matrix.scores.shape != (n, n):
         found = f"scores {matrix.scores.shape} of {n} artists"
@@ -54,8 +52,22 @@ def read_matrix(path: Path) -> ScoreMatrix:
     return matrix
 
 
+def read_matrices(files: Mapping[str, Path], artists: pd.DataFrame) -> dict[str, Floats]:
+    """Read some matrices (name -> file) in the order of `artists`: name -> (artists, artists)."""
+    return {name: align_matrix(read_matrix(path), artists, path) for name, path in files.items()}
+
+
 def align_matrix(matrix: ScoreMatrix, artists: pd.DataFrame, path: Path) -> Floats:
-    """Put the scores in the order of `artists` (columns artist, name).
+    """Put the scores in the order of `artists`.
+
+    Parameters
+    ----------
+    artists
+        Columns `artist` (id), `name`.
+
+    Returns
+    -------
+    (artists, artists); the diagonal may be NaN.
 
     Raises
     ------
@@ -82,49 +94,62 @@ def align_matrix(matrix: ScoreMatrix, artists: pd.DataFrame, path: Path) -> Floa
     return scores
 
 
+def artist_finder(artists: pd.DataFrame) -> Callable[[str], int | None]:
+    """Make a function that finds an artist's row by id, or by a name that only one artist has.
+
+    Examples
+    --------
+    >>> artists = pd.DataFrame({"artist": ["a", "b", "c"], "name": ["Air", "Eels", "Eels"]})
+    >>> find = artist_finder(artists)
+    >>> find("b"), find("AIR"), find("Eels")
+    (1, 0, None)
+    """
+    by_id = {str(artist): row for row, artist in enumerate(artists["artist"])}
+    names = [normalise_name(str(name)) for name in artists["name"]]
+    count = Counter(names)
+    by_name = {name: row for row, name in enumerate(names) if count[name] == 1}
+    return lambda name: by_id.get(name, by_name.get(normalise_name(name)))
+
+
 def match_artists(named: Sequence[str], artists: pd.DataFrame, path: Path) -> list[int]:
-    """The row in `artists` of each artist named by id, or by a name that only one of them has.
+    """Find the row in `artists` of each artist, named by id or by an unambiguous name.
 
     Raises
     ------
     DataError
         An artist that is not there, or two that are the same.
     """
-    by_id = {str(artist): at for at, artist in enumerate(artists["artist"])}
-    by_name: dict[str, list[int]] = {}
-    for at, name in enumerate(artists["name"]):
-        by_name.setdefault(normalise_name(str(name)), []).append(at)
+    find = artist_finder(artists)
     rows = []
-    for each in named:
-        namesakes = by_name.get(normalise_name(each), [])
-        found = by_id.get(each, namesakes[0] if len(namesakes) == 1 else None)
-        if found is None:
-            near = nearest(each, by_id)
+    for name in named:
+        row = find(name)
+        if row is None:
+            near = nearest(name, artists["artist"])
             remedy = f"did you mean '{near[0]}'?" if near else "use the ids of the artists"
             expected = f"one of the {len(artists)} artists with similarity and clips"
-            raise DataError(path, f"unknown artist '{each}'", expected=expected, remedy=remedy)
-        rows.append(found)
-    require_unique([str(artists["artist"].iloc[at]) for at in rows], path)
+            raise DataError(path, f"unknown artist '{name}'", expected=expected, remedy=remedy)
+        rows.append(row)
+    require_unique([str(artists["artist"].iloc[row]) for row in rows], path)
     return rows
 
 
 def require_unique(names: Sequence[str], path: Path) -> None:
     """Refuse a name that comes twice."""
     seen: set[str] = set()
-    for each in names:
-        if each in seen:
-            raise DataError(path, f"'{each}' comes twice", expected="each once")
-        seen.add(each)
+    for name in names:
+        if name in seen:
+            raise DataError(path, f"'{name}' comes twice", expected="each artist once")
+        seen.add(name)
 
 
 def _read_npz(path: Path) -> ScoreMatrix:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            lacking = [each for each in ("artists", "scores") if each not in arrays.files]
-            if lacking:
-                found = f"has no '{lacking[0]}' but {', '.join(arrays.files) or 'nothing'}"
+            missing = [name for name in ("artists", "scores") if name not in arrays.files]
+            if missing:
+                found = f"has no '{missing[0]}' but {', '.join(arrays.files) or 'nothing'}"
                 raise DataError(path, found, expected=FORMS)
-            artists = [str(each) for each in np.atleast_1d(arrays["artists"])]
+            artists = [str(artist) for artist in np.atleast_1d(arrays["artists"])]
             return ScoreMatrix(artists=artists, scores=arrays["scores"].astype(np.float64))
     except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0]
@@ -139,7 +164,7 @@ def _read_csv(path: Path) -> ScoreMatrix:
         raise DataError(path, f"is not a CSV table in UTF-8 ({error})", expected=FORMS) from None
     artists, scores = header[1:], np.full((len(rows), len(header) - 1), np.nan)
     for at, row in enumerate(rows):
-        place = f"{path}:{at + 2}"
+        place = f"{path}:{at + 2}"  # line 1 is the header
         if len(row) != len(header):
             raise DataError(place, f"{len(row)} fields", expected=f"{len(header)} as in the header")
         if at < len(artists) and row[0] != artists[at]:
@@ -150,7 +175,7 @@ def _read_csv(path: Path) -> ScoreMatrix:
                 remedy="put rows and columns in the same order",
             )
         try:
-            scores[at] = [float(each or "nan") for each in row[1:]]
+            scores[at] = [float(cell or "nan") for cell in row[1:]]
         except ValueError as error:
             raise DataError(place, str(error), expected="numbers") from None
     return ScoreMatrix(artists=artists, scores=scores)

@@ -1,8 +1,8 @@
-"""A recipe: a few sections that override those of `params.yaml`, and single keys set by hand.
+"""A recipe: sections that override those of `params.yaml`, and single keys set by hand.
 
-A recipe is YAML like `params.yaml` with only what differs; nested keys are merged, lists and plain
-values replaced. What comes out is checked by the same classes as `params.yaml` itself, when a
-section is asked for.
+A recipe is YAML like `params.yaml` with only what differs: nested keys are merged, lists and plain
+values replaced. The result is checked by the same classes as `params.yaml` itself, when a section
+is read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ P = TypeVar("P", bound=Params)
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Params as they are after a recipe.
+    """The params after a recipe.
 
     Attributes
     ----------
     sections
         Every section, merged.
     place
-        The files and settings it is of, for messages.
+        The files and settings they come from, for messages.
     """
 
     sections: Mapping[str, Any]
@@ -40,23 +40,31 @@ class Recipe:
 
 
 def read_recipe(params: Path, recipe: Path | None = None, settings: Sequence[str] = ()) -> Recipe:
-    """Read `params.yaml`, lay a recipe over it, then single settings `section.key=value`.
+    """Read `params.yaml`, override it by a recipe, then by settings `section.key=value`.
 
     Raises
     ------
     ParamsError
-        Not YAML, an unknown section, a setting that is not `section.key=value` or whose key leads
-        nowhere.
+        Not YAML, an unknown section, a setting that is not `section.key=value` or has an unknown
+        key.
     """
     sections, place = read_sections(params), str(params)
     if recipe is not None:
         sections, place = _merged(sections, read_sections(recipe)), f"{place} + {recipe}"
     for setting in settings:
-        sections, place = _merged(sections, _set(setting, sections)), f"{place} + {setting}"
+        override = _parse_setting(setting, sections)
+        sections, place = _merged(sections, override), f"{place} + {setting}"
     return Recipe(sections=sections, place=place)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two levels of keys; values of `above` win.
+
+    Examples
+    --------
+    >>> _merged({"training": {"seed": 1, "epochs": 30}}, {"training": {"epochs": 2}})
+    {'training': {'seed': 1, 'epochs': 2}}
+    """
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
@@ -64,8 +72,8 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _set(setting: str, sections: Mapping[str, Any]) -> dict[str, Any]:
-    """One setting as sections with nothing else in them."""
+def _parse_setting(setting: str, sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Parse one setting to sections that hold nothing else."""
     name, equals, text = setting.partition("=")
     *above, key = name.strip().split(".")
     if not (equals and above and key):
@@ -76,19 +84,15 @@ def _set(setting: str, sections: Mapping[str, Any]) -> dict[str, Any]:
         within = within.get(part) if isinstance(within, Mapping) else None
     if not isinstance(within, Mapping) or key not in within:
         keys = list(within) if isinstance(within, Mapping) else []
-        known = [f"{'.'.join(above)}.{each}" for each in keys] or list(SECTIONS)
+        known = [f"{'.'.join(above)}.{other}" for other in keys] or list(SECTIONS)
         near = nearest(name, known)
         remedy = f"did you mean '{near[0]}'?" if near else "see params.yaml for the keys"
         raise ParamsError(f"--set {name}", "unknown key", remedy=remedy)
-    value: Any = {key: _value(text, setting)}
-    for part in reversed(above):
-        value = {part: value}
-    return dict(value)
-
-
-def _value(text: str, setting: str) -> Any:
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        override: dict[str, Any] = {key: YAML(typ="safe", pure=True).load(text)}
     except YAMLError as error:
         reason = str(error).replace("\n", " ")
         raise ParamsError(f"--set {setting}", "is not YAML", expected=reason) from error
+    for part in reversed(above):
+        override = {part: override}
+    return override

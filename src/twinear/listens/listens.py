@@ -1,13 +1,14 @@
-"""Who played whom: files of listens, cleaned and counted.
+"""Listens: the plays of every artist by every listener, from files of listens.
 
-Every row is kept or dropped by the first of the `RULES` that applies, and counted there; what
-remains of one listener and one artist is added up. Rows are numbers from the moment they are read
-(`lines`), and are counted in memory or on disk (`cleaning`). Who a listener was is not kept.
+Every row is kept, or dropped by the first of the `rules` that applies, and counted either way; the
+kept rows of one listener and one artist are added up. Rows become numbers as they are read
+(`lines`), and are cleaned in memory or on disk (`in_memory`, `on_disk`). The identity of a
+listener is not stored.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,31 +30,30 @@ from twinear.artists.redirects import read_redirects
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 from twinear.base.params import Params
-from twinear.listens.in_memory import FINE, InMemory, Kept, Verdicts, tables, write_plays
+from twinear.listens.in_memory import LinesInMemory, Matrix, plays_tables, write_plays
 from twinear.listens.lines import LinesSource, open_lines
-from twinear.listens.on_disk import OnDisk, held
+from twinear.listens.on_disk import hold_lines
 from twinear.listens.readers.dispatch import open_rows
 from twinear.listens.readers.formats import REMEDY, Format, TableColumns, find_listens
-from twinear.listens.readers.period import Window
+from twinear.listens.readers.period import Period
 from twinear.listens.readers.rows import Rows
+from twinear.listens.rules import (
+    ERRORS,
+    KEPT,
+    NUMBER,
+    RULES,
+    HeldLines,
+    LineRules,
+    RuleCounts,
+    SummedPlays,
+    most_listened,
+)
 
 Array: TypeAlias = npt.NDArray[Any]
+Plays = TypeVar("Plays", bound=SummedPlays)
 
-# rule -> what to do when it leaves nothing; in the order in which they apply
-RULES = {
-    "outside_window": "mend listens.window",
-    "malformed": "every line must have the fields of its format; mend listens.format",
-    "without_listener": "mend listens.columns.listener",
-    "bad_plays": "plays must be whole numbers of at least 1; mend listens.columns.plays",
-    "without_artist": "mend listens.columns.artist",
-    "without_mbid": "set listens.require_mbid to false",
-    "unwanted_name": "mend listens.drop_names",
-    "without_profile": "set listens.require_profile to false",
-    "few_listeners": "lower listens.min_listeners",
-}
 BLANKS = r"[\s\x1c-\x1f]+"  # what `str.split` takes for blanks
-STRICT = ("malformed", "without_listener", "bad_plays", "without_artist")  # rows that are wrong
-NUMBER = {rule: number for number, rule in enumerate(RULES, 1)}  # as lines are judged by
+IS_MBID = f"^{MBID.pattern}$"
 AGAIN = "run 'dvc repro listens'"
 
 
@@ -65,20 +65,20 @@ class ListensParams(Params):
     window
         The days that count, where listens have times.
     strict
-        Stop at the first row that is wrong, instead of counting it.
+        Stop at the first row with an error, instead of counting it.
     require_mbid
         Drop rows without a MusicBrainz id.
     require_profile
-        Drop listeners without a profile, where profiles are known.
+        Drop listeners without a profile, where the listens come with profiles.
     drop_names
-        Names that are no artist.
+        Names that do not denote an artist.
     min_listeners
         Drop artists with fewer listeners.
     """
 
     format: Literal["auto"] | Format
     columns: TableColumns
-    window: Window
+    window: Period
     strict: bool
     require_mbid: bool
     require_profile: bool
@@ -88,7 +88,7 @@ class ListensParams(Params):
 
 @dataclass(frozen=True, kw_only=True)
 class Popularity:
-    """How many listeners the artist of a rank has, and the share of all plays up to it."""
+    """The listeners of the artist at a rank, and the share of all plays up to that rank."""
 
     rank: int
     listeners: int
@@ -102,19 +102,19 @@ class ListensReport:
     Parameters
     ----------
     rows
-        Of a log of single listens: listens, one by several artists as one of each.
+        In a log of single listens: listens, where one by several artists counts for each.
     kept
         Pairs of a listener and an artist.
     dropped
-        Rows by the rule that dropped them; of `few_listeners` after adding up duplicates.
+        Rows by the rule that dropped them; for `few_listeners` after adding up duplicates.
     duplicates
-        Rows added to another of the same listener and artist.
+        Rows added to another row of the same listener and artist.
     merged
-        MBIDs that were replaced by those that they were merged into.
+        MBIDs that were replaced because MusicBrainz merged them into others.
     undecodable
-        Spellings of artists that hold bytes which are not UTF-8.
+        Spellings of artists with bytes that are not UTF-8.
     collisions
-        Namesakes, and artists of several names.
+        Names shared by artists, and artists with several names.
     popularity
         At ranks 1, 10, 100, … by listeners, and at the last.
     """
@@ -141,49 +141,40 @@ class Listens:
     Parameters
     ----------
     artists
-        artist (id), name, mbid ("" if none), listeners, plays; sorted by listeners, most first,
-        then by artist.
+        artist (id), name, mbid ("" where unknown), listeners, plays; sorted by listeners, most
+        first, then by artist.
     plays
         (listeners, artists), int64, at least one in every row and column.
     """
 
     artists: pd.DataFrame
-    plays: csr_array[Any, tuple[int, int]]
+    plays: Matrix
 
     def write(self, folder: Path) -> None:
         """Write artists.csv and plays.parquet: listener, artist (row of artists.csv), plays."""
-        rows = self.plays.indptr, self.plays.indices, self.plays.data
         with replacing(folder) as temporary:
             temporary.mkdir()
             write_artists(self.artists, temporary / "artists.csv")
-            write_plays(temporary / "plays.parquet", tables(*rows))
+            write_plays(temporary / "plays.parquet", plays_tables(self.plays))
 
     @staticmethod
     def read(folder: Path) -> "Listens":
-        """Read what `write` wrote."""
+        """Read a folder written by `write`."""
         artists = read_artists(folder / "artists.csv", AGAIN)
         path = require(folder / "plays.parquet", AGAIN)
         try:
             listener, artist, plays = (
-                pl.read_parquet(path, columns=[each], glob=False)[each].to_numpy()
-                for each in ("listener", "artist", "plays")
+                pl.read_parquet(path, columns=[column], glob=False)[column].to_numpy()
+                for column in ("listener", "artist", "plays")
             )
             if (listener[1:] < listener[:-1]).any() or artist.max() >= len(artists):
                 raise ValueError("listeners are out of order, or artists are missing")
             starts = np.searchsorted(listener, np.arange(listener[-1] + 2, dtype=listener.dtype))
-            counts = _matrix((starts, artist, plays), (len(starts) - 1, len(artists)))
+            starts = starts.astype(np.int32 if len(artist) < 2**31 else np.int64)  # as in scipy
+            matrix = csr_array((plays, artist, starts), shape=(len(starts) - 1, len(artists)))
         except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
             raise DataError(path, f"is not a table of plays ({error})", remedy=AGAIN) from error
-        return Listens(artists=artists, plays=counts)
-
-
-def _matrix(
-    rows: tuple[Array, Array, Array], shape: tuple[int, int]
-) -> csr_array[Any, tuple[int, int]]:
-    starts, artist, plays = rows
-    starts = starts.astype(np.int32 if len(artist) < 2**31 else np.int64)  # as scipy wants them
-    matrix: csr_array[Any, tuple[int, int]] = csr_array((plays, artist, starts), shape=shape)
-    return matrix
+        return Listens(artists=artists, plays=matrix)
 
 
 def read_listens(source: Path, params: ListensParams) -> tuple[Listens, ListensReport]:
@@ -192,23 +183,21 @@ def read_listens(source: Path, params: ListensParams) -> tuple[Listens, ListensR
     Raises
     ------
     DataError
-        Missing, empty, unreadable or unrecognised files, missing columns, or nothing left; a row
-        that is wrong, if `params.strict`.
+        Missing, empty, unreadable or unrecognised files, missing columns, or no row left; with
+        `params.strict` a row with an error.
     """
     files = find_listens(source, params.format)
     with open_rows(files, params.columns, params.window) as rows:
         read = open_lines(rows)
-        lines = InMemory(read.lines())
-        artists, report = _cleaned(lines, read, rows, params)
-    shape = report.listeners, report.artists
-    return Listens(artists=artists, plays=_matrix(lines.rows(), shape)), report
+        artists, plays, report = _clean(LinesInMemory.hold(read.lines()), read, rows, params)
+    return Listens(artists=artists, plays=plays.matrix), report
 
 
 def clean_listens(source: Path, params: ListensParams, folder: Path, memory: int) -> ListensReport:
-    """Read and clean listens and write them to a folder, whatever their size.
+    """Read and clean listens of any size and write them to a folder, within `memory` bytes.
 
-    What `read_listens` and `Listens.write` do, in some bytes of memory: lines that do not fit go
-    to disk, where DuckDB cleans them. The folder is the same.
+    The folder is the same as from `read_listens` and `Listens.write`. Lines that do not fit into
+    memory go to disk, where DuckDB cleans them.
 
     Raises
     ------
@@ -219,56 +208,59 @@ def clean_listens(source: Path, params: ListensParams, folder: Path, memory: int
     with open_rows(files, params.columns, params.window) as rows, replacing(folder) as temporary:
         temporary.mkdir()
         read = open_lines(rows)
-        with held(read.lines(), memory, temporary / "lines.parquet") as lines:
-            artists, report = _cleaned(lines, read, rows, params)
+        with hold_lines(read.lines(), memory, temporary / "lines.parquet") as lines:
+            artists, plays, report = _clean(lines, read, rows, params)
             write_artists(artists, temporary / "artists.csv")
-            write_plays(temporary / "plays.parquet", lines.tables())
+            write_plays(temporary / "plays.parquet", plays.tables())
     return report
 
 
-def _cleaned(
-    lines: InMemory | OnDisk, read: LinesSource, rows: Rows, params: ListensParams
-) -> tuple[pd.DataFrame, ListensReport]:
-    """Apply the rules one after the other, and count."""
-    spellings = _redirected(read.spellings(), read_redirects(rows.files.redirects))
-    verdicts = _verdicts(spellings, read.profiled(), params)
-    kept = lines.judge(verdicts, len(RULES) + 1, rows.summed)
+def _clean(
+    lines: HeldLines[Plays], read: LinesSource, rows: Rows, params: ListensParams
+) -> tuple[pd.DataFrame, Plays, ListensReport]:
+    """Apply the rules, identify the artists, add up their plays, and count everything."""
+    spellings = _follow_redirects(read.spellings(), read_redirects(rows.files.redirects))
+    with_profile = read.with_profile() if params.require_profile else None
+    rules = LineRules(
+        spelling=_rules_of_spellings(spellings, params),
+        without_profile=np.empty(0, np.bool_) if with_profile is None else ~with_profile,
+        summed=rows.summed,
+    )
+    kept, counts = lines.apply(rules)
     if params.strict:
-        _stop_at_first(kept, rows)
-    everyone, column, collisions = _identified(spellings, kept)
-    listeners = lines.add_up(column, len(everyone))
-    order = np.argsort(-listeners, kind="stable")
-    order = order[listeners[order] >= params.min_listeners]
-    number = np.full(len(everyone), -1, np.int32)
-    number[order] = np.arange(len(order), dtype=np.int32)
-    totals = np.bincount(column, kept.plays, len(everyone)).astype(np.int64)
-    artists = everyone.iloc[order].reset_index(drop=True)
-    artists = artists.assign(listeners=listeners[order], plays=totals[order])
-    n_kept, n_pairs = int(artists["listeners"].sum()), int(listeners.sum())
-    dropped = dict(zip(RULES, kept.dropped[1:].tolist(), strict=True))
-    dropped |= {"outside_window": rows.outside, "few_listeners": n_pairs - n_kept}
+        _require_no_error(counts, rows)
+    identities, artist_of_spelling, collisions = _identify(spellings, counts)
+    n_artists = len(identities)
+    plays = kept.sum_plays(artist_of_spelling, n_artists, params.min_listeners)
+    order = most_listened(plays.listeners, params.min_listeners)
+    totals = np.bincount(artist_of_spelling, counts.spelling_plays, n_artists).astype(np.int64)
+    artists = identities.iloc[order].reset_index(drop=True)
+    artists = artists.assign(listeners=plays.listeners[order], plays=totals[order])
+    n_kept, n_pairs = int(artists["listeners"].sum()), int(plays.listeners.sum())
+    dropped = dict(zip(RULES, counts.rows[1:].tolist(), strict=True))
+    dropped |= {"outside_window": rows.n_outside, "few_listeners": n_pairs - n_kept}
     report = ListensReport(
         format=rows.files.format,
         files=rows.files.names,
-        rows=int(kept.dropped.sum()) + rows.outside,
+        rows=int(counts.rows.sum()) + rows.n_outside,
         kept=n_kept,
         dropped=dropped,
-        duplicates=int(kept.dropped[FINE]) - n_pairs,
-        listeners=lines.renumber(number),
+        duplicates=int(counts.rows[KEPT]) - n_pairs,
+        listeners=int(plays.n_listeners),
         artists=len(artists),
         plays=int(artists["plays"].sum()),
         merged=spellings["merged"].drop_nulls().n_unique(),
-        undecodable=_undecodable(spellings),
+        undecodable=_count_undecodable(spellings),
         collisions=collisions,
         popularity=_popularity(artists),
     )
     if not report.kept:
         raise _nothing_left(rows.files.plays, report)
-    return artists, report
+    return artists, plays, report
 
 
-def _redirected(spellings: pl.DataFrame, redirects: dict[str, str]) -> pl.DataFrame:
-    """Make `mbid` the one that is meant now, and `merged` the old one where it is another."""
+def _follow_redirects(spellings: pl.DataFrame, redirects: dict[str, str]) -> pl.DataFrame:
+    """Replace merged MBIDs in `mbid`; `merged` holds the old one where it was replaced."""
     old = pl.col("mbid").str.to_lowercase()
     new = old.replace_strict(redirects, default=None, return_dtype=pl.String)
     return spellings.with_columns(
@@ -276,57 +268,55 @@ def _redirected(spellings: pl.DataFrame, redirects: dict[str, str]) -> pl.DataFr
     )
 
 
-def _undecodable(spellings: pl.DataFrame) -> int:
-    """How many spellings hold a letter that stands for bytes which are not UTF-8."""
-    damaged = spellings.filter(pl.col("name").str.contains("\ufffd", literal=True))
-    return damaged.select(pl.coalesce("merged", "mbid"), "name").n_unique()
+def _rules_of_spellings(spellings: pl.DataFrame, params: ListensParams) -> Array:
+    """Return the number of the rule that drops each spelling, or `KEPT`: uint8."""
+    unwanted = {name.strip().casefold() for name in params.drop_names}
+    names = spellings["name"].to_list()
+    has_mbid = spellings["mbid"].str.to_lowercase().str.contains(IS_MBID).to_numpy()
+    rules = np.full(len(names), KEPT, np.uint8)
+    # The first rule that applies counts: they are assigned in reverse.
+    is_unwanted = np.fromiter((name.casefold() in unwanted for name in names), np.bool_, len(names))
+    rules[is_unwanted] = NUMBER["unwanted_name"]
+    if params.require_mbid:
+        rules[~has_mbid] = NUMBER["without_mbid"]
+    nameless = [row for row in np.flatnonzero(~has_mbid) if not names[row].strip()]
+    rules[nameless] = NUMBER["without_artist"]
+    return rules
 
 
-def _stop_at_first(kept: Kept, rows: Rows) -> None:
-    """Raise `DataError` at the first row that is wrong in any way."""
-    found = {rule: int(kept.first[NUMBER[rule]]) for rule in STRICT}
-    found = {rule: row for rule, row in found.items() if row >= 0}
-    if found:
-        rule = min(found, key=lambda rule: found[rule])
-        place = rows.locate(found[rule])
+def _require_no_error(counts: RuleCounts, rows: Rows) -> None:
+    """Raise `DataError` at the first row with an error."""
+    first = {rule: int(counts.first_line[NUMBER[rule]]) for rule in ERRORS}
+    first = {rule: line for rule, line in first.items() if line >= 0}
+    if first:
+        rule = min(first, key=lambda rule: first[rule])
+        place = rows.locate(first[rule])
         raise DataError(place, f"row {rule.replace('_', ' ')}", remedy=RULES[rule])
 
 
-def _verdicts(spellings: pl.DataFrame, profiled: Array | None, params: ListensParams) -> Verdicts:
-    """What the rules say of every spelling and listener."""
-    unwanted = {name.strip().casefold() for name in params.drop_names}
-    names = spellings["name"].to_list()
-    pattern = f"^{MBID.pattern}$"
-    known = spellings["mbid"].str.to_lowercase().str.contains(pattern).to_numpy()
-    fault = np.zeros(len(names), np.uint8)
-    is_unwanted = np.fromiter((name.casefold() in unwanted for name in names), np.bool_, len(names))
-    fault[is_unwanted] = NUMBER["unwanted_name"]
-    if params.require_mbid:
-        fault[~known] = NUMBER["without_mbid"]
-    nameless = [row for row in np.flatnonzero(~known) if not names[row].strip()]
-    fault[nameless] = NUMBER["without_artist"]
-    return Verdicts(
-        fault=fault,
-        stranger=~profiled
-        if params.require_profile and profiled is not None
-        else np.empty(0, np.bool_),
-        malformed=NUMBER["malformed"],
-        nobody=NUMBER["without_listener"],
-        bad=NUMBER["bad_plays"],
-        strange=NUMBER["without_profile"],
-    )
+def _identify(
+    spellings: pl.DataFrame, counts: RuleCounts
+) -> tuple[pd.DataFrame, Array, Collisions]:
+    """Identify the artists of the kept lines.
 
+    An artist's name is the spelling in most rows, of those that are not blank.
 
-def _identified(spellings: pl.DataFrame, kept: Kept) -> tuple[pd.DataFrame, Array, Collisions]:
-    """Who the spellings of the kept lines are: artists sorted by id, and each spelling's row.
-
-    An artist's name is the spelling that stands in most rows, of those that are not blank.
+    Returns
+    -------
+    artists
+        artist, name, mbid; sorted by artist.
+    artist_of_spelling
+        (spellings,), int32: its row of `artists`; 0 where no line was kept.
+    collisions
+        Names shared by artists, and artists with several names.
     """
     spelt = (
-        spellings.with_columns(rows=pl.Series(kept.rows), total=pl.Series(kept.plays))
+        spellings.with_columns(
+            rows=pl.Series(counts.spelling_rows), total=pl.Series(counts.spelling_plays)
+        )
         .with_row_index("number")
         .filter(pl.col("rows") > 0)
-        .group_by("mbid", "name")  # blanks around them made them two
+        .group_by("mbid", "name")  # they were different only by blanks around them
         .agg("number", pl.col("rows").sum(), pl.col("total").sum())
         .sort(
             pl.col("name") == "",
@@ -336,35 +326,34 @@ def _identified(spellings: pl.DataFrame, kept: Kept) -> tuple[pd.DataFrame, Arra
     )
     pairs = normalise_spellings(spelt.select("mbid", "name").iter_rows())
     ids = identify(pairs)
-    artists = _named(ids, spelt["name"])
-    column = np.zeros(len(spellings), np.int32)
-    rows = pd.Index(artists["artist"]).get_indexer(pd.Index(ids))
-    alike = spelt.select("number", row=pl.Series(rows)).explode("number")
-    column[alike["number"].to_numpy()] = alike["row"].to_numpy()
-    return artists, column, find_collisions(pairs, spelt["rows"].to_list())
-
-
-def _named(ids: list[str], names: pl.Series) -> pd.DataFrame:
-    """Each artist once, sorted, under the first name it has: artist, name, mbid."""
-    artist = pl.col("artist")
-    name = pl.col("name").str.replace_all(BLANKS, " ").str.strip_chars(" ")
+    artist, name = pl.col("artist"), pl.col("name")
     table = (
-        pl.DataFrame({"artist": pl.Series(ids, dtype=pl.String), "name": names})
+        pl.DataFrame({"artist": pl.Series(ids, dtype=pl.String), "name": spelt["name"]})
         .unique("artist", keep="first", maintain_order=True)
         .sort("artist")
+        .with_columns(name.str.replace_all(BLANKS, " ").str.strip_chars(" "))
         .select(
             "artist",
             name=pl.when(name == "").then(artist).otherwise(name),
-            mbid=pl.when(artist.str.contains(f"^{MBID.pattern}$"))
-            .then(artist)
-            .otherwise(pl.lit("")),
+            mbid=pl.when(artist.str.contains(IS_MBID)).then(artist).otherwise(pl.lit("")),
         )
     )
-    return pd.DataFrame({column: table[column].to_list() for column in table.columns})
+    artists = pd.DataFrame({column: table[column].to_list() for column in table.columns})
+    rows = pd.Index(artists["artist"]).get_indexer(pd.Index(ids))
+    members = spelt.select("number", row=pl.Series(rows)).explode("number")
+    artist_of_spelling = np.zeros(len(spellings), np.int32)
+    artist_of_spelling[members["number"].to_numpy()] = members["row"].to_numpy()
+    return artists, artist_of_spelling, find_collisions(pairs, spelt["rows"].to_list())
+
+
+def _count_undecodable(spellings: pl.DataFrame) -> int:
+    """Count the spellings with the replacement character, which stands for invalid UTF-8."""
+    damaged = spellings.filter(pl.col("name").str.contains("\ufffd", literal=True))
+    return damaged.select(pl.coalesce("merged", "mbid"), "name").n_unique()
 
 
 def _popularity(artists: pd.DataFrame) -> list[Popularity]:
-    """The curve of popularity, at powers of ten."""
+    """Return the curve of popularity, at powers of ten."""
     n = len(artists)
     ranks = sorted({10**power for power in range(10) if 10**power <= n} | ({n} if n else set()))
     plays = artists["plays"].cumsum()

@@ -1,11 +1,12 @@
 """Lines of listens that do not fit into memory: cleaned and added up by DuckDB on disk.
 
-It gives the artists, plays and counts that `cleaning` gives in memory, to the last bit.
+It gives the artists, plays and counts that `in_memory` gives, to the last bit.
 """
 
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,135 +15,138 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from duckdb import DuckDBPyConnection
 
 from twinear.compute.memory import FIXED, limited_engine
-from twinear.listens.in_memory import FINE, ROWS, InMemory, Kept, Verdicts, nothing_kept
+from twinear.listens.in_memory import ROWS, LinesInMemory, join_blocks
+from twinear.listens.rules import KEPT, NUMBER, LineRules, RuleCounts, most_listened
 from twinear.listens.scanner import Lines
 
 Array: TypeAlias = npt.NDArray[Any]
 
-BYTES_A_LINE = 56  # in memory, with what they become
-SHARE = 3  # the share of the memory for DuckDB, which takes more than it is told
-LITTLE = 2**26  # bytes without which it does nothing
+BYTES_PER_LINE = 56  # in memory, with what they become
+SHARE = 3  # the share of the memory for DuckDB, which takes more than its limit
+ENGINE_LEAST = 2**26  # bytes without which it does nothing
 
 
 @contextmanager
-def held(lines: Iterator[Lines], memory: int, path: Path) -> Iterator["InMemory | OnDisk"]:
-    """Hold lines in memory, or in a file at `path` for a while if they are too many."""
-    known = InMemory()
-    for each in lines:
-        known.add(each)
-        if FIXED + known.n * BYTES_A_LINE > memory:
+def hold_lines(
+    lines: Iterable[Lines], memory: int, path: Path
+) -> Iterator["LinesInMemory | LinesOnDisk"]:
+    """Hold lines in memory, or for the time being in a file at `path` if they are too many."""
+    blocks = []
+    remaining = join_blocks(lines)
+    for block in remaining:
+        blocks.append(block)
+        if FIXED + sum(each.shape[1] for each in blocks) * BYTES_PER_LINE > memory:
             break
     else:
-        yield known
+        yield LinesInMemory(blocks=blocks)
         return
     try:
-        _spill(chain(known.lines(), lines), path)
-        del known
-        engine = OnDisk(path, (memory - FIXED) // SHARE + LITTLE)
-        try:
-            yield engine
-        finally:
-            engine.close()
+        schema = pa.schema(dict.fromkeys(("listener", "plays", "spelling"), pa.int32()))
+        with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
+            for block in chain(blocks, remaining):
+                writer.write_table(pa.table(list(block), schema=schema))
+        del blocks
+        engine_memory = (memory - FIXED) // SHARE + ENGINE_LEAST
+        with limited_engine(engine_memory, path.with_suffix(".spill")) as engine:
+            yield LinesOnDisk(engine=engine, path=path)
     finally:
         path.unlink(missing_ok=True)
         shutil.rmtree(path.with_suffix(".spill"), ignore_errors=True)
 
 
-def _spill(lines: Iterable[Lines], path: Path) -> None:
-    number = pa.int32()
-    schema = pa.schema({"listener": number, "plays": number, "spelling": number})
-    with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
-        for each in lines:
-            columns = [pa.array(each.listener), pa.array(each.plays), pa.array(each.spelling)]
-            writer.write_table(pa.table(columns, schema=schema))
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinesOnDisk:
+    """Lines in a Parquet file: listener, plays, spelling."""
 
+    engine: DuckDBPyConnection
+    path: Path
 
-class OnDisk:
-    """Lines in a file, cleaned and added up by DuckDB within some memory."""
-
-    def __init__(self, lines: Path, memory: int) -> None:
-        self._engine = limited_engine(memory, lines.with_suffix(".spill"))
-        self._engine.execute(
-            "CREATE VIEW lines AS SELECT * FROM "
-            f"read_parquet('{str(lines).replace(chr(39), chr(39) * 2)}', file_row_number = true)"
+    def apply(self, rules: LineRules) -> tuple["KeptOnDisk", RuleCounts]:
+        """Apply the rules to every line."""
+        _create_table(self.engine, "spellings", rule=rules.spelling.astype(np.int32))
+        _create_table(self.engine, "listeners", dropped=rules.without_profile.astype(np.int32))
+        path = str(self.path).replace("'", "''")
+        self.engine.execute(
+            "CREATE VIEW lines AS SELECT listener, plays, spelling, file_row_number, CASE "
+            f"WHEN spelling < 0 THEN {NUMBER['malformed']} "
+            f"WHEN listener < 0 THEN {NUMBER['without_listener']} "
+            f"WHEN plays < 1 THEN {NUMBER['bad_plays']} "
+            f"WHEN spellings.rule <> {KEPT} THEN spellings.rule "
+            f"WHEN listeners.dropped > 0 THEN {NUMBER['without_profile']} "
+            f"ELSE {KEPT} END AS rule FROM read_parquet('{path}', file_row_number = true) "
+            "LEFT JOIN spellings ON spelling = spellings.number "
+            "LEFT JOIN listeners ON listener = listeners.number"
         )
+        counts = RuleCounts.zeros(len(rules.spelling))
+        n_rows = "sum(plays)::BIGINT" if rules.summed else "count(*)"
+        query = f"SELECT rule, {n_rows}, min(file_row_number) FROM lines GROUP BY rule"
+        for rule, n, first in _fetch(self.engine, query):
+            counts.rows[rule], counts.first_line[rule] = n, first
+        query = f"SELECT spelling, {n_rows}, sum(plays) FROM lines WHERE rule = {KEPT} GROUP BY ALL"
+        for spelling, n, plays in _fetch(self.engine, query):
+            counts.spelling_rows[spelling], counts.spelling_plays[spelling] = n, plays
+        return KeptOnDisk(engine=self.engine), counts
 
-    def close(self) -> None:
-        """Let go of the memory and the files."""
-        self._engine.close()
 
-    def judge(self, verdicts: Verdicts, n_rules: int, summed: bool) -> Kept:
-        """Keep the lines that no rule drops; `summed`: each is as many rows as it has plays."""
-        self._table("spellings", {"fault": verdicts.fault.astype(np.int32)})
-        self._table("listeners", {"stranger": verdicts.stranger.astype(np.int32)})
-        self._engine.execute(
-            "CREATE VIEW judged AS SELECT lines.*, CASE "
-            f"WHEN lines.spelling < 0 THEN {verdicts.malformed} "
-            f"WHEN lines.listener < 0 THEN {verdicts.nobody} "
-            f"WHEN lines.plays < 1 THEN {verdicts.bad} "
-            "WHEN spellings.fault > 0 THEN spellings.fault "
-            f"WHEN listeners.stranger > 0 THEN {verdicts.strange} "
-            f"ELSE {FINE} END AS rule FROM lines "
-            "LEFT JOIN spellings ON lines.spelling = spellings.number "
-            "LEFT JOIN listeners ON lines.listener = listeners.number"
-        )
-        kept = nothing_kept(n_rules, len(verdicts.fault))
-        n_rows = "sum(plays)::BIGINT" if summed else "count(*)"
-        query = f"SELECT rule, {n_rows}, min(file_row_number) FROM judged GROUP BY rule"
-        for rule, n, first in self._rows(query):
-            kept.dropped[rule], kept.first[rule] = n, first
-        query = (
-            f"SELECT spelling, {n_rows}, sum(plays) FROM judged WHERE rule = {FINE} GROUP BY ALL"
-        )
-        for spelling, rows, plays in self._rows(query):
-            kept.rows[spelling], kept.plays[spelling] = rows, plays
-        return kept
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KeptOnDisk:
+    """The view `lines`, with the number of the rule that drops each line."""
 
-    def add_up(self, column: Array, n_artists: int) -> Array:
-        """Add up the lines of each listener and artist; says how many listeners artists have."""
-        self._table("columns", {"artist": column})
-        self._engine.execute(
+    engine: DuckDBPyConnection
+
+    def sum_plays(self, artists: Array, n_artists: int, min_listeners: int) -> "PlaysOnDisk":
+        """Add up the plays of each listener and artist; `artists`: the artist of each spelling."""
+        _create_table(self.engine, "identities", artist=artists)
+        self.engine.execute(
             "CREATE TABLE pairs AS SELECT listener, artist, sum(plays)::BIGINT AS plays "
-            "FROM judged JOIN columns ON judged.spelling = columns.number "
-            f"WHERE rule = {FINE} GROUP BY listener, artist"
+            "FROM lines JOIN identities ON spelling = identities.number "
+            f"WHERE rule = {KEPT} GROUP BY listener, artist"
         )
         listeners = np.zeros(n_artists, np.int64)
-        for artist, n in self._rows("SELECT artist, count(*) FROM pairs GROUP BY artist"):
+        for artist, n in _fetch(self.engine, "SELECT artist, count(*) FROM pairs GROUP BY artist"):
             listeners[artist] = n
-        return listeners
-
-    def renumber(self, number: Array) -> int:
-        """Renumber the artists and drop those with -1; says how many listeners are left."""
-        self._table("numbers", {"artist": number})
-        self._engine.execute(
-            "CREATE TABLE heard AS "
-            "SELECT listener, row_number() OVER (ORDER BY listener) - 1 AS row "
-            "FROM (SELECT DISTINCT listener FROM pairs "
-            "JOIN numbers ON pairs.artist = numbers.number WHERE numbers.artist >= 0)"
+        order = most_listened(listeners, min_listeners).astype(np.int32)
+        _create_table(self.engine, "chosen", artist=order)
+        self.engine.execute(
+            "CREATE TABLE numbered AS "
+            "SELECT listener, row_number() OVER (ORDER BY listener) - 1 AS number "
+            "FROM (SELECT DISTINCT listener FROM pairs JOIN chosen USING (artist))"
         )
-        return next(self._rows("SELECT count(*) FROM heard"))[0]
+        ((n_listeners,),) = _fetch(self.engine, "SELECT count(*) FROM numbered")
+        return PlaysOnDisk(engine=self.engine, listeners=listeners, n_listeners=n_listeners)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlaysOnDisk:
+    """The tables `pairs`, `numbered` (listeners) and `chosen` (artists)."""
+
+    engine: DuckDBPyConnection
+    listeners: Array
+    n_listeners: int
 
     def tables(self) -> Iterator[pa.Table]:
-        """Columns listener, artist, plays, in the order of listeners and artists."""
-        found = self._engine.sql(
-            "SELECT heard.row::INT AS listener, numbers.artist::INT AS artist, plays FROM pairs "
-            "JOIN numbers ON pairs.artist = numbers.number "
-            "JOIN heard ON pairs.listener = heard.listener "
-            "WHERE numbers.artist >= 0 ORDER BY 1, 2"
+        """Yield listener, artist and plays, in the order of listeners and artists."""
+        entries = self.engine.sql(
+            "SELECT numbered.number::INT AS listener, chosen.number::INT AS artist, plays "
+            "FROM pairs JOIN chosen USING (artist) JOIN numbered USING (listener) ORDER BY 1, 2"
         )
-        for batch in found.to_arrow_reader(ROWS):
+        for batch in entries.to_arrow_reader(ROWS):
             yield pa.Table.from_batches([batch])
 
-    def _rows(self, query: str) -> Iterator[tuple[int, ...]]:
-        self._engine.execute(query)
-        while rows := self._engine.fetchmany(10_000):
-            yield from rows
 
-    def _table(self, name: str, columns: dict[str, Array]) -> None:
-        length = len(next(iter(columns.values())))
-        table = pa.table({"number": np.arange(length, dtype=np.int32), **columns})
-        self._engine.register("given", table)
-        self._engine.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
-        self._engine.unregister("given")
+def _fetch(engine: DuckDBPyConnection, query: str) -> Iterator[tuple[int, ...]]:
+    engine.execute(query)
+    while rows := engine.fetchmany(10_000):
+        yield from rows
+
+
+def _create_table(engine: DuckDBPyConnection, name: str, **column: Array) -> None:
+    """Create a table of one column, and `number`: the position in it."""
+    ((title, values),) = column.items()
+    numbers = np.arange(len(values), dtype=np.int32)
+    engine.register("given", pa.table({"number": numbers, title: values}))
+    engine.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
+    engine.unregister("given")

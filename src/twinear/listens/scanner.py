@@ -1,12 +1,12 @@
-"""Last.fm-360K scanned by machine code: each line as three small numbers.
+"""Last.fm-360K scanned by machine code: each line becomes three small numbers.
 
-The same reading as `readers` gives, several times faster and in a third of the memory: a line is a
-listener (numbered as they come), a spelling of an artist (MBID and name, numbered as they come)
-and plays. What plain code cannot judge (a listener that is not ASCII, plays that are no plain
-whole number) is left to `slow` on the lines concerned, so that both readings always agree.
+The result is that of `readers`, several times faster and in a third of the memory: a line is a
+listener and a spelling of an artist (MBID and name), both numbered in order of appearance, and
+plays. Lines that this code cannot parse (a listener that is not ASCII, plays that are not plain
+digits) are parsed again by `parse_slowly`, so that both readers always agree.
 
-Listeners and spellings are told apart by 64-bit hashes of their bytes: two of a million share one
-with a chance of 3e-8.
+Listeners and spellings are told apart by 64-bit hashes of their bytes: among a million, the chance
+that two share a hash is 3e-8.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,30 +23,41 @@ import polars as pl
 from twinear.compute.jit import compiled
 
 Array: TypeAlias = npt.NDArray[Any]
-Slow: TypeAlias = Callable[[bytes], tuple[list[str], list[int]]]  # lines -> listeners, plays
+ParseSlowly: TypeAlias = Callable[[bytes], tuple[list[str], list[int]]]  # -> listeners, plays
 
 BYTES = 2**22  # read at a time; some pieces are there at once
 READERS = 2
 SEED, PRIME = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD)
 HALF, ASCII = np.uint64(32), np.uint64(0x8080808080808080)
 TAB, LINE_FEED = 9, 10
-BAD = 0  # plays that are no whole number of at least 1
-NOBODY = -1  # no listener
+BAD_PLAYS = 0  # plays that are not a whole number of at least 1
+NO_LISTENER = -1
 MALFORMED = -1  # no spelling: the line has another number of tabs
-ODD = -2  # plays to be looked at again
+UNPARSED = -2  # plays of a line to be parsed again
 MAX_PLAYS = 2**31 - 1
+
+
+class ScannedText(NamedTuple):
+    """The lines of a text, each (lines,)."""
+
+    listener: Array  # uint64, hash; 0: no listener
+    spelling: Array  # uint64, hash; 0: malformed
+    plays: Array  # int32
+    starts: Array  # (lines + 1,), int32: where lines begin
+    spelling_starts: Array  # int32: where the spelling begins
+    spelling_ends: Array  # int32
 
 
 @compiled
 def _byte(text: Array, at: int) -> int:
-    """One byte; an index that cannot be negative needs no look at whether it is."""
+    """Read a byte; with an unsigned index numba need not check for a negative one."""
     byte: int = text[np.uintp(at)]
     return byte
 
 
 @compiled
 def _word(text: Array, at: int) -> np.uint64:
-    """Eight bytes, as one step of the machine's."""
+    """Read eight bytes; the compiler makes one instruction of it."""
     word = np.uint64(0)
     for i in range(8):
         word |= np.uint64(text[np.uintp(at + i)]) << np.uint64(8 * i)
@@ -55,7 +66,7 @@ def _word(text: Array, at: int) -> np.uint64:
 
 @compiled
 def _hash(text: Array, first: int, last: int) -> tuple[np.uint64, np.uint64]:
-    """Hash some bytes, eight at a time; also the bits that any of them has."""
+    """Hash text[first:last], eight bytes at a time; also return the union of their bits."""
     hashed, bits = SEED ^ (np.uint64(last - first) * PRIME), np.uint64(0)
     at = first
     while at < last:
@@ -74,29 +85,29 @@ def _hash(text: Array, first: int, last: int) -> tuple[np.uint64, np.uint64]:
 
 
 @compiled
-def _blank(byte: int) -> bool:
+def _is_blank(byte: int) -> bool:
     return byte == 32 or 11 <= byte <= 13
 
 
 @compiled
-def _whole(text: Array, first: int, last: int) -> int:
-    """A plain whole number; `ODD` if it is none."""
-    while last > first and _blank(_byte(text, last - 1)):
+def _parse_plays(text: Array, first: int, last: int) -> int:
+    """Parse a plain whole number; `UNPARSED` if it is anything else."""
+    while last > first and _is_blank(_byte(text, last - 1)):
         last -= 1
     if last == first or last - first > 10:
-        return ODD
+        return UNPARSED
     number = 0
     for i in range(first, last):
         digit = _byte(text, i) - 48
         if digit < 0 or digit > 9:
-            return ODD
+            return UNPARSED
         number = 10 * number + digit
-    return number if number <= MAX_PLAYS else BAD
+    return number if number <= MAX_PLAYS else BAD_PLAYS
 
 
 @compiled
 def _same(text: Array, at: int, other: int, n: int) -> bool:
-    """Whether `n` bytes are the same; without a way out in between it is one step for many."""
+    """Whether `n` bytes are the same; without an early exit the compiler compares many at once."""
     difference = 0
     for i in range(n):
         difference |= _byte(text, at + i) ^ _byte(text, other + i)
@@ -104,38 +115,39 @@ def _same(text: Array, at: int, other: int, n: int) -> bool:
 
 
 @compiled
-def _plain(text: Array, at: int, n: int) -> bool:
-    """Whether no tab and no line feed is in some bytes."""
-    found = 0
+def _is_one_field(text: Array, at: int, n: int) -> bool:
+    """Whether some bytes hold neither tab nor line feed."""
+    n_ends = 0
     for i in range(n):
-        found += (_byte(text, at + i) == TAB) | (_byte(text, at + i) == LINE_FEED)
-    return found == 0
+        n_ends += (_byte(text, at + i) == TAB) | (_byte(text, at + i) == LINE_FEED)
+    return n_ends == 0
 
 
 @compiled
-def _scan(text: Array, n: int) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Take the lines of text[:n], which ends in a line feed, apart.
-
-    Returns hash of listener (0: none), hash of spelling (0: malformed), plays, and where each
-    line begins, its spelling begins and ends.
-    """
+def _scan(text: Array) -> ScannedText:
+    """Parse the lines of a text that ends in a line feed."""
+    n = len(text)
     n_lines = 0
     for i in range(n):
         n_lines += _byte(text, i) == LINE_FEED
     listener, spelling = np.zeros(n_lines, np.uint64), np.zeros(n_lines, np.uint64)
-    plays, begins = np.zeros(n_lines, np.int32), np.zeros(n_lines + 1, np.int32)
-    first, last = np.zeros(n_lines, np.int32), np.zeros(n_lines, np.int32)
+    plays, starts = np.zeros(n_lines, np.int32), np.zeros(n_lines + 1, np.int32)
+    first, last = np.zeros(n_lines, np.int32), np.zeros(n_lines, np.int32)  # of the spelling
     tabs = np.zeros(4, np.int64)
-    at, before, long = 0, 0, n  # the last good line's begin, and how long its listener is
-    known, strange = np.uint64(0), False  # that listener's hash, and whether it is not ASCII
+    at = 0
+    before, length = 0, n  # the last good line: where it begins, and how long its listener is
+    known, is_ascii = np.uint64(0), True  # the hash of that listener
     for line in range(n_lines):
-        begins[line] = begin = at
+        starts[line] = begin = at
         n_tabs = 0
-        same = at + long < n and _byte(text, at + long) == TAB and _same(text, at, before, long)
-        if same:  # mostly it is the listener of the line before, and then 36 letters of MBID
-            tabs[0], n_tabs = at + long, 1
-            at += long + 1
-            if at + 36 < n and _byte(text, at + 36) == TAB and _plain(text, at, 36):
+        # Mostly the listener is that of the line before, and an MBID of 36 letters follows: both
+        # are skipped without looking for a tab byte by byte.
+        end = at + length
+        same = end < n and _byte(text, end) == TAB and _same(text, at, before, length)
+        if same:
+            tabs[0], n_tabs = end, 1
+            at = end + 1
+            if at + 36 < n and _byte(text, at + 36) == TAB and _is_one_field(text, at, 36):
                 tabs[1], n_tabs = at + 36, 2
                 at += 37
         while _byte(text, at) != LINE_FEED:
@@ -149,95 +161,97 @@ def _scan(text: Array, n: int) -> tuple[Array, Array, Array, Array, Array, Array
             continue
         first[line], last[line] = tabs[0] + 1, tabs[2]
         spelling[line], _ = _hash(text, tabs[0] + 1, tabs[2])
-        plays[line] = _whole(text, tabs[2] + 1, end)
+        plays[line] = _parse_plays(text, tabs[2] + 1, end)
         if not same:
-            before, long = begin, tabs[0] - begin
+            before, length = begin, tabs[0] - begin
             stop = tabs[0]
-            while stop > begin and _blank(text[stop - 1]):
+            while stop > begin and _is_blank(text[stop - 1]):
                 stop -= 1
-            while begin < stop and _blank(text[begin]):
+            while begin < stop and _is_blank(text[begin]):
                 begin += 1
             known, bits = _hash(text, begin, stop)
-            strange = bits & ASCII != 0
+            is_ascii = bits & ASCII == 0
             if begin == stop:
                 known = np.uint64(0)
         listener[line] = known
-        if strange:
-            plays[line] = ODD
-    begins[n_lines] = at
-    return listener, spelling, plays, begins, first, last
+        if not is_ascii:  # other alphabets have other blanks
+            plays[line] = UNPARSED
+    starts[n_lines] = at
+    return ScannedText(listener, spelling, plays, starts, first, last)
+
+
+@compiled
+def _slot(keys: Array, key: np.uint64) -> np.uint64:
+    """Find a key in a hash table, or the empty slot for it; linear probing."""
+    mask = np.uint64(len(keys) - 1)
+    slot = key & mask
+    while keys[slot] != 0 and keys[slot] != key:
+        slot = (slot + np.uint64(1)) & mask
+    return slot
 
 
 @compiled
 def _number(hashes: Array, keys: Array, numbers: Array, n: int) -> tuple[Array, Array, int]:
-    """Number hashes as they come with the help of a table; says which are new (or -1) and where.
-
-    The table must have room for all of them. Hash 0 is number -1.
-    """
-    found, new = np.empty(len(hashes), np.int32), np.empty(len(hashes), np.int32)
-    mask, n_new, before, number = np.uint64(len(keys) - 1), 0, np.uint64(0), np.int32(-1)
+    """Number hashes in order of appearance; `Numbering.number` with a table that has room."""
+    result, new = np.empty(len(hashes), np.int32), np.empty(len(hashes), np.int32)
+    n_new, before, number = 0, np.uint64(0), np.int32(-1)
     for i in range(len(hashes)):
-        wanted = hashes[i]
-        if wanted != before:  # the lines of a listener mostly follow each other
-            before, number = wanted, np.int32(-1)
-            if wanted != 0:
-                at = wanted & mask
-                while keys[at] != 0 and keys[at] != wanted:
-                    at = (at + np.uint64(1)) & mask
-                if keys[at] == 0:
-                    keys[at], numbers[at] = wanted, n + n_new
+        key = hashes[i]
+        if key != before:  # the lines of a listener mostly follow each other
+            before, number = key, np.int32(-1)
+            if key != 0:
+                slot = _slot(keys, key)
+                if keys[slot] == 0:
+                    keys[slot], numbers[slot] = key, n + n_new
                     new[n_new] = i
                     n_new += 1
-                number = numbers[at]
-        found[i] = number
-    return found, new[:n_new], n + n_new
+                number = numbers[slot]
+        result[i] = number
+    return result, new[:n_new], n + n_new
 
 
 @compiled
-def _moved(keys: Array, numbers: Array, size: int) -> tuple[Array, Array]:
-    """The same table with more room."""
+def _enlarge(keys: Array, numbers: Array, size: int) -> tuple[Array, Array]:
+    """Copy a hash table to one with more room."""
     new_keys, new_numbers = np.zeros(size, np.uint64), np.zeros(size, np.int32)
-    mask = np.uint64(size - 1)
     for i in range(len(keys)):
         if keys[i] != 0:
-            at = keys[i] & mask
-            while new_keys[at] != 0:
-                at = (at + np.uint64(1)) & mask
-            new_keys[at], new_numbers[at] = keys[i], numbers[i]
+            slot = _slot(new_keys, keys[i])
+            new_keys[slot], new_numbers[slot] = keys[i], numbers[i]
     return new_keys, new_numbers
 
 
 @dataclass(kw_only=True)
-class Numbers:
-    """Numbers given to hashes, from 0, in the order in which they come."""
+class Numbering:
+    """Numbers for hashes, from 0, in order of appearance: a hash table of open addressing."""
 
     n: int = 0
     _keys: Array = field(default_factory=lambda: np.zeros(2**16, np.uint64))
     _numbers: Array = field(default_factory=lambda: np.zeros(2**16, np.int32))
 
-    def of(self, hashes: Array) -> tuple[Array, Array]:
-        """The number of each hash, -1 of hash 0; and where those are that are new."""
+    def number(self, hashes: Array) -> tuple[Array, Array]:
+        """Return the number of each hash, -1 for hash 0, and the positions of the new ones."""
         room = len(self._keys)
-        while 2 * (self.n + len(hashes)) > room:
+        while 2 * (self.n + len(hashes)) > room:  # at most half full, so that searches are short
             room *= 2
         if room > len(self._keys):
-            self._keys, self._numbers = _moved(self._keys, self._numbers, room)
-        found, new, self.n = _number(hashes, self._keys, self._numbers, self.n)
-        return found, new
+            self._keys, self._numbers = _enlarge(self._keys, self._numbers, room)
+        numbers, new, self.n = _number(hashes, self._keys, self._numbers, self.n)
+        return numbers, new
 
 
 def hash_texts(texts: pl.Series) -> Array:
-    """The hash of each text's bytes, 0 of an empty one."""
+    """Return the hash of each text's bytes, 0 for an empty text."""
     arrow = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
     _, offsets, letters = arrow.buffers()
     starts = np.frombuffer(offsets, np.int64)[arrow.offset : arrow.offset + len(arrow) + 1]
     text = np.frombuffer(letters, np.uint8) if letters is not None else np.empty(0, np.uint8)
-    hashes: Array = _hash_each(text, starts)
+    hashes: Array = _hash_slices(text, starts)
     return hashes
 
 
 @compiled
-def _hash_each(text: Array, starts: Array) -> Array:
+def _hash_slices(text: Array, starts: Array) -> Array:
     hashes = np.zeros(len(starts) - 1, np.uint64)
     for i in range(len(hashes)):
         if starts[i] < starts[i + 1]:
@@ -247,70 +261,59 @@ def _hash_each(text: Array, starts: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lines:
-    """Some lines as numbers.
+    """Some lines as numbers, each (lines,), int32."""
 
-    Attributes
-    ----------
-    listener
-        int32, `NOBODY` where there is none.
-    plays
-        int32, `BAD` where they are no whole number of at least 1.
-    spelling
-        int32, `MALFORMED` where there is none.
-    """
-
-    listener: Array
-    plays: Array
-    spelling: Array
+    listener: Array  # `NO_LISTENER` where missing
+    plays: Array  # `BAD_PLAYS` where not a whole number of at least 1
+    spelling: Array  # `MALFORMED` where missing
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Scan:
+class FileScan:
     """A file's listeners and spellings, known when its lines have been read.
 
     Attributes
     ----------
     spellings
-        Those that were new in each piece, as lines of the file without listener and plays.
+        The new spellings of each piece, as lines of the file without listener and plays.
     """
 
     path: Path
-    slow: Slow
-    listeners: Numbers = field(default_factory=Numbers)
+    parse_slowly: ParseSlowly
+    listeners: Numbering = field(default_factory=Numbering)
     spellings: list[Array] = field(default_factory=list)
-    _numbers: Numbers = field(default_factory=Numbers)
+    _numbering: Numbering = field(default_factory=Numbering)  # of spellings
 
     def lines(self) -> Iterator[Lines]:
-        """Read the file once, some ten thousand lines at a time, in their order."""
+        """Read the file once, some ten thousand lines at a time, in their order.
+
+        Threads scan the next pieces while one is numbered: the code runs without Python's lock.
+        """
         with ThreadPoolExecutor(READERS) as pool:
-            texts = _texts(self.path)
-            flying = [pool.submit(_taken_apart, text) for text in islice(texts, READERS)]
-            while flying:
-                text, scanned = flying.pop(0).result()
-                flying += [pool.submit(_taken_apart, each) for each in islice(texts, 1)]
-                yield self._numbered(text, scanned)
+            texts = _read_texts(self.path)
+            pending = [pool.submit(_scan_text, text) for text in islice(texts, READERS)]
+            while pending:
+                text, scanned = pending.pop(0).result()
+                pending += [pool.submit(_scan_text, text) for text in islice(texts, 1)]
+                yield self._number(text, scanned)
 
-    def _numbered(self, text: Array, scanned: tuple[Array, ...]) -> Lines:
-        listener, spelling, plays, begins, first, last = scanned
-        if (plays == ODD).any():
-            self._look_again(text, listener, plays, begins)
-        who, _ = self.listeners.of(listener)
-        number, new = self._numbers.of(spelling)
-        self.spellings.append(_copied(text, first[new], last[new]))
-        return Lines(listener=who, plays=plays, spelling=number)
-
-    def _look_again(self, text: Array, listener: Array, plays: Array, begins: Array) -> None:
-        """Ask `slow` about the odd lines."""
-        odd = np.flatnonzero(plays == ODD)
-        lines = b"".join(text[begins[i] : begins[i + 1]].tobytes() for i in odd)
-        names, counts = self.slow(lines)
-        plays[odd] = counts
-        listener[odd] = hash_texts(pl.Series(names, dtype=pl.String))
+    def _number(self, text: Array, scanned: ScannedText) -> Lines:
+        listener, spelling, plays, starts, first, last = scanned
+        unparsed = np.flatnonzero(plays == UNPARSED)
+        if len(unparsed):
+            lines = b"".join(text[starts[i] : starts[i + 1]].tobytes() for i in unparsed)
+            names, counts = self.parse_slowly(lines)
+            plays[unparsed] = counts
+            listener[unparsed] = hash_texts(pl.Series(names, dtype=pl.String))
+        listeners, _ = self.listeners.number(listener)
+        spellings, new = self._numbering.number(spelling)
+        self.spellings.append(_copy_spellings(text, first[new], last[new]))
+        return Lines(listener=listeners, plays=plays, spelling=spellings)
 
 
 @compiled
-def _copied(text: Array, first: Array, last: Array) -> Array:
-    """Spellings as lines that have no listener and no plays."""
+def _copy_spellings(text: Array, first: Array, last: Array) -> Array:
+    """Copy spellings to lines without listener and plays."""
     copy = np.empty((last - first).sum() + 3 * len(first), np.uint8)
     n = 0
     for i in range(len(first)):
@@ -323,8 +326,8 @@ def _copied(text: Array, first: Array, last: Array) -> Array:
     return copy
 
 
-def _texts(path: Path) -> Iterator[Array]:
-    """The file in pieces that end with a line; a last line without an end gets one."""
+def _read_texts(path: Path) -> Iterator[Array]:
+    """Read a file in pieces that end with a line; a last line without an end gets one."""
     with path.open("rb", buffering=0) as file:
         rest = np.empty(0, np.uint8)
         while True:
@@ -333,7 +336,7 @@ def _texts(path: Path) -> Iterator[Array]:
             n = len(rest) + file.readinto(piece[len(rest) :].data)
             if n == len(rest):
                 break
-            end = _after_last_line(piece, n)
+            end = _end_of_lines(piece, n)
             rest = piece[end:n].copy()
             if end:
                 yield piece[:end]
@@ -342,22 +345,17 @@ def _texts(path: Path) -> Iterator[Array]:
 
 
 @compiled
-def _after_last_line(text: Array, n: int) -> int:
+def _end_of_lines(text: Array, n: int) -> int:
     while n and text[n - 1] != LINE_FEED:
         n -= 1
     return n
 
 
-def _taken_apart(text: Array) -> tuple[Array, tuple[Array, ...]]:
-    scanned = _scan(text, len(text))
+def _scan_text(text: Array) -> tuple[Array, ScannedText]:
+    scanned = _scan(text)
     if not text.all():
-        _, spelling, _, begins, _, last = scanned
-        _cut_at_zeros(text, spelling, begins, last)
+        # A zero byte ends a line, as polars reads it: before the plays it leaves too few fields.
+        zeros = np.flatnonzero(text == 0)
+        line = np.searchsorted(scanned.starts, zeros, side="right") - 1
+        scanned.spelling[line[zeros < scanned.spelling_ends[line]]] = 0
     return text, scanned
-
-
-def _cut_at_zeros(text: Array, spelling: Array, begins: Array, last: Array) -> None:
-    """A zero byte ends a line, as polars reads it: before the plays it leaves too few fields."""
-    zeros = np.flatnonzero(text == 0)
-    line = np.searchsorted(begins, zeros, side="right") - 1
-    spelling[line[zeros < last[line]]] = 0

@@ -1,9 +1,9 @@
-"""How far a mean over queries can be trusted.
+"""Confidence intervals of means over queries.
 
-Percentile bootstrap over queries (Efron and Tibshirani, 1993): the same resamples serve every
-system and metric, so that the difference of two systems is paired. Queries are treated as
-independent draws, which the artists of one catalogue are only nearly. A query for which a metric
-is not defined (NaN) counts for nothing in any resample.
+Percentile bootstrap over queries (Efron and Tibshirani, 1993). All systems and metrics share the
+same resamples, so that the difference of two systems is paired. Queries are treated as independent
+draws, which the artists of one catalogue are only approximately. A query for which a metric is not
+defined (NaN) is ignored in every resample.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from twinear.metrics.ranking_metrics import Floats, Ints
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean and the bounds it lies between with the confidence asked for."""
+    """A mean and the bounds of its confidence interval."""
 
     value: float
     low: float
@@ -23,29 +23,41 @@ class Interval:
 
 
 def resamples(n_queries: int, n_bootstrap: int, generator: np.random.Generator) -> Ints:
-    """How often each query is drawn in each resample, (n_bootstrap, queries)."""
+    """Draw how often each query is in each resample, (n_bootstrap, queries)."""
     return generator.multinomial(n_queries, np.full(n_queries, 1 / n_queries), size=n_bootstrap)
 
 
 def bootstrap(values: Floats, drawn: Ints, confidence: float) -> list[Interval]:
-    """The interval of the mean over queries, for every column.
+    """Compute the interval of the mean over queries, for every column.
 
     Parameters
     ----------
     values
         (queries, columns); NaN where not defined, but never a whole column.
     drawn
-        (n_bootstrap, queries) of `resamples`.
+        (n_bootstrap, queries), the result of `resamples`.
     confidence
         Between 0 and 1.
+
+    Examples
+    --------
+    >>> drawn = resamples(4, 100, np.random.default_rng(0))
+    >>> bootstrap(np.full((4, 1), 0.5), drawn, 0.95)
+    [Interval(value=0.5, low=0.5, high=0.5)]
     """
-    means = _means(values, drawn)  # (n_bootstrap, columns)
+    defined = np.isfinite(values)
+    counts = drawn @ defined.astype(np.float64)
+    sums = drawn @ np.where(defined, values, 0.0)
+    # (n_bootstrap, columns); NaN where a resample drew only queries that are not defined
+    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
     observed = np.nanmean(values, axis=0)
-    return [_between(*each, confidence) for each in zip(observed, means.T, strict=True)]
+    return [
+        _between(value, column, confidence) for value, column in zip(observed, means.T, strict=True)
+    ]
 
 
 def band(rankings: Floats, confidence: float) -> Interval:
-    """The mean of repeated rankings and the central band of their means over queries.
+    """Compute the mean of repeated rankings and the central band of their means over queries.
 
     Parameters
     ----------
@@ -54,13 +66,6 @@ def band(rankings: Floats, confidence: float) -> Interval:
     """
     means = np.nanmean(rankings, axis=1)
     return _between(means.mean(), means, confidence)
-
-
-def _means(values: Floats, drawn: Ints) -> Floats:
-    defined = np.isfinite(values)
-    counts = drawn @ defined.astype(np.float64)
-    sums = drawn @ np.where(defined, values, 0.0)
-    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
 def _between(value: np.float64, means: Floats, confidence: float) -> Interval:

@@ -1,8 +1,8 @@
-"""Whether a few artists are recommended to everyone and many to no one.
+"""Hubness: whether a few artists are recommended to everyone and many to no one.
 
 An artist's k-occurrence is the number of queries that have it among their first k (Radovanović,
-Nanopoulos and Ivanović, "Hubs in space", JMLR 11, 2010). Its mean is k whatever the system; a
-long right tail means hubs. It is measured over the whole catalogue, since hubs grow with it, and
+Nanopoulos and Ivanović, "Hubs in space", JMLR 11, 2010). Its mean is k for every system; a long
+right tail means hubs. It is measured over the whole catalogue, since hubs grow with its size. It
 needs no truth: a system can be free of hubs and wrong.
 """
 
@@ -21,15 +21,22 @@ K = 10
 class Hubness:
     """How unevenly a system recommends."""
 
-    k_occurrence_skew: float  # 0 when even; 0 too when all occur equally often
+    k_occurrence_skew: float  # 0 if even; also 0 if all artists occur equally often
     largest_hub: float  # share of the queries that have the most recommended artist in their top k
-    never_recommended: float  # share of the artists in nobody's top k
+    never_recommended: float  # share of the artists in no query's top k
 
 
 def k_occurrence(
     scores: npt.ArrayLike, candidates: Bools, k: int, generator: np.random.Generator
 ) -> Ints:
-    """How many queries have each artist among their first `k`, (artists,); ties at random."""
+    """Count the queries that have each artist among their first `k`, (artists,); ties at random.
+
+    Examples
+    --------
+    >>> scores = np.array([[0, 3, 1], [3, 0, 1], [2, 1, 0]])
+    >>> k_occurrence(scores, others(3), 1, np.random.default_rng(0)).tolist()
+    [2, 1, 0]
+    """
     order = ranked(scores, candidates, generator)  # (queries, artists)
     first = np.arange(order.shape[1]) < np.minimum(k, candidates.sum(axis=1))[:, None]
     return np.bincount(order[first], minlength=order.shape[1])
@@ -41,19 +48,19 @@ def hubness(
     k: int = K,
     candidates: Bools | None = None,
 ) -> Hubness:
-    """Measure the hubs of a square table of scores where every artist is a query.
+    """Measure the hubs of a square table of scores in which every artist is a query.
 
     Parameters
     ----------
     scores
-        (artists, artists), at least two; a constant shows what chance does.
+        (artists, artists), at least two; a constant gives the hubness of chance.
     k
-        Capped by the number of candidates.
+        Limited to the number of candidates.
     candidates
-        (artists, artists); without it, all others are.
+        (artists, artists); all other artists by default.
     """
-    asked = others(len(scores)) if candidates is None else candidates
-    occurrence = k_occurrence(scores, asked, k, generator)
+    mask = others(len(scores)) if candidates is None else candidates
+    occurrence = k_occurrence(scores, mask, k, generator)
     uneven = occurrence.min() < occurrence.max()
     return Hubness(
         k_occurrence_skew=float(skew(occurrence)) if uneven else 0.0,

@@ -1,4 +1,4 @@
-"""Similarity with popularity's part taken out: what two artists share beyond what fame explains.
+"""Similarity corrected for popularity: what two artists share beyond what their fame explains.
 
 The association strength of van Eck and Waltman ("How to normalize cooccurrence data? An analysis of
 some well-known similarity measures", JASIST 60, 2009): with m[a] the mean similarity of a to all
@@ -6,12 +6,14 @@ others,
 
     corrected[a, b] = S[a, b] / (m[a] m[b]), scaled so that the largest is 1
 
-which is what is seen over what would be seen if artists met by their popularity alone. Dividing by
-the square root of m[a] m[b] would leave half of it in. It corrects what is measured against, not
-the scores: a system that names popular artists to everybody falls towards chance, one that hears
-does not.
-Rare artists weigh more than in the plain similarity, so that intervals are wider.
+that is, the observed similarity over the one expected if artists met by their popularity alone.
+Dividing by the square root of m[a] m[b] would leave half of the popularity in. The truth is
+corrected, not the scores: a system that recommends popular artists to everyone falls towards
+chance, one that scores by sound does not. Rare artists weigh more than in the plain similarity, so
+that intervals are wider.
 """
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +27,41 @@ def popularity_corrected(similarity: npt.ArrayLike) -> Floats:
     Parameters
     ----------
     similarity
-        (artists, artists), at least two, not negative; the diagonal is not read. Where it is not
+        (artists, artists), at least two, not negative; the diagonal is not read. If it is not
         symmetric, rows and columns have means of their own.
 
     Returns
     -------
     (artists, artists) in [0, 1], the diagonal 0. An artist without any similarity has none here.
+
+    Examples
+    --------
+    >>> popularity_corrected([[9, 1, 2], [1, 9, 1], [2, 1, 9]]).round(2).tolist()
+    [[0.0, 0.75, 1.0], [0.75, 0.0, 0.75], [1.0, 0.75, 0.0]]
     """
     values = np.array(similarity, dtype=np.float64)
     np.fill_diagonal(values, 0)
-    expected = np.outer(values.mean(axis=1), values.mean(axis=0))
-    corrected = np.divide(values, expected, out=np.zeros_like(values), where=expected > 0)
+    corrected = divide_by_popularity(values, values.mean(axis=1), values.mean(axis=0))
     return np.asarray(corrected / max(corrected.max(), np.finfo(np.float64).tiny))
+
+
+def divide_by_popularity(
+    similarity: npt.NDArray[Any], rows: npt.NDArray[Any], columns: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
+    """Divide each pair's similarity by the product of its two artists' popularities.
+
+    Parameters
+    ----------
+    similarity
+        (artists, artists)
+    rows, columns
+        (artists,), the popularity of each artist as a row and as a column.
+
+    Returns
+    -------
+    (artists, artists), of the dtype of `similarity`; 0 where the product is 0.
+    """
+    expected = np.outer(rows, columns)
+    corrected = np.zeros_like(similarity)
+    np.divide(similarity, expected, out=corrected, where=expected > 0)
+    return corrected

@@ -1,22 +1,24 @@
-"""How well a ranking by score agrees with the ranking by similarity, query by query.
+"""Metrics of a ranking by score against the ranking by similarity, for each query.
 
-A query is an artist; it ranks its candidates, of which it is never one. Which artists are
-candidates is a mask, so that "all other artists" and "those held out with it" are one code path.
+A query is an artist. It ranks its candidates, a mask over the other artists: all of them, or the
+ones that were held out with it.
 
-- `unordered@n` and `edit@n`: the shared share of the two top n, and
-  `difflib.SequenceMatcher(None, top_by_similarity, top_by_score).ratio()`, as the original.
-- `ndcg@n` (Järvelin and Kekäläinen, 2002): gain is the similarity itself, discount log2(1 + rank).
-- `recall@n`: share of the relevant artists among the first n. `map`: mean over the relevant
+- `unordered@n`: the share of the n most similar artists that are among the n with the highest
+  score. `edit@n`: `difflib.SequenceMatcher(None, top_by_similarity, top_by_score).ratio()`. Both
+  as in the 2019 project.
+- `ndcg@n` (Järvelin and Kekäläinen, 2002): the gain is the similarity itself, the discount
+  log2(1 + rank).
+- `recall@n`: the share of the relevant artists among the first n. `map`: the mean over the relevant
   artists of the precision at their rank. Relevant are the `n_relevant` most similar artists; an
   artist with no similarity at all is never relevant.
-- `mrr`: 1 / rank of the single most similar artist.
+- `mrr`: 1 / rank of the most similar artist.
 - `spearman`: rank correlation over the candidates, ties at their mean rank.
 
-Ties never follow the order of the table, which is sorted by popularity: similarity and score
-each break theirs by a random order of their own, so that a constant score ranks by chance.
-`n` is capped by the number of candidates. A query without any similar candidate has no defined
-`ndcg`, `recall`, `map`, `mrr`, and one whose similarities are all equal no `spearman`: they are
-NaN, to be counted and left out of means. A constant score has a `spearman` of 0.
+Ties never follow the order of the table, which is sorted by popularity: ties of similarity and of
+score are broken by separate random orders, so that a constant score ranks by chance. `n` is limited
+to the number of candidates. `ndcg`, `recall`, `map` and `mrr` are not defined for a query without
+any similar candidate, `spearman` not for one whose similarities are all equal: they are NaN, to be
+counted and left out of means. A constant score has a `spearman` of 0.
 """
 
 from dataclasses import dataclass
@@ -47,7 +49,7 @@ METRICS = (
 
 
 def others(n_artists: int) -> Bools:
-    """The candidates of a square table: everyone but the query itself, (artists, artists)."""
+    """Make the mask of a square table in which all other artists are candidates."""
     return ~np.eye(n_artists, dtype=np.bool_)
 
 
@@ -56,7 +58,12 @@ def ranked(values: npt.ArrayLike, candidates: Bools, generator: np.random.Genera
 
     Returns
     -------
-    (queries, artists), columns of the table; those that are no candidates come last.
+    (queries, artists), columns of the table; artists that are no candidates come last.
+
+    Examples
+    --------
+    >>> ranked([[0.1, 0.9, 0.5]], np.array([[True, True, False]]), np.random.default_rng(0))
+    array([[1, 0, 2]])
     """
     descending = np.where(candidates, -np.asarray(values, dtype=np.float64), np.inf)
     order: Ints = np.lexsort((generator.random(descending.shape), descending))
@@ -65,7 +72,7 @@ def ranked(values: npt.ArrayLike, candidates: Bools, generator: np.random.Genera
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Truth:
-    """What the listens say of some queries, ranked once for every system."""
+    """The candidates of some queries ranked by similarity, once for all systems."""
 
     similarity: Floats  # (queries, artists), 0 where not a candidate
     candidates: Bools  # (queries, artists)
@@ -74,12 +81,12 @@ class Truth:
 
     @cached_property
     def n_candidates(self) -> Ints:
-        """How many candidates each query has, (queries,)."""
+        """The number of candidates of each query, (queries,)."""
         return _count(self.candidates)
 
     @cached_property
     def position(self) -> Ints:
-        """The place of each artist in `order`, from 0, (queries, artists)."""
+        """The position of each artist in `order`, from 0, (queries, artists)."""
         return _inverse(self.order)
 
     @cached_property
@@ -130,7 +137,7 @@ def rank_truth(
 def query_metrics(
     truth: Truth, scores: npt.ArrayLike, generator: np.random.Generator
 ) -> dict[str, Floats]:
-    """Validator a system's scores, (queries, artists), by every metric of `METRICS`.
+    """Evaluate a system's scores, (queries, artists), by every metric of `METRICS`.
 
     Returns
     -------
@@ -139,7 +146,15 @@ def query_metrics(
     Raises
     ------
     DataError
-        Another shape than the truth's, or an undefined score of a candidate.
+        Another shape than the truth's, or a score of a candidate that is not finite.
+
+    Examples
+    --------
+    >>> similarity, candidates = np.array([[0.9, 0.5, 0.2]]), np.ones((1, 3), dtype=np.bool_)
+    >>> truth = rank_truth(similarity, candidates, 1, np.random.default_rng(0))
+    >>> values = query_metrics(truth, [[0.3, 0.7, 0.1]], np.random.default_rng(1))
+    >>> values["mrr"].tolist(), values["ndcg@10"].round(3).tolist()
+    ([0.5], [0.888])
     """
     values = _checked("scores", scores, truth.candidates)
     order = ranked(values, truth.candidates, generator)
@@ -159,7 +174,7 @@ def query_metrics(
 def query_ndcg(
     truth: Truth, scores: npt.ArrayLike, n: int, generator: np.random.Generator
 ) -> Floats:
-    """Only the NDCG at `n` of a system's scores; (queries,), NaN where not defined."""
+    """Compute only NDCG@n of a system's scores; (queries,), NaN where not defined."""
     values = _checked("scores", scores, truth.candidates)
     return _ndcg(truth, ranked(values, truth.candidates, generator), n)
 
@@ -191,8 +206,7 @@ def _inverse(order: Ints) -> Ints:
 
 
 def _shared(truth: Truth, position: Ints, n: Ints) -> Ints:
-    both = (truth.position < n[:, None]) & (position < n[:, None])
-    return _count(both)
+    return _count((truth.position < n[:, None]) & (position < n[:, None]))
 
 
 def _unordered(truth: Truth, position: Ints, n: int) -> Floats:
@@ -212,15 +226,20 @@ def _edit(truth: Truth, position: Ints, n: int) -> Floats:
 
 
 def _matched(pairs: list[tuple[int, int]]) -> int:
-    """How many elements `SequenceMatcher` matches in two lists without repetitions.
+    """Count the elements that `SequenceMatcher` matches in two lists without repetitions.
 
-    It takes the longest run that both have, the first of several, and goes on before and after it.
-    Over the few shared elements that is some ten times faster than difflib itself.
+    It takes the longest common run, the first of several, and goes on before and after it. This is
+    about ten times faster than difflib, because it looks at the few shared elements only.
 
     Parameters
     ----------
     pairs
-        The places of each shared element in the two lists, in the order of the first.
+        The positions of each shared element in the two lists, in the order of the first list.
+
+    Examples
+    --------
+    >>> _matched([(0, 1), (1, 2), (3, 0)])  # "ab" is the longest run; the third element precedes it
+    2
     """
     if len(pairs) < 2:
         return len(pairs)
@@ -231,8 +250,8 @@ def _matched(pairs: list[tuple[int, int]]) -> int:
         if run > longest:
             start, longest = at - run + 1, run
     low, high = pairs[start], pairs[start + longest - 1]
-    left = [each for each in pairs[:start] if each[1] < low[1]]
-    right = [each for each in pairs[start + longest :] if each[1] > high[1]]
+    left = [pair for pair in pairs[:start] if pair[1] < low[1]]
+    right = [pair for pair in pairs[start + longest :] if pair[1] > high[1]]
     return _matched(left) + longest + _matched(right)
 
 
@@ -265,7 +284,7 @@ def _spearman(truth: Truth, values: Floats) -> Floats:
 
 
 def _centred_ranks(values: Floats, candidates: Bools) -> Floats:
-    ranks = rankdata(np.where(candidates, values, np.inf), axis=1)  # the others come after them
+    ranks = rankdata(np.where(candidates, values, np.inf), axis=1)  # no candidates: last ranks
     mean = (_count(candidates) + 1) / 2
     return np.where(candidates, ranks - mean[:, None], 0.0)
 

@@ -1,9 +1,9 @@
-"""Where two embeddings meet: the last step of the siamese network, from two clips to a logit.
+"""The last step of the siamese network: two embeddings to a logit.
 
 - `WeightedL1`: the original's logistic neuron on `|u - v|`, `b - sum_k w_k |u_k - v_k|`. The
   weights may be negative, as in the original: the sum is one L1 distance over the positive weights
   minus one over the negative.
-- `Cosine`: `b + s cos(u, v)` of embeddings that the encoder has brought to length 1.
+- `Cosine`: `b + s cos(u, v)` of embeddings of length 1, as the encoder makes them.
 
 The sigmoid of the logit is the score, in (0, 1).
 """
@@ -17,7 +17,14 @@ HeadName = Literal["l1", "cosine"]
 
 
 class WeightedL1(nn.Module):
-    """The original's head: a weighted L1 distance."""
+    """The original's head: a weighted L1 distance.
+
+    Examples
+    --------
+    >>> head = WeightedL1(units=4)  # all weights are 1 / sqrt(4) before training
+    >>> head.paired(torch.tensor([[1.0, 0.0, 0.0, 2.0]]), torch.zeros(1, 4)).item()
+    -1.5
+    """
 
     def __init__(self, units: int) -> None:
         super().__init__()
@@ -41,7 +48,14 @@ class WeightedL1(nn.Module):
 
 
 class Cosine(nn.Module):
-    """The cosine of two embeddings, scaled and shifted."""
+    """The cosine of two embeddings, scaled and shifted.
+
+    Examples
+    --------
+    >>> u = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> Cosine().logit(u, u).tolist()  # before training: 10 cos(u, v) - 5
+    [[5.0, -5.0], [-5.0, 5.0]]
+    """
 
     START = 10.0  # the scale before training
 

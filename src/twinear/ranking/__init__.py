@@ -1,1 +1,1 @@
-"""How well a system ranks artists: metrics, baselines, intervals, hubness."""
+"""How well several systems rank artists: scores, baselines, means with intervals, hubness."""

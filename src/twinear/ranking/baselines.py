@@ -5,16 +5,16 @@ artists is the mean over their clip pairs. None of them is trained, so that ever
 part: mutual proximity reads the distances among all artists, never their listens.
 
 - `popularity`: the candidate's listeners, the same for every query. It needs no audio, and it
-  reads the listeners that the truth is made of: a new artist has none.
-- `l2`: minus the L2 distance of the spectrograms, the original's baseline.
+  uses the listeners that the truth is computed from: a new artist has none.
+- `l2`: minus the L2 distance of the spectrograms, the baseline of the 2019 project.
 - `mfcc`: a Gaussian of the MFCC frames of each clip, minus the symmetric Kullback-Leibler
   divergence (Mandel and Ellis, "Song-level features and support vector machines for music
   classification", ISMIR 2005).
-- `mfcc_mp`: empirical mutual proximity of the `mfcc` distances, which takes hubs down (Schnitzer,
+- `mfcc_mp`: empirical mutual proximity of the `mfcc` distances, which reduces hubness (Schnitzer,
   Flexer, Schedl and Widmer, "Local and global scaling reduce hubs in space", JMLR 13, 2012).
 
-Distances come as matrix products over blocks of clips; beside the spectrograms in float32, memory
-grows with clips x artists, never with pairs of clips. The diagonal means nothing: no artist is its
+Distances are matrix products over blocks of clips. Besides the spectrograms in float32, memory
+grows with clips x artists, never with pairs of clips. The diagonal has no meaning: no artist is its
 own candidate.
 """
 
@@ -32,7 +32,7 @@ RIDGE = 1e-3  # of the mean variance of each coefficient, added to every clip's 
 
 
 def popularity(listeners: npt.ArrayLike) -> Floats:
-    """Score every candidate by its listeners, (artists,), whoever asks."""
+    """Score every candidate by its listeners, (artists,), whatever the query."""
     counts = np.asarray(listeners, dtype=np.float64)
     return np.tile(counts, (len(counts), 1))
 
@@ -43,18 +43,18 @@ def l2(spectrograms: npt.NDArray[np.floating], artist_index: Ints) -> Floats:
     Parameters
     ----------
     spectrograms
-        (clips, n_mels, n_frames), a memory map will do.
+        (clips, n_mels, n_frames), may be a memory map.
     artist_index
-        (clips,), the artist of each clip, from 0; every artist owns at least one.
+        (clips,), the artist of each clip, from 0; every artist has at least one.
     """
-    middle = np.mean([_flat(spectrograms, at).mean(axis=0) for at in _blocks(artist_index)], axis=0)
-    centred = [
-        _flat(spectrograms, at) - middle for at in _blocks(artist_index)
-    ]  # keeps products small
-    squares = np.concatenate([(each**2).sum(axis=1) for each in centred])
+    blocks = _blocks(artist_index)
+    middle = np.mean([_flat(spectrograms, rows).mean(axis=0) for rows in blocks], axis=0)
+    # |a - b|^2 = |a|^2 + |b|^2 - 2 ab loses digits where |a|, |b| are large: centre first.
+    centred = [_flat(spectrograms, rows) - middle for rows in blocks]
+    squares = np.concatenate([(block**2).sum(axis=1) for block in centred])
 
     def distance(rows: slice) -> Floats:
-        products = [centred[rows.start // BLOCK] @ each.T for each in centred]
+        products = [centred[rows.start // BLOCK] @ block.T for block in centred]
         squared = squares[rows, None] + squares - 2 * np.hstack(products)
         return np.asarray(np.sqrt(np.maximum(squared, 0)), dtype=np.float64)
 
@@ -65,7 +65,8 @@ def mfcc(mean: npt.ArrayLike, covariance: npt.ArrayLike, artist_index: Ints) -> 
     """Score artists by minus the mean symmetric KL divergence of their clips' MFCC Gaussians.
 
     KL(p, q) + KL(q, p) = (tr(P S_q) + tr(Q S_p) + (m_p - m_q)' (P + Q) (m_p - m_q)) / 2 - d for
-    covariances S and their inverses P, Q: two products of what one clip gives alone.
+    covariances S and their inverses P, Q. Written out, it is a sum of products of a term of one
+    clip and a term of the other, so that two matrix products give all pairs.
 
     Parameters
     ----------
@@ -74,11 +75,20 @@ def mfcc(mean: npt.ArrayLike, covariance: npt.ArrayLike, artist_index: Ints) -> 
     covariance
         (clips, n_mfcc, n_mfcc); made regular by adding `RIDGE` times the clips' mean variances.
     artist_index
-        (clips,), the artist of each clip, from 0; every artist owns at least one.
+        (clips,), the artist of each clip, from 0; every artist has at least one.
     """
-    means = np.asarray(mean, dtype=np.float64)
-    left, right = _divergence_factors(means, np.asarray(covariance, dtype=np.float64))
-    n_mfcc = means.shape[1]
+    means, covariances = (np.asarray(each, dtype=np.float64) for each in (mean, covariance))
+    n_clips, n_mfcc = means.shape
+    centred = means - means.mean(axis=0)  # keeps the products small
+    ridge = RIDGE * np.diagonal(covariances, axis1=1, axis2=2).mean(axis=0)
+    regular = covariances + np.diag(ridge)
+    inverse = np.linalg.inv(regular)
+    inverse_mean = np.einsum("cij,cj->ci", inverse, centred)
+    moment = regular + centred[:, :, None] * centred[:, None, :]
+    norm = (centred * inverse_mean).sum(axis=1, keepdims=True)
+    # left[p] @ right[q] = tr((S_p + m_p m_p') Q) - 2 m_p' Q m_q + m_q' Q m_q
+    left = np.hstack([moment.reshape(n_clips, -1), -2 * centred, np.ones((n_clips, 1))])
+    right = np.hstack([inverse.reshape(n_clips, -1), inverse_mean, norm])
 
     def divergence(rows: slice) -> Floats:
         both_ways = left[rows] @ right.T + right[rows] @ left.T
@@ -101,7 +111,7 @@ def mutual_proximity(scores: Floats) -> Floats:
     """
     n_artists = len(scores)
     near = scores.copy()
-    np.fill_diagonal(near, np.inf)  # nobody is an "other" of itself
+    np.fill_diagonal(near, np.inf)  # no artist is an "other" of itself
     proximity = np.zeros((n_artists, n_artists))
     for artist in range(n_artists):
         later = slice(artist + 1, None)
@@ -112,29 +122,15 @@ def mutual_proximity(scores: Floats) -> Floats:
 
 def _mean_over_clip_pairs(distance: Callable[[slice], Floats], artist_index: Ints) -> Floats:
     """Average `distance(rows)`, (rows, clips), to (artists, artists), a block of rows at a time."""
-    clips = np.bincount(artist_index)
-    if not clips.all():
-        place = f"artist {np.flatnonzero(clips == 0)[0]}"
-        raise DataError(place, "owns no clip", expected="at least one for each artist")
+    n_clips = np.bincount(artist_index)
+    if not n_clips.all():
+        place = f"artist {np.flatnonzero(n_clips == 0)[0]}"
+        raise DataError(place, "has no clip", expected="at least one for each artist")
     where = (artist_index, np.arange(len(artist_index)))
-    mean = csr_array((1 / clips[artist_index], where), shape=(len(clips), len(artist_index)))
+    mean = csr_array((1 / n_clips[artist_index], where), shape=(len(n_clips), len(artist_index)))
     rows = [np.asarray(mean @ distance(at).T).T for at in _blocks(artist_index)]  # (rows, artists)
     matrix = mean @ np.vstack(rows)  # (artists, artists)
     return np.asarray((matrix + matrix.T) / 2)
-
-
-def _divergence_factors(mean: Floats, covariance: Floats) -> tuple[Floats, Floats]:
-    """Two matrices (clips, n_mfcc^2 + n_mfcc + 1) whose products add up to the divergence."""
-    centred = mean - mean.mean(axis=0)  # keeps the products small
-    ridge = RIDGE * np.diagonal(covariance, axis1=1, axis2=2).mean(axis=0)
-    regular = covariance + np.diag(ridge)
-    inverse = np.linalg.inv(regular)
-    pulled = np.einsum("cij,cj->ci", inverse, centred)
-    moment = regular + centred[:, :, None] * centred[:, None, :]
-    clips = len(mean)
-    left = np.hstack([moment.reshape(clips, -1), -2 * centred, np.ones((clips, 1))])
-    norm = (centred * pulled).sum(axis=1, keepdims=True)
-    return left, np.hstack([inverse.reshape(clips, -1), pulled, norm])
 
 
 def _blocks(artist_index: Ints) -> list[slice]:

@@ -1,15 +1,15 @@
-"""Systems side by side: their scores for some artists, and what each metric says of each query.
+"""Several systems rank the same artists: their scores, and the value of each metric for each query.
 
-`Systems` holds the scores of several systems for the same artists, `Ranking` adds the judgement.
-Random choices (ties, random rankings, resamples) have a stream of numbers each, all from one seed:
-a system is judged the same whatever others stand beside it.
+`Systems` holds the scores, `Ranking` adds the values of the metrics. Each kind of random choice
+(ties, random rankings, resamples) has a random stream of its own, all from one seed: a system gets
+the same values whatever other systems are evaluated with it.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,17 +30,31 @@ from twinear.metrics.ranking_metrics import (
 
 Candidates = Literal["all", "fold"]
 CANDIDATES: tuple[Candidates, ...] = ("all", "fold")
-CHANCE = "chance"
+CATALOGUE, SIAMESE, CHANCE = "catalogue", "siamese", "chance"
 CORRECTED_NDCG = "corrected_ndcg@10"  # against the similarity corrected for popularity
-NDCG_AT = "ndcg@10"
-PLAIN = {metric: metric for metric in METRICS}
-AGAIN = "run 'dvc repro ranking'"
+HEADLINE = "ndcg@10"
+REMEDY = "run 'dvc repro ranking'"
 Stream = Literal["truth", "scores", "chance", "bootstrap", "hubness"]
 STREAMS: tuple[Stream, ...] = ("truth", "scores", "chance", "bootstrap", "hubness")
+T = TypeVar("T")
 
 
 class RankingParams(Params):
-    """How a ranking is judged."""
+    """How a ranking is evaluated.
+
+    Parameters
+    ----------
+    n_relevant
+        How many of the most similar artists count as relevant (recall, MAP).
+    n_bootstrap
+        Resamples of the queries for each interval.
+    confidence
+        Of the intervals, in (0, 1).
+    n_chance
+        Random rankings that chance is measured with.
+    seed
+        Of all random streams.
+    """
 
     n_relevant: int = Field(ge=1)
     n_bootstrap: int = Field(ge=1)
@@ -49,39 +63,66 @@ class RankingParams(Params):
     seed: int = Field(ge=0)
 
     def generator(self, stream: Stream) -> np.random.Generator:
-        """A fresh generator at the start of one of the `STREAMS`."""
+        """Make a generator at the start of one of the `STREAMS`."""
         return np.random.default_rng([self.seed, STREAMS.index(stream)])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Systems:
-    """The scores of several systems for the same artists, and the truth they are held against."""
+    """The scores of several systems for the same artists, and the similarity from listens.
 
-    artists: pd.DataFrame  # columns artist (id, unique), name
-    truth: Floats  # (artists, artists), a row for each query
-    corrected: Floats  # the same, corrected for popularity among all artists of the catalogue
-    scores: dict[str, Floats]  # system -> (artists, artists), a row for each query
+    Attributes
+    ----------
+    artists
+        Columns `artist` (id, unique), `name`.
+    truth
+        (artists, artists), the similarity; a row for each query.
+    corrected
+        The same, corrected for popularity among all artists of the catalogue.
+    scores
+        System -> (artists, artists), a row for each query.
+    """
 
-    def of(self, ids: Sequence[str]) -> "Systems":
-        """Keep the artists of these ids, in this order."""
-        at = rows_of(self.artists, ids, "artists with similarity and clips")
+    artists: pd.DataFrame
+    truth: Floats
+    corrected: Floats
+    scores: dict[str, Floats]
+
+    def select(self, ids: Sequence[str]) -> "Systems":
+        """Select artists by id, in this order."""
+        rows = find_rows(self.artists, ids, "artists with similarity and clips")
+        square = np.ix_(rows, rows)
         return Systems(
-            artists=self.artists.iloc[at].reset_index(drop=True),
-            truth=self.truth[np.ix_(at, at)],
-            corrected=self.corrected[np.ix_(at, at)],
-            scores={system: scores[np.ix_(at, at)] for system, scores in self.scores.items()},
+            artists=self.artists.iloc[rows].reset_index(drop=True),
+            truth=self.truth[square],
+            corrected=self.corrected[square],
+            scores={system: scores[square] for system, scores in self.scores.items()},
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ranking:
-    """How some systems rank the test artists for each other, and how well."""
+    """How several systems rank the test artists for each other, and how well.
 
-    artists: pd.DataFrame  # columns artist (id), name
-    truth: Floats  # (artists, artists), a row for each query
-    scores: dict[str, Floats]  # system -> (artists, artists); not chance
-    queries: pd.DataFrame  # columns query (id), system, metric, value (NaN: not defined)
-    candidates: Candidates  # whom a query ranks: "fold", those held out with it, or "all" others
+    Attributes
+    ----------
+    artists
+        Columns `artist` (id), `name`.
+    truth
+        (artists, artists), the similarity; a row for each query.
+    scores
+        System -> (artists, artists); without chance.
+    queries
+        Columns `query` (id), `system`, `metric`, `value` (NaN where not defined).
+    candidates
+        Which artists a query ranks: those of its "fold", or "all" others.
+    """
+
+    artists: pd.DataFrame
+    truth: Floats
+    scores: dict[str, Floats]
+    queries: pd.DataFrame
+    candidates: Candidates
 
     def write(self, folder: Path) -> None:
         """Write a folder, whole or not at all."""
@@ -96,70 +137,68 @@ class Ranking:
     @classmethod
     def read(cls, folder: Path) -> "Ranking":
         """Read and check what `write` wrote."""
-        require(folder, AGAIN)
+        require(folder, REMEDY)
         text = {"artist": str, "name": str}
-        path = require(folder / "artists.csv", AGAIN)
+        path = require(folder / "artists.csv", REMEDY)
         artists = pd.read_csv(path, dtype=text, keep_default_na=False)
-        with np.load(require(folder / "scores.npz", AGAIN), allow_pickle=False) as arrays:
+        with np.load(require(folder / "scores.npz", REMEDY), allow_pickle=False) as arrays:
             scores = {name: arrays[name] for name in arrays.files}
-        shapes = {each.shape for each in scores.values()}
+        shapes = {table.shape for table in scores.values()}
         if "truth" not in scores or shapes != {(len(artists), len(artists))}:
             found = f"holds {', '.join(scores)} of shapes {sorted(shapes)}"
             expected = f"truth and scores of {len(artists)} artists"
-            raise DataError(folder / "scores.npz", found, expected=expected, remedy=AGAIN)
-        queries = pd.read_parquet(require(folder / "queries.parquet", AGAIN))
+            raise DataError(folder / "scores.npz", found, expected=expected, remedy=REMEDY)
+        queries = pd.read_parquet(require(folder / "queries.parquet", REMEDY))
+        path = require(folder / "protocol.json", REMEDY)
+        protocol = path.read_text(encoding="utf-8").strip()
+        by_text = {json.dumps({"candidates": name}): name for name in CANDIDATES}
+        if protocol not in by_text:
+            expected = f'{{"candidates": …}} with {" or ".join(CANDIDATES)}'
+            raise DataError(path, f"holds {protocol!r}", expected=expected, remedy=REMEDY)
         return cls(
             artists=artists,
             truth=scores.pop("truth"),
             scores=scores,
             queries=queries,
-            candidates=_read_candidates(folder / "protocol.json"),
+            candidates=by_text[protocol],
         )
 
 
-def _read_candidates(path: Path) -> Candidates:
-    text = require(path, AGAIN).read_text(encoding="utf-8")
-    for known in CANDIDATES:
-        if text.strip() == json.dumps({"candidates": known}):
-            return known
-    expected = f'{{"candidates": …}} with {" or ".join(CANDIDATES)}'
-    raise DataError(path, f"holds {text.strip()!r}", expected=expected, remedy=AGAIN)
-
-
-def rows_of(artists: pd.DataFrame, ids: Sequence[str], place: str) -> list[int]:
-    """The rows of these ids in a table of artists.
+def find_rows(artists: pd.DataFrame, ids: Sequence[str], place: str) -> list[int]:
+    """Find the rows of these ids in a table of artists.
 
     Raises
     ------
     DataError
-        An id that is not in the table; `place` says which table.
+        An id that is not in the table; `place` names the table.
     """
     rows = {artist: row for row, artist in enumerate(artists["artist"])}
-    missing = [each for each in ids if each not in rows]
+    missing = [artist for artist in ids if artist not in rows]
     if missing:
         found = f"lack {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else "")
         raise DataError(place, found, remedy="run 'dvc repro', which brings all stages in step")
-    return [rows[each] for each in ids]
+    return [rows[artist] for artist in ids]
 
 
 def rank_test(test: Systems, params: RankingParams) -> tuple[Ranking, dict[str, Floats]]:
     """Let every test artist rank all other test artists, by every system and at random.
 
-    Beside all `METRICS`, `CORRECTED_NDCG` is judged.
-
     Returns
     -------
-    The ranking, and what `random_rankings` returns.
+    The ranking, with `CORRECTED_NDCG` beside all `METRICS`, and the values of the random rankings:
+    metric -> (n_chance, queries).
     """
-    ids, candidates = list(test.artists["artist"]), others(len(test.artists))
+    candidates = others(len(test.artists))
+    queries = pd.DataFrame({"query": test.artists["artist"]})
+    plain = {metric: metric for metric in METRICS}
     tables: list[pd.DataFrame] = []
-    chances: dict[str, Floats] = {}
-    for similarity, names in ((test.truth, PLAIN), (test.corrected, {NDCG_AT: CORRECTED_NDCG})):
-        truth = truth_of(similarity, candidates, params)
-        chance = random_rankings(truth, params)
-        queries = judge(ids, truth, test.scores, chance, params)
-        tables.append(queries[queries["metric"].isin(list(names))].replace({"metric": names}))
-        chances |= {name: chance[metric] for metric, name in names.items()}
+    chance: dict[str, Floats] = {}
+    for similarity, names in ((test.truth, plain), (test.corrected, {HEADLINE: CORRECTED_NDCG})):
+        truth = build_truth(similarity, candidates, params)
+        random_values = random_rankings(truth, params)
+        table = evaluate_queries(queries, truth, test.scores, random_values, params)
+        tables.append(table[table["metric"].isin(list(names))].replace({"metric": names}))
+        chance |= {name: random_values[metric] for metric, name in names.items()}
     ranking = Ranking(
         artists=test.artists,
         truth=test.truth,
@@ -167,57 +206,91 @@ def rank_test(test: Systems, params: RankingParams) -> tuple[Ranking, dict[str, 
         queries=pd.concat(tables, ignore_index=True),
         candidates="fold",
     )
-    return ranking, chances
+    return ranking, chance
 
 
-def truth_of(similarity: Floats, candidates: Bools, params: RankingParams) -> Truth:
-    """Rank the candidates, (queries, artists), by similarity; the same for the same params."""
+def build_truth(similarity: Floats, candidates: Bools, params: RankingParams) -> Truth:
+    """Rank the candidates, (queries, artists), by similarity; equal params break ties equally."""
     return rank_truth(similarity, candidates, params.n_relevant, params.generator("truth"))
 
 
 def random_rankings(truth: Truth, params: RankingParams) -> dict[str, Floats]:
-    """Validator `n_chance` random rankings: metric -> (n_chance, queries)."""
+    """Evaluate `n_chance` random rankings: metric -> (n_chance, queries)."""
     generator, shape = params.generator("chance"), truth.similarity.shape
     drawn = [
         query_metrics(truth, generator.random(shape), generator) for _ in range(params.n_chance)
     ]
-    return {metric: np.array([each[metric] for each in drawn]) for metric in METRICS}
+    return {metric: np.array([values[metric] for values in drawn]) for metric in METRICS}
 
 
-def judge(
-    queries: Sequence[str],
+def evaluate_queries(
+    queries: pd.DataFrame,
     truth: Truth,
     scores: Mapping[str, Floats],
     chance: Mapping[str, Floats],
     params: RankingParams,
 ) -> pd.DataFrame:
-    """Validator every system on every query.
+    """Evaluate every system on every query.
 
     Parameters
     ----------
     queries
-        The ids of the queries, in the order of the rows of `truth`.
+        Column `query` (id), a row for each row of `truth`.
     scores
         System -> (queries, artists). The first is the one that others are compared with.
     chance
-        The result of `random_rankings`; a query's chance is its mean over them.
+        The result of `random_rankings`; a query's value is its mean over them.
 
     Returns
     -------
-    Columns `query`, `system`, `metric`, `value`; systems in order, `chance` second.
+    Columns `query`, `system`, `metric`, `value`; the systems in the order of `with_chance`.
     """
-    found = {
-        system: query_metrics(truth, each, params.generator("scores"))
-        for system, each in scores.items()
+    values = {
+        system: query_metrics(truth, table, params.generator("scores"))
+        for system, table in scores.items()
     }
-    by_chance = {metric: each.mean(axis=0) for metric, each in chance.items()}
-    first, *rest = found
-    ordered = {first: found[first], CHANCE: by_chance} | {system: found[system] for system in rest}
+    return tabulate_queries(queries, values, chance)
+
+
+def tabulate_queries(
+    queries: pd.DataFrame,
+    values: Mapping[str, Mapping[str, Floats]],
+    chance: Mapping[str, Floats],
+) -> pd.DataFrame:
+    """Make one row for each query, system and metric.
+
+    Parameters
+    ----------
+    queries
+        A row for each query; its columns are repeated.
+    values
+        System -> metric -> (queries,).
+    chance
+        Metric -> (n_chance, queries).
+
+    Returns
+    -------
+    The columns of `queries`, then `system`, `metric`, `value`.
+    """
+    mean_chance = {metric: drawn.mean(axis=0) for metric, drawn in chance.items()}
     return pd.concat(
         [
-            pd.DataFrame({"query": queries, "system": system, "metric": metric, "value": values})
-            for system, metrics in ordered.items()
-            for metric, values in metrics.items()
+            queries.assign(system=system, metric=metric, value=column)
+            for system, metrics in with_chance(values, mean_chance).items()
+            for metric, column in metrics.items()
         ],
         ignore_index=True,
     )
+
+
+def with_chance(systems: Mapping[str, T], chance: T) -> dict[str, T]:
+    """Put chance after the first system, and after the siamese network if that comes second.
+
+    Examples
+    --------
+    >>> list(with_chance({"catalogue": 1, "siamese": 2, "l2": 3}, 0))
+    ['catalogue', 'siamese', 'chance', 'l2']
+    """
+    items = list(systems.items())
+    n_before = 2 if [name for name, _ in items[1:2]] == [SIAMESE] else 1
+    return dict([*items[:n_before], (CHANCE, chance), *items[n_before:]])

@@ -1,4 +1,4 @@
-"""From values per query to the numbers in `reports/`: means, intervals, differences, hubs."""
+"""From values for each query to the numbers in `reports/`: means, intervals, differences, hubs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,120 +11,128 @@ from twinear.base.errors import DataError
 from twinear.metrics.bootstrap import Interval, band, bootstrap, resamples
 from twinear.metrics.hubness import hubness
 from twinear.metrics.ranking_metrics import Floats
-from twinear.ranking.ranking import CHANCE, RankingParams, Systems
+from twinear.ranking.ranking import CHANCE, HEADLINE, SIAMESE, RankingParams, Systems, with_chance
 
 Numbers = dict[str, float]
-Summary = dict[str, dict[str, Numbers]]  # system -> metric -> value, low, high
-DIGITS = 6
+MetricTable = dict[str, dict[str, Numbers]]  # system -> metric -> value, low, high
+DIGITS = 6  # of the numbers in reports
 
 
 def summarise(
     queries: pd.DataFrame, chance: Mapping[str, Floats], params: RankingParams
-) -> Summary:
-    """The mean of every metric over the queries, with its interval.
+) -> MetricTable:
+    """Average every metric over the queries, with its interval.
 
-    The interval of a system says how the mean would vary with other queries. That of chance is
+    The interval of a system shows how the mean would vary with other queries. That of chance is
     the central band of the means of single random rankings of these same queries: a system inside
-    it has not been told from a random one.
+    it cannot be distinguished from a random one.
 
     Parameters
     ----------
     queries
-        What `judge` returns.
+        The result of `evaluate_queries`.
     chance
-        Metric -> (n_chance, queries), of `random_rankings`.
+        The result of `random_rankings`: metric -> (n_chance, queries).
 
     Raises
     ------
     DataError
         A metric that is defined for no query.
     """
-    table = _wide(queries)
-    summary = _intervals(table, params)
-    bands = {metric: band(each, params.confidence) for metric, each in chance.items()}
+    summary = _intervals(_wide(queries), params)
+    bands = {metric: band(drawn, params.confidence) for metric, drawn in chance.items()}
     return summary | {CHANCE: {metric: _rounded(each) for metric, each in bands.items()}}
 
 
-def differences(queries: pd.DataFrame, params: RankingParams) -> Summary:
-    """The first system minus each other, query by query: baseline -> metric -> interval."""
+def differences(queries: pd.DataFrame, params: RankingParams) -> MetricTable:
+    """Subtract each system from the first, query by query: system -> metric -> interval."""
     table = _wide(queries)
-    first, *baselines = table.columns.unique("system")
-    apart = {other: table[first] - table[other] for other in baselines}
-    return _intervals(pd.concat(apart, axis=1, names=["system"]), params)
+    first, *rest = table.columns.unique("system")
+    leads = {other: table[first] - table[other] for other in rest}
+    return _intervals(pd.concat(leads, axis=1, names=["system"]), params)
 
 
-def paired_differences(queries: pd.DataFrame, params: RankingParams) -> dict[str, Summary]:
-    """Each system minus each later one, query by query: system -> other -> metric -> interval."""
+def paired_differences(queries: pd.DataFrame, params: RankingParams) -> dict[str, MetricTable]:
+    """Subtract each later system from each: system -> other -> metric -> interval."""
     table = _wide(queries)
     pairs = list(combinations(table.columns.unique("system"), 2))
-    apart = {pair: table[pair[0]] - table[pair[1]] for pair in pairs}
-    joined = pd.concat({" ".join(map(str, pair)): each for pair, each in apart.items()}, axis=1)
-    found = _intervals(joined, params)
-    differences: dict[str, Summary] = {}
-    for (system, other), numbers in zip(pairs, found.values(), strict=True):
-        differences.setdefault(str(system), {})[str(other)] = numbers
-    return differences
+    leads = {f"{system} {other}": table[system] - table[other] for system, other in pairs}
+    intervals = _intervals(pd.concat(leads, axis=1), params)
+    by_system: dict[str, MetricTable] = {}
+    for (system, other), numbers in zip(pairs, intervals.values(), strict=True):
+        by_system.setdefault(str(system), {})[str(other)] = numbers
+    return by_system
 
 
-def as_metrics(summary: Summary) -> dict[str, float]:
-    """One level of names, `system/metric`, with `_low` and `_high`, for experiment tracking."""
+def flatten_metrics(table: MetricTable) -> dict[str, float]:
+    """Name every number `system/metric`, with `_low` and `_high`, for experiment tracking.
+
+    Examples
+    --------
+    >>> flatten_metrics({"l2": {"mrr": {"value": 0.5, "low": 0.4, "high": 0.6}}})
+    {'l2/mrr': 0.5, 'l2/mrr_low': 0.4, 'l2/mrr_high': 0.6}
+    """
     return {
         f"{system}/{metric}{'' if part == 'value' else f'_{part}'}": value
-        for system, metrics in summary.items()
+        for system, metrics in table.items()
         for metric, numbers in metrics.items()
         for part, value in numbers.items()
     }
 
 
-def headline(summary: Summary) -> dict[str, float]:
-    """NDCG@10 of the first system, under a name short enough to sort runs by."""
-    numbers = next(iter(summary.values()))["ndcg@10"]
-    ends = {f"ndcg@10_{end}": numbers[end] for end in ("low", "high")}
-    return {"ndcg@10": numbers["value"]} | ends
+def headline(summary: MetricTable) -> dict[str, float]:
+    """Name NDCG@10 of the first system, and of the siamese network, shortly enough to sort runs."""
+    numbers = next(iter(summary.values()))[HEADLINE]
+    short = {HEADLINE: numbers["value"]}
+    short |= {f"{HEADLINE}_{end}": numbers[end] for end in ("low", "high")}
+    if SIAMESE in summary:
+        short[f"{SIAMESE}_{HEADLINE}"] = summary[SIAMESE][HEADLINE]["value"]
+    return short
 
 
-def undefined(queries: pd.DataFrame) -> dict[str, int]:
-    """How many queries each metric is not defined for; those that all have are left out."""
-    lacking = queries[queries["value"].isna()].groupby("metric", sort=False)["query"].nunique()
-    return {str(metric): int(count) for metric, count in lacking.items()}
+def count_undefined(queries: pd.DataFrame) -> dict[str, int]:
+    """Count the queries that a metric is not defined for; without the metrics that always are."""
+    undefined = queries[queries["value"].isna()].groupby("metric", sort=False)["query"].nunique()
+    return {str(metric): int(count) for metric, count in undefined.items()}
 
 
-def hubs(systems: Systems, params: RankingParams) -> dict[str, Numbers]:
-    """The hubness of every system over all its artists; chance is a constant score."""
-    first, *rest = systems.scores
-    scores = {first: systems.scores[first], CHANCE: np.zeros(systems.truth.shape)}
-    scores |= {system: systems.scores[system] for system in rest}
-    found = {each: hubness(scores[each], params.generator("hubness")) for each in scores}
+def measure_hubness(systems: Systems, params: RankingParams) -> dict[str, Numbers]:
+    """Measure the hubness of every system over all its artists; chance is a constant score."""
+    tables = with_chance(systems.scores, np.zeros(systems.truth.shape))
     return {
-        system: {name: round(value, DIGITS) for name, value in asdict(each).items()}
-        for system, each in found.items()
+        system: {
+            name: round(value, DIGITS)
+            for name, value in asdict(hubness(table, params.generator("hubness"))).items()
+        }
+        for system, table in tables.items()
     }
 
 
 def _wide(queries: pd.DataFrame) -> pd.DataFrame:
-    """One row for each query, columns (system, metric), all in the order of the long table."""
+    """Make one row for each query, columns (system, metric), all in the order of the long table."""
     index = queries.set_index(["query", "system", "metric"])["value"]
     return index.unstack(["system", "metric"], sort=False)  # noqa: PD010 (a pivot drops NaN)
 
 
-def _intervals(table: pd.DataFrame, params: RankingParams) -> Summary:
+def _intervals(table: pd.DataFrame, params: RankingParams) -> MetricTable:
     values = table.to_numpy(dtype=np.float64)  # (queries, systems * metrics)
     names = list(map(tuple, table.columns))
-    lacking = np.isnan(values).all(axis=0)
-    if lacking.any():
+    undefined = np.isnan(values).all(axis=0)
+    if undefined.any():
         raise DataError(
             "similarity of the test artists",
-            f"{names[int(lacking.argmax())][1]} is defined for none of {len(table)} queries",
-            expected="some that share more listeners with one artist than with another",
+            f"{names[int(undefined.argmax())][1]} is defined for none of {len(table)} queries",
+            expected="queries that share more listeners with one artist than with another",
             remedy="bring more listens or a larger test split",
         )
     drawn = resamples(len(table), params.n_bootstrap, params.generator("bootstrap"))
-    found = bootstrap(values, drawn, params.confidence)
-    summary: Summary = {}
-    for (system, metric), each in zip(names, found, strict=True):
-        summary.setdefault(system, {})[metric] = _rounded(each)
-    return summary
+    intervals: MetricTable = {}
+    for (system, metric), interval in zip(
+        names, bootstrap(values, drawn, params.confidence), strict=True
+    ):
+        intervals.setdefault(system, {})[metric] = _rounded(interval)
+    return intervals
 
 
 def _rounded(interval: Interval) -> Numbers:
-    return {name: round(value, DIGITS) + 0.0 for name, value in asdict(interval).items()}
+    return {name: round(value, DIGITS) + 0.0 for name, value in asdict(interval).items()}  # no -0.0

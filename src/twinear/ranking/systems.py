@@ -1,7 +1,7 @@
-"""The trained model and its baselines, lined up over the same artists.
+"""The trained systems and the baselines score the same artists.
 
-The artists are those with similarity and clips. Clips of artists nobody listens to stay out: there
-is nothing to hold their scores against.
+The artists are those with similarity and clips. Clips of artists without listens are left out:
+there is no similarity to compare their scores with.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ from twinear.base.errors import DataError
 from twinear.metrics.popularity import popularity_corrected
 from twinear.metrics.ranking_metrics import Floats, Ints
 from twinear.ranking.baselines import l2, mfcc, mutual_proximity, popularity
-from twinear.ranking.ranking import Systems, rows_of
+from twinear.ranking.ranking import CATALOGUE, SIAMESE, Systems, find_rows
 
 if TYPE_CHECKING:
     from twinear.catalogue.catalogue import Catalogue
@@ -27,8 +27,8 @@ BASELINES = ("popularity", "l2", "mfcc", "mfcc_mp")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Lineup:
-    """The artists with similarity and clips, most listeners first.
+class EvaluationSet:
+    """The artists with similarity and clips, in descending order of listeners.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class Lineup:
     truth
         (artists, artists), the similarity; a row for each query.
     clips
-        (clips,), the rows of the spectrograms that are theirs.
+        (clips,), the rows of the spectrograms that belong to them.
     artist_index
-        (clips,), the row in `artists` of each of those.
+        (clips,), the row in `artists` of each of those clips.
     """
 
     artists: pd.DataFrame
@@ -47,8 +47,13 @@ class Lineup:
     clips: Ints
     artist_index: Ints
 
+    @property
+    def ids(self) -> list[str]:
+        """The artists' ids."""
+        return list(self.artists["artist"])
 
-def form_lineup(spectrograms: "Spectrograms", similarity: "Similarity") -> Lineup:
+
+def build_evaluation_set(spectrograms: "Spectrograms", similarity: "Similarity") -> EvaluationSet:
     """Find the artists that have both similarity and clips.
 
     Raises
@@ -57,8 +62,8 @@ def form_lineup(spectrograms: "Spectrograms", similarity: "Similarity") -> Lineu
         There are none.
     """
     artist_of_clip = spectrograms.clips["artist"]
-    at = np.flatnonzero(similarity.artists["artist"].isin(set(artist_of_clip)))
-    artists = similarity.artists.iloc[at].reset_index(drop=True)[["artist", "name", "listeners"]]
+    rows = np.flatnonzero(similarity.artists["artist"].isin(set(artist_of_clip)))
+    artists = similarity.artists.iloc[rows].reset_index(drop=True)[["artist", "name", "listeners"]]
     if artists.empty:
         raise DataError(
             "artists with similarity and clips",
@@ -66,30 +71,29 @@ def form_lineup(spectrograms: "Spectrograms", similarity: "Similarity") -> Lineu
             remedy="check that listens and clips.csv name the same artists",
         )
     clips = np.flatnonzero(artist_of_clip.isin(list(artists["artist"])))
-    return Lineup(
+    artist_index = find_rows(artists, list(artist_of_clip.iloc[clips]), "artists")
+    return EvaluationSet(
         artists=artists,
-        truth=similarity.matrix[np.ix_(at, at)].astype(np.float64),
+        truth=similarity.matrix[np.ix_(rows, rows)].astype(np.float64),
         clips=clips,
-        artist_index=np.array(
-            rows_of(artists, list(artist_of_clip.iloc[clips]), "artists"), dtype=np.int64
-        ),
+        artist_index=np.array(artist_index, dtype=np.int64),
     )
 
 
 def score_baselines(
-    lineup: Lineup, spectrograms: "Spectrograms", names: Collection[str] = BASELINES
+    artists: EvaluationSet, spectrograms: "Spectrograms", names: Collection[str] = BASELINES
 ) -> dict[str, Floats]:
-    """Score the artists of a lineup by some of `BASELINES`, in that order."""
+    """Score the artists by some of `BASELINES`, in that order."""
+    clips, artist_index = artists.clips, artists.artist_index
     scores = {}
     if "popularity" in names:
-        scores["popularity"] = popularity(lineup.artists["listeners"])
+        scores["popularity"] = popularity(artists.artists["listeners"])
     if "l2" in names:
-        scores["l2"] = l2(spectrograms.values[lineup.clips], lineup.artist_index)
+        scores["l2"] = l2(spectrograms.values[clips], artist_index)
     if {"mfcc", "mfcc_mp"} & set(names):
-        mean, covariance = spectrograms.mfcc_mean, spectrograms.mfcc_cov
-        gaussian = mfcc(mean[lineup.clips], covariance[lineup.clips], lineup.artist_index)
+        gaussian = mfcc(spectrograms.mfcc_mean[clips], spectrograms.mfcc_cov[clips], artist_index)
         both = {"mfcc": gaussian, "mfcc_mp": mutual_proximity(gaussian)}
-        scores |= {name: each for name, each in both.items() if name in names}
+        scores |= {name: table for name, table in both.items() if name in names}
     return scores
 
 
@@ -101,10 +105,10 @@ def score_cosine(vectors: npt.ArrayLike, artist_index: Ints, known: npt.ArrayLik
     vectors
         (clips, n_dims).
     artist_index
-        (clips,), the artist of each clip, from 0; every artist owns at least one.
+        (clips,), the artist of each clip, from 0; every artist has at least one.
     known
         (clips,), true for the clips whose mean and deviation standardise the dimensions; a
-        dimension that never varies among them counts for nothing.
+        dimension that is constant among them is ignored.
     """
     standard = standardise(vectors, known)
     counts = np.bincount(artist_index)
@@ -117,7 +121,13 @@ def score_cosine(vectors: npt.ArrayLike, artist_index: Ints, known: npt.ArrayLik
 
 
 def standardise(vectors: npt.ArrayLike, known: npt.ArrayLike) -> Floats:
-    """Give each dimension a mean of 0 and a deviation of 1 over the `known` clips."""
+    """Give each dimension a mean of 0 and a deviation of 1 over the `known` clips.
+
+    Examples
+    --------
+    >>> standardise([[1.0, 5.0], [3.0, 5.0], [7.0, 5.0]], [True, True, False]).tolist()
+    [[-1.0, 0.0], [1.0, 0.0], [5.0, 0.0]]
+    """
     values = np.asarray(vectors, dtype=np.float64)
     among = values[np.asarray(known, dtype=np.bool_)]
     deviation = among.std(axis=0)
@@ -126,16 +136,24 @@ def standardise(vectors: npt.ArrayLike, known: npt.ArrayLike) -> Floats:
     return np.asarray(standard)
 
 
-def line_up(
+def score_systems(
     catalogue: "Catalogue", spectrograms: "Spectrograms", similarity: "Similarity"
 ) -> Systems:
     """Score every artist with similarity and clips against every other, by every system."""
-    lineup = form_lineup(spectrograms, similarity)
-    rows = rows_of(catalogue.artists, list(lineup.artists["artist"]), "catalogue")
-    combined = catalogue.scores[np.ix_(rows, rows)].astype(np.float64)
+    artists = build_evaluation_set(spectrograms, similarity)
     return Systems(
-        artists=lineup.artists[["artist", "name"]],
-        truth=lineup.truth,
-        corrected=popularity_corrected(lineup.truth),
-        scores={"catalogue": combined} | score_baselines(lineup, spectrograms),
+        artists=artists.artists[["artist", "name"]],
+        truth=artists.truth,
+        corrected=popularity_corrected(artists.truth),
+        scores=select_scores(catalogue, artists.ids) | score_baselines(artists, spectrograms),
     )
+
+
+def select_scores(catalogue: "Catalogue", ids: list[str]) -> dict[str, Floats]:
+    """Select from a catalogue the scores of these artists: with all that enters, and siamese."""
+    rows = find_rows(catalogue.artists, ids, "catalogue")
+    square = np.ix_(rows, rows)
+    return {
+        CATALOGUE: catalogue.scores[square].astype(np.float64),
+        SIAMESE: catalogue.siamese[square].astype(np.float64),
+    }

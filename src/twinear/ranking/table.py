@@ -1,16 +1,15 @@
-"""The ranking as a plain text table, for people at a terminal of 100 columns."""
+"""The ranking as a plain text table, for a terminal of 100 columns."""
 
-from itertools import zip_longest
-
-from twinear.ranking.summary import Numbers, Summary
+from twinear.base.text import format_interval, text_table
+from twinear.ranking.summary import MetricTable, Numbers
 
 SHOWN = {"ndcg@10": "NDCG@10", "unordered@10": "unordered@10", "mrr": "MRR"}
-CHOSEN = "ndcg@10"  # the metric whose difference is shown
-NOTE = "Mean over the test artists [interval]; for chance the band that random rankings stay in."
+COMPARED = "ndcg@10"  # the metric whose difference is shown
+NOTE = "Mean over the test artists [interval]; for chance the band that random rankings fall in."
 
 
-def format_table(ranking: Summary, differences: Summary | None = None) -> str:
-    """Lay out a few metrics of every system, and how far the first is ahead of each other.
+def format_table(ranking: MetricTable, differences: MetricTable | None = None) -> str:
+    """Lay out a few metrics of every system, and the lead of the first over each other.
 
     Parameters
     ----------
@@ -19,43 +18,26 @@ def format_table(ranking: Summary, differences: Summary | None = None) -> str:
     differences
         The content of `reports/differences.json`; without it that column is left out.
     """
-    first = next(iter(ranking))
-    head = ["", *SHOWN.values()]
+    header, notes = ["", *SHOWN.values()], [NOTE]
     rows = [
-        [system, *(cell(metrics[name]) for name in SHOWN)] for system, metrics in ranking.items()
+        [system, *(format_numbers(metrics[name]) for name in SHOWN)]
+        for system, metrics in ranking.items()
     ]
     if differences is not None:
-        head.append(f"{first} ahead, {SHOWN[CHOSEN]}")
+        header.append(f"{next(iter(ranking))} ahead, {SHOWN[COMPARED]}")
         for row in rows:
-            row.append(lead(differences[row[0]][CHOSEN]) if row[0] in differences else "")
-    return "\n".join([*align([head, *rows]), "", NOTE, *_legend(differences)])
+            if row[0] in differences:
+                row.append(format_lead(differences[row[0]][COMPARED]))
+        notes.append("* the interval of the paired difference excludes zero.")
+    return "\n".join([text_table(header, rows), "", *notes])
 
 
-def _legend(differences: Summary | None) -> list[str]:
-    return [] if differences is None else ["* the interval of the paired difference excludes zero."]
+def format_numbers(numbers: Numbers, sign: str = "") -> str:
+    """Write a value and its interval."""
+    return format_interval(numbers["value"], numbers["low"], numbers["high"], sign=sign)
 
 
-def cell(numbers: Numbers, sign: str = "") -> str:
-    """A value and its interval: `.268 [.250, .285]`."""
-    value, low, high = (figure(numbers[each], sign) for each in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
-
-
-def lead(numbers: Numbers) -> str:
-    """A difference and its interval, starred where that excludes zero."""
+def format_lead(numbers: Numbers) -> str:
+    """Write a difference and its interval, starred where that excludes zero."""
     certain = numbers["low"] > 0 or numbers["high"] < 0
-    return cell(numbers, "+") + (" *" if certain else "")
-
-
-def figure(value: float, sign: str = "") -> str:
-    """Three digits without the leading zero, as in `.268`, `-.031` or `1.00`."""
-    text = f"{value:{sign}.3f}"
-    return text.replace("0.", ".", 1) if abs(value) < 0.9995 else text[:-1]
-
-
-def align(rows: list[list[str]], gap: int = 3) -> list[str]:
-    """Columns side by side, `gap` apart, with a rule under the first row."""
-    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
-    lines = ((" " * gap).join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    head, *body = lines
-    return [head, "-" * max(map(len, [head, *body])), *body]
+    return format_numbers(numbers, sign="+") + (" *" if certain else "")

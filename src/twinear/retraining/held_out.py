@@ -19,7 +19,7 @@ from twinear.clips.clips import Clips
 from twinear.compute.pool import Workers
 from twinear.metrics.ranking_metrics import Floats, Truth, others, query_ndcg
 from twinear.model.scorer import Scorer
-from twinear.ranking.ranking import RankingParams, rows_of, truth_of
+from twinear.ranking.ranking import RankingParams, build_truth, find_rows
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.computation import compute_spectrograms, read_embeddings
 from twinear.spectrograms.spectrograms import Spectrograms
@@ -116,7 +116,7 @@ def read_held_out(folders: PipelineFolders) -> HeldOut:
     artists = Split.read(folders.split).members("test")
     similarity = Similarity.read(folders.artifacts / "similarity")
     spectrograms = Spectrograms.read(folders.artifacts / "spectrograms")
-    rows = rows_of(similarity.artists, artists, "similarity")
+    rows = find_rows(similarity.artists, artists, "similarity")
     table = Clips.read(folders.artifacts / "clips.csv").table
     clip_rows = np.flatnonzero(table["artist"].isin(artists))
     if list(table["file"]) != list(spectrograms.clips["file"]):
@@ -140,7 +140,7 @@ class Evaluator:
     def truth(self) -> Truth:
         """The similarity of the held-out artists, ranked once."""
         candidates = others(len(self.held_out.artists))
-        return truth_of(self.held_out.truth, candidates, self.params)
+        return build_truth(self.held_out.truth, candidates, self.params)
 
     @cached_property
     def chance(self) -> Floats:

@@ -10,13 +10,14 @@ A challenger must always rank better than chance. Against a champion, query by q
 Intervals are percentile bootstraps over the queries, with the same resamples for every difference.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from pydantic import Field
 
 from twinear.base.errors import DataError
 from twinear.base.params import Params
+from twinear.base.text import format_interval
 from twinear.metrics.bootstrap import Interval, bootstrap, resamples
 from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.ranking import RankingParams
@@ -117,4 +118,4 @@ def _bounds(name: str, interval: Interval) -> dict[str, float]:
 
 
 def _format(interval: Interval) -> str:
-    return f"NDCG@10 {interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+    return f"NDCG@10 {format_interval(**asdict(interval), sign='+')}"

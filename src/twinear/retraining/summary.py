@@ -1,5 +1,6 @@
 """The summary of a retraining in Markdown, for the page of a workflow and for `reports/`."""
 
+from twinear.base.text import markdown_table
 from twinear.retraining.acceptance import drift
 from twinear.retraining.retraining import Retraining
 
@@ -35,16 +36,16 @@ def _format_data(retraining: Retraining) -> str:
     now, accepted = retraining.now, retraining.accepted
     if now is None:
         return ""
-    lines = ["| data | now | accepted |", "|---|--:|--:|"]
-    for name, count in now.counts.items():
-        lines.append(f"| {name} | {count} | {accepted.counts[name] if accepted else '–'} |")
-    if accepted:
-        popularity, seconds = drift(now, accepted)
-        lines += [
-            "",
-            f"Drift: popularity {popularity:.3f} powers of ten, durations {seconds:.2f} s.",
-        ]
-    return "\n".join(lines)
+    rows = [
+        [name, str(count), str(accepted.counts[name]) if accepted else "–"]
+        for name, count in now.counts.items()
+    ]
+    table = markdown_table(["data", "now", "accepted"], rows)
+    if accepted is None:
+        return table
+    popularity, seconds = drift(now, accepted)
+    moved = f"popularity {popularity:.3f} powers of ten, durations {seconds:.2f} s"
+    return f"{table}\n\nDrift: {moved}."
 
 
 def _format_changes(changes: str) -> str:

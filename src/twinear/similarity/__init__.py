@@ -1,1 +1,1 @@
-"""Who is similar to whom, as listeners see it: among the most listened artists, and for all."""
+"""Stage 2: listens -> similarity of artists by co-listening, for some artists and for all."""

@@ -1,24 +1,24 @@
-"""How similar two artists are, counted from their listeners.
+"""Measures of the similarity of two artists, from their listeners.
 
 With n[a] listeners of a, C[a, b] listeners of both, p[a] plays of a, of which P[a, b] come from
 listeners of b, and L listeners in all:
 
 ========================  =====================================================================
 minimum                   C[a, b] / max(n[a], n[b])
-asymmetric                C[a, b] / n[a]: of those who know a (the row, a query), the share that
-                          knows b; it favours popular artists
+asymmetric                C[a, b] / n[a]: the share of the listeners of a (the row, a query) who
+                          know b; it favours popular artists
 plays_minimum             min(P[a, b] / p[a], P[b, a] / p[b])
 cosine                    C[a, b] / sqrt(n[a] n[b])
 jaccard                   C[a, b] / (n[a] + n[b] - C[a, b])
 pmi                       max(0, log(L C[a, b] / (n[a] n[b]))) C[a, b] / (C[a, b] + shrinkage):
-                          how much oftener than by chance, less sure where few listeners say so
-bm25                      the cosine of the plays weighted by BM25, an artist being a document and
-                          its listeners the words, as the library implicit weights them
+                          how much more often than by chance, shrunk where listeners are few
+bm25                      the cosine of the plays weighted by BM25 as in the library implicit: an
+                          artist is a document, its listeners are the words
 ========================  =====================================================================
 
-Zero where C[a, b] < `min_colisteners`. The first three are those of N. Allen, "Assessing Music
+Zero where C[a, b] < `min_colisteners`. The first three are from N. Allen, "Assessing Music
 Similarity Through Deep Learning", 2019. n, p, L and BM25's averages are of all artists in the
-listens, so that a similarity does not depend on how many artists are compared.
+listens, so that a similarity does not depend on the number of compared artists.
 """
 
 from dataclasses import dataclass, replace
@@ -49,25 +49,27 @@ KINDS: dict[Measure, int] = {"plays_minimum": kernels.SHARED, "bm25": kernels.PR
 
 
 class BM25Params(Params):
-    """How soon more plays stop to matter (k1), and how much popularity is held against (b)."""
+    """Saturation of plays (k1) and normalisation by an artist's plays (b)."""
 
     k1: float = Field(gt=0)
     b: float = Field(ge=0, le=1)
 
 
 class SimilarityParams(Params):
-    """Which similarity, of which artists.
+    """The measure of similarity, and the artists that are compared.
 
     Parameters
     ----------
     top_artists
-        How many are compared each with each: those with most listeners that have clips.
+        The number of artists compared with each other: those with most listeners that have clips.
     neighbours
-        How many of the most similar are kept for every artist in the listens; 0 for none.
+        The number of most similar artists kept for every artist in the listens; 0 for none.
     min_colisteners
-        Two artists with fewer listeners in common are not similar.
+        Two artists with fewer listeners in common have similarity 0.
     max_artists_per_listener
-        Of a listener with more artists only the most played count.
+        A listener with more artists counts only for the most played of them.
+    pmi_shrinkage
+        In listeners.
     """
 
     measure: Measure
@@ -80,8 +82,8 @@ class SimilarityParams(Params):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Facts:
-    """What the measures know of all artists.
+class ArtistTotals:
+    """What the measures need to know of all artists.
 
     Attributes
     ----------
@@ -92,7 +94,7 @@ class Facts:
     n_listeners
         L.
     n_capped
-        Listeners of whom only the most played artists count.
+        Number of listeners with more than `max_artists_per_listener` artists.
     """
 
     params: SimilarityParams
@@ -107,9 +109,9 @@ class Facts:
         """Which sums the measure needs."""
         return KINDS.get(self.params.measure, kernels.COUNTS)
 
-    def of(self, artists: Array) -> tuple[int, int, Array, Array, float, float]:
-        """What the kernels are told about some artists."""
-        return (
+    def terms(self, artists: Array) -> kernels.MeasureTerms:
+        """Select what the kernels need to compare some artists."""
+        return kernels.MeasureTerms(
             CODES[self.params.measure],
             self.params.min_colisteners,
             self.listeners[artists].astype(np.float64),
@@ -118,36 +120,45 @@ class Facts:
             self.params.pmi_shrinkage,
         )
 
-    def heard(self, plays: Plays, artists: Array) -> tuple[Array, Array, Array]:
-        """Some listeners as the kernels want them: starts, artist (of `artists`), weight."""
+    def weights(self, plays: Plays, artists: Array) -> Plays:
+        """Turn the plays of some listeners into whole-number weights of some artists.
+
+        Parameters
+        ----------
+        plays
+            (listeners, all artists).
+        artists
+            Rows of the artists, rising.
+
+        Returns
+        -------
+        csr_array
+            (listeners, len(artists)): 1 where only listeners count, plays, or BM25's weights times
+            2**UNIT. Artists rise within a row.
+        """
         plays = capped(plays, self.params.max_artists_per_listener)
-        weight = plays.data
+        weights = plays.data
         if self.kind == kernels.COUNTS:
-            weight = np.empty(0, np.int64)
+            weights = np.ones(plays.nnz, np.int8)
         elif self.kind == kernels.PRODUCT:
-            shares = _weights(plays, self) / self.norm[plays.indices]
-            weight = np.rint(shares * 2.0**kernels.UNIT).astype(np.int64)
-        if len(artists) == plays.shape[1]:
-            return plays.indptr.astype(np.int64), plays.indices, weight
-        column = np.full(plays.shape[1], -1, np.int32)
-        column[artists] = np.arange(len(artists), dtype=np.int32)
-        kept: tuple[Array, Array, Array] = kernels.selected(
-            plays.indptr.astype(np.int64), plays.indices, weight, column
-        )
-        return kept
+            shares = _bm25_weights(plays, self) / self.norm[plays.indices]
+            weights = np.rint(shares * 2.0**kernels.UNIT).astype(np.int64)
+        weighted: Plays = csr_array((weights, plays.indices, plays.indptr), shape=plays.shape)
+        return weighted if len(artists) == plays.shape[1] else weighted[:, artists]
 
 
-def gather_facts(parts: ListensParts, params: SimilarityParams) -> Facts:
+def count_totals(parts: ListensParts, params: SimilarityParams) -> ArtistTotals:
     """Count what the measure needs to know of every artist."""
     n_artists = len(parts.artists)
     listeners, plays = (np.zeros(n_artists, np.int64) for _ in range(2))
     n_listeners = n_capped = 0
     for part in parts:
-        kept = capped(part, params.max_artists_per_listener)
-        kernels.tally(kept.indices, kept.data, listeners, plays)
+        counted = capped(part, params.max_artists_per_listener)
+        listeners += np.bincount(counted.indices, minlength=n_artists)
+        np.add.at(plays, counted.indices, counted.data)
         n_listeners += part.shape[0]
         n_capped += int((np.diff(part.indptr) > params.max_artists_per_listener).sum())
-    facts = Facts(
+    totals = ArtistTotals(
         params=params,
         listeners=listeners,
         plays=plays,
@@ -155,17 +166,24 @@ def gather_facts(parts: ListensParts, params: SimilarityParams) -> Facts:
         n_listeners=n_listeners,
         n_capped=n_capped,
     )
-    if facts.kind != kernels.PRODUCT:
-        return facts
+    if totals.kind != kernels.PRODUCT:
+        return totals
     squares = np.zeros(n_artists)
     for part in parts:  # in the order of the listeners: the same bits for any parts
-        kept = capped(part, params.max_artists_per_listener)
-        np.add.at(squares, kept.indices, _weights(kept, facts) ** 2)
-    return replace(facts, norm=np.sqrt(np.where(squares > 0, squares, 1)))
+        counted = capped(part, params.max_artists_per_listener)
+        np.add.at(squares, counted.indices, _bm25_weights(counted, totals) ** 2)
+    return replace(totals, norm=np.sqrt(np.where(squares > 0, squares, 1)))
 
 
 def capped(plays: Plays, most: int) -> Plays:
-    """Of every listener the artists played most; the same object where nobody has more."""
+    """Keep the artists that each listener played most; the same object if no listener has more.
+
+    Examples
+    --------
+    >>> capped(csr_array([[5, 9, 1], [0, 2, 0]]), most=2).toarray()
+    array([[5, 9, 0],
+           [0, 2, 0]])
+    """
     if np.diff(plays.indptr).max(initial=0) <= most:
         return plays
     keep = kernels.most_played(plays.indptr, plays.indices, plays.data, most)
@@ -173,13 +191,13 @@ def capped(plays: Plays, most: int) -> Plays:
     return csr_array((plays.data[keep], plays.indices[keep], starts), shape=plays.shape)
 
 
-def _weights(plays: Plays, facts: Facts) -> Array:
-    """BM25's weight of every entry."""
-    k1, b = facts.params.bm25.k1, facts.params.bm25.b
-    heard = np.diff(plays.indptr)
-    rarity = np.log(plays.shape[1]) - np.log1p(heard)
-    long = 1 - b + b * facts.plays / facts.plays.mean()
+def _bm25_weights(plays: Plays, totals: ArtistTotals) -> Array:
+    """Return BM25's weight of every entry."""
+    k1, b = totals.params.bm25.k1, totals.params.bm25.b
+    n_artists = np.diff(plays.indptr)  # of each listener
+    rarity = np.log(plays.shape[1]) - np.log1p(n_artists)
+    length = 1 - b + b * totals.plays / totals.plays.mean()
     counts = plays.data
-    weights: Array = counts * (k1 + 1) / (k1 * long[plays.indices] + counts)
-    weights *= np.repeat(rarity, heard)
+    weights: Array = counts * (k1 + 1) / (k1 * length[plays.indices] + counts)
+    weights *= np.repeat(rarity, n_artists)
     return weights

@@ -1,4 +1,4 @@
-"""The most similar artists by listens, of every artist in the listens, with or without clips."""
+"""The artists most similar by listens, for every artist in the listens, with or without clips."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,12 @@ from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 
 AGAIN = "run 'dvc repro similarity'"
-ROWS = 10_000  # artists in one group of the file: looking one up reads its group only
+ROWS = 10_000  # artists in one row group of the file: a look-up reads one group
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Neighbours:
-    """Neighbours of every artist, best first.
+class ListenNeighbours:
+    """The most similar artists of every artist, best first.
 
     Attributes
     ----------
@@ -29,9 +29,9 @@ class Neighbours:
     neighbour
         (artists, n), int32: row of an artist, -1 where there are no more.
     similarity
-        (artists, n), float32: the measure itself, above 0 and not scaled.
+        (artists, n), float32: the value of the measure, above 0, not scaled.
     listeners
-        (artists, n), int32: how many hear both.
+        (artists, n), int32: listeners of both.
     """
 
     artists: pd.DataFrame
@@ -51,53 +51,52 @@ class Neighbours:
                     writer.write_table(self._table(slice(first, first + ROWS)))
 
     def _table(self, rows: slice) -> pa.Table:
-        found = self.neighbour[rows] >= 0
-        of = np.nonzero(found)[0]
+        present = self.neighbour[rows] >= 0
+        artist = np.nonzero(present)[0] + rows.start
         columns: dict[str, npt.NDArray[Any]] = {
-            "artist": (of + rows.start).astype(np.int32),
-            "neighbour": self.neighbour[rows][found],
-            "similarity": self.similarity[rows][found],
-            "listeners": self.listeners[rows][found],
+            "artist": artist.astype(np.int32),
+            "neighbour": self.neighbour[rows][present],
+            "similarity": self.similarity[rows][present],
+            "listeners": self.listeners[rows][present],
         }
         return pa.table(columns)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Similar:
-    """An artist and those most similar to it: rank, artist (id), name, similarity, listeners."""
+class SimilarByListens:
+    """An artist and the artists most similar to it.
+
+    Attributes
+    ----------
+    table
+        rank, artist (id), name, similarity, listeners (of both).
+    """
 
     artist: str
     name: str
     table: pd.DataFrame
 
 
-def find_similar(folder: Path, artist: str, top: int) -> Similar:
-    """The `top` most similar of an artist given by id or name, best first.
+def find_similar(folder: Path, artist: str, top: int) -> SimilarByListens:
+    """Find the `top` most similar artists of an artist given by id or name, best first.
 
     Raises
     ------
     DataError
-        No such artist (the message names the nearest), or no neighbours kept.
+        No such artist (the message suggests similar names), or no neighbours in the folder.
     """
     artists = read_artists(folder / "artists.csv", AGAIN)
-    wanted = find_artist(artists, artist, folder)
-    row = int(artists.index[artists["artist"] == wanted["artist"]][0])
+    query = find_artist(artists, artist, folder)
+    row = int(artists.index[artists["artist"] == query["artist"]][0])
     path = require(folder / "neighbours.parquet", AGAIN)
     try:
         if not pq.read_metadata(path).num_rows:
             remedy = f"set similarity.neighbours and {AGAIN}"
             raise DataError(path, "holds no neighbours", remedy=remedy)
-        found = pq.read_table(path, filters=[("artist", "=", row)]).to_pandas().head(top)
+        pairs = pq.read_table(path, filters=[("artist", "=", row)]).to_pandas().head(top)
     except (ValueError, OSError) as error:
         raise DataError(path, f"is not a table of neighbours ({error})", remedy=AGAIN) from error
-    others = artists.iloc[found["neighbour"]]
-    table = pd.DataFrame(
-        {
-            "rank": np.arange(1, len(found) + 1),
-            "artist": others["artist"].to_numpy(),
-            "name": others["name"].to_numpy(),
-            "similarity": found["similarity"].to_numpy(),
-            "listeners": found["listeners"].to_numpy(),
-        }
-    )
-    return Similar(artist=wanted["artist"], name=wanted["name"], table=table)
+    table = artists[["artist", "name"]].iloc[pairs["neighbour"]].reset_index(drop=True)
+    table = table.join(pairs[["similarity", "listeners"]].reset_index(drop=True))
+    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    return SimilarByListens(artist=query["artist"], name=query["name"], table=table)

@@ -1,7 +1,6 @@
-"""Who is similar to whom, as listeners see it: co-listening as numbers in [0, 1].
+"""The similarity of the most listened artists that have clips, from co-listening, in [0, 1].
 
-Of the most listened artists that have clips. How it is computed stands in `measures`; this module
-only knows what a similarity is.
+This module knows the table and its files; the formulas are in `measures`.
 """
 
 from dataclasses import dataclass
@@ -18,14 +17,14 @@ from twinear.base.files import replacing, require
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Similarity:
-    """Similarity of every two artists.
+    """The similarity of every two artists.
 
     Parameters
     ----------
     artists
         artist (id), name, mbid, listeners, plays; most listeners first.
     matrix
-        (artists, artists), float32 in [0, 1], diagonal 1; row = query where it is asymmetric.
+        (artists, artists), float32 in [0, 1], diagonal 1; if asymmetric, the row is the query.
     """
 
     artists: pd.DataFrame
@@ -40,7 +39,7 @@ class Similarity:
 
     @staticmethod
     def read(folder: Path) -> "Similarity":
-        """Read what `write` wrote."""
+        """Read a folder written by `write`."""
         remedy = "run 'dvc repro similarity'"
         artists = read_artists(folder / "artists.csv", remedy)
         path = require(folder / "similarity.npy", remedy)

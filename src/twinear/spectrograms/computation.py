@@ -14,7 +14,7 @@ from twinear.base.errors import ClipError, DataError
 from twinear.base.files import sha256
 from twinear.clips.clips import Clips
 from twinear.clips.waveform import load_waveform
-from twinear.compute.pool import Progress, Workers, spread
+from twinear.compute.pool import Progress, Workers, map_in_processes
 from twinear.spectrograms.embedding_table import TABLE, vectors_of
 from twinear.spectrograms.front_end import Floats, SpectrogramsParams, log_mel, mfcc_statistics
 from twinear.spectrograms.spectrograms import COLUMNS, Spectrograms
@@ -75,7 +75,9 @@ def compute_spectrograms(
     paths = [data_folder / file for file in table["file"]]
     indexed = zip(paths, table["sha256"], strict=True)
     crashed: _Features | str = "crashes the decoder"
-    features = spread(partial(_compute_features, params=params), indexed, workers, crashed)
+    features = map_in_processes(
+        partial(_compute_features, params=params), indexed, workers, crashed
+    )
     for row, (path, result) in enumerate(zip(progress(paths), features, strict=True)):
         if isinstance(result, str):
             raise DataError(path, result, remedy="run 'dvc repro clips' to index the clips again")

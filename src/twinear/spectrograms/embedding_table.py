@@ -9,6 +9,8 @@ a frame:
 .csv, .parquet    a column clip; every other column is a dimension
 ```
 
+`twinear evaluate` reads the same tables; there `artist` may stand in the place of `clip`.
+
 How the vectors came about, this module does not know: `embedding` makes some.
 """
 
@@ -18,7 +20,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +30,12 @@ from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 
 Floats = npt.NDArray[np.float32]
+Key = Literal["clip", "artist"]
 
 TABLE = "clips/vectors.npz"  # under the data folder: where the pipeline finds the vectors
 KINDS = (".npz", ".csv", ".parquet")
-ARRAYS = "clip (text) and vector (numbers, as many for every clip)"
-COLUMNS = "a column clip, all others numbers"
+ARRAYS = "{} (text) and vector (numbers, as many in every row)"
+COLUMNS = "a column {}, all others numbers"
 MAKE = "make it with 'twinear embed' or bring it with 'twinear import --vectors'"
 AGAIN = "make the table again"
 
@@ -44,7 +47,7 @@ class Vectors:
     Parameters
     ----------
     clips
-        The clips' names, each once.
+        The clips' names, each once; or the artists', where `key` says so.
     vector
         (clips, n_dims), or (clips, n_dims, n_frames); finite.
     extractor, licence
@@ -58,6 +61,7 @@ class Vectors:
     extractor: str = ""
     licence: str = ""
     sha256: Sequence[str] = ()
+    key: Key = "clip"
 
     def of(self, clips: Sequence[str], sha256: Sequence[str], place: Path) -> Floats:
         """The vectors of these clips, in this order.
@@ -113,30 +117,49 @@ class Vectors:
         """
         _require_kind(path)
         _check(self, path)
-        if path.suffix != ".npz" and self.vector.ndim == 3:
+        suffix = path.suffix.lower()
+        if suffix != ".npz" and self.vector.ndim == 3:
             found = "holds one vector a clip, and these are one a frame"
             raise DataError(path, found, remedy="name a file .npz")
         with replacing(path) as temporary:
-            if path.suffix == ".npz":
+            if suffix == ".npz":
                 _write_npz(self, temporary)
                 return
             columns = {f"d{n}": values for n, values in enumerate(self.vector.T)}
             table = pl.DataFrame({"clip": list(self.clips), **columns})
-            table.write_csv(temporary) if path.suffix == ".csv" else table.write_parquet(temporary)
+            table.write_csv(temporary) if suffix == ".csv" else table.write_parquet(temporary)
 
     @staticmethod
-    def read(path: Path) -> "Vectors":
+    def read(
+        path: Path,
+        keys: Sequence[Key] = ("clip",),
+        dtype: npt.DTypeLike = np.float32,
+        *,
+        whole_numbers: bool = False,
+    ) -> "Vectors":
         """Read a table.
+
+        Parameters
+        ----------
+        keys
+            What the rows may be named by; the table must have exactly one of them.
+        dtype
+            Of the vectors that are returned.
+        whole_numbers
+            Take whole numbers in an .npz as names too.
 
         Raises
         ------
         DataError
-            Missing, of another kind, without clips or vectors, a clip twice, vectors of several
+            Missing, of another kind, without names or vectors, a name twice, vectors of several
             lengths, or anything that is no finite number.
         """
         require(path, MAKE)
         _require_kind(path)
-        read = _read_npz(path) if path.suffix == ".npz" else _read_table(path)
+        if path.suffix.lower() == ".npz":
+            read = _read_npz(path, keys, dtype, whole_numbers)
+        else:
+            read = _read_table(path, keys, dtype)
         _check(read, path)
         return read
 
@@ -167,7 +190,7 @@ def _require_none(
 
 
 def _require_kind(path: Path) -> None:
-    if path.suffix not in KINDS:
+    if path.suffix.lower() not in KINDS:
         raise DataError(path, "is no table of vectors", expected=f"a file {', '.join(KINDS)}")
 
 
@@ -183,7 +206,9 @@ def _write_npz(vectors: Vectors, path: Path) -> None:
         )
 
 
-def _read_npz(path: Path) -> Vectors:
+def _read_npz(
+    path: Path, keys: Sequence[Key], dtype: npt.DTypeLike, whole_numbers: bool
+) -> Vectors:
     try:
         with path.open("rb") as file:
             held = np.load(file, allow_pickle=False)
@@ -191,14 +216,19 @@ def _read_npz(path: Path) -> Vectors:
                 raise ValueError("one array without a name")
             arrays: dict[str, npt.NDArray[Any]] = {name: held[name] for name in held.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(path, f"cannot be read ({error})", expected=ARRAYS, remedy=AGAIN) from None
-    if not {"clip", "vector"} <= set(arrays):
-        found = f"holds {', '.join(arrays) or 'nothing'}"
-        raise DataError(path, found, expected=ARRAYS, remedy="rename its arrays")
+        found, expected = f"cannot be read ({error})", ARRAYS.format(" or ".join(keys))
+        raise DataError(path, found, expected=expected, remedy=AGAIN) from None
+    key = _find_key(list(arrays), keys, path)
+    if "vector" not in arrays:
+        found = f"holds {', '.join(arrays)}"
+        raise DataError(path, found, expected=ARRAYS.format(key), remedy="rename its arrays")
+    names = arrays[key]
+    if whole_numbers and names.dtype.kind in "iu":
+        names = names.astype(np.str_)
     texts = {name: arrays.get(name, np.array("")) for name in ("extractor", "licence")}
     sha256 = arrays.get("sha256", np.array([], np.str_))
     for name, array, ndim in (
-        ("clip", arrays["clip"], 1),
+        (key, names, 1),
         ("sha256", sha256, 1),
         *((name, text, 0) for name, text in texts.items()),
     ):
@@ -206,58 +236,75 @@ def _read_npz(path: Path) -> Vectors:
             found = f"{name} is {array.dtype} {array.shape}"
             raise DataError(path, found, expected=("one text", "texts")[ndim], remedy=AGAIN)
     return Vectors(
-        clips=arrays["clip"].tolist(),
-        vector=_numbers(arrays["vector"], path),
+        clips=names.tolist(),
+        vector=_numbers(arrays["vector"], dtype, path),
         sha256=sha256.tolist(),
+        key=key,
         **{name: str(text) for name, text in texts.items()},
     )
 
 
-def _read_table(path: Path) -> Vectors:
+def _read_table(path: Path, keys: Sequence[Key], dtype: npt.DTypeLike) -> Vectors:
     try:
-        table = _read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
+        if path.suffix.lower() == ".csv":
+            # Names are read as text: they may look like numbers, or like a missing value (NA).
+            header = pl.read_csv(path, n_rows=0).columns
+            text = {column: pl.String for column in header if column in keys}
+            table = pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
+        else:
+            table = pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
         found = f"cannot be read ({str(error).splitlines()[0]})"
-        raise DataError(path, found, expected=COLUMNS, remedy=AGAIN) from None
-    if "clip" not in table.columns:
-        found = f"has no column clip, but {', '.join(table.columns[:5])}"
-        raise DataError(path, found, expected=COLUMNS, remedy="rename a column")
-    for name, kind in table.drop("clip").schema.items():
+        expected = COLUMNS.format(" or ".join(keys))
+        raise DataError(path, found, expected=expected, remedy=AGAIN) from None
+    key = _find_key(table.columns, keys, path)
+    numbers = table.drop(key)
+    for name, kind in numbers.schema.items():
         if not kind.is_numeric():
             found = f"column {name} holds {str(kind).lower()}"
-            raise DataError(path, found, expected=COLUMNS, remedy="take it out")
-    clips = table["clip"].cast(pl.String).fill_null("").to_list()
-    return Vectors(clips=clips, vector=_numbers(table.drop("clip").to_numpy(), path))
+            raise DataError(path, found, expected=COLUMNS.format(key), remedy="take it out")
+    names = table[key].cast(pl.String).fill_null("").to_list()
+    return Vectors(clips=names, vector=_numbers(numbers.to_numpy(), dtype, path), key=key)
 
 
-def _read_csv(path: Path) -> pl.DataFrame:
-    names = pl.read_csv(path, n_rows=0).columns
-    text = {"clip": pl.String} if "clip" in names else {}  # a name may look like a number
-    return pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
+def _find_key(held: Sequence[str], keys: Sequence[Key], path: Path) -> Key:
+    """Find the one array or column that names the rows."""
+    present = [key for key in keys if key in held]
+    if len(present) == 1:
+        return present[0]
+    names, listed = " or ".join(keys), ", ".join(held[:5]) or "nothing"
+    if present:
+        found, expected = f"holds {listed}", f"{names}, not both"
+    elif path.suffix.lower() == ".npz":
+        found, expected = f"holds {listed}", ARRAYS.format(names)
+    else:
+        found, expected = f"has no column {names}, but {listed}", COLUMNS.format(names)
+    raise DataError(path, found, expected=expected, remedy="rename what names the rows")
 
 
 @np.errstate(over="ignore")
-def _numbers(array: npt.NDArray[Any], path: Path) -> Floats:
+def _numbers(array: npt.NDArray[Any], dtype: npt.DTypeLike, path: Path) -> npt.NDArray[Any]:
     if array.dtype.kind not in "fiu" or array.ndim not in (2, 3):
         expected = "numbers, (clips, n_dims) or (clips, n_dims, n_frames)"
         raise DataError(path, f"vector is {array.dtype} {array.shape}", expected=expected)
-    return array.astype(np.float32)
+    return array.astype(dtype)
 
 
 def _check(vectors: Vectors, path: Path) -> None:
-    clips, vector = vectors.clips, vectors.vector
+    names, vector, key = vectors.clips, vectors.vector, vectors.key
     if not vector.size:
-        raise DataError(path, f"holds no vectors {vector.shape}", expected=ARRAYS, remedy=AGAIN)
-    for name, n in (("vectors", len(vector)), ("hashes", len(vectors.sha256) or len(clips))):
-        if n != len(clips):
-            found = f"holds {n} {name} of {len(clips)} clips"
-            raise DataError(path, found, expected="one a clip", remedy=AGAIN)
-    clip, n = Counter(clips).most_common(1)[0]
+        found = f"holds no vectors {vector.shape}"
+        raise DataError(path, found, expected=ARRAYS.format(key), remedy=AGAIN)
+    for what, n in (("vectors", len(vector)), ("hashes", len(vectors.sha256) or len(names))):
+        if n != len(names):
+            found = f"holds {n} {what} of {len(names)} {key}s"
+            raise DataError(path, found, expected=f"one for each {key}", remedy=AGAIN)
+    name, n = Counter(names).most_common(1)[0]
     if n > 1:
-        found = f"names {clip or 'no clip'} in {n} rows"
-        raise DataError(path, found, expected="each clip once", remedy="take the others out")
+        found = f"names {name or f'no {key}'} in {n} rows"
+        raise DataError(path, found, expected=f"each {key} once", remedy="take the others out")
     bad = np.array([not np.isfinite(each).all() for each in vector])
     if bad.any():
-        count = f"{bad.sum()} of {len(bad)} clips, the first {clips[int(bad.argmax())]}"
+        count = f"{bad.sum()} of {len(bad)} {key}s, the first {names[int(bad.argmax())]}"
         found = f"holds values that are no finite numbers for {count}"
         raise DataError(path, found, expected="finite numbers", remedy=AGAIN)

@@ -1,9 +1,9 @@
-"""Spectrograms heard differently: what a training clip might also have sounded like.
+"""Augmentation of training spectrograms.
 
-Another part of the clip, another equaliser, bands or moments missing (Park et al., "SpecAugment",
-Interspeech 2019), another clip in the background. The level needs no change: a spectrogram is
-relative to its own maximum. Everything is drawn once for each clip of a step from the generator
-given. Vectors of other extractors cannot be changed after the fact and are left alone.
+Another part of the clip, another equaliser, bands or frames masked (Park et al., "SpecAugment",
+Interspeech 2019), another clip mixed in. The level needs no change: a spectrogram is relative to
+its own maximum. Everything is drawn once for each clip of a step, from the generator given.
+Embeddings of pre-trained networks are never changed.
 """
 
 import torch
@@ -14,7 +14,7 @@ from twinear.base.params import Params
 
 
 class AugmentationParams(Params):
-    """How far a training spectrogram may be from the clip's own; all at their rest: no change."""
+    """How far a training spectrogram may differ from the clip's own."""
 
     min_crop: float = Field(gt=0, le=1)
     tilt_db: float = Field(ge=0)
@@ -23,8 +23,8 @@ class AugmentationParams(Params):
     mixup: float = Field(ge=0, le=1)
 
     @property
-    def rests(self) -> bool:
-        """Whether nothing is changed."""
+    def changes_nothing(self) -> bool:
+        """Whether every value is at rest."""
         changes = (self.tilt_db, self.freq_mask, self.time_mask, self.mixup)
         return self.min_crop == 1 and not any(changes)
 
@@ -32,12 +32,12 @@ class AugmentationParams(Params):
 def augment(
     x: Tensor, params: AugmentationParams, top_db: float, generator: torch.Generator
 ) -> Tensor:
-    """Change spectrograms (clips, n_bands, n_frames) in [0, 1]; the shape and the range stay.
+    """Change spectrograms (clips, n_bands, n_frames) in [0, 1]; shape and range are kept.
 
     Parameters
     ----------
     top_db
-        What 0 stands for, in decibels under 1.
+        What the value 0 stands for, in decibels below 1.
     generator
         On the CPU.
     """
@@ -54,7 +54,7 @@ def augment(
 
 
 def cropped(x: Tensor, least: float, generator: torch.Generator) -> Tensor:
-    """A part of each clip, at least the share `least` of it, repeated to its full length."""
+    """Cut a part of each clip, at least the share `least` of it, and repeat it to full length."""
     n = x.shape[2]
     if least == 1:
         return x

@@ -1,18 +1,18 @@
-"""What training minimises: how far the scores of some clips are from their artists' similarity.
+"""What training minimises: the difference between scores and the artists' similarity.
 
-An objective is a function of the logits of all pairs of clips in a step, (clips, clips), the
-artist of each clip, (clips,) from 0, and the similarity of these artists, (artists, artists), whose
-diagonal means nothing. It gives a scalar to minimise.
+An objective takes the logits of all pairs of clips in a step, (clips, clips), the artist of each
+clip, (clips,) from 0, and the similarity of these artists, (artists, artists), whose diagonal is
+ignored. It returns a scalar to minimise.
 
-- `mse`: mean squared difference of score and similarity over clip pairs, the original's.
+- `mse`: mean squared difference of score and similarity over clip pairs, as in the original.
 - `listwise`: each artist ranks the others of the step; cross-entropy between the softmax of its
-  logits and its similarities brought to sum 1 (the top-one probability of ListNet: Cao, Qin, Liu,
-  Tsai and Li, "Learning to rank: from pairwise approach to listwise approach", ICML 2007).
-- `approx_ndcg`: one minus NDCG with the rank of each artist softened to a sum of sigmoids (Qin, Liu
+  logits and its similarities, normalised to sum 1 (the top-one probability of ListNet: Cao, Qin,
+  Liu, Tsai and Li, "Learning to rank: from pairwise approach to listwise approach", ICML 2007).
+- `approx_ndcg`: one minus NDCG with each artist's rank replaced by a sum of sigmoids (Qin, Liu
   and Li, "A general approximation framework for direct optimization of information retrieval
   measures", Information Retrieval 13, 2010).
 
-The last two know only orders: their logits have no unit until `calibration` gives them one.
+The last two depend on orders only: their logits have no unit until `calibration` gives them one.
 """
 
 from collections.abc import Callable
@@ -24,14 +24,16 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from torch import Tensor
 
+from twinear.metrics.popularity import divide_by_popularity
+
 ObjectiveName = Literal["mse", "listwise", "approx_ndcg"]
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
-NEVER = -1e9
-MOST_CERTAIN = 14.0  # a logit, of a similarity of one millionth
+NEVER = -1e9  # a logit that ranks last and has no gradient; -inf would give NaN
+MAX_LOGIT = 14.0  # the logit of a similarity of one millionth
 
 
 def mse(logits: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over all ordered pairs of clips of different artists."""
+    """Compute the mean squared error over all ordered pairs of clips of different artists."""
     error = (
         torch.sigmoid(logits) - target[artist_index][:, artist_index]
     ).square()  # (clips, clips)
@@ -39,7 +41,10 @@ def mse(logits: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:
 
 
 def listwise(logits: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:
-    """Softmax cross-entropy of every artist's ranking; artists similar to none are left out."""
+    """Compute the softmax cross-entropy of every artist's ranking.
+
+    Artists that are similar to no other are left out.
+    """
     others = target.masked_fill(_itself(target), 0)
     mass = others.sum(dim=1)
     ranked = by_artist(logits, artist_index, len(target)).masked_fill(_itself(target), NEVER)
@@ -48,7 +53,7 @@ def listwise(logits: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:
 
 
 def approx_ndcg(logits: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:
-    """One minus the softened NDCG over all the other artists of the step."""
+    """Compute one minus the smooth NDCG over all the other artists of the step."""
     gain = target.masked_fill(_itself(target), 0)
     ranked = by_artist(logits, artist_index, len(target)).masked_fill(_itself(target), NEVER)
     ahead = torch.sigmoid(ranked[:, None, :] - ranked[:, :, None])  # (query, artist, other)
@@ -67,7 +72,16 @@ OBJECTIVES: dict[ObjectiveName, Objective] = {
 
 
 def by_artist(values: Tensor, artist_index: Tensor, n_artists: int) -> Tensor:
-    """The mean over clip pairs, (clips, clips) to (artists, artists)."""
+    """Average over clip pairs, (clips, clips) to (artists, artists).
+
+    Examples
+    --------
+    Two clips of the first artist, one of the second:
+
+    >>> values = torch.tensor([[9.0, 9.0, 1.0], [9.0, 9.0, 3.0], [1.0, 3.0, 5.0]])
+    >>> by_artist(values, torch.tensor([0, 0, 1]), n_artists=2).tolist()
+    [[9.0, 2.0], [2.0, 5.0]]
+    """
     mean = torch.nn.functional.one_hot(artist_index, n_artists).to(values.dtype)  # (clips, artists)
     mean = mean / mean.sum(dim=0).clamp(min=1)
     return mean.T @ values @ mean
@@ -80,19 +94,37 @@ def without_popularity(similarity: np.ndarray, strength: float) -> np.ndarray:
     others, as association strength divides co-occurrences by occurrences (van Eck and Waltman,
     JASIST 60, 2009); 0 leaves it as it is. Scaled so that the largest stays what it is; the
     diagonal becomes 0.
+
+    Examples
+    --------
+    The first artist is popular and therefore similar to all. Of what popularity does not explain,
+    the other two have the most in common:
+
+    >>> similarity = np.array([[1.0, 0.4, 0.4], [0.4, 1.0, 0.2], [0.4, 0.2, 1.0]])
+    >>> without_popularity(similarity, strength=0.0)[0].tolist()
+    [0.0, 0.4, 0.4]
+    >>> without_popularity(similarity, strength=1.0).round(3)[:, 1:].tolist()
+    [[0.4, 0.4], [0.0, 0.267], [0.267, 0.0]]
     """
     off = np.where(np.eye(len(similarity), dtype=bool), 0, similarity)
     mean = off.sum(axis=1) / max(len(off) - 1, 1)
     expected = np.maximum(mean, 1e-12) ** strength
-    corrected = off / np.outer(expected, expected)
+    corrected = divide_by_popularity(off, expected, expected)
     scaled: np.ndarray = corrected * (off.max() / max(corrected.max(), 1e-12))
     return scaled
 
 
 def calibration(logits: np.ndarray, similarity: np.ndarray) -> tuple[float, float]:
-    """The slope (> 0) and shift of the logit that make its sigmoid the expected similarity.
+    """Find the slope (> 0) and shift of the logit that make its sigmoid the expected similarity.
 
-    Least squares over pairs (pairs,) that training has not seen; the order of scores stays.
+    Least squares over pairs (pairs,) that training has not seen; the order of scores is kept.
+
+    Examples
+    --------
+    >>> logits = np.array([-2.0, -1.0, 0.0, 1.0])
+    >>> slope, shift = calibration(logits, similarity=expit(0.5 * logits - 1))
+    >>> round(slope, 2), round(shift, 2)
+    (0.5, -1.0)
     """
     middle, spread = float(logits.mean()), float(logits.std())
     spread = spread if spread > 1e-6 else 1.0  # logits that are all the same
@@ -101,7 +133,7 @@ def calibration(logits: np.ndarray, similarity: np.ndarray) -> tuple[float, floa
     def loss(free: np.ndarray) -> float:
         return float(np.square(expit(_steepness(free[0]) * standard + free[1]) - similarity).mean())
 
-    level = float(np.clip(logit(similarity.mean()), -MOST_CERTAIN, MOST_CERTAIN))
+    level = float(np.clip(logit(similarity.mean()), -MAX_LOGIT, MAX_LOGIT))
     found = minimize(loss, [0.0, level], method="Nelder-Mead", options={"maxiter": 2000})
     slope = _steepness(found.x[0]) / spread
     return slope, float(found.x[1]) - slope * middle

@@ -203,7 +203,9 @@ def _prepare(state: State, training: Examples, job: _Job) -> Batches:
     if net.statistics is not None:
         statistics = data.compute_statistics(net.statistics)
         net.statistics.fit(statistics, torch.from_numpy(data.artist_index).to(job.device))
-        if params.augmentation.rests:  # else every step changes the clips, and their statistics
+        if (
+            params.augmentation.changes_nothing
+        ):  # else every step changes the clips, and their statistics
             only = net.convolutions is None
             data = data.with_coordinates(net.statistics, statistics, only=only)
     state.start_ema(params.ema_decay)
@@ -242,7 +244,7 @@ def _train_epoch(state: State, data: Batches, params: TrainingParams, number: in
         size, n_clips = params.batch_artists, params.clips_per_artist
         artists, rows = data.draw(size, n_clips, params.batch_similar, rng)
         step = data.take(rows, artists)
-        if isinstance(spec, LogMel) and not params.augmentation.rests:
+        if isinstance(spec, LogMel) and not params.augmentation.changes_nothing:
             step = replace(step, x=augment(step.x, params.augmentation, spec.top_db, generator))
         loss = step_loss(net, step, OBJECTIVES[params.objective], params.precision)
         state.optimizer.zero_grad()

@@ -119,7 +119,7 @@ def evaluate(
         trained = train_scorer(
             data.spectrograms,
             data.similarity,
-            Split.of(data.similarity.artists, train=split.train, validation=split.validation),
+            Split.from_ids(data.similarity.artists, train=split.train, validation=split.validation),
             params,
             checkpoint_path(job.checkpoint, number),
             _epoch_reporter([result.best for result in results], on_epoch),

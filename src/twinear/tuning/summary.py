@@ -4,11 +4,12 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from twinear.base.files import write_text
+from twinear.base.text import format_interval, format_number, markdown_table
 from twinear.tuning.confirmation import Confirmation
 from twinear.tuning.space import SECTION, Space
 from twinear.tuning.study import Trial
@@ -109,15 +110,13 @@ def format_summary(summary: StudySummary) -> str:
 
 
 def _table(summary: StudySummary) -> str:
-    header = ["trial", "NDCG@10", *(name.removeprefix(f"{SECTION}.") for name in summary.space)]
+    names = list(summary.space)
+    header = ["trial", "NDCG@10", *(name.removeprefix(f"{SECTION}.") for name in names)]
     rows = [
-        [str(trial.number), f"{trial.value:.4f}"]
-        + [_text(trial.values[name]) for name in summary.space]
+        [str(trial.number), f"{trial.value:.4f}", *(_text(trial.values[name]) for name in names)]
         for trial in best_first(summary.trials)[:ROWS]
     ]
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [header, ["-" * width for width in widths], *rows]
-    return "\n".join(f"| {' | '.join(map(str.rjust, line, widths))} |" for line in lines)
+    return markdown_table(header, rows, left=0, padded=True)
 
 
 def _text(value: Any) -> str:
@@ -127,13 +126,13 @@ def _text(value: Any) -> str:
 def _format_confirmation(confirmation: Confirmation) -> str:
     lines = []
     for comparison in confirmation.comparisons:
-        difference = comparison.difference
-        by_seed = ", ".join(f"{value:+.3f}" for value in comparison.by_seed.values())
+        best, defaults = comparison.best.value, comparison.defaults.value
+        by_seed = (format_number(value, sign="+") for value in comparison.by_seed.values())
         lines.append(
-            f"- {comparison.n_queries} {QUERIES[comparison.queries]}:"
-            f" best {comparison.best.value:.3f}, defaults {comparison.defaults.value:.3f},"
-            f" difference {difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]:"
-            f" **{comparison.verdict}** (by seed: {by_seed})"
+            f"- {comparison.n_queries} {QUERIES[comparison.queries]}: best {format_number(best)},"
+            f" defaults {format_number(defaults)},"
+            f" difference {format_interval(**asdict(comparison.difference), sign='+')}:"
+            f" **{comparison.verdict}** (by seed: {', '.join(by_seed)})"
         )
     lines += [f"- could not be trained: {failure}" for failure in confirmation.failures]
     return (

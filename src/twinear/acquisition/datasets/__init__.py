@@ -1,5 +1,4 @@
-"""Public data sets of listens: `known` lists them, `fetch` brings one into the data folder.
+"""Public data sets of listens: `registry` lists them, `fetch` brings one into the data folder.
 
-`download` gets the archive, resumably; `archive` takes the files of listens out of it, and nothing
-else.
+`archive` extracts the files of listens from the downloaded archive, and nothing else.
 """

@@ -1,8 +1,8 @@
-"""Files taken out of an archive that nobody vouches for.
+"""Extract files from an archive that is not trusted.
 
-Only files whose names are asked for are written, under those names, wherever they stand in the
-archive: no path, link or device of it is ever followed. Bytes and members are bounded as they come,
-whatever the archive says of itself.
+Only files with requested names are written, under those names, wherever they are in the archive: no
+path, link or device in it is followed. Bytes and members are bounded as they come, whatever the
+archive says about itself.
 """
 
 import errno
@@ -17,22 +17,24 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from twinear.base.errors import DataError
-from twinear.listens.readers.decompression import unpacked
+from twinear.listens.readers.decompression import decompressed
 
 MAX_MEMBERS = 10_000
 PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
-    """A file that was taken out."""
+class ExtractedFile:
+    """Size and hashes of an extracted file."""
 
     bytes: int
     md5: str
     sha256: str
 
 
-def take_out(path: Path, names: Collection[str], into: Path, max_bytes: int) -> dict[str, Taken]:
+def extract_files(
+    path: Path, names: Collection[str], into: Path, max_bytes: int
+) -> dict[str, ExtractedFile]:
     """Write the files of these names to a folder.
 
     Raises
@@ -40,24 +42,26 @@ def take_out(path: Path, names: Collection[str], into: Path, max_bytes: int) -> 
     DataError
         Damaged, too large or with too many members, without one of the files or with two of it.
     """
-    taken: dict[str, Taken] = {}
-    members = _of_zip if zipfile.is_zipfile(path) else _of_tar
-    left = max_bytes
-    with _told(path):
+    files: dict[str, ExtractedFile] = {}
+    members = _zip_members if zipfile.is_zipfile(path) else _tar_members
+    bytes_left = max_bytes
+    with _translating_errors(path):
         for name, file in members(path, names, max_bytes):
-            if name in taken:
+            if name in files:
                 raise DataError(path, f"holds {name} twice")
-            taken[name] = _write(file, into / name, left, path)
-            left -= taken[name].bytes
+            files[name] = _write(file, into / name, bytes_left, path)
+            bytes_left -= files[name].bytes
     for name in names:
-        if name not in taken:
+        if name not in files:
             raise DataError(path, f"holds no file {name}", expected=", ".join(names))
-    return taken
+    return files
 
 
-def _of_tar(path: Path, names: Collection[str], max_bytes: int) -> Iterator[tuple[str, IO[bytes]]]:
-    with unpacked(path) as stream:
-        bounded = cast(IO[bytes], _Bounded(stream, max_bytes, path))
+def _tar_members(
+    path: Path, names: Collection[str], max_bytes: int
+) -> Iterator[tuple[str, IO[bytes]]]:
+    with decompressed(path) as stream:
+        bounded = cast(IO[bytes], _BoundedStream(stream, max_bytes, path))
         with tarfile.open(fileobj=bounded, mode="r|") as archive:
             for n, member in enumerate(archive):
                 _require_few(path, n)
@@ -65,16 +69,18 @@ def _of_tar(path: Path, names: Collection[str], max_bytes: int) -> Iterator[tupl
                 file = archive.extractfile(member) if member.isreg() and name in names else None
                 if file:
                     yield name, file
-        while bounded.read(PIECE_BYTES):  # to see that nothing is cut off
+        while bounded.read(PIECE_BYTES):  # reading to the end shows whether the file is cut off
             pass
 
 
-def _of_zip(path: Path, names: Collection[str], max_bytes: int) -> Iterator[tuple[str, IO[bytes]]]:
+def _zip_members(
+    path: Path, names: Collection[str], max_bytes: int
+) -> Iterator[tuple[str, IO[bytes]]]:
     with zipfile.ZipFile(path) as archive:
         for n, member in enumerate(archive.infolist()):
             _require_few(path, n)
             name = PurePosixPath(member.filename).name
-            kind = member.external_attr >> 28  # of the file's mode: 8 is a file, 0 not said
+            kind = member.external_attr >> 28  # of the file's mode: 8 is a file, 0 unknown
             if name in names and not member.is_dir() and kind in (0, 8):
                 with archive.open(member) as file:
                     yield name, file
@@ -85,41 +91,42 @@ def _require_few(path: Path, n: int) -> None:
         raise DataError(path, f"holds more than {MAX_MEMBERS} files")
 
 
-def _write(file: IO[bytes], to: Path, max_bytes: int, path: Path) -> Taken:
+def _write(file: IO[bytes], to: Path, max_bytes: int, path: Path) -> ExtractedFile:
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    bounded = _Bounded(file, max_bytes, path)
-    n = 0
+    bounded = _BoundedStream(file, max_bytes, path)
+    n_bytes = 0
     with to.open("wb") as target:
         while piece := bounded.read(PIECE_BYTES):
-            n += target.write(piece)
+            n_bytes += target.write(piece)
             md5.update(piece)
             sha256.update(piece)
-    return Taken(bytes=n, md5=md5.hexdigest(), sha256=sha256.hexdigest())
+    return ExtractedFile(bytes=n_bytes, md5=md5.hexdigest(), sha256=sha256.hexdigest())
 
 
-class _Bounded:
+class _BoundedStream:
     """A stream that is not read beyond a bound."""
 
-    def __init__(self, stream: IO[bytes], left: int, path: Path) -> None:
-        self._stream, self._left, self._most, self._path = stream, left, left, path
+    def __init__(self, stream: IO[bytes], max_bytes: int, path: Path) -> None:
+        self._stream, self._max_bytes, self._path = stream, max_bytes, path
+        self._n_read = 0
 
     def read(self, size: int) -> bytes:
         piece = self._stream.read(size)
-        self._left -= len(piece)
-        if self._left < 0:
-            raise DataError(self._path, f"unpacks to more than {self._most} bytes")
+        self._n_read += len(piece)
+        if self._n_read > self._max_bytes:
+            raise DataError(self._path, f"unpacks to more than {self._max_bytes} bytes")
         return piece
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _translating_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
         raise DataError(path, f"is damaged ({error})") from error
-    except (NotImplementedError, RuntimeError) as error:  # of zipfile: a password, a method
+    except (NotImplementedError, RuntimeError) as error:  # from zipfile: a password, a method
         raise DataError(path, f"cannot be unpacked ({error})") from error
     except OSError as error:
-        if error.errno not in (None, errno.EINVAL):  # the system's, not a seek before the start
+        if error.errno not in (None, errno.EINVAL):  # those two come from damage, not the system
             raise
         raise DataError(path, f"is damaged ({error})") from error

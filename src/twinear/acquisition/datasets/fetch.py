@@ -1,44 +1,45 @@
-"""A data set brought into the data folder: `into/listens/`, with `source.json` beside the files.
+"""Fetch a data set into the data folder: `into/listens/`, with `source.json` beside the files.
 
-The archive is kept beside the data folder (`.data.fetch/`) while it comes, and removed when its
-files are in place and checked. Files that are in place and intact are not fetched again.
+The archive is downloaded beside the data folder (`.data.fetch/`), and removed when its files are in
+place and checked. Files that are in place and intact are not fetched again.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import copyfile
-from typing import Any
 
-from twinear.acquisition.datasets.archive import Taken, take_out
+from twinear.acquisition.datasets.archive import ExtractedFile, extract_files
 from twinear.acquisition.datasets.registry import Dataset
-from twinear.acquisition.network.download import Patience, Progress, Wanted, download, forget
+from twinear.acquisition.lock import exclusive
+from twinear.acquisition.network.download import (
+    DownloadPolicy,
+    DownloadProgress,
+    RemoteFile,
+    download,
+    remove_download,
+)
 from twinear.acquisition.network.rate_limit import Clock
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, sha256, write_text
 from twinear.listens.readers.formats import REDIRECTS, SOURCE
 
-try:
-    import fcntl
-except ImportError:  # Windows; there nobody is kept from fetching twice at once
-    fcntl = None  # type: ignore[assignment]
-
-ANEW = "it was removed: run it again to fetch it anew"
+REFETCH = "it was removed: run it again to download it again"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetReport:
-    """What was brought.
+    """What was fetched.
 
     Parameters
     ----------
     fetched
         False if it was there already, intact.
+    files
+        File -> size in bytes.
     checked
-        File -> against what: "md5", or "" where no checksum is published.
+        File -> "md5", or "" where no checksum is published.
     """
 
     dataset: str
@@ -52,13 +53,13 @@ class DatasetReport:
 def fetch_dataset(
     dataset: Dataset,
     into: Path,
-    progress: Progress,
+    progress: DownloadProgress,
     clock: Clock,
     *,
     replace: bool = False,
-    patience: Patience | None = None,
+    policy: DownloadPolicy | None = None,
 ) -> DatasetReport:
-    """Bring a data set into a data folder, whole or not at all.
+    """Fetch a data set into a data folder, whole or not at all.
 
     Parameters
     ----------
@@ -68,120 +69,94 @@ def fetch_dataset(
     Raises
     ------
     DataError
-        Other listens are there; what comes is not what is expected, or does not come.
+        Other listens are there, another fetch is running, or the archive is not as published.
+    SourceError
+        The download failed.
     """
     listens = into / "listens"
-    known = _intact(dataset, listens)
-    if known:
-        return _report(dataset, listens, known, fetched=False)
-    _require_free(listens, replace)
-    archive = into.absolute().with_name(f".{into.absolute().name}.fetch") / dataset.archive
-    with _held(archive.parent):
-        if not archive.is_file():
-            wanted = Wanted(url=dataset.address, size=dataset.size, max_bytes=dataset.max_archive)
-            download(wanted, archive, progress, clock, patience)
-        taken = _put(dataset, archive, listens)
-        forget(archive)
-    return _report(dataset, listens, taken, fetched=True)
-
-
-def _put(dataset: Dataset, archive: Path, listens: Path) -> dict[str, Taken]:
-    """Check the archive, take its files out and put them in place of the folder."""
-    with replacing(listens) as temporary:
-        temporary.mkdir()
-        with _forgotten_if_bad(archive):
-            whole = _hashes(archive)
-            _require_md5(archive, whole, dataset.md5)
-            taken = take_out(archive, list(dataset.files), temporary, dataset.max_files)
-            for name, file in taken.items():
-                _require_md5(archive.with_name(name), file, dataset.files[name])
-        source = _source(dataset, whole, taken)
-        write_text(temporary / SOURCE, json.dumps(source, indent=2, ensure_ascii=False))
-        if (listens / REDIRECTS).is_file():
-            copyfile(listens / REDIRECTS, temporary / REDIRECTS)
-    return taken
-
-
-@contextmanager
-def _forgotten_if_bad(archive: Path) -> Iterator[None]:
-    try:
-        yield
-    except DataError:
-        forget(archive)
-        raise
-
-
-def _require_md5(path: Path, found: Taken, md5: str) -> None:
-    if md5 and found.md5 != md5:
-        raise DataError(path.name, f"has md5 {found.md5}", expected=md5, remedy=ANEW)
-
-
-def _hashes(path: Path) -> Taken:
-    with path.open("rb") as file:
-        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    return Taken(bytes=path.stat().st_size, md5=md5, sha256=sha256(path))
-
-
-def _source(dataset: Dataset, archive: Taken, taken: dict[str, Taken]) -> dict[str, Any]:
-    """Where the files are from, what may be done with them, and what was checked."""
-    return {
-        "dataset": dataset.name,
-        "url": f"{dataset.url}/{dataset.archive}",
-        "licence": dataset.licence,
-        "archive": asdict(archive) | {"published_md5": dataset.md5},
-        "files": {
-            name: asdict(file) | {"published_md5": dataset.files[name]}
-            for name, file in taken.items()
-        },
-    }
-
-
-def _intact(dataset: Dataset, listens: Path) -> dict[str, Taken]:
-    """The files, if all are there and as they were published, or as they came; else none."""
-    try:
-        source = json.loads((listens / SOURCE).read_text(encoding="utf-8"))
-        came = {name: Taken(**_values(source["files"][name])) for name in dataset.files}
-        found = {name: _hashes(listens / name) for name in dataset.files}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return {}
-    published = all(found[name].md5 == md5 for name, md5 in dataset.files.items() if md5)
-    return found if found == came and published else {}
-
-
-def _values(recorded: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in recorded.items() if name != "published_md5"}
-
-
-def _require_free(listens: Path, replace: bool) -> None:
-    there = sorted(path.name for path in listens.iterdir()) if listens.is_dir() else []
-    others = [name for name in there if name != REDIRECTS]
-    if others and not replace:
-        found = f"holds {', '.join(others[:3])}{', …' if others[3:] else ''}"
-        raise DataError(listens, found, remedy="replace it with --replace, or name another folder")
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keep others from fetching to the same place at the same time."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "datasets.lock").open("w") as file:
-        try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            found = "another fetch is under way"
-            raise DataError(folder, found, remedy="wait until it has ended") from None
-        yield
-
-
-def _report(
-    dataset: Dataset, listens: Path, taken: dict[str, Taken], *, fetched: bool
-) -> DatasetReport:
+    files = _read_intact(dataset, listens)
+    fetched = not files
+    if fetched:
+        _require_free(listens, replace)
+        archive = into.absolute().with_name(f".{into.absolute().name}.fetch") / dataset.archive
+        with exclusive(archive.with_name("datasets.lock")):
+            if not archive.is_file():
+                remote = RemoteFile(
+                    url=dataset.address, size=dataset.size, max_bytes=dataset.max_archive
+                )
+                download(remote, archive, progress, clock, policy)
+            files = _install(dataset, archive, listens)
+            remove_download(archive)
     return DatasetReport(
         dataset=dataset.name,
         folder=str(listens),
         fetched=fetched,
-        files={name: file.bytes for name, file in taken.items()},
-        checked={name: "md5" if dataset.files[name] else "" for name in taken},
+        files={name: file.bytes for name, file in files.items()},
+        checked={name: "md5" if dataset.files[name] else "" for name in files},
         licence=dataset.licence,
     )
+
+
+def _install(dataset: Dataset, archive: Path, listens: Path) -> dict[str, ExtractedFile]:
+    """Check the archive, extract its files and put them in place of the folder."""
+    with replacing(listens) as temporary:
+        temporary.mkdir()
+        try:
+            whole = _hashes(archive)
+            _require_md5(archive.name, whole, dataset.md5)
+            files = extract_files(archive, list(dataset.files), temporary, dataset.max_files)
+            for name, file in files.items():
+                _require_md5(name, file, dataset.files[name])
+        except DataError:
+            remove_download(archive)
+            raise
+        source = {
+            "dataset": dataset.name,
+            "url": f"{dataset.url}/{dataset.archive}",
+            "licence": dataset.licence,
+            "archive": asdict(whole) | {"published_md5": dataset.md5},
+            "files": {
+                name: asdict(file) | {"published_md5": dataset.files[name]}
+                for name, file in files.items()
+            },
+        }
+        write_text(temporary / SOURCE, json.dumps(source, indent=2, ensure_ascii=False))
+        if (listens / REDIRECTS).is_file():
+            copyfile(listens / REDIRECTS, temporary / REDIRECTS)
+    return files
+
+
+def _require_md5(name: str, file: ExtractedFile, md5: str) -> None:
+    if md5 and file.md5 != md5:
+        raise DataError(name, f"has md5 {file.md5}", expected=md5, remedy=REFETCH)
+
+
+def _hashes(path: Path) -> ExtractedFile:
+    with path.open("rb") as file:
+        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return ExtractedFile(bytes=path.stat().st_size, md5=md5, sha256=sha256(path))
+
+
+def _read_intact(dataset: Dataset, listens: Path) -> dict[str, ExtractedFile]:
+    """The files, if all are there as recorded, and as published where that is known; else {}."""
+    try:
+        source = json.loads((listens / SOURCE).read_text(encoding="utf-8"))
+        recorded = {
+            name: ExtractedFile(
+                **{key: value for key, value in file.items() if key != "published_md5"}
+            )
+            for name, file in source["files"].items()
+        }
+        files = {name: _hashes(listens / name) for name in dataset.files}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    published = all(files[name].md5 == md5 for name, md5 in dataset.files.items() if md5)
+    return files if files == recorded and published else {}
+
+
+def _require_free(listens: Path, replace: bool) -> None:
+    names = sorted(path.name for path in listens.iterdir()) if listens.is_dir() else []
+    others = [name for name in names if name != REDIRECTS]
+    if others and not replace:
+        found = f"holds {', '.join(others[:3])}{', …' if others[3:] else ''}"
+        raise DataError(listens, found, remedy="replace it with --replace, or name another folder")

@@ -1,7 +1,7 @@
 """The data sets that can be fetched: where they are, under what terms, and how they are checked.
 
-Checksums are those that the data sets' own pages and read-me files give. Where none is published
-none is checked: the SHA-256 that was seen is recorded, so that it can be compared.
+Checksums are from the data sets' own pages and read-me files. Where none is published, the SHA-256
+of what was downloaded is recorded, so that it can be compared.
 """
 
 import os
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from twinear.base.errors import DataError, TwinearError, nearest
 
-BASE_URL = "TWINEAR_DATASETS_URL"  # environment: another place that has the archives, by name
+BASE_URL = "TWINEAR_DATASETS_URL"  # environment: another place that serves the archives
 GB = 10**9
 
 
@@ -21,15 +21,15 @@ class Dataset:
     Parameters
     ----------
     archive
-        The file that is fetched.
+        Name of the archive's file.
     url
-        The address of its folder.
+        URL of its folder.
     size, md5
-        Of the archive; 0 and "" where they are not published.
+        Of the archive; 0 and "" where not published.
     files
-        The files that are taken out of it -> their MD5; "" where it is not published.
+        The files to extract -> their MD5; "" where not published.
     max_archive, max_files
-        Bytes beyond which something is wrong.
+        Bytes beyond which archive or files are refused.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Dataset:
 
     @property
     def address(self) -> str:
-        """Where the archive is, unless the environment names another place."""
+        """The URL of the archive; the environment may name another place."""
         base = os.environ.get(BASE_URL) or self.url
         if not base.startswith(("http://", "https://")):
             raise TwinearError(BASE_URL, repr(base), expected="http:// or https://")
@@ -79,7 +79,7 @@ DATASETS = (
         name="lastfm-1k",
         archive="lastfm-dataset-1K.tar.gz",
         url="http://mtg.upf.edu/static/datasets/last.fm",
-        files={  # the archive itself has no published checksum, its read-me has those of the files
+        files={  # the read-me has checksums of the files only
             "userid-timestamp-artid-artname-traid-traname.tsv": "64747b21563e3d2aa95751e0ddc46b68",
             "userid-profile.tsv": "c53608b6b445db201098c1489ea497df",
         },
@@ -105,10 +105,10 @@ def find_dataset(name: str) -> Dataset:
     Raises
     ------
     DataError
-        There is none.
+        There is no data set of that name.
     """
     known = {dataset.name: dataset for dataset in DATASETS}
     if name not in known:
         near = nearest(name, known) or list(known)
-        raise DataError(name, "is no data set known here", expected=", ".join(near))
+        raise DataError(name, "is not a known data set", expected=", ".join(near))
     return known[name]

@@ -1,31 +1,61 @@
-"""How a request to a service fails: what may be retried, what may not."""
+"""How a source of clips or data can fail: what is worth another try, and what is not.
+
+After `ServiceUnavailableError` and `InvalidContentError` a request is tried again, after the others
+it is not.
+"""
 
 from twinear.base.errors import TwinearError
 
 
-class PreviewError(TwinearError):
-    """Something that a source could not do."""
+class SourceError(TwinearError):
+    """A source cannot provide what it was asked for."""
 
 
-class Away(PreviewError):
-    """The service does not answer for now, or wants to be left alone: another may be asked."""
+class ServiceUnavailableError(SourceError):
+    """The service does not answer for now, or asks for fewer requests."""
 
 
-class Refused(PreviewError):
+class ThrottledError(ServiceUnavailableError):
+    """The service asks for fewer requests.
+
+    Parameters
+    ----------
+    seconds
+        How long it wants no request; None if it does not say.
+    """
+
+    def __init__(
+        self,
+        place: object,
+        found: str,
+        *,
+        expected: str = "",
+        remedy: str = "",
+        seconds: float | None = None,
+    ) -> None:
+        super().__init__(place, found, expected=expected, remedy=remedy)
+        self.seconds = seconds
+
+
+class ConnectionFailedError(ServiceUnavailableError):
+    """There is no connection, or it was reset."""
+
+
+class RequestRefusedError(SourceError):
     """The service answers, but not to this request; asking it again is of no use."""
 
 
-class Unauthorised(Refused):
-    """The service does not take the key or token that came with the request."""
+class UnauthorisedError(RequestRefusedError):
+    """The service does not accept the key or token that came with the request."""
 
 
-class Unknown(Refused):
-    """The service does not know what was asked for."""
+class NotFoundError(RequestRefusedError):
+    """The service does not know what it was asked for."""
 
 
-class Expired(PreviewError):
-    """The address of a preview is no longer good; the service has to be asked for a new one."""
+class ExpiredUrlError(SourceError):
+    """The URL of a preview is no longer valid; the service has to be asked for a new one."""
 
 
-class Malformed(PreviewError):
-    """An answer that is not what the service promises: HTML for JSON, no audio, cut off."""
+class InvalidContentError(SourceError):
+    """The content is not what was promised: HTML instead of JSON, not audio, or cut off."""

@@ -1,10 +1,10 @@
 """How often a service may be asked, kept exactly, and when it is left alone.
 
-A `Limit` is a rolling window, not a token bucket. It has n slots. A request takes one before it is
-sent and gives it back when its answer has come; the slot can be taken again `seconds` later. The
-service saw the request somewhere between the two, so that it never sees more than n requests in any
-window of that length, however long they are under way. A program that was stopped and started again
-waits for a whole window if the one before it asked just now.
+A `RateLimit` is a rolling window, not a token bucket. It has n slots. A request takes a slot before
+it is sent and returns it when its response has come; the slot can be taken again `seconds` later.
+The service saw the request at some moment between the two, so it never sees more than n requests in
+any window of that length, however long they take. A program that is started again waits for a whole
+window if the last request of the one before it is recent.
 """
 
 import heapq
@@ -16,11 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-MARGIN_SECONDS = 0.002  # of rounding, between two clocks
+MARGIN_SECONDS = 0.002  # for rounding between two clocks
 
 
 class Clock(Protocol):
-    """What time it is, and how to let it pass."""
+    """The time, and a way to wait; tests have a clock that does not wait."""
 
     def now(self) -> float:
         """Seconds since 1970; never goes back."""
@@ -30,7 +30,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The computer's clock as it was at the start, and no setting of it since."""
+    """The computer's clock as it was at the start; setting it later has no effect."""
 
     def __init__(self) -> None:
         self._start = time.time() - time.monotonic()
@@ -44,26 +44,33 @@ class SystemClock:
         time.sleep(seconds)
 
 
-class Limit:
-    """At most `n` requests in any `seconds`, of all threads together.
+class RateLimit:
+    """At most `n` requests in any `seconds`, over all threads.
 
     Parameters
     ----------
-    mark
-        A file whose time tells the next program when the last request was; None: not told.
+    last_request_file
+        A file whose modification time tells the next program when the last request was; None to
+        keep no record.
     """
 
-    def __init__(self, n: int, seconds: float, clock: Clock, mark: Path | None = None) -> None:
+    def __init__(
+        self, n: int, seconds: float, clock: Clock, last_request_file: Path | None = None
+    ) -> None:
         self._seconds = seconds + MARGIN_SECONDS
         self._clock = clock
-        self._mark = mark
-        self._free = [self._last() + self._seconds] * n  # a heap: when each slot may be taken
+        self._last_request_file = last_request_file
+        last = 0.0
+        if last_request_file:
+            with suppress(OSError):
+                last = min(last_request_file.stat().st_mtime, clock.now())
+        self._free = [last + self._seconds] * n  # a heap: when each slot may be taken
         self._returned = threading.Condition()
         self._not_before = 0.0
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Wait for a slot and hold it while a request is under way."""
+        """Wait for a slot and hold it during a request."""
         with self._returned:
             while not self._free:
                 self._returned.wait()
@@ -71,74 +78,66 @@ class Limit:
         try:
             while (wait := max(free, self._not_before) - self._clock.now()) > 0:
                 self._clock.sleep(wait)
-            self._note()
+            self._record_request()
             yield
         finally:
-            self._note()
+            self._record_request()
             with self._returned:
                 heapq.heappush(self._free, self._clock.now() + self._seconds)
                 self._returned.notify()
 
-    def _last(self) -> float:
-        """When the last request was, of this program or the one before it."""
-        try:
-            last = self._mark.stat().st_mtime if self._mark else 0.0
-        except OSError:
-            return 0.0
-        return min(last, self._clock.now())
-
-    def _note(self) -> None:
-        if not self._mark:
-            return
-        now = self._clock.now()
-        with suppress(OSError):  # an answer that cannot be written will say so
-            self._mark.parent.mkdir(parents=True, exist_ok=True)
-            self._mark.touch()
-            os.utime(self._mark, (now, now))
-
     def pause(self, seconds: float) -> None:
-        """Let nobody ask for a while: the service said so."""
+        """Let no thread send a request for a while, because the service asked for fewer."""
         self._not_before = max(self._not_before, self._clock.now() + seconds)
 
+    def _record_request(self) -> None:
+        if not self._last_request_file:
+            return
+        now = self._clock.now()
+        with suppress(OSError):  # if the folder cannot be written, caching the response will fail
+            self._last_request_file.parent.mkdir(parents=True, exist_ok=True)
+            self._last_request_file.touch()
+            os.utime(self._last_request_file, (now, now))
 
-class Breaker:
-    """Leaves a service alone after `failures` failures in a row, for `away_seconds`.
 
-    Then one request may try; while it does, the others are still told that the service is away.
+class CircuitBreaker:
+    """Leaves a service alone for `away_seconds` after `failures` failures in a row.
+
+    Then one request may try; until it has ended, the service still counts as away for the others.
     """
 
     def __init__(self, failures: int, away_seconds: float, clock: Clock) -> None:
-        self._allowed = failures
+        self._max_failures = failures
         self._away_seconds = away_seconds
         self._clock = clock
         self._lock = threading.Lock()
-        self._failed = 0
-        self._until = 0.0
-        self._said_until = 0.0
+        self._n_failed = 0
+        self._away_until = 0.0  # after failures; a success ends it
+        self._blocked_until = 0.0  # at the service's request; nothing ends it early
 
     def away_for(self) -> float:
-        """How many seconds the service is still left alone; 0: it may be asked."""
+        """How many more seconds the service is left alone; 0 if it may be asked."""
         with self._lock:
             now = self._clock.now()
-            left = max(self._until, self._said_until) - now
-            if left <= 0 and self._failed >= self._allowed:
-                self._until = now + self._away_seconds
+            left = max(self._away_until, self._blocked_until) - now
+            if left <= 0 and self._n_failed >= self._max_failures:
+                self._away_until = now + self._away_seconds  # for the others, while this one tries
             return max(0.0, left)
 
     def succeeded(self) -> None:
-        """Hear that the service answered."""
+        """Record that the service answered."""
         with self._lock:
-            self._failed = 0
-            self._until = 0.0
+            self._n_failed = 0
+            self._away_until = 0.0
 
     def failed(self) -> None:
-        """Hear that a request failed for good."""
+        """Record that a request failed after all its attempts."""
         with self._lock:
-            self._failed += 1
-            if self._failed >= self._allowed:
-                self._until = self._clock.now() + self._away_seconds
+            self._n_failed += 1
+            if self._n_failed >= self._max_failures:
+                self._away_until = self._clock.now() + self._away_seconds
 
     def leave_alone(self, seconds: float) -> None:
-        """Ask nothing for that long: the service said so."""
+        """Send no request for that long, because the service asked for it."""
         with self._lock:
-            self._said_until = max(self._said_until, self._clock.now() + seconds)
+            self._blocked_until = max(self._blocked_until, self._clock.now() + seconds)

@@ -1,6 +1,6 @@
-"""Answers of services kept on disk: one file each, named by what was asked, whole or absent.
+"""Responses of services kept on disk, one file each, named by the request.
 
-A file that cannot be read is an answer that is not there.
+A file is whole or absent; one that cannot be read counts as absent.
 """
 
 import hashlib
@@ -12,35 +12,35 @@ from typing import Any
 
 from twinear.base.files import write_text
 
-Answer = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
-class Answers:
-    """A folder of answers, `service/ab/<sha256 of the question>.json`, of many threads."""
+class ResponseCache:
+    """A folder of responses, `service/ab/<sha256 of the request>.json`, shared by threads."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = threading.Lock()  # two threads may have asked the same
+        self._lock = threading.Lock()  # two threads may have sent the same request
 
-    def read(self, service: str, asked: str, not_before: float) -> Answer | None:
-        """The answer to `asked` if there is one that came at `not_before` or later."""
+    def read(self, service: str, request: str, not_before: float) -> JsonObject | None:
+        """The response to `request`, if there is one from the time `not_before` or later."""
         try:
-            kept = json.loads(self._path(service, asked).read_text(encoding="utf-8"))
-            at, answer = float(kept["at"]), kept["answer"]
+            stored = json.loads(self._path(service, request).read_text(encoding="utf-8"))
+            time, response = float(stored["at"]), stored["answer"]
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
-        return answer if at >= not_before and isinstance(answer, dict) else None
+        return response if time >= not_before and isinstance(response, dict) else None
 
-    def write(self, service: str, asked: str, answer: Mapping[str, Any], at: float) -> None:
-        """Keep an answer that came at `at`."""
-        text = json.dumps({"asked": asked, "at": at, "answer": answer})
+    def write(self, service: str, request: str, response: Mapping[str, Any], time: float) -> None:
+        """Keep a response that came at `time`, in seconds since 1970."""
+        text = json.dumps({"asked": request, "at": time, "answer": response})
         with self._lock:
-            write_text(self._path(service, asked), text)
+            write_text(self._path(service, request), text)
 
-    def mark(self, service: str) -> Path:
-        """The empty file whose time says when the service was last asked."""
+    def last_request_file(self, service: str) -> Path:
+        """The empty file whose modification time is that of the last request to the service."""
         return self._folder / service / "asked"
 
-    def _path(self, service: str, asked: str) -> Path:
-        name = hashlib.sha256(asked.encode("utf-8", "backslashreplace")).hexdigest()
-        return self._folder / service / name[:2] / f"{name}.json"
+    def _path(self, service: str, request: str) -> Path:
+        key = hashlib.sha256(request.encode("utf-8", "backslashreplace")).hexdigest()
+        return self._folder / service / key[:2] / f"{key}.json"

@@ -1,167 +1,182 @@
 """One artist's clips: who it is, then source after source until there are enough.
 
-A source that is not sure enough who is meant, has nothing or is away is passed over, and the
-outcome says so. A recording counts once: neither the same bytes, nor a title of the same length
-that differs only by the edition, are taken twice.
+A source that is not sure enough about the artist, has nothing or is away is skipped, and the
+outcome says so. A recording counts once: neither the same bytes are taken twice, nor a title of the
+same length that differs only by the edition.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from twinear.acquisition.network.errors import Away, Malformed, PreviewError
+from twinear.acquisition.network.errors import (
+    InvalidContentError,
+    ServiceUnavailableError,
+    SourceError,
+)
 from twinear.acquisition.previews.deduplication import same_recording
-from twinear.acquisition.previews.journal import Audio, Journal, Kept, Outcome
-from twinear.acquisition.previews.provenance import Clip, bare_url
+from twinear.acquisition.previews.journal import ArtistOutcome, FetchedClip, FetchJournal
+from twinear.acquisition.previews.provenance import ClipRow, bare_url
 from twinear.acquisition.previews.services.musicbrainz import NAME as MUSICBRAINZ
-from twinear.acquisition.previews.services.musicbrainz import Identity
-from twinear.acquisition.previews.source import Candidate, Preview, Source, Wanted
+from twinear.acquisition.previews.source import Candidate, Preview, RequestedArtist, Source
+from twinear.acquisition.previews.sources import OpenSources
 from twinear.artists.identity import normalise_name
+from twinear.clips.clips import ClipsParams
 
 LOCAL = ("folder", "table")  # asked again each time: they may have grown, and it costs nothing
-SPARE = 12  # previews listed beyond the clips wanted, as some cannot be used
+SPARE = 12  # previews listed beyond the clips requested, as some cannot be used
 
 
 @dataclass(frozen=True, kw_only=True)
-class Errand:
-    """What is asked for, for every artist alike.
+class FetchParams:
+    """How clips are fetched.
 
     Parameters
     ----------
-    sources
-        In the order in which they are asked.
-    identity
-        None: the names and ids that are known have to do.
+    n_clips
+        For each artist.
+    usable
+        Audio that the stage clips would set aside is not taken.
     min_confidence
-        A source that is less sure who is meant counts as ambiguous.
+        A source that is less sure about the artist counts as ambiguous.
     again
-        Ask again for artists who had too few clips when they were last asked for.
+        Ask again for artists who had too few clips the last time.
+    threads
+        How many artists are fetched at once.
+    rounds, pause_seconds
+        Artists whose sources were away are tried so often, with pauses between.
     """
 
-    sources: Sequence[Source]
-    identity: Identity | None
-    journal: Journal
     n_clips: int
-    min_confidence: float
-    again: bool
+    usable: ClipsParams
+    min_confidence: float = 0.7
+    again: bool = False
+    threads: int = 8
+    rounds: int = 3
+    pause_seconds: float = 300.0
 
-    def run(self, wanted: Wanted) -> Outcome:
-        """Fetch what is missing of an artist's clips; what came of it is in the journal, too."""
-        known = self.journal.outcome(wanted.artist)
-        if known and self._is_settled(known):
+
+@dataclass(frozen=True, kw_only=True)
+class ArtistFetch:
+    """Fetches the clips of one artist after another, from the same sources."""
+
+    opened: OpenSources
+    journal: FetchJournal
+    params: FetchParams
+
+    def run(self, artist: RequestedArtist) -> ArtistOutcome:
+        """Fetch the missing clips of an artist; the outcome is in the journal, too."""
+        request = [str(self.params.n_clips), *(source.name for source in self.opened.sources)]
+        known = self.journal.outcome(artist.artist)
+        if known and self.is_enough(known):
             return known
-        outcome = Outcome(
-            artist=wanted.artist,
-            name=wanted.name,
-            asked=self._asked,
+        local = any(source.name in LOCAL for source in self.opened.sources)
+        if known and known.asked == request and not (known.away or local or self.params.again):
+            return known  # the same request would give nothing new
+        outcome = ArtistOutcome(
+            artist=artist.artist,
+            name=artist.name,
+            asked=request,
             clips=known.clips if known else [],
             redirects=known.redirects if known else {},
         )
-        bearers = self._identify(wanted, outcome)
-        for source in self.sources:
+        aliases = self._identify(artist, outcome)
+        for source in self.opened.sources:
             if not self.is_enough(outcome):
-                with _noting(outcome, source.name):
-                    self._ask(source, bearers, outcome)
+                with _recording_faults(outcome, source.name):
+                    self._take_clips(source, aliases, outcome)
         self.journal.write_outcome(outcome)
         return outcome
 
-    def is_enough(self, outcome: Outcome) -> bool:
-        """Whether the artist has as many clips as were asked for."""
-        return len(outcome.clips) >= self.n_clips
+    def is_enough(self, outcome: ArtistOutcome) -> bool:
+        """Whether the artist has as many clips as requested."""
+        return len(outcome.clips) >= self.params.n_clips
 
-    @property
-    def _asked(self) -> list[str]:
-        return [str(self.n_clips), *(source.name for source in self.sources)]
+    def _identify(self, artist: RequestedArtist, outcome: ArtistOutcome) -> list[RequestedArtist]:
+        """The artist with all its ids, under its name and then MusicBrainz's if it differs."""
+        identity = None
+        if self.opened.musicbrainz:
+            with _recording_faults(outcome, MUSICBRAINZ):
+                identity = self.opened.musicbrainz.identify(artist)
+        if not identity:
+            return [artist]
+        if identity.merged:
+            outcome.redirects[identity.requested_mbid] = identity.mbid
+        known = replace(artist, ids={**identity.ids, MUSICBRAINZ: identity.mbid})
+        names = {normalise_name(name): name for name in (identity.name, artist.name) if name}
+        return [replace(known, name=name) for name in reversed(names.values())] or [known]
 
-    def _is_settled(self, known: Outcome) -> bool:
-        """Whether asking again would tell nothing new."""
-        if self.is_enough(known):
-            return True
-        local = any(source.name in LOCAL for source in self.sources)
-        same = known.asked == self._asked
-        return same and not (known.away or local or self.again)
-
-    def _identify(self, wanted: Wanted, outcome: Outcome) -> list[Wanted]:
-        """The artist with all its ids, under its name and then MusicBrainz's, if another."""
-        found = None
-        if self.identity:
-            with _noting(outcome, MUSICBRAINZ):
-                found = self.identity.find(wanted)
-        if not found:
-            return [wanted]
-        if found.merged:
-            outcome.redirects[found.asked] = found.mbid
-        known = replace(wanted, ids={**found.ids, MUSICBRAINZ: found.mbid})
-        names = [name for name in (wanted.name, found.name) if name]
-        apart = {normalise_name(name): name for name in reversed(names)}
-        return [replace(known, name=apart[name]) for name in reversed(apart)] or [known]
-
-    def _ask(self, source: Source, bearers: Sequence[Wanted], outcome: Outcome) -> None:
+    def _take_clips(
+        self, source: Source, aliases: Sequence[RequestedArtist], outcome: ArtistOutcome
+    ) -> None:
         """Take clips of one source until there are enough."""
-        found = (source.find(bearer) for bearer in bearers)
-        candidate = next((each for each in found if each), None)
+        candidates = (source.find(alias) for alias in aliases)
+        candidate = next(filter(None, candidates), None)
         if candidate is None:
             return
-        if candidate.confidence < self.min_confidence:
+        if candidate.confidence < self.params.min_confidence:
             outcome.ambiguous[source.name] = candidate.why
             return
-        for preview in source.previews(candidate, self.n_clips + SPARE):
+        for preview in source.previews(candidate, self.params.n_clips + SPARE):
             if self.is_enough(outcome):
                 return
-            taken = self._take(preview, source, outcome)
-            if isinstance(taken, str):
-                outcome.set_aside[f"{source.name} {preview.source_id}"] = taken
-            elif taken:
-                clip = _clip(bearers[0], candidate, preview, taken)
-                outcome.clips.append(Kept(clip=clip, seconds=preview.duration_seconds))
+            clip = self._take(preview, source, candidate, aliases[0], outcome)
+            if isinstance(clip, str):
+                outcome.set_aside[f"{source.name} {preview.source_id}"] = clip
+            elif clip:
+                outcome.clips.append(FetchedClip(clip=clip, seconds=preview.duration_seconds))
 
-    def _take(self, preview: Preview, source: Source, outcome: Outcome) -> Audio | str | None:
-        """A preview's audio, why it is not taken, or None if it is taken already."""
-        for kept in outcome.clips:
-            clip = kept.clip
-            if (clip.source, clip.source_id) == (preview.source, preview.source_id):
+    def _take(
+        self,
+        preview: Preview,
+        source: Source,
+        candidate: Candidate,
+        artist: RequestedArtist,
+        outcome: ArtistOutcome,
+    ) -> ClipRow | str | None:
+        """A preview's clip, or why it is not taken, or None if the artist has it already."""
+        for fetched in outcome.clips:
+            clip = fetched.clip
+            if (clip.source, clip.source_id) == (source.name, preview.source_id):
                 return None
             title, seconds = preview.title, preview.duration_seconds
-            if same_recording(title, seconds, clip.title, kept.seconds):
+            if same_recording(title, seconds, clip.title, fetched.seconds):
                 return f"the same recording as '{clip.title}'"
         try:
-            audio = self.journal.hear(preview, source)
-        except Away:
+            audio = self.journal.fetch_audio(preview, source)
+        except ServiceUnavailableError:
             raise
-        except PreviewError as error:
+        except SourceError as error:
             return str(error)
-        same = [kept.clip for kept in outcome.clips if kept.clip.sha256 == audio.sha256]
-        if same and not audio.fault:
-            return f"the same audio as '{same[0].title}'"
-        return audio.fault or audio
+        if audio.fault:
+            return audio.fault
+        for fetched in outcome.clips:
+            if fetched.clip.sha256 == audio.sha256:
+                return f"the same audio as '{fetched.clip.title}'"
+        return ClipRow(
+            file=audio.file,
+            artist=artist.name or candidate.name,
+            mbid=artist.mbid,
+            title=preview.title,
+            source=source.name,
+            source_artist=candidate.artist_id,
+            source_id=preview.source_id,
+            url=bare_url(preview.url),
+            fetched=audio.fetched,
+            bytes=audio.bytes,
+            sha256=audio.sha256,
+            terms=preview.terms,
+            confidence=candidate.confidence,
+            why=candidate.why,
+        )
 
 
 @contextmanager
-def _noting(outcome: Outcome, source: str) -> Iterator[None]:
-    """Note why a source gave nothing, and go on."""
+def _recording_faults(outcome: ArtistOutcome, source: str) -> Iterator[None]:
+    """Record why a source gave nothing, and go on."""
     try:
         yield
-    except (Away, Malformed) as error:  # another time it may
+    except SourceError as error:
         outcome.faults[source] = str(error)
-        outcome.away.append(source)
-    except PreviewError as error:
-        outcome.faults[source] = str(error)
-
-
-def _clip(wanted: Wanted, candidate: Candidate, preview: Preview, audio: Audio) -> Clip:
-    return Clip(
-        file=audio.file,
-        artist=wanted.name or candidate.name,
-        mbid=wanted.mbid,
-        title=preview.title,
-        source=preview.source,
-        source_artist=preview.source_artist,
-        source_id=preview.source_id,
-        url=bare_url(preview.url),
-        fetched=audio.fetched,
-        bytes=audio.bytes,
-        sha256=audio.sha256,
-        terms=preview.terms,
-        confidence=candidate.confidence,
-        why=candidate.why,
-    )
+        if isinstance(error, ServiceUnavailableError | InvalidContentError):  # it may pass
+            outcome.away.append(source)

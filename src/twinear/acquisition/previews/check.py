@@ -1,23 +1,23 @@
-"""Whether a data folder's clips are what `clips.csv` says: there, whole, the same, and audio.
+"""Check that the clips of a data folder are as `clips.csv` says: present, unchanged, and audio.
 
-A table of vectors among them must be readable, and have the clips.
+A table of embeddings among them must be readable, and have the clips.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from twinear.acquisition.previews.journal import reason
 from twinear.acquisition.previews.provenance import read_rows
 from twinear.base.errors import ClipError, DataError
 from twinear.base.files import require, sha256
 from twinear.clips.waveform import load_waveform
-from twinear.compute.pool import Progress, spread
+from twinear.compute.pool import Progress, map_in_processes
 from twinear.spectrograms.embedding_table import TABLE, vectors_of
 
-HEARD_SR = 22050
-HEARD_SECONDS = 300.0
-SHOWN = 50  # faults, for people
+CHECK_SR = 22050
+CHECK_SECONDS = 300.0
+MAX_SHOWN = 50  # faults in the text for people
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,8 @@ class CheckReport:
     Parameters
     ----------
     faults
-        Kind (missing, size, sha256, unreadable, unnamed, vectors) -> place and finding of each.
+        Kind (missing, size, sha256, unreadable, unnamed, vectors) -> place and finding of each
+        fault.
     """
 
     listed: int
@@ -47,59 +48,57 @@ def check_clips(data_folder: Path, progress: Progress, workers: int) -> CheckRep
     """
     table = require(data_folder / "clips.csv", "fetch or import clips first")
     rows = read_rows(table)
-    judge = partial(_judge, data_folder=data_folder)
-    crashed = [("unreadable", "crashes the decoder")]
-    findings = spread(judge, rows, workers, crashed)
-    faults: dict[str, list[dict[str, str]]] = {}
-    for row, found in zip(progress(rows), findings, strict=True):
-        for kind, what in found:
-            entry = {"place": f"{table}: {row['file']}", "found": what}
-            faults.setdefault(kind, []).append(entry)
-    for file in _unnamed(data_folder, {row["file"] for row in rows}):
-        entry = {"place": file, "found": "no row of clips.csv names it"}
-        faults.setdefault("unnamed", []).append(entry)
-    if wrong := _wrong_vectors(data_folder, rows):
-        faults["vectors"] = [{"place": str(data_folder / TABLE), "found": wrong}]
     files = {row["file"] for row in rows}
+    check_clip = partial(_faults_of_clip, data_folder=data_folder)
+    crashed = [("unreadable", "crashes the decoder")]
+    faults: dict[str, list[dict[str, str]]] = {}
+
+    def add(kind: str, place: str, found: str) -> None:
+        faults.setdefault(kind, []).append({"place": place, "found": found})
+
+    findings = map_in_processes(check_clip, rows, workers, crashed)
+    for row, clip_faults in zip(progress(rows), findings, strict=True):
+        for kind, found in clip_faults:
+            add(kind, f"{table}: {row['file']}", found)
+    for path in sorted((data_folder / "clips").rglob("*")):  # hidden and incomplete ones, too
+        file = path.relative_to(data_folder).as_posix()
+        if path.is_file() and file not in files | {TABLE}:
+            add("unnamed", file, "no row of clips.csv names it")
+    if found := _fault_of_vectors(data_folder, files):
+        add("vectors", str(data_folder / TABLE), found)
     return CheckReport(listed=len(rows), files=len(files), faults=faults)
 
 
-def _judge(row: dict[str, str], data_folder: Path) -> list[tuple[str, str]]:
+def _faults_of_clip(row: dict[str, str], data_folder: Path) -> list[tuple[str, str]]:
+    """Kind and finding of each fault of a clip."""
     path = data_folder / row["file"]
     if not path.is_file():
         return [("missing", "is not there")]
-    found = []
+    faults = []
     size, expected = path.stat().st_size, row.get("bytes", "")
     if expected and expected != str(size):
-        found.append(("size", f"has {size} bytes, expected {expected}"))
+        faults.append(("size", f"has {size} bytes, expected {expected}"))
     content, expected = sha256(path), row.get("sha256", "")
     if expected and expected != content:
-        found.append(("sha256", f"has sha256 {content[:16]}…, expected {expected[:16]}…"))
+        faults.append(("sha256", f"has sha256 {content[:16]}…, expected {expected[:16]}…"))
     try:
-        load_waveform(path, HEARD_SR, HEARD_SECONDS)
+        load_waveform(path, CHECK_SR, CHECK_SECONDS)
     except ClipError as error:
-        found.append(("unreadable", str(error).removeprefix(f"{path}: ").partition(";")[0]))
-    return found
+        faults.append(("unreadable", reason(error, path)))
+    return faults
 
 
-def _wrong_vectors(data_folder: Path, rows: list[dict[str, str]]) -> str:
+def _fault_of_vectors(data_folder: Path, files: set[str]) -> str:
+    """Why the table of embeddings cannot be used; "" if it can, or if there is no table."""
     path = data_folder / TABLE
     if not path.exists():
         return ""
-    files = sorted({row["file"] for row in rows if (data_folder / row["file"]).is_file()})
+    present = sorted(file for file in files if (data_folder / file).is_file())
     try:
-        vectors_of(files, [sha256(data_folder / file) for file in files], path)
+        vectors_of(present, [sha256(data_folder / file) for file in present], path)
     except DataError as error:
-        return str(error).removeprefix(f"{path}: ").partition(";")[0]
+        return reason(error, path)
     return ""
-
-
-def _unnamed(data_folder: Path, named: set[str]) -> Iterator[str]:
-    """Files under `clips/` that no row names, hidden ones and leftovers included."""
-    for path in sorted((data_folder / "clips").rglob("*")):
-        file = path.relative_to(data_folder).as_posix()
-        if path.is_file() and file not in named | {TABLE}:
-            yield file
 
 
 def format_check(report: CheckReport) -> str:
@@ -110,5 +109,6 @@ def format_check(report: CheckReport) -> str:
         for entry in entries
     ]
     summary = f"{report.listed} rows, {report.files} files, {len(faults)} faults"
-    more = [f"… and {len(faults) - SHOWN} more; --json shows all"] if len(faults) > SHOWN else []
-    return "\n".join([summary, *faults[:SHOWN], *more])
+    n_more = len(faults) - MAX_SHOWN
+    more = [f"… and {n_more} more; --json shows all"] if n_more > 0 else []
+    return "\n".join([summary, *faults[:MAX_SHOWN], *more])

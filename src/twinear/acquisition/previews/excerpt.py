@@ -1,15 +1,15 @@
-"""The thirty seconds of a recording that stand for it, cut out without loss.
+"""An excerpt of thirty seconds that represents a recording, cut out without loss.
 
-A recording's first seconds tell little of it: they fade in, or are spoken. So the window never
-starts within the first `INTRO_SECONDS`, where the recording is long enough. Of the windows that
-remain, the one is taken whose seconds are nearest, in the mean of their distances, to the level of
-the recording's loudest third (the median of its seconds; levels are dB of each second), the
-earliest of equals: a chorus rather than a bridge, and rather the usual loud than the one loudest
-moment. A recording not longer than the window is taken whole, one not longer than window and intro
+The first seconds of a recording say little about it: they fade in, or are spoken. So the excerpt
+never starts within the first `INTRO_SECONDS` of a recording that is long enough. Of the remaining
+windows of thirty seconds the one is taken whose seconds have the smallest mean distance, in dB, to
+the median level of the loudest third of the recording's seconds; of equals, the earliest. This
+prefers a chorus to a bridge, and the typical loud level to the single loudest moment. A recording
+that is not longer than the window is taken whole; one that is not longer than window and intro
 loses its beginning.
 
-Nothing is encoded twice with loss: packets of mp3, AAC, Opus and Vorbis are copied as they are;
-what is lossless, and whatever cannot be copied, becomes mono FLAC of 16 bits. The same recording
+No audio is encoded with loss a second time: packets of mp3, AAC, Opus and Vorbis are copied;
+lossless audio, and audio that cannot be copied, becomes mono FLAC of 16 bits. The same recording
 gives the same bytes each time.
 """
 
@@ -24,10 +24,10 @@ from twinear.base.errors import ClipError
 from twinear.base.files import replacing
 from twinear.clips.decoding import frames, mix, open_audio
 
-WINDOW_SECONDS = 30
+EXCERPT_SECONDS = 30
 INTRO_SECONDS = 15
-TOLERANCE_SECONDS = 1.0  # a copy that lasts not as long has lost packets, or their times
-HEARD_SECONDS = 1200  # a set of hours is judged by its first twenty minutes
+TOLERANCE_SECONDS = 1.0  # a copy of another duration has lost packets, or their times
+LEVEL_SECONDS = 1200  # of a recording of hours, the first twenty minutes are searched
 
 # codec -> the container that holds a copy of its packets
 COPIED = {"mp3": "mp3", "mp3float": "mp3", "aac": "mp4", "opus": "ogg", "vorbis": "ogg"}
@@ -36,8 +36,8 @@ BITEXACT = {"fflags": "+bitexact"}  # no random serial numbers, no name of the p
 Levels = npt.NDArray[np.float64]
 
 
-def write_window(recording: Path, to: Path) -> None:
-    """Cut the window out of a recording, whole or not at all.
+def cut_excerpt(recording: Path, to: Path) -> None:
+    """Cut the excerpt out of a recording and write it, whole or not at all.
 
     Raises
     ------
@@ -45,8 +45,8 @@ def write_window(recording: Path, to: Path) -> None:
         The recording is not readable as audio.
     """
     levels = read_levels(recording)
-    start = find_window(levels)
-    seconds = min(WINDOW_SECONDS, len(levels) - start)
+    start = find_excerpt(levels)
+    seconds = min(EXCERPT_SECONDS, len(levels) - start)
     with replacing(to) as temporary:
         copied = _copy(recording, temporary, start)
         if not copied or abs(copied - seconds) > TOLERANCE_SECONDS:
@@ -54,44 +54,51 @@ def write_window(recording: Path, to: Path) -> None:
 
 
 def read_levels(recording: Path) -> Levels:
-    """The level of each whole second in dB, (seconds,); of the first `HEARD_SECONDS` at most."""
+    """The level of each whole second in dB, (seconds,), of the first `LEVEL_SECONDS` at most."""
     powers: list[npt.NDArray[np.floating]] = []
-    rest = np.empty(0, np.float32)
+    rest = np.empty(0, np.float32)  # samples that do not fill a second yet
     for y, sr in _mono(recording):
         rest = np.concatenate([rest, y])
         n = len(rest) // sr
         powers.append(rest[: n * sr].reshape(n, sr).var(axis=1))
         rest = rest[n * sr :]
-        if sum(map(len, powers)) >= HEARD_SECONDS:
+        if sum(map(len, powers)) >= LEVEL_SECONDS:
             break
     power = np.nan_to_num(np.concatenate(powers).astype(float), posinf=0.0)
     return np.asarray(10 * np.log10(np.maximum(power, 1e-10)))
 
 
-def find_window(levels: Levels) -> int:
-    """The second at which the window starts.
+def find_excerpt(levels: Levels) -> int:
+    """The second at which the excerpt starts.
 
     Parameters
     ----------
     levels
         In dB, of each second, (seconds,); may be empty.
+
+    Examples
+    --------
+    >>> quiet, loud = np.full(60, -30.0), np.full(40, -10.0)
+    >>> find_excerpt(np.concatenate([quiet, loud, quiet]))
+    60
     """
-    last = len(levels) - WINDOW_SECONDS
+    last = len(levels) - EXCERPT_SECONDS
     if last <= 0:
         return 0
     loud = np.median(np.sort(levels)[-(len(levels) // 3) :])
-    apart = np.abs(levels - loud)
     first = min(INTRO_SECONDS, last)
-    distance = np.convolve(apart, np.full(WINDOW_SECONDS, 1 / WINDOW_SECONDS), "valid")[first:]
+    average = np.full(EXCERPT_SECONDS, 1 / EXCERPT_SECONDS)
+    distance = np.convolve(np.abs(levels - loud), average, "valid")[first:]  # of each start
+    # the tolerance makes windows equal that differ only by rounding
     return first + int(np.argmax(distance <= distance.min() + 1e-9))
 
 
 def _copy(recording: Path, to: Path, start: int) -> float:
-    """Copy the window's packets to a container that fits them: how many seconds; 0: none."""
+    """Copy the excerpt's packets to a container for their codec; the seconds copied, or 0."""
     copied_seconds = 0.0
     try:
         with open_audio(recording) as source:
-            stream = next(each for each in source.streams.audio if each.codec_context)
+            stream = next(audio for audio in source.streams.audio if audio.codec_context)
             container = COPIED.get(stream.codec_context.name)
             if container is None:
                 return 0.0
@@ -101,7 +108,7 @@ def _copy(recording: Path, to: Path, start: int) -> float:
                     copied_seconds += float((packet.duration or 0) * stream.time_base)
                     packet.stream = copied
                     target.mux(packet)
-    except av.FFmpegError:  # damaged: what decodes of it may still do
+    except av.FFmpegError:  # damaged; decoding it may still work
         return 0.0
     return copied_seconds
 
@@ -109,14 +116,14 @@ def _copy(recording: Path, to: Path, start: int) -> float:
 def _packets(
     source: av.container.InputContainer, stream: av.AudioStream, start: int
 ) -> Iterator[av.Packet]:
-    """The packets of the window, timed from 0."""
+    """The packets of the excerpt, timed from 0."""
     origin = first = None
     for packet in source.demux(stream):
         if packet.pts is None or packet.dts is None:
             continue
         origin = packet.pts if origin is None else origin
         seconds = (packet.pts - origin) * packet.time_base
-        if seconds >= start + WINDOW_SECONDS:
+        if seconds >= start + EXCERPT_SECONDS:
             return
         if seconds >= start:
             first = packet.pts if first is None else first
@@ -126,9 +133,19 @@ def _packets(
 
 
 def _store(recording: Path, to: Path, start: int) -> None:
-    y, sr = _read(recording, start)
-    y = np.nan_to_num(y)
-    y /= max(1.0, float(np.abs(y).max(initial=0.0)))
+    """Decode the excerpt and store it as FLAC."""
+    n_decoded, pieces = 0, []
+    for y, sr in _mono(recording):
+        begin = start * sr - n_decoded
+        end = begin + EXCERPT_SECONDS * sr
+        pieces.append(y[max(0, begin) : max(0, end)])
+        n_decoded += len(y)
+        if end <= len(y):
+            break
+    y = np.nan_to_num(np.concatenate(pieces))
+    if not len(y):
+        raise ClipError(recording, "is shorter than it was")
+    y /= max(1.0, float(np.abs(y).max(initial=0.0)))  # floats may exceed full scale
     samples = np.round(y * 32767).astype(np.int16)[None]  # (1, n)
     frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
     frame.sample_rate = sr
@@ -136,22 +153,6 @@ def _store(recording: Path, to: Path, start: int) -> None:
         stream = target.add_stream("flac", rate=sr, layout="mono", format="s16")
         target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
-
-
-def _read(recording: Path, start: int) -> tuple[npt.NDArray[np.float32], int]:
-    """The window's waveform, (n,), and its sample rate."""
-    n, pieces = 0, []
-    for y, sr in _mono(recording):
-        begin = start * sr - n
-        end = begin + WINDOW_SECONDS * sr
-        pieces.append(y[max(0, begin) : max(0, end)])
-        n += len(y)
-        if end <= len(y):
-            break
-    y = np.concatenate(pieces)
-    if not len(y):
-        raise ClipError(recording, "is shorter than it was")
-    return y, sr
 
 
 def _mono(recording: Path) -> Iterator[tuple[npt.NDArray[np.float32], int]]:

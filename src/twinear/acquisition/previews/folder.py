@@ -1,11 +1,10 @@
-"""A folder of music `Artist/Album/…` as a source: your own recordings, a window of each.
+"""A folder of music `Artist/Album/…` as a source: your own recordings, an excerpt of each.
 
-Whose a recording is and what it is called its tags say, and where they do not, its place in the
-folder. An artist is found by the MusicBrainz id in the tags, else by the normalised name. The
-albums take turns, so that the clips of an artist do not all come from one of them.
+Artist and title come from the tags, or from the path where tags are missing. An artist is found by
+the MusicBrainz id in the tags, else by the normalised name. The albums alternate, so that the clips
+of an artist do not all come from one of them.
 """
 
-import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,22 +14,22 @@ from threading import Lock
 
 from tinytag import TinyTag, TinyTagException
 
-from twinear.acquisition.import_corpus import AUDIO
-from twinear.acquisition.network.errors import Malformed
+from twinear.acquisition.import_corpus import find_audio, one_line
+from twinear.acquisition.network.errors import InvalidContentError
 from twinear.acquisition.previews.deduplication import FEATURED
-from twinear.acquisition.previews.excerpt import write_window
-from twinear.acquisition.previews.source import Candidate, Preview, Wanted
+from twinear.acquisition.previews.excerpt import cut_excerpt
+from twinear.acquisition.previews.source import Candidate, Preview, RequestedArtist
 from twinear.artists.identity import is_mbid, normalise_name
 from twinear.base.errors import ClipError, DataError
 from twinear.base.files import require
 
 OWN = "own library"
-MAX_SECONDS = 86400.0  # beyond a day it is damage that speaks
+MAX_SECONDS = 86400.0  # a longer duration is taken for a damaged tag
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """What is known of a file of music before it is heard; path is relative to the folder."""
+    """What is known of a file of music before it is decoded; path is relative to the folder."""
 
     path: str
     artist: str
@@ -41,7 +40,7 @@ class Recording:
 
 
 class FolderSource:
-    """Recordings under a folder; it is read at the first question, and once."""
+    """Recordings under a folder, which is read once, when an artist is first requested."""
 
     name = "folder"
     terms = OWN
@@ -51,7 +50,7 @@ class FolderSource:
         self._folder = folder
         self._lock = Lock()
 
-    def find(self, artist: Wanted) -> Candidate | None:
+    def find(self, artist: RequestedArtist) -> Candidate | None:
         """Find the artist by the MusicBrainz id in the tags, else by name."""
         by_tags = "the tags have the MusicBrainz id"
         for key, confidence, why in (
@@ -59,63 +58,58 @@ class FolderSource:
             (artist.ids.get("musicbrainz", ""), 1.0, by_tags),
             (normalise_name(artist.name), 0.9, "the tags or the folder have the name"),
         ):
-            found = self._recordings.get(key, [])
-            if key and found:
-                return Candidate(
-                    artist_id=key,
-                    name=found[0].artist,
-                    source=self.name,
-                    popularity=len(found),
-                    confidence=confidence,
-                    why=why,
-                )
+            recordings = self._recordings.get(key, [])
+            if key and recordings:
+                name = recordings[0].artist
+                return Candidate(artist_id=key, name=name, confidence=confidence, why=why)
         return None
 
     def previews(self, candidate: Candidate, limit: int) -> list[Preview]:
-        """List the artist's recordings, one of each album, then another of each."""
+        """List the artist's recordings: one of each album, then a second of each, and so on."""
         albums: defaultdict[str, list[Recording]] = defaultdict(list)
         for recording in self._recordings[candidate.artist_id]:
             albums[recording.album].append(recording)
-        turns = [each for turn in zip_longest(*albums.values()) for each in turn if each]
+        alternating = [
+            recording for turn in zip_longest(*albums.values()) for recording in turn if recording
+        ]
         return [
             Preview(
-                source=self.name,
-                source_artist=candidate.artist_id,
                 source_id=recording.path,
                 title=recording.title,
                 url=recording.path,
                 duration_seconds=recording.seconds,
                 terms=self.terms,
             )
-            for recording in turns[:limit]
+            for recording in alternating[:limit]
         ]
 
     def download(self, preview: Preview, to: Path) -> None:
-        """Put the recording's representative window into a file."""
+        """Write the representative excerpt of the recording to a file."""
         write_excerpt(self._folder / preview.url, to)
 
     @property
     def _recordings(self) -> dict[str, list[Recording]]:
-        with self._lock:
-            return self._read
+        with self._lock:  # one thread reads the folder, the others wait for it
+            return self._by_key
 
     @cached_property
-    def _read(self) -> dict[str, list[Recording]]:
+    def _by_key(self) -> dict[str, list[Recording]]:
         """MusicBrainz id or normalised name -> the artist's recordings, sorted by path."""
-        found: defaultdict[str, list[Recording]] = defaultdict(list)
+        by_key: defaultdict[str, list[Recording]] = defaultdict(list)
         for recording in read_folder(self._folder):
-            found[normalise_name(recording.artist)].append(recording)
+            by_key[normalise_name(recording.artist)].append(recording)
             if recording.mbid:
-                found[recording.mbid].append(recording)
-        return dict(found)
+                by_key[recording.mbid].append(recording)
+        return dict(by_key)
 
 
 def write_excerpt(recording: Path, to: Path) -> None:
-    """Cut the window out of a file of the user's; what is not audio is Malformed."""
+    """Cut the excerpt out of a local file; `InvalidContentError` if that is not audio."""
     try:
-        write_window(recording, to)
+        cut_excerpt(recording, to)
     except ClipError as error:
-        raise Malformed(recording, str(error).removeprefix(f"{recording}: ")) from None
+        found = str(error).removeprefix(f"{recording}: ")
+        raise InvalidContentError(recording, found) from None
 
 
 def read_folder(folder: Path) -> list[Recording]:
@@ -124,49 +118,34 @@ def read_folder(folder: Path) -> list[Recording]:
     Raises
     ------
     DataError
-        There is none.
+        There is no recording with an artist.
     """
-    paths = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in AUDIO and not path.name.startswith(".") and path.is_file()
-    ]
-    recordings = [_described(path, path.relative_to(folder)) for path in paths]
-    if not any(recording.artist for recording in recordings):
-        expected = f"Artist/Album/… with {', '.join(AUDIO)}"
+    recordings = [_read_recording(folder, path) for path in find_audio(folder, "**/*")]
+    recordings = [recording for recording in recordings if recording.artist]
+    if not recordings:
+        expected = "Artist/Album/… with audio"
         raise DataError(folder, "holds no music", expected=expected, remedy="name another folder")
-    return [recording for recording in recordings if recording.artist]
+    return recordings
 
 
-def _described(path: Path, inside: Path) -> Recording:
-    tags = _tags(path)
-    duration = tags.duration or 0.0
-    folder, *album = inside.parts[:-1] or ("",)
-    return Recording(
-        path=inside.as_posix(),
-        artist=_plain(FEATURED.sub("", tags.artist or tags.albumartist or "") or folder),
-        mbid=_mbid(tags),
-        title=_plain(tags.title) or _plain(path.stem),
-        album=_plain(tags.album) or _plain("/".join(album)),
-        seconds=duration if 0 < duration < MAX_SECONDS else 0.0,
-    )
-
-
-def _tags(path: Path) -> TinyTag:
+def _read_recording(folder: Path, path: Path) -> Recording:
+    inside = path.relative_to(folder)
+    artist_folder, *album = inside.parts[:-1] or ("",)
     try:
-        return TinyTag.get(path)
-    except (TinyTagException, OSError):  # whether it is audio is seen when it is heard
-        return TinyTag()
-
-
-def _mbid(tags: TinyTag) -> str:
-    """The artist's MusicBrainz id: taggers spell the key in several ways."""
-    for key, values in tags.other.items():
+        tags = TinyTag.get(path)
+    except (TinyTagException, OSError):  # whether it is audio turns out when it is decoded
+        tags = TinyTag()
+    mbid = ""
+    for key, values in tags.other.items():  # taggers spell this key in several ways
         if "".join(filter(str.isalpha, key)).endswith("musicbrainzartistid"):
             mbid = values[0].strip().lower()
-            return mbid if is_mbid(mbid) else ""
-    return ""
-
-
-def _plain(text: str | None) -> str:
-    return unicodedata.normalize("NFC", " ".join((text or "").replace("\0", " ").split()))
+            break
+    duration = tags.duration or 0.0
+    return Recording(
+        path=inside.as_posix(),
+        artist=one_line(FEATURED.sub("", tags.artist or tags.albumartist or "") or artist_folder),
+        mbid=mbid if is_mbid(mbid) else "",
+        title=one_line(tags.title) or one_line(path.stem),
+        album=one_line(tags.album) or one_line("/".join(album)),
+        seconds=duration if 0 < duration < MAX_SECONDS else 0.0,
+    )

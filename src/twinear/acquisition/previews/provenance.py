@@ -1,11 +1,11 @@
 """Where each clip came from: `clips.csv`.
 
-Fetching adds to `clips.csv` and never takes away: rows that came otherwise stay, with all their
-columns, before those that were fetched.
+Fetching adds rows to `clips.csv` and removes none: rows that were not fetched stay, with all their
+columns, before those that were.
 """
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -16,7 +16,7 @@ from twinear.base.files import replacing
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
+class ClipRow:
     """A row of `clips.csv`.
 
     Parameters
@@ -28,13 +28,13 @@ class Clip:
     source_artist, source_id
         The source's ids of the artist and of the recording.
     url
-        Without what follows "?", which may be a signature.
+        Without the query, which may be a signature.
     fetched
         UTC, ISO 8601.
     terms
         What may be done with it.
     confidence, why
-        How sure it is that it is this artist's, 0 to 1.
+        How sure it is that the clip is by this artist, 0 to 1, and the reason.
     """
 
     file: str
@@ -53,11 +53,19 @@ class Clip:
     why: str
 
 
-COLUMNS = tuple(field.name for field in fields(Clip))
+COLUMNS = tuple(field.name for field in fields(ClipRow))
 
 
 def bare_url(url: str) -> str:
-    """An address without query, fragment, user and password; a path as it is."""
+    """A URL without query, fragment, user and password; a path unchanged.
+
+    Examples
+    --------
+    >>> bare_url("https://user:word@example.org/a.mp3?token=secret")
+    'https://example.org/a.mp3'
+    >>> bare_url("Air/One.mp3")
+    'Air/One.mp3'
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
         return url
@@ -65,7 +73,7 @@ def bare_url(url: str) -> str:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Every row of a `clips.csv` with all its columns; none if there is no such file."""
+    """Every row of a `clips.csv` with all its columns; no rows if there is no such file."""
     if not path.exists():
         return []
     read_clip_table(path)
@@ -74,21 +82,24 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return [{column: value or "" for column, value in row.items()} for row in rows]
 
 
-def write_clips(clips: Iterable[Clip], path: Path) -> None:
-    """Put the clips behind the rows that are there already; those of before are replaced."""
-    fresh = [{name: str(value) for name, value in asdict(clip).items()} for clip in clips]
-    named = {_key(row) for row in fresh}
-    rows = [row for row in read_rows(path) if _key(row) not in named] + fresh
+def write_clips(clips: Iterable[ClipRow], path: Path) -> None:
+    """Append clips to the rows that are there, replacing those of the same file and artist."""
+    new = [{name: str(value) for name, value in asdict(clip).items()} for clip in clips]
+    replaced = {_key(row) for row in new}
+    rows = [row for row in read_rows(path) if _key(row) not in replaced] + new
     if rows:
-        _write(path, list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)])), rows)
+        with replacing(path) as temporary:
+            write_rows(rows, temporary, COLUMNS)
+
+
+def write_rows(rows: Sequence[Mapping[str, str]], path: Path, first_columns: Sequence[str]) -> None:
+    """Write a CSV table with `first_columns`, then every further column of a row."""
+    columns = list(dict.fromkeys([*first_columns, *(column for row in rows for column in row)]))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _key(row: Mapping[str, str]) -> tuple[str, str]:
     return row["file"], artist_id(row.get("mbid", ""), row["artist"])
-
-
-def _write(path: Path, columns: list[str], rows: Iterable[Mapping[str, str]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

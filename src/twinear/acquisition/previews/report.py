@@ -1,36 +1,36 @@
-"""What a fetch gave and what it did not, for people and for machines."""
+"""What a fetch gave and what is missing, for people and for machines."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from twinear.acquisition.previews.journal import Outcome
+from twinear.acquisition.previews.journal import ArtistOutcome
 
-SHOWN = 20  # of a list, for people
+MAX_SHOWN = 20  # entries of a list in the text for people
 
 Entry = dict[str, str]  # artist (id), name, why
 
 
 @dataclass(frozen=True, kw_only=True)
 class FetchReport:
-    """What came of the artists; each is in exactly one of complete to failed.
+    """The outcome of a fetch; each artist is in exactly one of complete to failed.
 
     Parameters
     ----------
     clips
-        Of these artists, those of earlier fetches included.
+        Clips of these artists, including those of earlier fetches.
     by_source
-        Source -> artists of whom, and clips that, it gave.
+        Source -> how many artists it gave clips of, and how many clips.
     complete
-        Artists with as many clips as were asked for.
+        Artists with as many clips as requested.
     few
-        Some clips, but not so many.
+        Artists with some clips, but fewer than requested.
     ambiguous
-        None, because several have the name.
+        Artists without clips because several have the name.
     without_audio
-        None, because no source knows the artist or has a preview that can be used.
+        Artists without clips because no source knows them or has a preview that can be used.
     failed
-        None, because of errors.
+        Artists without clips because of errors.
     set_aside
         Previews that were not taken, and why.
     merged
@@ -49,14 +49,14 @@ class FetchReport:
     merged: dict[str, str]
 
 
-def summarise(outcomes: Sequence[Outcome], n_clips: int) -> FetchReport:
-    """Count what came of the artists."""
-    clips = Counter(kept.clip.source for each in outcomes for kept in each.clips)
-    given = [{kept.clip.source for kept in each.clips} for each in outcomes]
-    artists = Counter(source for sources in given for source in sources)
+def summarise(outcomes: Sequence[ArtistOutcome], n_clips: int) -> FetchReport:
+    """Count the outcomes of the artists."""
+    sources = [[fetched.clip.source for fetched in outcome.clips] for outcome in outcomes]
+    clips = Counter(source for of_artist in sources for source in of_artist)
+    artists = Counter(source for of_artist in sources for source in set(of_artist))
     lists: defaultdict[str, list[Entry]] = defaultdict(list)
-    for each in outcomes:
-        lists[_kind(each, n_clips)].append(_entry(each, _why(each)))
+    for outcome in outcomes:
+        lists[_kind(outcome, n_clips)].append(_entry(outcome, _why(outcome)))
     return FetchReport(
         artists=len(outcomes),
         clips=clips.total(),
@@ -69,15 +69,15 @@ def summarise(outcomes: Sequence[Outcome], n_clips: int) -> FetchReport:
         without_audio=lists["without_audio"],
         failed=lists["failed"],
         set_aside=[
-            _entry(each, f"{preview}: {why}")
-            for each in outcomes
-            for preview, why in each.set_aside.items()
+            _entry(outcome, f"{preview}: {why}")
+            for outcome in outcomes
+            for preview, why in outcome.set_aside.items()
         ],
-        merged={old: new for each in outcomes for old, new in each.redirects.items()},
+        merged={old: new for outcome in outcomes for old, new in outcome.redirects.items()},
     )
 
 
-def _kind(outcome: Outcome, n_clips: int) -> str:
+def _kind(outcome: ArtistOutcome, n_clips: int) -> str:
     if outcome.clips:
         return "complete" if len(outcome.clips) >= n_clips else "few"
     if outcome.faults:
@@ -85,7 +85,7 @@ def _kind(outcome: Outcome, n_clips: int) -> str:
     return "ambiguous" if outcome.ambiguous else "without_audio"
 
 
-def _why(outcome: Outcome) -> str:
+def _why(outcome: ArtistOutcome) -> str:
     reasons = [f"{len(outcome.clips)} clips"] if outcome.clips else []
     reasons += [f"{source}: {why}" for source, why in outcome.ambiguous.items()]
     reasons += list(outcome.faults.values())
@@ -94,7 +94,7 @@ def _why(outcome: Outcome) -> str:
     return "; ".join(reasons) or "no source has it"
 
 
-def _entry(outcome: Outcome, why: str) -> Entry:
+def _entry(outcome: ArtistOutcome, why: str) -> Entry:
     return {"artist": outcome.artist, "name": outcome.name or outcome.artist, "why": why}
 
 
@@ -116,15 +116,9 @@ def format_report(report: FetchReport) -> str:
     lines += [f"{title:<20} {len(entries):>6}" for title, entries in lists.items()]
     lines += [f"{'merged MBIDs':<20} {len(report.merged):>6}"]
     for title, entries in lists.items():
-        lines += _listed(title, entries)
+        if entries:
+            lines += ["", f"{title}:"]
+            lines += [f"  {entry['name']}: {entry['why']}" for entry in entries[:MAX_SHOWN]]
+        if len(entries) > MAX_SHOWN:
+            lines.append(f"  … and {len(entries) - MAX_SHOWN} more; --json shows all")
     return "\n".join(lines)
-
-
-def _listed(title: str, entries: Sequence[Entry]) -> list[str]:
-    if not entries:
-        return []
-    lines = ["", f"{title}:"]
-    lines += [f"  {entry['name']}: {entry['why']}" for entry in entries[:SHOWN]]
-    if len(entries) > SHOWN:
-        lines.append(f"  … and {len(entries) - SHOWN} more; --json shows all")
-    return lines

@@ -1,7 +1,7 @@
-"""What every source of clips does, whichever service or folder it is, and how it fails.
+"""What every source of clips does, whether it is a service, a folder or a table.
 
 A source finds an artist, lists previews of it, and puts the audio of one on disk. It says how sure
-it is that the artist is the one that was meant, and what may be done with its audio.
+it is that the artist is the requested one, and what may be done with its audio.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """An artist of whom clips are wanted.
+class RequestedArtist:
+    """An artist whose clips are requested.
 
     Parameters
     ----------
@@ -21,9 +21,9 @@ class Wanted:
     mbid
         The MusicBrainz id, or "".
     titles
-        Of releases, where they are known: they tell artists of one name apart.
+        Of releases, where known: they tell artists of one name apart.
     ids
-        Service -> the artist's id there, as MusicBrainz tells it: deezer, itunes, spotify.
+        Service -> the artist's id there, from MusicBrainz: deezer, itunes, spotify.
     """
 
     artist: str
@@ -35,26 +35,22 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """The artist of a source that is probably the one that was meant.
+    """The artist of a source that is probably the requested one.
 
     Parameters
     ----------
     artist_id
         The source's id.
-    popularity
-        In the source's own unit; 0 where it tells none.
     confidence
-        1: MusicBrainz says so. .95: one of that name has releases of the known titles. .9: the
-        only one of that name. .7: by far the most popular of that name. .5: the likeliest of
-        several of that name, a guess.
+        1: linked by MusicBrainz. .95: of several with the name, the one with releases of the
+        known titles. .9: the only one with the name. .7: by far the most popular with the name.
+        .5: a guess among several with the name.
     why
         The same in words.
     """
 
     artist_id: str
     name: str
-    source: str
-    popularity: int
     confidence: float
     why: str
 
@@ -65,18 +61,16 @@ class Preview:
 
     Parameters
     ----------
-    source_artist, source_id
-        The source's ids of the artist and of the recording.
+    source_id
+        The source's id of the recording.
     url
-        Where the audio is, perhaps only for some minutes; for a local source the file's path.
+        Where the audio is, perhaps valid for some minutes only; for a local source a path.
     duration_seconds
         Of the whole recording, 0 if unknown.
     terms
         What may be done with the audio.
     """
 
-    source: str
-    source_artist: str
     source_id: str
     title: str
     url: str
@@ -95,17 +89,17 @@ class Source(Protocol):
     def terms(self) -> str:
         """What may be done with its audio, in one line."""
 
-    def find(self, artist: Wanted) -> Candidate | None:
-        """Find the artist; None if the source knows nobody of that name."""
+    def find(self, artist: RequestedArtist) -> Candidate | None:
+        """Find the artist; None if the source has no artist of that name."""
 
     def previews(self, candidate: Candidate, limit: int) -> list[Preview]:
-        """List at most `limit` previews, the best known first; those without audio left out."""
+        """List at most `limit` previews that have audio, the most popular first."""
 
     def download(self, preview: Preview, to: Path) -> None:
         """Put the audio into a file, whole or not at all.
 
         Raises
         ------
-        PreviewError
-            It could not be had, also not from a renewed address.
+        SourceError
+            The source cannot provide it, not from a renewed URL either.
         """

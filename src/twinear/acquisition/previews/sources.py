@@ -1,27 +1,40 @@
-"""The sources that the command line names, in its order, opened together."""
+"""The sources that the command line names, opened in its order.
 
-import os
-from collections.abc import Iterator, Sequence
+| variable | for |
+|---|---|
+| `TWINEAR_CONTACT` | an e-mail address or a web address, sent to the services |
+| `TWINEAR_DEEZER_URL`, `TWINEAR_ITUNES_URL`, `TWINEAR_MUSICBRAINZ_URL` | another address |
+| `TWINEAR_SPOTIFY_URL`, `TWINEAR_SPOTIFY_ACCOUNTS_URL` | another address |
+| `TWINEAR_SPOTIFY_ID`, `TWINEAR_SPOTIFY_SECRET` | the keys of an application, for spotify only |
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinear.acquisition.network.client import Client, Manners, user_agent
+from twinear.acquisition.network.client import Client, RequestPolicy, user_agent
 from twinear.acquisition.network.rate_limit import Clock
+from twinear.acquisition.network.response_cache import ResponseCache
 from twinear.acquisition.previews.folder import FolderSource
-from twinear.acquisition.previews.services.connect import SERVICES, open_services
-from twinear.acquisition.previews.services.musicbrainz import Identity
+from twinear.acquisition.previews.services import deezer, itunes, musicbrainz, spotify
+from twinear.acquisition.previews.services.musicbrainz import MusicBrainz
 from twinear.acquisition.previews.source import Source
-from twinear.acquisition.previews.table import TableSource, is_address
+from twinear.acquisition.previews.table import TableSource, is_url
 from twinear.artists.clip_table import read_clip_table
 from twinear.base.errors import TwinearError, nearest
 
-TABLE_MANNERS = Manners(n=10, seconds=10.0, max_clip_bytes=200_000_000, total_seconds=600.0)
-KNOWN = ("folder", "table", *SERVICES)
+TABLE_REQUEST_POLICY = RequestPolicy(
+    n=10, seconds=10.0, max_clip_bytes=200_000_000, total_seconds=600.0
+)
+SERVICES = (deezer.NAME, itunes.NAME, spotify.NAME)
+SOURCES = ("folder", "table", *SERVICES)
+
+Connect = Callable[[str, str, RequestPolicy], Client]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class SourceSettings:
     """What the command line says about sources.
 
     Parameters
@@ -31,80 +44,107 @@ class Settings:
     music, table
         The folder and the table, if they are given; asked first unless they are named.
     contact
-        "": what TWINEAR_CONTACT says.
+        "" for TWINEAR_CONTACT.
     """
 
     names: Sequence[str]
-    music: Path | None
-    table: Path | None
-    contact: str
+    music: Path | None = None
+    table: Path | None = None
+    contact: str = ""
 
     @property
     def order(self) -> list[str]:
-        """The names, each once, with what is given but not named in front."""
+        """The names, each once, after those of a folder or table that is given but not named.
+
+        Examples
+        --------
+        >>> SourceSettings(names=["deezer", "itunes", "deezer"], music=Path("music")).order
+        ['folder', 'deezer', 'itunes']
+        """
         given = {"folder": self.music, "table": self.table}
-        return list(dict.fromkeys([*(_not_named(given, self.names)), *self.names]))
-
-
-def _not_named(given: dict[str, Path | None], names: Sequence[str]) -> list[str]:
-    return [name for name, path in given.items() if path and name not in names]
+        unnamed = [name for name, path in given.items() if path and name not in self.names]
+        return list(dict.fromkeys([*unnamed, *self.names]))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opened:
-    """Sources in order; no identity if none of them is a service."""
+class OpenSources:
+    """Sources in order; no MusicBrainz if none of them is a service."""
 
-    identity: Identity | None
+    musicbrainz: MusicBrainz | None
     sources: list[Source]
 
 
 @contextmanager
-def open_sources(settings: Settings, answers: Path, clock: Clock) -> Iterator[Opened]:
-    """Open the sources; services by the environment (`services`).
+def open_sources(
+    settings: SourceSettings, cache_folder: Path, environment: Mapping[str, str], clock: Clock
+) -> Iterator[OpenSources]:
+    """Open the sources, with one client for each service, shared by all threads.
+
+    Parameters
+    ----------
+    cache_folder
+        Where the responses of services are kept.
+    environment
+        See the module; an empty value counts as absent.
 
     Raises
     ------
     TwinearError
-        An unknown source, one without its folder or table, or services without a contact.
+        An unknown source, one without its folder or table, services without a contact, or Spotify
+        without its keys.
     """
-    order = settings.order
-    _require_known(order, settings)
-    with ExitStack() as stack:
-        opened: dict[str, Source] = {}
-        if "folder" in order and settings.music:
-            opened["folder"] = FolderSource(settings.music)
-        if "table" in order and settings.table:
-            opened["table"] = _open_table(settings.table, settings, clock, stack)
-        identity = None
-        if names := [name for name in order if name in SERVICES]:
-            services = stack.enter_context(
-                open_services(names, settings.contact, answers, os.environ, clock)
-            )
-            identity = services.identity
-            opened |= {source.name: source for source in services.sources}
-        yield Opened(identity=identity, sources=[opened[name] for name in order])
-
-
-def _require_known(order: Sequence[str], settings: Settings) -> None:
-    for name in order:
-        if name not in KNOWN:
-            meant = "".join(f"did you mean '{each}'?" for each in nearest(name, KNOWN))
-            expected = ", ".join(KNOWN)
+    for name in settings.order:
+        if name not in SOURCES:
+            meant = "".join(f"did you mean '{near}'?" for near in nearest(name, SOURCES))
+            expected = ", ".join(SOURCES)
             raise TwinearError("--sources", f"no source {name!r}", expected=expected, remedy=meant)
-    if not order:
-        raise TwinearError("--sources", "names none", expected=", ".join(KNOWN))
-    for name, path, flag in (
-        ("folder", settings.music, "--music FOLDER"),
-        ("table", settings.table, "--table FILE"),
-    ):
-        if name in order and not path:
-            raise TwinearError("--sources", f"'{name}' is not given", remedy=f"add {flag}")
+    if not settings.order:
+        raise TwinearError("--sources", "names no source", expected=", ".join(SOURCES))
+    contact = settings.contact or environment.get("TWINEAR_CONTACT", "")
+    with ExitStack() as stack:
+
+        def connect(name: str, url: str, policy: RequestPolicy) -> Client:
+            # a table has URLs on any host, which are not worth keeping
+            cache = None if name == "table" else ResponseCache(cache_folder)
+            url = environment.get(f"TWINEAR_{name.upper()}_URL") or url
+            client = Client(name, url, user_agent(contact), policy, cache=cache, clock=clock)
+            return stack.enter_context(client)
+
+        identities = None
+        if set(settings.order) & set(SERVICES):
+            identities = MusicBrainz(
+                connect(musicbrainz.NAME, musicbrainz.URL, musicbrainz.REQUEST_POLICY)
+            )
+        sources = [_open(name, settings, connect, environment) for name in settings.order]
+        yield OpenSources(musicbrainz=identities, sources=sources)
 
 
-def _open_table(table: Path, settings: Settings, clock: Clock, stack: ExitStack) -> TableSource:
-    if not any(is_address(file) for file in read_clip_table(table)["file"]):
-        return TableSource(table)
-    contact = settings.contact or os.environ.get("TWINEAR_CONTACT", "")
-    # the table has addresses of its own, on any host
-    client = Client("table", "http://127.0.0.1", user_agent(contact), TABLE_MANNERS, clock=clock)
-    return TableSource(table, stack.enter_context(client))
+def _open(
+    name: str, settings: SourceSettings, connect: Connect, environment: Mapping[str, str]
+) -> Source:
+    if name == "folder":
+        if not settings.music:
+            raise TwinearError("--sources", "'folder' is not given", remedy="add --music FOLDER")
+        return FolderSource(settings.music)
+    if name == "table":
+        if not settings.table:
+            raise TwinearError("--sources", "'table' is not given", remedy="add --table FILE")
+        if not any(is_url(file) for file in read_clip_table(settings.table)["file"]):
+            return TableSource(settings.table)
+        client = connect("table", "http://127.0.0.1", TABLE_REQUEST_POLICY)
+        return TableSource(settings.table, client)
+    if name == deezer.NAME:
+        return deezer.Deezer(connect(name, deezer.URL, deezer.REQUEST_POLICY))
+    if name == itunes.NAME:
+        return itunes.ITunes(connect(name, itunes.URL, itunes.REQUEST_POLICY))
+    keys = [environment.get(f"TWINEAR_SPOTIFY_{key}", "") for key in ("ID", "SECRET")]
+    if not all(keys):
+        raise TwinearError(
+            spotify.NAME,
+            "has no keys",
+            expected="TWINEAR_SPOTIFY_ID and TWINEAR_SPOTIFY_SECRET",
+            remedy="set them or leave spotify out: it gives no audio, only who is who",
+        )
+    accounts = connect("spotify_accounts", spotify.ACCOUNTS_URL, spotify.REQUEST_POLICY)
+    client = connect(spotify.NAME, spotify.URL, spotify.REQUEST_POLICY)
+    return spotify.Spotify(client, spotify.AccessToken(accounts, *keys))

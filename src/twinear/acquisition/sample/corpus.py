@@ -46,8 +46,8 @@ Made by `twinear sample --seed {seed}`. Licence: MIT, like twinear.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
-    """How large a corpus."""
+class CorpusSize:
+    """The size of a synthetic corpus."""
 
     n_artists: int = 80
     clips_per_artist: int = 2
@@ -68,41 +68,33 @@ def write_sample(folder: Path, seed: int, progress: Progress = iter) -> None:
     DataError
         `folder` holds something already, or cannot be written.
     """
-    write_corpus(folder, seed, Size(), progress)
+    write_corpus(folder, seed, CorpusSize(), progress)
 
 
-def write_corpus(folder: Path, seed: int, size: Size, progress: Progress = iter) -> None:
+def write_corpus(folder: Path, seed: int, size: CorpusSize, progress: Progress = iter) -> None:
     """Write a corpus of any size; see `write_sample`."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(folder, "is there already", remedy="name a new folder or empty this one")
+        raise DataError(folder, "is not empty", remedy="name a new folder or empty this one")
     artists = imagine_artists(size.n_artists, np.random.default_rng([seed, 0]))
     with replacing(folder) as temporary:
         (temporary / "listens").mkdir(parents=True)
         (temporary / "clips").mkdir()
         _write(temporary / "README.md", README.format(seed=seed))
-        _write_truth(temporary / "truth.csv", artists)
-        _write_listens(temporary / "listens", artists, seed, size)
+        truth = zip(artists.names, artists.mbids, artists.styles, strict=True)
+        _write_csv(
+            temporary / "truth.csv",
+            ["artist", "mbid", *DIMENSIONS],
+            [[name, mbid, *(f"{value:.6f}" for value in style)] for name, mbid, style in truth],
+        )
+        rng = np.random.default_rng([seed, 1])
+        listeners = imagine_listeners(artists, size.n_listeners, rng)
+        _write(temporary / "listens" / PLAYS_FILE, listens_text(artists, listeners, rng))
+        _write(temporary / "listens" / PROFILE_FILE, profile_text(listeners, rng))
         _write_clips(temporary, artists, seed, size, progress)
 
 
-def _write_truth(path: Path, artists: ImaginedArtists) -> None:
-    rows = zip(artists.names, artists.mbids, artists.styles, strict=True)
-    _write_csv(
-        path,
-        ["artist", "mbid", *DIMENSIONS],
-        [[name, mbid, *(f"{each:.6f}" for each in style)] for name, mbid, style in rows],
-    )
-
-
-def _write_listens(folder: Path, artists: ImaginedArtists, seed: int, size: Size) -> None:
-    rng = np.random.default_rng([seed, 1])
-    listeners = imagine_listeners(artists, size.n_listeners, rng)
-    _write(folder / PLAYS_FILE, listens_text(artists, listeners, rng))
-    _write(folder / PROFILE_FILE, profile_text(listeners, rng))
-
-
 def _write_clips(
-    folder: Path, artists: ImaginedArtists, seed: int, size: Size, progress: Progress
+    folder: Path, artists: ImaginedArtists, seed: int, size: CorpusSize, progress: Progress
 ) -> None:
     rows = []
     for artist in progress(range(size.n_artists)):
@@ -126,4 +118,4 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]])
 
 
 def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="")  # a carriage return stays what it is
+    path.write_text(text, encoding="utf-8", newline="")  # keeps a carriage return in a name

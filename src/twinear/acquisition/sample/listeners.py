@@ -1,11 +1,11 @@
 """Listeners who choose artists near their own taste, written as Last.fm-360K.
 
 A listener has a taste in the space of styles, drawn evenly from a cube a little wider than that of
-the artists, so that artists at its rim have their listeners too. An artist is chosen with a weight
+the artists, so that artists at its edge have listeners too. An artist is chosen with a weight
 of `popularity * exp(-|taste - style|^2 / (2 * BREADTH^2))`, without replacement (Gumbel's trick);
-plays are log-normal. So co-listening falls with the distance of styles, and popularity blurs it.
+plays are log-normal. So co-listening falls with the distance of styles, and popularity adds noise.
 
-The file also has the quirks of the real one, a few of each, for a reader to survive: see `_quirks`.
+The file also has the quirks of the real one, a few of each, to test the readers: see `_quirks`.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ PROFILE_FILE = "usersha1-profile.tsv"
 
 BREADTH = 0.4
 TASTE_WIDTH = 1.5
-FEWEST, MOST = 4, 13  # artists of a listener
+MIN_ARTISTS, MAX_ARTISTS = 4, 13  # of a listener
 
 BOGUS_LISTENER = "sep 20, 2008"  # a date that slipped into the listeners' column of the original
 UNKNOWN_NAME = "[unknown]"
@@ -36,7 +36,7 @@ _FIRST_SIGNUP = date(2002, 10, 29)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImaginedListeners:
-    """Who played whom.
+    """Listeners and how often they played each artist.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ def _choices(tastes: np.ndarray, artists: ImaginedArtists, rng: np.random.Genera
     squared = ((tastes[:, None] - artists.styles) ** 2).sum(-1)
     log_weight = np.log(artists.popularity) - squared / (2 * BREADTH**2)
     order = np.argsort(-(log_weight + rng.gumbel(size=log_weight.shape)), axis=1)
-    counts = rng.integers(FEWEST, MOST, len(tastes), endpoint=True)
+    counts = rng.integers(MIN_ARTISTS, MAX_ARTISTS, len(tastes), endpoint=True)
     counts = np.minimum(counts, len(artists.names))
     chosen = np.zeros(order.shape, dtype=bool)
     np.put_along_axis(chosen, order, np.arange(order.shape[1]) < counts[:, None], axis=1)
@@ -78,12 +78,14 @@ def _choices(tastes: np.ndarray, artists: ImaginedArtists, rng: np.random.Genera
 def listens_text(
     artists: ImaginedArtists, listeners: ImaginedListeners, rng: np.random.Generator
 ) -> str:
-    """The rows of plays: a listener's together, most played first, quirks at the end."""
+    """The rows of plays, grouped by listener, most played first, quirks at the end."""
     quirks = _quirks(artists, rng)
     lines: list[str] = []
     for listener, plays in zip(listeners.ids, listeners.plays, strict=True):
         top = np.argsort(-plays, kind="stable")[: np.count_nonzero(plays)]
-        rows = [(artists.mbids[each], artists.names[each], str(plays[each])) for each in top]
+        rows = [
+            (artists.mbids[artist], artists.names[artist], str(plays[artist])) for artist in top
+        ]
         lines += ["\t".join((listener, *row)) for row in rows]
         lines += ["\t".join((listener, *row)) for row in next(quirks, [])]
     lines += ["\t".join((BOGUS_LISTENER, artists.mbids[-1], artists.names[-1], "1"))]
@@ -94,20 +96,20 @@ def _quirks(artists: ImaginedArtists, rng: np.random.Generator) -> Iterator[list
     """Odd rows, without their listener, for the first listeners one after another."""
     mbid, name = artists.mbids[-1], artists.names[-1]
     unknown = random_mbid(rng)
-    for each in artists.names[:N_WITHOUT_MBID]:
-        yield [("", each, "1")]
+    for known in artists.names[:N_WITHOUT_MBID]:
+        yield [("", known, "1")]
     for _ in range(N_UNKNOWN):
         yield [(unknown, UNKNOWN_NAME, "1")]
     yield [(mbid, f"{name[:2]}\r{name[2:]}", "1")]  # a carriage return within the name
     yield [(mbid, name)]  # a tab too few
     yield [(mbid, name, "1", "")]  # a tab too many
-    yield [(mbid, name, "1.5")]  # plays that are no whole number
+    yield [(mbid, name, "1.5")]  # plays that are not a whole number
     yield [(random_mbid(rng), ONCE_NAME, "1")]  # an artist that occurs once
 
 
 def profile_text(listeners: ImaginedListeners, rng: np.random.Generator) -> str:
     """The rows of profiles, some fields empty; the last listener has none."""
-    return "".join(f"{each}\t{_profile(rng)}\n" for each in listeners.ids[:-1])
+    return "".join(f"{listener}\t{_profile(rng)}\n" for listener in listeners.ids[:-1])
 
 
 def _profile(rng: np.random.Generator) -> str:

@@ -1,4 +1,4 @@
-"""A style -> the sound of one clip: planted traits, then nuisances.
+"""Synthesise a clip from a style: planted traits, then nuisances.
 
 Each dimension of the style is audible through two traits:
 
@@ -7,9 +7,9 @@ Each dimension of the style is audible through two traits:
     height   register of the melody, brightness of its timbre
 
 A melody of decaying harmonic notes and a high-passed noise burst (hat) play in two free pulses.
-What is the same for a whole clip and says nothing of the artist comes on top: key, mode, noise
-floor, equalisation, a slow swell, level. In a log spectrum these are additive or a floor, so that a
-distance between spectra feels them first; differences along time do not.
+Properties that are constant in a clip and independent of the artist come on top: key, mode, noise
+floor, equalisation, a slow swell, level. In a log spectrum these are additive or a floor, so they
+dominate a distance between spectra, but not differences along time.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ TABLE = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """What is heard of a style."""
+    """The audible traits of a style."""
 
     notes_hz: float
     hats_hz: float
@@ -62,7 +62,7 @@ class Traits:
     roll_off: float
 
     @classmethod
-    def of(cls, style: np.ndarray) -> "Traits":
+    def from_style(cls, style: np.ndarray) -> "Traits":
         """The traits of a style, (dimensions,) in [-1, 1]; rates and times are geometric."""
         pace, sustain, height = (np.asarray(style) + 1) / 2
         return cls(
@@ -90,7 +90,7 @@ def synthesise(style: np.ndarray, seconds: float, sr: int, rng: np.random.Genera
     Waveform
         (seconds * sr,), peak below 1.
     """
-    traits = Traits.of(style + WOBBLE * rng.standard_normal(len(style)))
+    traits = Traits.from_style(style + WOBBLE * rng.standard_normal(len(style)))
     n = round(seconds * sr)
     y = _peak_one(_melody(traits, n, sr, rng)) + _gain(HATS_DB) * _peak_one(
         _hats(traits.hats_hz, n, sr, rng)

@@ -1,7 +1,7 @@
-"""Who the imagined artists are: names, MusicBrainz-like ids, hidden styles, popularity.
+"""The imagined artists: names, MusicBrainz-like ids, hidden styles, popularity.
 
-Styles are a Latin hypercube, so that every value of every dimension has its artists; popularity
-is Zipf's law in an order drawn apart from style.
+Styles are a Latin hypercube, so that the artists cover the range of every dimension; popularity
+follows Zipf's law in an order that is independent of style.
 """
 
 import uuid
@@ -22,12 +22,12 @@ _PATTERNS = ("{}", "{} {}", "The {}s", "{} & {}", "DJ {}", "{} {} Trio")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImaginedArtists:
-    """The artists and what is hidden about them.
+    """The artists and their hidden properties.
 
     Attributes
     ----------
     names, mbids
-        Unique; ids are random UUIDs (version 4) that belong to nobody.
+        Unique; ids are random UUIDs (version 4) that no real artist has.
     styles
         (artists, dimensions), in [-1, 1], in the order of `DIMENSIONS`.
     popularity

@@ -1,1 +1,1 @@
-"""Training and judging in artist-disjoint folds: every artist is new to somebody once."""
+"""The parts of a cross-validation: folds without common artists, their trainings, their scores."""

@@ -1,4 +1,4 @@
-"""All folds and seeds, each trained once: in this process, or in several."""
+"""Train all folds and seeds, each once: in this process, or in several."""
 
 import multiprocessing
 import signal
@@ -8,27 +8,27 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 from twinear.base.errors import TrainingError
-from twinear.evaluation.crossval.scoring import FoldScores, Task, score_fold
+from twinear.evaluation.crossval.fold_scores import FoldScores, Task, score_fold
 from twinear.training.checkpoint import Epoch
 
-LISTEN_SECONDS = 0.5  # between two looks for Ctrl-C
+POLL_SECONDS = 0.5  # between two checks for Ctrl-C
 
 
-def finished(tasks: Sequence[Task]) -> dict[Task, FoldScores]:
-    """The tasks whose scores are there already, in the work folder."""
-    found = {task: FoldScores.read(task.path, task.fingerprint) for task in tasks}
-    return {task: scores for task, scores in found.items() if scores is not None}
+def read_finished(tasks: Sequence[Task]) -> dict[Task, FoldScores]:
+    """Read the scores of the tasks that an earlier run finished."""
+    read = {task: FoldScores.read(task.path, task.fingerprint) for task in tasks}
+    return {task: scores for task, scores in read.items() if scores is not None}
 
 
 def run_tasks(
     tasks: Sequence[Task], jobs: int, on_epoch: Callable[[Task, Epoch], None]
 ) -> Iterator[tuple[Task, FoldScores]]:
-    """Do every task; yield each when it is done.
+    """Run every task; yield each with its scores when it is done.
 
     Parameters
     ----------
     jobs
-        Processes; with one, everything happens here and `on_epoch` is called.
+        Processes; with 1, everything runs in this process and `on_epoch` is called.
 
     Raises
     ------
@@ -45,16 +45,16 @@ def run_tasks(
     try:
         waiting = {executor.submit(score_fold, task): task for task in tasks}
         while waiting:
-            # A lock without a timeout may sleep through Ctrl-C, where another thread gets it.
-            ready, _ = wait(waiting, timeout=LISTEN_SECONDS, return_when=FIRST_COMPLETED)
+            # Waiting without a timeout may sleep through Ctrl-C, if another thread receives it.
+            ready, _ = wait(waiting, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             for future in ready:
                 yield waiting.pop(future), future.result()
         done = True
     except BrokenProcessPool as error:
         raise TrainingError(
             "crossval",
-            "a training process died, perhaps for want of memory",
-            remedy="take fewer --jobs and run it again: finished folds stay",
+            "a training process died, perhaps for lack of memory",
+            remedy="take fewer --jobs and run it again: finished folds are kept",
         ) from error
     finally:
         if not done:
@@ -64,4 +64,4 @@ def run_tasks(
 
 
 def _die_of_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # without a traceback; the parent says it
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback; the parent reports it

@@ -1,6 +1,6 @@
-"""Files of listens as they come -> rows of one shape. This package does not judge what a row says.
+"""Files of listens in any format -> rows of one shape; rules are not applied here.
 
-`formats` finds the files, `opening` opens them as `rows`. Text is cut into fields by `text`, tables
-with named columns are read by `tables`, logs with a time on every line by `events` and
-`listenbrainz`; whatever is compressed goes through `unpacking`, streamed, and `scratch`.
+`formats` finds the files, `dispatch` opens them as `rows`. `text` splits text into fields, `tables`
+reads tables with named columns, `events` and `listenbrainz` read logs with a time on every line.
+Compressed files are streamed through `decompression` and kept on disk by `spool`.
 """

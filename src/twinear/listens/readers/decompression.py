@@ -1,7 +1,7 @@
-"""Text as it streams out of a file, compressed or not, or out of a tar archive; memory is bounded.
+"""Text streamed out of a file, compressed or not, or out of a tar archive, in bounded memory.
 
-How a file is compressed is told by its first bytes, not by its name. What is cut off or damaged is
-an error, never a silent end.
+The compression is recognised by the first bytes of the file, not by its name. A truncated or
+damaged file is an error, never a silent end.
 """
 
 import tarfile
@@ -13,26 +13,26 @@ from typing import IO
 import pyarrow as pa
 
 from twinear.base.errors import DataError
-from twinear.listens.readers.formats import ARCHIVES, MONTH, REMEDY, kind_of
+from twinear.listens.readers.formats import ARCHIVES, MONTH, REMEDY, file_type
 
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 CHUNK_BYTES = 1 << 25
 START_BYTES = 1 << 16
-MAX_LINE_BYTES = 1 << 26  # beyond this it is no line of text, and would fill the memory
+MAX_LINE_BYTES = 1 << 26  # a longer line is not text, and would fill the memory
 END_OF_TAR = bytes(512)
 AGAIN = "fetch or export it again"
 
 
 def compression(path: Path) -> str:
-    """How the file is compressed: gzip, zstd, bz2, or "" for not at all."""
+    """Return how the file is compressed: gzip, zstd, bz2, or "" for not at all."""
     with path.open("rb") as file:
         start = file.read(4)
     return next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), "")
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked as they are read.
+def decompressed(path: Path) -> Iterator[IO[bytes]]:
+    """Open the bytes of a file, decompressed as they are read.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def unpacked(path: Path) -> Iterator[IO[bytes]]:
         On reading: the file is cut off or damaged.
     """
     kind = compression(path)
-    with _told(path):
+    with _explain_damage(path):
         if not kind:
             with path.open("rb") as file:
                 yield file
@@ -50,15 +50,12 @@ def unpacked(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Say in one line that a file is damaged."""
+def _explain_damage(path: Path) -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, EOFError) as error:
-        raise DataError(path, f"is cut off or damaged ({error})", remedy=AGAIN) from error
-    except OSError as error:
-        if error.errno is not None:  # the system's; those of pyarrow have no number
-            raise
+    except (tarfile.TarError, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # an error of the system: those of pyarrow have no number
         raise DataError(path, f"is cut off or damaged ({error})", remedy=AGAIN) from error
 
 
@@ -70,15 +67,19 @@ def chunks(stream: IO[bytes], path: Path, quoted: bool = False) -> Iterator[byte
     path
         For messages.
     quoted
-        A line feed between double quotes ends no line.
+        A line feed between double quotes does not end a line.
 
     Raises
     ------
     DataError
-        A line beyond all measure, or NUL bytes: that is no text.
+        A line of more than `MAX_LINE_BYTES`, or NUL bytes: that is not text.
     """
     rest = b""
-    while piece := _read(stream, path):
+    while True:
+        with _explain_damage(path):
+            piece = stream.read(CHUNK_BYTES)
+        if not piece:
+            break
         require_text(piece[:START_BYTES], path)
         text = rest + piece
         end = _end_of_lines(text, quoted)
@@ -92,13 +93,16 @@ def chunks(stream: IO[bytes], path: Path, quoted: bool = False) -> Iterator[byte
         yield rest
 
 
-def _read(stream: IO[bytes], path: Path) -> bytes:
-    with _told(path):
-        return stream.read(CHUNK_BYTES)
-
-
 def _end_of_lines(text: bytes, quoted: bool) -> int:
-    """Where the last line of the text ends; 0 if none does."""
+    r"""Return where the last complete line of the text ends; 0 if there is none.
+
+    A line feed after an odd number of quotes is inside of a field.
+
+    Examples
+    --------
+    >>> _end_of_lines(b'a,"b"\nc,"d \n', quoted=True)
+    6
+    """
     end = text.rfind(b"\n") + 1
     if not quoted:
         return end
@@ -111,44 +115,39 @@ def _end_of_lines(text: bytes, quoted: bool) -> int:
 
 
 def beginning(path: Path) -> bytes:
-    """The first bytes of a text, unpacked; more than any header has."""
-    with unpacked(path) as stream:
+    """Return the first bytes of a text, decompressed: more than any header has."""
+    with decompressed(path) as stream:
         start = stream.read(START_BYTES)
     require_text(start, path)
     return start
 
 
 def require_text(start: bytes, path: Path) -> None:
-    """Raise `DataError` where bytes are not those of text in UTF-8."""
-    found = "is UTF-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "is binary"
-    if found == "is UTF-16" or b"\0" in start:
+    """Raise `DataError` if the bytes are not text in UTF-8."""
+    is_utf16 = start.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if is_utf16 or b"\0" in start:
+        found = "is UTF-16" if is_utf16 else "is binary"
         raise DataError(path, found, expected="text in UTF-8", remedy=REMEDY)
 
 
-def months(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """The files of listens of a ListenBrainz dump, by name: of a tar archive, or the file itself.
+def open_months(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Open the files of listens in a ListenBrainz dump: a tar archive, or one file itself.
 
-    Each is to be read before the next is asked for.
+    Yields the name of each file, for messages, and its stream, which must be read before the next.
     """
-    with unpacked(path) as stream:
-        if kind_of(path) not in ARCHIVES:
+    with decompressed(path) as stream:
+        if file_type(path) not in ARCHIVES:
             yield str(path), stream
             return
-        _require_whole(path)
+        if not compression(path):  # cut between two files, only the end of the archive is missing
+            with path.open("rb") as file:
+                file.seek(max(path.stat().st_size - len(END_OF_TAR), 0))
+                if file.read() != END_OF_TAR:
+                    raise DataError(path, "is cut off or no tar archive", remedy=AGAIN)
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
-                file = archive.extractfile(member) if member.isfile() else None
-                if file and MONTH.search(member.name):
-                    yield f"{path}:{member.name}", file
-        while stream.read(CHUNK_BYTES):  # behind the archive's end: to see that nothing is cut off
+                file_of_month = archive.extractfile(member) if member.isfile() else None
+                if file_of_month and MONTH.search(member.name):
+                    yield f"{path}:{member.name}", file_of_month
+        while stream.read(CHUNK_BYTES):  # the compressed stream must be whole to its end
             pass
-
-
-def _require_whole(path: Path) -> None:
-    """A plain archive that is cut between two files shows it only by its missing end."""
-    if compression(path):
-        return
-    with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - len(END_OF_TAR), 0))
-        if file.read() != END_OF_TAR:
-            raise DataError(path, "is cut off or no tar archive", remedy=AGAIN)

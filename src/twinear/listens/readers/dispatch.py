@@ -1,4 +1,4 @@
-"""Open files of listens as rows of one shape, and look whether their columns are in place."""
+"""Open files of listens as rows of one shape, and check that their columns are in place."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,77 +12,77 @@ from twinear.base.errors import DataError, ParamsError
 from twinear.listens.readers.events import lastfm_1k
 from twinear.listens.readers.formats import TIMED, ListensFiles, TableColumns
 from twinear.listens.readers.listenbrainz import listenbrainz
-from twinear.listens.readers.period import Window
+from twinear.listens.readers.period import Period
 from twinear.listens.readers.rows import Rows, unreadable
 from twinear.listens.readers.tables import hetrec, lastfm_360k, table
 
-LOOKED_AT = 10_000
+CHECKED_ROWS = 10_000
 
 
 @contextmanager
-def open_rows(files: ListensFiles, columns: TableColumns, window: Window) -> Iterator[Rows]:
-    """Open the rows of listens; what has to be unpacked for them is removed at the end.
+def open_rows(files: ListensFiles, columns: TableColumns, period: Period) -> Iterator[Rows]:
+    """Open the rows of listens; temporary files are removed at the end.
 
     Parameters
     ----------
     columns
-        Matters to tables only.
-    window
-        Matters to formats with times only.
+        Of tables only.
+    period
+        For formats with times only.
 
     Raises
     ------
     DataError
-        A file of another kind than its name says, damaged, without the columns or with columns
-        swapped; no listens in the window.
+        A file that is damaged or of another format than its name says, columns that are missing
+        or swapped; no listens in the period.
     ParamsError
-        A window, and a format without times.
+        A period, but a format without times.
     """
-    if window and files.format not in TIMED:
-        found = f"{window}, but {files.format} has no times"
+    if period and files.format not in TIMED:
+        found = f"{period}, but {files.format} has no times"
         raise ParamsError("listens.window", found, remedy='set both to ""')
     with TemporaryDirectory(prefix="twinear-") as folder:
         try:
-            rows = _open(files, columns, window, Path(folder))
+            rows = _open(files, columns, period, Path(folder))
         except pl.exceptions.PolarsError as error:
             raise unreadable(files.plays, error) from error
-        _require_in_place(rows)
+        _require_columns_in_place(rows)
         yield rows
 
 
-def _open(files: ListensFiles, columns: TableColumns, window: Window, scratch: Path) -> Rows:
+def _open(files: ListensFiles, columns: TableColumns, period: Period, folder: Path) -> Rows:
     match files.format:
         case "lastfm_360k":
-            return lastfm_360k(files, scratch)
+            return lastfm_360k(files, folder)
         case "lastfm_1k":
-            return lastfm_1k(files, scratch, window)
+            return lastfm_1k(files, folder, period)
         case "hetrec":
-            return hetrec(files, scratch)
+            return hetrec(files, folder)
         case "listenbrainz":
-            return listenbrainz(files, scratch, window)
+            return listenbrainz(files, folder, period)
         case "table":
-            return table(files, scratch, columns)
+            return table(files, folder, columns)
 
 
-def _require_in_place(rows: Rows) -> None:
+def _require_columns_in_place(rows: Rows) -> None:
     """Raise `DataError` where a column holds the ids that belong to another.
 
-    Most names are MBIDs other than the row's own; or most listeners are, and no MBID is one.
+    Most names are MBIDs other than the row's own; or most listeners are MBIDs, and no MBID is.
     """
-    head = rows.collect(rows.frame.head(LOOKED_AT).filter(~pl.col("malformed")))
+    head = rows.collect(rows.frame.head(CHECKED_ROWS).filter(~pl.col("malformed")))
     is_id = {
         column: pl.col(column).str.to_lowercase().str.contains(f"^{MBID.pattern}$")
         for column in ("listener", "mbid", "name")
     }
     some_mbid, no_mbid = (pl.col("mbid") != "").any(), ~is_id["mbid"].any()
-    wrong = {
-        "artist": (is_id["name"] & (pl.col("name") != pl.col("mbid"))).mean() > 0.5,
-        "listener": (is_id["listener"].mean() > 0.5) & some_mbid & no_mbid,
-    }
-    found = head.select(**wrong).row(0, named=True)
-    for column in (column for column in wrong if found[column]):
-        raise DataError(
-            rows.files.plays,
-            f"the column of the {column} holds MusicBrainz ids",
-            remedy="columns are swapped: mend the file or listens.columns",
-        )
+    is_swapped = head.select(
+        artist=(is_id["name"] & (pl.col("name") != pl.col("mbid"))).mean() > 0.5,
+        listener=(is_id["listener"].mean() > 0.5) & some_mbid & no_mbid,
+    )
+    for column, swapped in is_swapped.row(0, named=True).items():
+        if swapped:
+            raise DataError(
+                rows.files.plays,
+                f"the column of the {column} holds MusicBrainz ids",
+                remedy="columns are swapped: fix the file or listens.columns",
+            )

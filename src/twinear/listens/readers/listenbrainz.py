@@ -1,8 +1,8 @@
 """ListenBrainz dumps: JSON lines in `listens/YYYY/M.listens`, in a tar archive or unpacked.
 
-A listener is its `user_id`, else its `user_name`. Artists are those that ListenBrainz found
-(`mbid_mapping`), else those that were sent (`additional_info`), else the name alone; a listen by
-several artists is one of each. See https://listenbrainz.readthedocs.io/en/latest/users/json.html
+A listener is the `user_id`, else the `user_name`. Artists are those in `mbid_mapping`, found by
+ListenBrainz, else those in `additional_info`, sent by the player, else the name alone. A listen by
+several artists counts for each. See https://listenbrainz.readthedocs.io/en/latest/users/json.html
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,15 +13,15 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from twinear.listens.readers.decompression import chunks, months
-from twinear.listens.readers.events import Seen, summed
+from twinear.listens.readers.decompression import chunks, open_months
+from twinear.listens.readers.events import PeriodCounts, summed_rows
 from twinear.listens.readers.formats import ListensFiles
-from twinear.listens.readers.period import Window
+from twinear.listens.readers.period import Period
 from twinear.listens.readers.rows import Rows
 from twinear.listens.readers.spool import LINE, Piece
 
 MAX_SUMS = 500_000  # in memory at once, about 150 MB
-MAX_SECONDS = 2.5e11  # since 1970: the year 9892
+MAX_SECONDS = 2.5e11  # since 1970: in the year 9892
 
 Key = tuple[bool, str, str, str]  # malformed, listener, mbid, name
 
@@ -56,59 +56,58 @@ class _Listen(msgspec.Struct, gc=False):
 DECODER = msgspec.json.Decoder(_Listen)
 
 
-def listenbrainz(files: ListensFiles, scratch: Path, window: Window) -> Rows:
-    """The listens of a dump, summed up."""
-    seen = Seen()
+def listenbrainz(files: ListensFiles, folder: Path, period: Period) -> Rows:
+    """Open the listens of a dump, summed."""
+    counts = PeriodCounts()
     paths = files.months or (files.plays,)
-    pieces = (piece for path in paths for piece in _of_file(path, window, seen))
-    return summed(files, scratch, window, pieces, seen)
+    pieces = (piece for path in paths for piece in _read_dump(path, period, counts))
+    return summed_rows(files, folder, pieces, period, counts)
 
 
-def _of_file(path: Path, window: Window, seen: Seen) -> Iterator[Piece]:
-    for name, stream in months(path):
-        sums = _Sums(window, seen)
-        first = 1
+def _read_dump(path: Path, period: Period, counts: PeriodCounts) -> Iterator[Piece]:
+    for name, stream in open_months(path):
+        sums = _ListenSums(period, counts)
+        first_line = 1
         for chunk in chunks(stream, path):
-            listens = _decoded(chunk)
-            sums.add(listens, first)
-            first += len(listens)
+            listens = _decode(chunk)
+            sums.add(listens, first_line)
+            first_line += len(listens)
             if len(sums.plays) > MAX_SUMS:
                 yield Piece(frame=sums.frame(), file=name)
-                sums = _Sums(window, seen)
+                sums = _ListenSums(period, counts)
         yield Piece(frame=sums.frame(), file=name)
 
 
-def _decoded(chunk: bytes) -> list[_Listen | None]:
-    """Every line's listen; None where the line is none."""
+def _decode(chunk: bytes) -> list[_Listen | None]:
+    """Decode every line; None where it does not hold a listen."""
     n_lines = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
     try:
-        listens = DECODER.decode_lines(chunk)
+        listens: list[_Listen | None] = [*DECODER.decode_lines(chunk)]
     except (msgspec.DecodeError, UnicodeDecodeError):
         listens = []
     if len(listens) == n_lines:
-        return [*listens]
-    return [_line(line) for line in chunk.removesuffix(b"\n").split(b"\n")]
+        return listens
+    listens = []  # the decoder stops at an error and skips blank lines: line by line, then
+    for line in chunk.removesuffix(b"\n").split(b"\n"):
+        try:
+            listens.append(DECODER.decode(line))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            listens.append(None)
+    return listens
 
 
-def _line(line: bytes) -> _Listen | None:
-    try:
-        return DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+class _ListenSums:
+    """Listens summed by listener and artist, with the line of the first."""
 
-
-class _Sums:
-    """Listens summed up by listener and artist, with the line of the first."""
-
-    def __init__(self, window: Window, seen: Seen) -> None:
+    def __init__(self, period: Period, counts: PeriodCounts) -> None:
         self.plays: dict[Key, int] = {}
         self._lines: dict[Key, int] = {}
-        self._first, self._end = window.seconds
-        self._seen = seen
+        self._first, self._end = period.seconds
+        self._counts = counts
 
     def add(self, listens: Iterable[_Listen | None], line: int) -> None:
-        """Add the listens of consecutive lines, those in the window."""
-        seen, low, high = self._seen, float("inf"), float("-inf")
+        """Add the listens of consecutive lines that are in the period."""
+        counts, low, high = self._counts, float("inf"), float("-inf")
         for number, listen in enumerate(listens, line):
             seconds = None if listen is None else _seconds(listen.listened_at)
             if listen is None or seconds is None:
@@ -117,22 +116,20 @@ class _Sums:
             low, high = min(low, seconds), max(high, seconds)
             artists = _artists(listen.track_metadata)
             if not self._first <= seconds < self._end:
-                seen.outside += len(artists)
+                counts.outside += len(artists)
                 continue
-            seen.inside += len(artists)
-            who = listen.user_name if listen.user_id is None else listen.user_id
+            counts.inside += len(artists)
+            user = listen.user_name if listen.user_id is None else listen.user_id
             for mbid, name in artists:
-                self._count((False, "" if who is None else str(who), mbid, name), number)
-        seen.note(low, high)
+                self._count((False, "" if user is None else str(user), mbid, name), number)
+        counts.add_times(low, high)
 
     def _count(self, key: Key, line: int) -> None:
-        n = self.plays.get(key, 0)
-        self.plays[key] = n + 1
-        if not n:
-            self._lines[key] = line
+        self.plays[key] = self.plays.get(key, 0) + 1
+        self._lines.setdefault(key, line)
 
     def frame(self) -> pl.LazyFrame:
-        """The sums as rows, in the order of their first lines."""
+        """Return the sums as rows, in the order of their first lines."""
         schema = {"malformed": pl.Boolean} | dict.fromkeys(("listener", "mbid", "name"), pl.String)
         frame = pl.LazyFrame(list(self.plays), schema=schema, orient="row")
         plays, lines = list(self.plays.values()), list(self._lines.values())
@@ -140,7 +137,13 @@ class _Sums:
 
 
 def _seconds(listened_at: float | str) -> float | None:
-    """Seconds since 1970, of those or of ISO 8601; None if it is neither."""
+    """Return seconds since 1970 from seconds or ISO 8601; None for anything else.
+
+    Examples
+    --------
+    >>> _seconds("2020-01-01T00:00:00Z"), _seconds("yesterday")
+    (1577836800.0, None)
+    """
     if isinstance(listened_at, str):
         try:
             time = datetime.fromisoformat(listened_at)
@@ -151,24 +154,29 @@ def _seconds(listened_at: float | str) -> float | None:
 
 
 def _artists(metadata: _Metadata) -> list[tuple[str, str]]:
-    """(MBID, name) of each artist of a listen; of several without names of their own "" each."""
+    """Return (MBID, name) of each artist of a listen.
+
+    Several artists who share one credited name get "", since the name is that of none of them.
+    """
     mapping, info = metadata.mbid_mapping, metadata.additional_info
     if mapping and mapping.artists:
-        named = (
-            (_word(each.artist_mbid), _word(each.artist_credit_name)) for each in mapping.artists
+        artists = (
+            (_as_text(artist.artist_mbid), _as_text(artist.artist_credit_name))
+            for artist in mapping.artists
         )
-        return list(dict.fromkeys(named))
-    mbids = _words(mapping.artist_mbids if mapping else None)
-    mbids = mbids or _words(info.artist_mbids if info else None)
-    name = _word(metadata.artist_name)
+        return list(dict.fromkeys(artists))
+    mbids = _as_texts(mapping.artist_mbids if mapping else None)
+    mbids = mbids or _as_texts(info.artist_mbids if info else None)
     if len(mbids) > 1:
         return [(mbid, "") for mbid in mbids]
-    return [(mbids[0] if mbids else "", name)]
+    return [(mbids[0] if mbids else "", _as_text(metadata.artist_name))]
 
 
-def _words(value: Any) -> list[str]:
-    return list(dict.fromkeys(filter(None, map(_word, value)))) if isinstance(value, list) else []
+def _as_texts(value: Any) -> list[str]:
+    """Return the distinct texts of a list, [] for anything else."""
+    texts = map(_as_text, value) if isinstance(value, list) else ()
+    return list(dict.fromkeys(filter(None, texts)))
 
 
-def _word(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else ""

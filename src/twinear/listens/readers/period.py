@@ -1,4 +1,4 @@
-"""From when to when listens count."""
+"""The period in which listens count."""
 
 from datetime import UTC, date, datetime
 from typing import Self
@@ -10,8 +10,8 @@ from twinear.base.params import Params
 DAY_SECONDS = 86400
 
 
-class Window(Params):
-    """The days of the listens that count, in UTC, both included; "" is no bound.
+class Period(Params):
+    """The first and the last day of the listens that count, in UTC; "" is no bound.
 
     Parameters
     ----------
@@ -47,10 +47,12 @@ class Window(Params):
 
     @property
     def seconds(self) -> tuple[float, float]:
-        """The first second, and the first one after; since 1970."""
-        first = _seconds(self.from_) if self.from_ else float("-inf")
-        return first, _seconds(self.to) + DAY_SECONDS if self.to else float("inf")
-
-
-def _seconds(day: str) -> float:
-    return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+        """The first second of the period and the first after it, since 1970."""
+        first, last = (
+            datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() if day else None
+            for day in (self.from_, self.to)
+        )
+        return (
+            float("-inf") if first is None else first,
+            float("inf") if last is None else last + DAY_SECONDS,
+        )

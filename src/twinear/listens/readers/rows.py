@@ -1,4 +1,4 @@
-"""Rows of listens, whatever file they come from: not yet read, and in pieces when they are."""
+"""Rows of listens from any file, read lazily."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,30 +17,30 @@ class Rows:
     Parameters
     ----------
     files
-        Where they come from.
+        Their source.
     frame
-        listener, mbid, name (text without surrounding blanks, "" where there is none), plays
-        (float, null where it is no number), malformed (bool).
+        listener, mbid, name (text without surrounding blanks, "" where missing), plays (float,
+        null where not a number), malformed (bool).
     locate
-        Row of the frame -> its place, `file:line`; of rows that sum up listens, the first one's.
+        Row of the frame -> its place, `file:line`; for summed listens the place of the first.
     summed
-        Whether a row stands for as many listens as it has plays. A listen by several artists is
-        one of each.
-    outside
-        Listens that were left out because their time is outside of the window.
+        A row stands for as many listens as it has plays. A listen by several artists counts for
+        each.
+    n_outside
+        Listens that were left out because they are outside of the period.
     profiles
-        listener: those with a profile; None where profiles are not known.
+        listener, of those with a profile; None where profiles are not known.
     """
 
     files: ListensFiles
     frame: pl.LazyFrame
     locate: Callable[[int], str]
     summed: bool = False
-    outside: int = 0
+    n_outside: int = 0
     profiles: pl.LazyFrame | None = None
 
     def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
-        """Read what `query` asks of the rows."""
+        """Run a query on the rows."""
         try:
             return query.collect(engine="streaming")
         except pl.exceptions.PolarsError as error:
@@ -48,17 +48,17 @@ class Rows:
 
 
 def tidy(frame: pl.LazyFrame, *more: str) -> pl.LazyFrame:
-    """The columns of `Rows.frame` and `more`, of columns of any type."""
+    """Bring columns of any type to the types of `Rows.frame`; keep `more`."""
     plays = text("plays").cast(pl.Float64, strict=False)
     return frame.select("malformed", text("listener"), text("mbid"), text("name"), plays, *more)
 
 
 def text(column: str) -> pl.Expr:
-    """A column as text without surrounding blanks, "" where there is none."""
+    """Return a column as text without surrounding blanks, "" where missing."""
     return pl.col(column).cast(pl.String).fill_null("").str.strip_chars()
 
 
 def unreadable(path: Path, error: pl.exceptions.PolarsError) -> DataError:
-    """Say in one line why a file cannot be read."""
+    """Make a one-line error for a file that polars cannot read."""
     reason = str(error).partition("\n")[0]
-    return DataError(path, f"cannot be read ({reason})", remedy="mend it or export it again")
+    return DataError(path, f"cannot be read ({reason})", remedy="fix it or export it again")

@@ -1,6 +1,6 @@
-"""Rows that come in pieces, kept on disk while they are worked with.
+"""Rows that come in pieces, kept on disk while they are used.
 
-What cannot be scanned where it stands (compressed text, JSON lines, logs of single listens) is read
+What polars cannot scan in place (compressed text, JSON lines, logs of single listens) is read
 once, piece by piece, into Parquet files in a temporary folder.
 """
 
@@ -31,9 +31,9 @@ class Piece:
     Parameters
     ----------
     frame
-        The columns of `Rows.frame`, of any type, and `LINE` (of the file, the first is 1).
+        The columns of `Rows.frame`, of any type, and `LINE` (of the file, from 1).
     file
-        Of which file, for messages.
+        Its file, for messages.
     """
 
     frame: pl.LazyFrame
@@ -41,7 +41,7 @@ class Piece:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scratch:
+class Spool:
     """Pieces of rows on disk; `files` maps the first row of each piece to its file."""
 
     folder: Path
@@ -55,13 +55,13 @@ class Scratch:
         return pl.scan_parquet(self.folder / "*.parquet").select(*SCHEMA)
 
     def locate(self, row: int) -> str:
-        """Where a row came from, `file:line`."""
+        """Return the place of a row, `file:line`."""
         file = self.files[max(first for first in self.files if first <= row)]
         lines = pl.scan_parquet(self.folder / "*.parquet").select(LINE)
         return f"{file}:{lines.slice(row, 1).collect().item()}"
 
 
-def keep(pieces: Iterable[Piece], folder: Path) -> Scratch:
+def spool(pieces: Iterable[Piece], folder: Path) -> Spool:
     """Write the pieces to an empty folder.
 
     Raises
@@ -75,7 +75,7 @@ def keep(pieces: Iterable[Piece], folder: Path) -> Scratch:
         frame = tidy(piece.frame, LINE).collect()
         if not frame.height:
             continue
-        content = io.BytesIO()  # so that a full disk is an OSError
+        content = io.BytesIO()  # written by Python, so that a full disk is an OSError
         frame.write_parquet(content, compression="lz4")
         try:
             (folder / f"{number:08}.parquet").write_bytes(content.getbuffer())
@@ -84,4 +84,4 @@ def keep(pieces: Iterable[Piece], folder: Path) -> Scratch:
             raise DataError(folder, found, remedy="set TMPDIR to a larger disk") from error
         files[n] = piece.file
         n += frame.height
-    return Scratch(folder=folder, files=files)
+    return Spool(folder=folder, files=files)

@@ -1,70 +1,76 @@
-"""Listens that are tables of plays: Last.fm-360K, HetRec 2011, and tables with named columns.
+"""Listens in tables of plays: Last.fm-360K, HetRec 2011, and tables with named columns.
 
-Plain text and Parquet are scanned where they stand; compressed text goes through `scratch`.
+Plain text and Parquet are scanned in place; compressed text goes through `spool`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
 from twinear.base.errors import DataError, nearest
-from twinear.listens.readers.decompression import beginning, chunks, compression, unpacked
-from twinear.listens.readers.formats import ListensFiles, TableColumns, kind_of
+from twinear.listens.readers.decompression import beginning, chunks, compression, decompressed
+from twinear.listens.readers.formats import ListensFiles, TableColumns, file_type
 from twinear.listens.readers.rows import Rows, text, tidy
-from twinear.listens.readers.spool import LINE, Piece, keep
-from twinear.listens.readers.text import csv_fields, csv_line, csv_names, fields
+from twinear.listens.readers.spool import LINE, Piece, spool
+from twinear.listens.readers.text import csv_line, csv_names, split_csv, split_tabs
 
 LASTFM_360K = ("listener", "mbid", "name", "plays")
 PROFILES = ("listener", "gender", "age", "country", "signup")
 HETREC = ("userID", "artistID", "weight")
 HETREC_ARTISTS = ("id", "name", "url", "pictureURL")
 
-Shape = Callable[[pl.LazyFrame], pl.LazyFrame]
+Shape = Callable[[pl.LazyFrame], pl.LazyFrame]  # a file's columns -> those of `Rows.frame`
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Lines:
-    """How the text of a file is cut: its columns, and whether its first line names them."""
+class _TextFormat:
+    """The columns of a text, whether its first line names them, and whether it is CSV."""
 
     columns: Sequence[str]
-    headed: bool
-    quoted: bool = False
+    header: bool = False
+    is_csv: bool = False
 
-    def cut(self, source: Path | bytes, skip: bool) -> pl.LazyFrame:
-        """The columns and malformed; `skip` leaves out the header."""
-        return (csv_fields if self.quoted else fields)(source, self.columns, int(skip))
+    def split(self, source: Path | bytes, skip_header: bool) -> pl.LazyFrame:
+        """Split text into the columns and malformed."""
+        return (split_csv if self.is_csv else split_tabs)(source, self.columns, int(skip_header))
 
 
-def lastfm_360k(files: ListensFiles, scratch: Path) -> Rows:
-    """The plays, and the profiles where they are."""
-    rows = _rows(files, _Lines(columns=LASTFM_360K, headed=False), scratch, lambda frame: frame)
+def lastfm_360k(files: ListensFiles, folder: Path) -> Rows:
+    """Open the plays, and the profiles if there are any."""
+    rows = _text_rows(files, _TextFormat(columns=LASTFM_360K), folder, lambda frame: frame)
     if files.beside is None:
         return rows
-    profiles = _whole(files.beside, _Lines(columns=PROFILES, headed=False))
-    return Rows(
-        files=files,
-        frame=rows.frame,
-        locate=rows.locate,
-        profiles=profiles.select(text("listener")),
-    )
+    if compression(files.beside):
+        profiles = split_tabs(_read_whole(files.beside), PROFILES)
+    else:
+        beginning(files.beside)  # raises if it is not text
+        profiles = split_tabs(files.beside, PROFILES)
+    return replace(rows, profiles=profiles.select(text("listener")))
 
 
-def lastfm_360k_lines(text: bytes) -> pl.LazyFrame:
-    """Lines of Last.fm-360K in the shape of `Rows.frame`."""
-    return tidy(fields(text, LASTFM_360K))
+def parse_lastfm_360k(lines: bytes) -> pl.LazyFrame:
+    """Parse lines of Last.fm-360K to the columns of `Rows.frame`."""
+    return tidy(split_tabs(lines, LASTFM_360K))
 
 
-def hetrec(files: ListensFiles, scratch: Path) -> Rows:
-    """The plays, with the names of their artists; both files may lack their header."""
+def hetrec(files: ListensFiles, folder: Path) -> Rows:
+    """Open the plays with the names of their artists; both files may lack their header."""
     plays, artists = files.plays, files.beside or files.plays
-    played, named = _headed(plays, HETREC), _headed(artists, HETREC_ARTISTS)
-    _require_columns(plays, played.columns, HETREC)
-    _require_columns(artists, named.columns, ("id", "name"))
-    names = named.cut(_decoded(artists), named.headed)
+    plays_format, artists_format = (
+        _tabs_format(plays, HETREC),
+        _tabs_format(artists, HETREC_ARTISTS),
+    )
+    _require_columns(plays, plays_format.columns, HETREC)
+    _require_columns(artists, artists_format.columns, ("id", "name"))
+    content = _read_whole(artists)
+    try:
+        content.decode()
+    except UnicodeDecodeError:  # some copies are in Windows-1252
+        content = content.decode("cp1252", errors="replace").encode()
+    names = artists_format.split(content, artists_format.header)
     names = names.select("name", artistID=text("id")).unique("artistID", keep="first")
 
     def shape(frame: pl.LazyFrame) -> pl.LazyFrame:
@@ -73,83 +79,81 @@ def hetrec(files: ListensFiles, scratch: Path) -> Rows:
         )
         return joined.with_columns(listener="userID", mbid=pl.lit(""), plays="weight")
 
-    return _rows(files, played, scratch, shape)
+    return _text_rows(files, plays_format, folder, shape)
 
 
-def table(files: ListensFiles, scratch: Path, columns: TableColumns) -> Rows:
-    """A table with named columns."""
-    path, kind = files.plays, kind_of(files.plays)
+def table(files: ListensFiles, folder: Path, columns: TableColumns) -> Rows:
+    """Open a table with named columns."""
+    path, kind = files.plays, file_type(files.plays)
     if kind == ".parquet":
         frame = pl.scan_parquet(path, glob=False).with_columns(malformed=pl.lit(False))
-        frame = _named(path, frame.collect_schema().names(), columns)(frame)
-        return Rows(files=files, frame=tidy(frame), locate=partial(_of_row, path))
-    if kind in (".jsonl", ".ndjson"):
-        return _json_lines(files, scratch, columns)
+        frame = _rename_columns(path, frame.collect_schema().names(), columns)(frame)
+        return Rows(files=files, frame=tidy(frame), locate=lambda row: f"{path}: row {row + 1}")
     start = beginning(path)
-    names = csv_names(start) if kind == ".csv" else _tabs(start)
-    lines = _Lines(columns=names, headed=True, quoted=kind == ".csv")
-    return _rows(files, lines, scratch, _named(path, names, columns))
+    if kind in (".jsonl", ".ndjson"):
+        names: dict[str, None] = {}  # in order of appearance
+        for line in start.splitlines()[:1000]:
+            try:
+                names |= dict.fromkeys(msgspec.json.decode(line, type=dict[str, msgspec.Raw]))
+            except msgspec.DecodeError:
+                continue
+        _rename_columns(path, list(names), columns)
+        spooled = spool(_read_json_lines(path, columns), folder)
+        return Rows(files=files, frame=spooled.frame, locate=spooled.locate)
+    is_csv = kind == ".csv"
+    text_format = _TextFormat(
+        columns=csv_names(start) if is_csv else _tab_names(start), header=True, is_csv=is_csv
+    )
+    shape = _rename_columns(path, text_format.columns, columns)
+    return _text_rows(files, text_format, folder, shape)
 
 
-def _rows(files: ListensFiles, lines: _Lines, scratch: Path, shape: Shape) -> Rows:
-    """Rows of text, scanned where it stands or, unpacked piece by piece, from scratch."""
-    path = files.plays
+def _text_rows(files: ListensFiles, text_format: _TextFormat, folder: Path, shape: Shape) -> Rows:
+    """Open rows of text, scanned in place or, if compressed, decompressed piece by piece."""
+    path, header = files.plays, text_format.header
     if compression(path):
-        kept = keep(_pieces(path, lines, shape), scratch)
-        locate = partial(_of_csv, path) if lines.quoted else kept.locate
-        return Rows(files=files, frame=kept.frame, locate=locate)
-    beginning(path)  # to see that it is text
-    frame = tidy(shape(lines.cut(path, lines.headed)))
-    locate = partial(_of_csv if lines.quoted else _of_line, path)
-    if not lines.quoted and lines.headed:
-        locate = partial(_of_line, path, first=2)
-    return Rows(files=files, frame=frame, locate=locate)
+        spooled = spool(_read_pieces(path, text_format, shape), folder)
+        rows = Rows(files=files, frame=spooled.frame, locate=spooled.locate)
+    else:
+        beginning(path)  # raises if it is not text
+        frame = tidy(shape(text_format.split(path, header)))
+        rows = Rows(files=files, frame=frame, locate=lambda row: f"{path}:{row + 1 + header}")
+    if text_format.is_csv:  # a row may have several lines
+        return replace(rows, locate=lambda row: f"{path}:{csv_line(path, row)}")
+    return rows
 
 
-def _pieces(path: Path, lines: _Lines, shape: Shape) -> Iterator[Piece]:
-    first = 1
-    with unpacked(path) as stream:
-        for chunk in chunks(stream, path, lines.quoted):
-            skip = lines.headed and first == 1
-            frame = lines.cut(chunk, skip).with_row_index(LINE, first + skip)
+def _read_pieces(path: Path, text_format: _TextFormat, shape: Shape) -> Iterator[Piece]:
+    first_line = 1
+    with decompressed(path) as stream:
+        for chunk in chunks(stream, path, text_format.is_csv):
+            skip_header = text_format.header and first_line == 1
+            frame = text_format.split(chunk, skip_header)
+            frame = frame.with_row_index(LINE, first_line + skip_header)
             yield Piece(frame=shape(frame), file=str(path))
-            first += chunk.count(b"\n")
+            first_line += chunk.count(b"\n")
 
 
-def _whole(path: Path, lines: _Lines) -> pl.LazyFrame:
-    """The text of a small file."""
-    if not compression(path):
-        beginning(path)
-        return lines.cut(path, lines.headed)
-    with unpacked(path) as stream:
-        return lines.cut(b"".join(chunks(stream, path)), lines.headed)
+def _read_whole(path: Path) -> bytes:
+    """Read the text of a small file."""
+    with decompressed(path) as stream:
+        return b"".join(chunks(stream, path))
 
 
-def _headed(path: Path, usual: Sequence[str]) -> _Lines:
-    """Tab-separated lines, the first of which may name the columns; else they are the usual."""
-    names = _tabs(beginning(path))
-    headed = bool(set(usual) & set(names))
-    return _Lines(columns=names if headed else usual, headed=headed)
+def _tabs_format(path: Path, usual: Sequence[str]) -> _TextFormat:
+    """Find out whether the first line names the columns; else they are the usual ones."""
+    names = _tab_names(beginning(path))
+    header = bool(set(usual) & set(names))
+    return _TextFormat(columns=names if header else usual, header=header)
 
 
-def _tabs(start: bytes) -> list[str]:
+def _tab_names(start: bytes) -> list[str]:
     line = start.partition(b"\n")[0]
     return line.decode("utf-8-sig", errors="replace").rstrip("\r\n").split("\t")
 
 
-def _decoded(path: Path) -> bytes:
-    """Read text as UTF-8, else as Windows-1252, as some copies of HetRec 2011 are; give UTF-8."""
-    with unpacked(path) as stream:
-        raw = b"".join(chunks(stream, path))
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace").encode()
-    return raw
-
-
-def _named(path: Path, names: Sequence[str], columns: TableColumns) -> Shape:
-    """Give the named columns the names they have here."""
+def _rename_columns(path: Path, names: Sequence[str], columns: TableColumns) -> Shape:
+    """Return the function that renames a table's columns to those of `Rows.frame`."""
     needed = [columns.listener, columns.artist, columns.plays]
     _require_columns(path, names, needed, "name the columns in listens.columns")
     mbid = pl.col(columns.mbid) if columns.mbid in names else pl.lit("")
@@ -168,47 +172,29 @@ def _require_columns(
     names = [name for name in names if name != "malformed"]
     for column in columns:
         if column not in names:
-            there = ", ".join(nearest(column, names) or names)
-            raise DataError(path, f"has no column '{column}' but {there}", remedy=remedy)
+            similar = ", ".join(nearest(column, names) or names)
+            raise DataError(path, f"has no column '{column}' but {similar}", remedy=remedy)
 
 
-def _json_lines(files: ListensFiles, scratch: Path, columns: TableColumns) -> Rows:
-    names = _keys(beginning(files.plays))
-    _named(files.plays, names, columns)
-    kept = keep(_json_pieces(files.plays, columns), scratch)
-    return Rows(files=files, frame=kept.frame, locate=kept.locate)
-
-
-def _keys(start: bytes) -> list[str]:
-    """The keys of the first objects of JSON lines."""
-    found: dict[str, None] = {}
-    for line in start.splitlines()[:1000]:
-        try:
-            found |= dict.fromkeys(msgspec.json.decode(line, type=dict[str, msgspec.Raw]))
-        except msgspec.DecodeError:
-            continue
-    return list(found)
-
-
-def _json_pieces(path: Path, columns: TableColumns) -> Iterator[Piece]:
-    wanted = (columns.listener, columns.mbid, columns.artist, columns.plays)
+def _read_json_lines(path: Path, columns: TableColumns) -> Iterator[Piece]:
+    keys = (columns.listener, columns.mbid, columns.artist, columns.plays)
+    schema = dict.fromkeys(LASTFM_360K, pl.String)
     decoder = msgspec.json.Decoder(dict[str, object])
-    first = 1
-    with unpacked(path) as stream:
+    first_line = 1
+    with decompressed(path) as stream:
         for chunk in chunks(stream, path):
             lines = chunk.removesuffix(b"\n").split(b"\n")
-            rows = [_of_object(decoder, line, wanted) for line in lines]
-            frame = pl.LazyFrame(rows, schema=dict.fromkeys(LASTFM_360K, pl.String), orient="row")
-            malformed = pl.all_horizontal(pl.all().is_null())
-            numbered = frame.with_columns(malformed=malformed).with_row_index(LINE, first)
-            yield Piece(frame=numbered, file=str(path))
-            first += len(lines)
+            rows = [_select_values(decoder, line, keys) for line in lines]
+            frame = pl.LazyFrame(rows, schema=schema, orient="row").with_row_index(LINE, first_line)
+            malformed = pl.all_horizontal(pl.col(*schema).is_null())
+            yield Piece(frame=frame.with_columns(malformed=malformed), file=str(path))
+            first_line += len(lines)
 
 
-def _of_object(
+def _select_values(
     decoder: "msgspec.json.Decoder[dict[str, object]]", line: bytes, keys: Sequence[str]
 ) -> tuple[str | None, ...]:
-    """The values at the keys as text; None for all where the line is no object of plain values."""
+    """Return the values at the keys as text; all None unless it is an object of plain values."""
     try:
         values = [decoder.decode(line).get(key, "") for key in keys]
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -216,15 +202,3 @@ def _of_object(
     if any(isinstance(value, (dict, list, bool)) for value in values):
         return (None,) * len(keys)
     return tuple("" if value is None else str(value) for value in values)
-
-
-def _of_line(path: Path, row: int, first: int = 1) -> str:
-    return f"{path}:{row + first}"
-
-
-def _of_csv(path: Path, row: int) -> str:
-    return f"{path}:{csv_line(path, row)}"
-
-
-def _of_row(path: Path, row: int) -> str:
-    return f"{path}: row {row + 1}"

@@ -1,42 +1,38 @@
 """iTunes Search: previews as m4a, without a key; about 20 requests a minute.
 
-A lookup's first row is the artist. When it wants fewer requests it answers 403 or resets
-connections, for longer and longer. It tells no popularity.
+The first row of a lookup is the artist. To ask for fewer requests the service answers 403 or resets
+connections, for longer and longer. It gives no popularity.
 """
 
 from pathlib import Path
 
-from twinear.acquisition.network.client import Client, Manners, Params
-from twinear.acquisition.network.errors import Expired, Unknown
-from twinear.acquisition.network.response_cache import Answer
+from twinear.acquisition.network.client import Client, RequestPolicy
+from twinear.acquisition.network.errors import ExpiredUrlError, NotFoundError
 from twinear.acquisition.previews.services.matching import (
     Profile,
     Row,
-    choose,
-    is_key,
+    find_candidate,
     key_of,
     number,
-    related,
+    rows,
     text,
 )
-from twinear.acquisition.previews.services.matching import rows as rows_of
-from twinear.acquisition.previews.source import Candidate, Preview, Wanted
-from twinear.artists.identity import normalise_name
+from twinear.acquisition.previews.source import Candidate, Preview, RequestedArtist
 
 NAME = "itunes"
 URL = "https://itunes.apple.com"
-MANNERS = Manners(
+REQUEST_POLICY = RequestPolicy(
     n=20,
     seconds=60.0,
-    throttled=frozenset({403, 429, 503}),
-    resets=True,
+    throttling_statuses=frozenset({403, 429, 503}),
+    throttles_by_reset=True,
     backoff_seconds=10.0,
     max_backoff_seconds=120.0,
 )
 TERMS = "iTunes preview: Apple allows its use only to promote what its store sells"
 COUNTRY = "US"
-MOST_ARTISTS = 50
-MOST_ROWS = 50
+MAX_ARTISTS = 50
+MAX_ROWS = 50
 
 
 class ITunes:
@@ -49,82 +45,69 @@ class ITunes:
         self._client = client
         self._country = country
 
-    def find(self, artist: Wanted) -> Candidate | None:
+    def find(self, artist: RequestedArtist) -> Candidate | None:
         """Find the artist by MusicBrainz's link, else by name."""
-        if profile := self._linked(artist.ids.get(NAME, "")):
-            return related(profile, NAME)
-        if not normalise_name(artist.name):
-            return None
-        asked: Params = {
-            "term": artist.name,
-            "media": "music",
-            "entity": "musicArtist",
-            "attribute": "artistTerm",
-            "country": self._country,
-            "limit": MOST_ARTISTS,
-        }
-        found = _rows(self._client.get("/search", asked), "/search")
-        return choose(artist, _profiles(found), NAME, self._titles)
+        return find_candidate(artist, NAME, self._lookup, self._search, self._titles)
 
     def previews(self, candidate: Candidate, limit: int) -> list[Preview]:
         """List the artist's recordings that have a preview, in the order of the service."""
-        artist_id = candidate.artist_id
-        own = [row for row in self._recordings(artist_id) if key_of(row, "artistId") == artist_id]
-        offered = [_preview(row) for row in own if key_of(row, "trackId")]
-        return [each for each in offered if each.url][:limit]
+        previews = [
+            Preview(
+                source_id=key_of(row, "trackId"),
+                title=text(row, "trackName"),
+                url=text(row, "previewUrl"),
+                duration_seconds=number(row, "trackTimeMillis") / 1000,
+                terms=TERMS,
+            )
+            for row in self._recordings(candidate.artist_id)
+            if key_of(row, "artistId") == candidate.artist_id
+        ]
+        return [preview for preview in previews if preview.url and preview.source_id][:limit]
 
     def download(self, preview: Preview, to: Path) -> None:
-        """Fetch the audio, from a renewed address if the old one is no longer good."""
+        """Download the audio, from a renewed URL if the old one is no longer valid."""
         try:
             self._client.download(preview.url, to)
-        except (Expired, Unknown):
-            self._client.download(self._renewed(preview), to)
+        except (ExpiredUrlError, NotFoundError):
+            self._client.download(self._renewed_url(preview), to)
 
-    def _linked(self, artist_id: str) -> Profile | None:
-        if not is_key(artist_id):
-            return None
-        found = _profiles(self._lookup({"id": artist_id}))
-        return next((each for each in found if each.artist_id == artist_id), None)
+    def _lookup(self, artist_id: str) -> Profile | None:
+        profiles = _profiles(self._get("/lookup", {"id": artist_id}))
+        return next((profile for profile in profiles if profile.artist_id == artist_id), None)
+
+    def _search(self, name: str) -> list[Profile]:
+        query: dict[str, str | int] = {
+            "term": name,
+            "media": "music",
+            "entity": "musicArtist",
+            "attribute": "artistTerm",
+            "limit": MAX_ARTISTS,
+        }
+        return _profiles(self._get("/search", query))
 
     def _titles(self, profile: Profile) -> list[str]:
-        found = self._recordings(profile.artist_id)
-        return [text(row, key) for row in found for key in ("trackName", "collectionName")]
+        recordings = self._recordings(profile.artist_id)
+        return [text(row, key) for row in recordings for key in ("trackName", "collectionName")]
 
     def _recordings(self, artist_id: str) -> list[Row]:
-        found = self._lookup({"id": artist_id, "entity": "song", "limit": MOST_ROWS})
+        found = self._get("/lookup", {"id": artist_id, "entity": "song", "limit": MAX_ROWS})
         return [row for row in found if row.get("kind") == "song"]
 
-    def _renewed(self, preview: Preview) -> str:
-        for row in self._lookup({"id": preview.source_id}, fresh=True):
+    def _renewed_url(self, preview: Preview) -> str:
+        for row in self._get("/lookup", {"id": preview.source_id}, fresh=True):
             url = text(row, "previewUrl")
             if url and key_of(row, "trackId") == preview.source_id:
                 return url
-        raise Unknown(f"{NAME} {preview.source_id}", "has no preview any more")
+        raise NotFoundError(f"{NAME} {preview.source_id}", "no longer has a preview")
 
-    def _lookup(self, asked: dict[str, str | int], *, fresh: bool = False) -> list[Row]:
-        asked = {**asked, "country": self._country}
-        return _rows(self._client.get("/lookup", asked, fresh=fresh), "/lookup")
-
-
-def _rows(answer: Answer, path: str) -> list[Row]:
-    return rows_of(answer, "results", f"{NAME} {path}")
+    def _get(self, path: str, query: dict[str, str | int], *, fresh: bool = False) -> list[Row]:
+        answer = self._client.get(path, {**query, "country": self._country}, fresh=fresh)
+        return rows(answer, "results", f"{NAME} {path}")
 
 
-def _profiles(found: list[Row]) -> list[Profile]:
+def _profiles(results: list[Row]) -> list[Profile]:
     return [
         Profile(artist_id=key_of(row, "artistId"), name=text(row, "artistName"))
-        for row in found
+        for row in results
         if row.get("wrapperType") == "artist" and key_of(row, "artistId")
     ]
-
-
-def _preview(row: Row) -> Preview:
-    return Preview(
-        source=NAME,
-        source_artist=key_of(row, "artistId"),
-        source_id=key_of(row, "trackId"),
-        title=text(row, "trackName"),
-        url=text(row, "previewUrl"),
-        duration_seconds=number(row, "trackTimeMillis") / 1000,
-        terms=TERMS,
-    )

@@ -1,23 +1,23 @@
-"""MusicBrainz: who an artist is, and which ids the other services have for it. 1 request a second.
+"""MusicBrainz: who an artist is, and its ids at the other services. 1 request a second.
 
-An MBID that was merged into another answers with that one; both are told. Without an MBID the name
-is searched; it counts only if exactly one artist bears it.
+For an MBID that was merged into another, the service answers with the other one; both are kept.
+Without an MBID the name is searched; a result counts only if exactly one artist has the name.
 """
 
 import re
 from dataclasses import dataclass, field, replace
 
-from twinear.acquisition.network.client import Client, Manners, Params
-from twinear.acquisition.network.errors import Malformed, Unknown
-from twinear.acquisition.network.response_cache import Answer
-from twinear.acquisition.previews.services.matching import Row, inner, number, rows, text
-from twinear.acquisition.previews.source import Wanted
+from twinear.acquisition.network.client import Client, RequestPolicy
+from twinear.acquisition.network.errors import InvalidContentError, NotFoundError
+from twinear.acquisition.network.response_cache import JsonObject
+from twinear.acquisition.previews.services.matching import inner, number, rows, text
+from twinear.acquisition.previews.source import RequestedArtist
 from twinear.artists.identity import is_mbid, normalise_name
 
 NAME = "musicbrainz"
 URL = "https://musicbrainz.org/ws/2"
-MANNERS = Manners(n=1, seconds=1.0)
-MOST_FOUND = 25
+REQUEST_POLICY = RequestPolicy(n=1, seconds=1.0)
+MAX_RESULTS = 25
 
 SERVICES = {
     "deezer": re.compile(r"https?://(?:www\.)?deezer\.com/(?:\w\w/)?artist/(\d+)/?"),
@@ -29,23 +29,23 @@ SERVICES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identified:
+class ArtistIdentity:
     """Who an artist is.
 
     Parameters
     ----------
-    asked
-        The MBID that was asked for, "" if a name was (also when MusicBrainz knows the MBID no
-        longer: that is no merge).
+    requested_mbid
+        The MBID that was looked up; "" if the artist was found by name, also because MusicBrainz
+        no longer has the MBID (which is not a merge).
     mbid
-        The one that is current: another than `asked` after a merge.
+        The current one; another than `requested_mbid` after a merge.
     ids
         Service -> the artist's id there, as far as MusicBrainz links to it.
     confidence
-        1 for an MBID, .9 for a name that only one artist bears.
+        1 for an MBID, .9 for a name that only one artist has.
     """
 
-    asked: str
+    requested_mbid: str
     mbid: str
     name: str
     ids: dict[str, str] = field(default_factory=dict, hash=False)
@@ -53,65 +53,65 @@ class Identified:
 
     @property
     def merged(self) -> bool:
-        """Whether the MBID that was asked for is now another."""
-        return self.asked not in ("", self.mbid)
+        """Whether the MBID that was looked up is now another."""
+        return self.requested_mbid not in ("", self.mbid)
 
 
-class Identity:
-    """Identities by MusicBrainz."""
+class MusicBrainz:
+    """Identities of artists."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def find(self, artist: Wanted) -> Identified | None:
-        """Identify by MBID, else by name; None if MusicBrainz knows none, or several."""
-        if found := self.of(artist.mbid):
-            return found
-        bearers = self.search(artist.name)
-        if len(bearers) != 1 or not (found := self.of(bearers[0])):
+    def identify(self, artist: RequestedArtist) -> ArtistIdentity | None:
+        """Identify by MBID, else by name; None if MusicBrainz has no such artist, or several."""
+        if by_mbid := self.lookup(artist.mbid):
+            return by_mbid
+        mbids = self.search(artist.name)
+        if len(mbids) != 1 or not (by_name := self.lookup(mbids[0])):
             return None
-        return replace(found, asked="", confidence=0.9)
+        return replace(by_name, requested_mbid="", confidence=0.9)
 
-    def of(self, mbid: str) -> Identified | None:
-        """Follow an MBID; None if it is none, or known no longer."""
+    def lookup(self, mbid: str) -> ArtistIdentity | None:
+        """Look up an MBID; None if it is not one, or no longer known."""
         mbid = mbid.strip().lower()
         if not is_mbid(mbid):
             return None
         path = f"/artist/{mbid}"
         try:
             answer = self._client.get(path, {"inc": "url-rels", "fmt": "json"})
-        except Unknown:
+        except NotFoundError:
             return None
         current = text(answer, "id").lower()
         if not is_mbid(current):
-            raise Malformed(f"{NAME} {path}", "has no MBID")
-        return Identified(asked=mbid, mbid=current, name=text(answer, "name"), ids=_ids(answer))
+            raise InvalidContentError(f"{NAME} {path}", "has no MBID")
+        return ArtistIdentity(
+            requested_mbid=mbid, mbid=current, name=text(answer, "name"), ids=_ids(answer)
+        )
 
     def search(self, name: str) -> list[str]:
-        """The MBIDs of all artists of that name, the likeliest first."""
-        wanted = normalise_name(name)
-        if not wanted:
+        """The MBIDs of all artists of that name, the best match first."""
+        normalised = normalise_name(name)
+        if not normalised:
             return []
         phrase = re.sub(r'(["\\])', r"\\\1", " ".join(name.split()))
-        asked: Params = {"query": f'artist:"{phrase}"', "fmt": "json", "limit": MOST_FOUND}
-        found = rows(self._client.get("/artist", asked), "artists", f"{NAME} /artist")
-        same = [row for row in found if normalise_name(text(row, "name")) == wanted]
+        answer = self._client.get(
+            "/artist", {"query": f'artist:"{phrase}"', "fmt": "json", "limit": MAX_RESULTS}
+        )
+        artists = rows(answer, "artists", f"{NAME} /artist")
+        same = [row for row in artists if normalise_name(text(row, "name")) == normalised]
         same.sort(key=lambda row: -number(row, "score"))
         return [mbid for row in same if is_mbid(mbid := text(row, "id").lower())]
 
 
-def _ids(answer: Answer) -> dict[str, str]:
+def _ids(answer: JsonObject) -> dict[str, str]:
     """The first link to each service that has not ended."""
     relations = answer.get("relations")
     ids: dict[str, str] = {}
     for relation in relations if isinstance(relations, list) else []:
         if isinstance(relation, dict) and relation.get("ended") is not True:
-            for service, artist_id in _linked(relation):
-                ids.setdefault(service, artist_id)
+            url = re.sub(r"[?#].*", "", text(inner(relation, "url"), "resource"))
+            for service, pattern in SERVICES.items():
+                if match := pattern.fullmatch(url):
+                    ids.setdefault(service, match[1])
     return ids
-
-
-def _linked(relation: Row) -> list[tuple[str, str]]:
-    url = re.sub(r"[?#].*", "", text(inner(relation, "url"), "resource"))
-    matches = [(service, pattern.fullmatch(url)) for service, pattern in SERVICES.items()]
-    return [(service, match[1]) for service, match in matches if match]

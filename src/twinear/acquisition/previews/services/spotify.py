@@ -1,8 +1,9 @@
-"""Spotify: who is who there, for those who have keys; no audio. Off by default, and never needed.
+"""Spotify: who is who there, for users who have keys; no audio. Off by default, and never needed.
 
 Since November 2024 `preview_url` is null, since February 2026 new and development-mode applications
-may not ask for an artist's top recordings at all (403), and policy III.14 forbids training models
-on its content. So profiles are matched, and whoever asks for audio is told why there is none.
+may not request an artist's top recordings at all (403), and policy III.14 forbids training models
+on its content. So profiles are matched, and a request for audio is answered with the reason for
+having none.
 """
 
 import base64
@@ -11,41 +12,43 @@ import threading
 from pathlib import Path
 from typing import Never
 
-from twinear.acquisition.network.client import Client, Manners, Params
-from twinear.acquisition.network.errors import Malformed, Refused, Unauthorised, Unknown
-from twinear.acquisition.network.response_cache import Answer
+from twinear.acquisition.network.client import Client, Params, RequestPolicy
+from twinear.acquisition.network.errors import (
+    InvalidContentError,
+    NotFoundError,
+    RequestRefusedError,
+    UnauthorisedError,
+)
+from twinear.acquisition.network.response_cache import JsonObject
 from twinear.acquisition.previews.services.matching import (
     Profile,
     Row,
-    choose,
+    find_candidate,
     inner,
-    is_key,
-    key_of,
     number,
-    related,
+    profiles,
     rows,
     text,
 )
-from twinear.acquisition.previews.source import Candidate, Preview, Wanted
-from twinear.artists.identity import normalise_name
+from twinear.acquisition.previews.source import Candidate, Preview, RequestedArtist
 
 NAME = "spotify"
 URL = "https://api.spotify.com/v1"
 ACCOUNTS_URL = "https://accounts.spotify.com"
-MANNERS = Manners(n=20, seconds=30.0)  # the service publishes no figure
+REQUEST_POLICY = RequestPolicy(n=20, seconds=30.0)  # the service publishes no figure
 TERMS = "Spotify: policy III.14 forbids training models on its content; only profiles are matched"
-POLICY = "its policy III.14 forbids training models on its content: take 'spotify' out of --sources"
-MOST_FOUND = 10
-EARLY_SECONDS = 60.0  # before a token expires, another is asked for
+REMEDY = "its policy III.14 forbids training models on its content: take 'spotify' out of --sources"
+MAX_RESULTS = 10
+EARLY_SECONDS = 60.0  # a token is renewed so long before it expires
 
 
-class Token:
-    """A token for an application's own keys, renewed as it expires.
+class AccessToken:
+    """A token for an application's own keys, renewed before it expires.
 
     Parameters
     ----------
     client
-        Of the accounts service, another host.
+        Of the accounts service, which is another host.
     """
 
     def __init__(self, client: Client, client_id: str, secret: str) -> None:
@@ -54,17 +57,17 @@ class Token:
         self._headers = {"Authorization": f"Basic {keys}"}
         self._lock = threading.Lock()
         self._token = ""
-        self._until = 0.0
+        self._expires = 0.0
 
     def headers(self) -> dict[str, str]:
         """The header that carries the token."""
         with self._lock:
-            if not self._token or self._client.clock.now() >= self._until:
+            if not self._token or self._client.clock.now() >= self._expires:
                 self._renew()
             return {"Authorization": f"Bearer {self._token}"}
 
-    def forget(self, headers: dict[str, str]) -> None:
-        """Hear that the token in these headers is no longer good."""
+    def discard(self, headers: dict[str, str]) -> None:
+        """Discard the token in these headers, unless another thread has renewed it already."""
         with self._lock:
             if headers["Authorization"] == f"Bearer {self._token}":
                 self._token = ""
@@ -73,17 +76,14 @@ class Token:
         form = {"grant_type": "client_credentials"}
         try:
             answer = self._client.post("/api/token", form, self._headers)
-        except Refused:
-            raise Refused(
-                NAME,
-                "does not take the keys",
-                remedy="mend TWINEAR_SPOTIFY_ID and TWINEAR_SPOTIFY_SECRET, or do without spotify",
-            ) from None
+        except RequestRefusedError:
+            remedy = "correct TWINEAR_SPOTIFY_ID and TWINEAR_SPOTIFY_SECRET, or leave spotify out"
+            raise RequestRefusedError(NAME, "does not accept the keys", remedy=remedy) from None
         token = text(answer, "access_token")
         if not re.fullmatch(r"[!-~]+", token):
-            raise Malformed(NAME, "gives no token")
+            raise InvalidContentError(NAME, "gives no token")
         self._token = token
-        self._until = self._client.clock.now() + number(answer, "expires_in") - EARLY_SECONDS
+        self._expires = self._client.clock.now() + number(answer, "expires_in") - EARLY_SECONDS
 
 
 class Spotify:
@@ -92,77 +92,55 @@ class Spotify:
     name = NAME
     terms = TERMS
 
-    def __init__(self, client: Client, token: Token) -> None:
+    def __init__(self, client: Client, token: AccessToken) -> None:
         self._client = client
         self._token = token
 
-    def find(self, artist: Wanted) -> Candidate | None:
+    def find(self, artist: RequestedArtist) -> Candidate | None:
         """Find the artist by MusicBrainz's link, else by name."""
-        if profile := self._linked(artist.ids.get(NAME, "")):
-            return related(profile, NAME)
-        if not normalise_name(artist.name):
-            return None
-        asked: Params = {"q": artist.name, "type": "artist", "limit": MOST_FOUND}
-        answer = inner(self._get("/search", asked), "artists")
-        return choose(artist, _profiles(rows(answer, "items", f"{NAME} /search")), NAME, _no_titles)
+        return find_candidate(artist, NAME, self._lookup, self._search, lambda profile: ())
 
     def previews(self, candidate: Candidate, limit: int) -> list[Preview]:
-        """Say why there are none.
+        """Raise the reason why there are none.
 
         Raises
         ------
-        Refused
+        RequestRefusedError
             Always: the service shows none, or none that may be used.
         """
         path = f"/artists/{candidate.artist_id}/top-tracks"
         place = f"{NAME} {path}"
         try:
-            found = rows(self._get(path), "tracks", place)
-        except Unknown:
+            top = rows(self._get(path), "tracks", place)
+        except NotFoundError:
             raise
-        except Refused:
-            raise Refused(
-                place,
-                "is closed to new and development-mode applications since February 2026",
-                remedy=POLICY,
-            ) from None
-        if any(text(row, "preview_url") for row in found):
-            raise Refused(place, "offers previews that may not be used", remedy=POLICY)
-        raise Refused(place, "has no previews since November 2024", remedy=POLICY)
+        except RequestRefusedError:
+            found = "is closed to new and development-mode applications since February 2026"
+            raise RequestRefusedError(place, found, remedy=REMEDY) from None
+        if any(text(row, "preview_url") for row in top):
+            raise RequestRefusedError(place, "offers previews that may not be used", remedy=REMEDY)
+        raise RequestRefusedError(place, "has no previews since November 2024", remedy=REMEDY)
 
     def download(self, preview: Preview, to: Path) -> Never:
-        """Refuse: nothing of Spotify's is put on disk."""
-        raise Refused(f"{NAME} {preview.source_id}", "may not be used", remedy=POLICY)
+        """Refuse: no audio of Spotify is put on disk."""
+        place = f"{NAME} {preview.source_id}"
+        raise RequestRefusedError(place, "may not be used", remedy=REMEDY)
 
-    def _linked(self, artist_id: str) -> Profile | None:
-        if not is_key(artist_id):
-            return None
-        try:
-            found = _profiles([self._get(f"/artists/{artist_id}")])
-        except Unknown:  # the link is out of date
-            return None
-        return found[0] if found else None
+    def _lookup(self, artist_id: str) -> Profile | None:
+        return next(iter(_profiles([self._get(f"/artists/{artist_id}")])), None)
 
-    def _get(self, path: str, params: Params | None = None) -> Answer:
+    def _search(self, name: str) -> list[Profile]:
+        answer = self._get("/search", {"q": name, "type": "artist", "limit": MAX_RESULTS})
+        return _profiles(rows(inner(answer, "artists"), "items", f"{NAME} /search"))
+
+    def _get(self, path: str, params: Params | None = None) -> JsonObject:
         headers = self._token.headers()
         try:
             return self._client.get(path, params, headers=headers)
-        except Unauthorised:  # the token was taken back before its time
-            self._token.forget(headers)
+        except UnauthorisedError:  # the token was revoked before its time
+            self._token.discard(headers)
             return self._client.get(path, params, headers=self._token.headers())
 
 
-def _no_titles(profile: Profile) -> list[str]:
-    return []
-
-
-def _profiles(found: list[Row]) -> list[Profile]:
-    return [
-        Profile(
-            artist_id=key_of(row, "id"),
-            name=text(row, "name"),
-            popularity=number(inner(row, "followers"), "total"),
-        )
-        for row in found
-        if key_of(row, "id") and text(row, "name")
-    ]
+def _profiles(artists: list[Row]) -> list[Profile]:
+    return profiles(artists, popularity=lambda row: number(inner(row, "followers"), "total"))

@@ -1,8 +1,8 @@
-"""One fold, one seed: train on the others' clips and listens, score the queries, keep the scores.
+"""One fold, one seed: train without the queries, score the queries, keep the scores.
 
-What is kept stands in one file beside a fingerprint of all that decides it: artefacts, params, who
-is in which part, and the code. A file of the same fingerprint is taken as it is, so that a run that
-was stopped goes on where it was.
+The scores are kept in one file with a fingerprint of all that decides them: artefacts, params, the
+artists of each part, and the code. A file with the same fingerprint is used instead of training, so
+that a run that was stopped continues.
 """
 
 import hashlib
@@ -14,30 +14,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from twinear import catalogue, model, training
 from twinear.base.files import code_digest, replacing
 from twinear.catalogue.catalogue import CatalogueParams, build_catalogue
 from twinear.catalogue.collaborative import TrainingArtists
 from twinear.evaluation.crossval.folds import Fold
-from twinear.evaluation.dataset import Folders, Material
+from twinear.evaluation.dataset import ArtefactFolders, EvaluationData
 from twinear.metrics.ranking_metrics import Floats
-from twinear.ranking.systems import form_lineup
+from twinear.ranking.ranking import CATALOGUE, SIAMESE, find_rows
 from twinear.split import Split
 from twinear.training.checkpoint import Epoch
 from twinear.training.scorer_training import train_scorer
 from twinear.training.training import TrainingParams
 
-TRAINED = ("catalogue", "siamese")
+TRAINED = (CATALOGUE, SIAMESE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A training to be done: everything it depends on, small enough to hand to a process."""
+    """A training to run: everything it depends on, small enough to send to another process."""
 
     fold: Fold
-    folders: Folders
+    folders: ArtefactFolders
     digest: str  # of the folders
     training: TrainingParams
     catalogue: CatalogueParams
@@ -56,7 +55,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FoldScores:
-    """What one training says of its queries.
+    """The scores of the queries of one training.
 
     Attributes
     ----------
@@ -86,7 +85,7 @@ class FoldScores:
 
     @staticmethod
     def read(path: Path, fingerprint: str) -> "FoldScores | None":
-        """Read what `write` wrote with that fingerprint; None if it is not there or another's."""
+        """Read what `write` wrote; None if it is missing or has another fingerprint."""
         if not path.exists():
             return None
         try:
@@ -100,52 +99,44 @@ class FoldScores:
                     history=[Epoch(**each) for each in json.loads(str(arrays["history"]))],
                 )
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
-            return None  # a damaged file is no file: it is made again
+            return None  # a damaged file is ignored and written again
 
 
 def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> FoldScores:
-    """Train without the queries and those left out, then score the queries against the others.
+    """Train without the queries and the artists left out, then score the queries.
 
-    A training that was stopped is resumed from its checkpoint, which stands beside the scores until
-    they are written.
+    A training that was stopped is resumed from its checkpoint, which is removed when the scores are
+    written.
     """
-    material, fold = Material.read(task.folders), task.fold
-    everyone = material.similarity.artists
+    data, fold = EvaluationData.read(task.folders), task.fold
+    all_artists = data.similarity.artists
     checkpoint = task.path.with_suffix(".pt")
     trained = train_scorer(
-        material.spectrograms,
-        material.similarity,
-        Split.of(everyone, train=fold.train, validation=fold.validation),
+        data.spectrograms,
+        data.similarity,
+        Split.from_ids(all_artists, train=fold.train, validation=fold.validation),
         task.training,
         checkpoint,
         on_epoch,
     )
-    scorer = trained.before_refit if fold.judges_validation else trained.scorer
-    listened = TrainingArtists.from_split(
-        material.similarity, Split.of(everyone, train=fold.listened)
+    # The refit has seen the validation artists: where they are the queries, take the scorer before.
+    scorer = trained.before_refit if fold.evaluates_validation else trained.scorer
+    with_listens = TrainingArtists.from_split(
+        data.similarity, Split.from_ids(all_artists, train=fold.with_listens)
     )
-    present = material.without(fold.left_out)
-    catalogue = build_catalogue(present.spectrograms, scorer, task.catalogue, listened)
-    artists = list(form_lineup(material.spectrograms, material.similarity).artists["artist"])
-    found = FoldScores(
-        queries=list(fold.queries),
-        artists=artists,
-        scores={
-            "catalogue": _table(catalogue.artists, catalogue.scores, fold, artists),
-            "siamese": _table(catalogue.artists, catalogue.siamese, fold, artists),
-        },
-        history=trained.fit.history,
+    present = data.without(fold.left_out)
+    catalogue = build_catalogue(present.spectrograms, scorer, task.catalogue, with_listens)
+    rows = find_rows(catalogue.artists, fold.queries, "catalogue")
+    artists = data.artists.ids
+    inside = np.isin(artists, present.artists.ids)
+    columns = find_rows(catalogue.artists, present.artists.ids, "catalogue")
+    tables = {}
+    for name, table in ((CATALOGUE, catalogue.scores), (SIAMESE, catalogue.siamese)):
+        tables[name] = np.full((len(rows), len(artists)), np.nan)
+        tables[name][:, inside] = table[np.ix_(rows, columns)]
+    result = FoldScores(
+        queries=list(fold.queries), artists=artists, scores=tables, history=trained.fit.history
     )
-    found.write(task.path, task.fingerprint)
+    result.write(task.path, task.fingerprint)
     checkpoint.unlink(missing_ok=True)
-    return found
-
-
-def _table(known: pd.DataFrame, scores: Floats, fold: Fold, artists: list[str]) -> Floats:
-    """The scores of the queries against `artists`, NaN for those not among the `known`."""
-    row = {artist: at for at, artist in enumerate(known["artist"])}
-    inside = [at for at, artist in enumerate(artists) if artist in row]
-    columns = [row[artists[at]] for at in inside]
-    table = np.full((len(fold.queries), len(artists)), np.nan)
-    table[:, inside] = scores[np.ix_([row[each] for each in fold.queries], columns)]
-    return table
+    return result

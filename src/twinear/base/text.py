@@ -1,0 +1,100 @@
+"""Numbers, intervals and tables as text: the one place that decides how they look."""
+
+import math
+import re
+from collections.abc import Sequence
+from itertools import zip_longest
+
+
+def format_number(value: float, decimals: int = 3, sign: str = "") -> str:
+    """Write a number without its leading zero.
+
+    Parameters
+    ----------
+    sign
+        "+" writes the sign of positive numbers too.
+
+    Examples
+    --------
+    >>> format_number(0.2684), format_number(-0.031), format_number(1), format_number(-0.0001)
+    ('.268', '-.031', '1.000', '.000')
+    >>> format_number(0.25, decimals=2, sign="+"), format_number(float("nan"))
+    ('+.25', 'n/a')
+    """
+    if math.isnan(value):
+        return "n/a"
+    return re.sub(r"^([+-]?)0\.", r"\1.", f"{value:{sign}z.{decimals}f}")  # z: no negative zero
+
+
+def format_interval(value: float, low: float, high: float, *, sign: str = "") -> str:
+    """Write a value and its interval.
+
+    Examples
+    --------
+    >>> format_interval(0.268, 0.25, 0.285)
+    '.268 [.250, .285]'
+    >>> format_interval(0.1, -0.05, 0.25, sign="+")
+    '+.100 [-.050, +.250]'
+    """
+    value_text, low_text, high_text = (
+        format_number(each, sign=sign) for each in (value, low, high)
+    )
+    return f"{value_text} [{low_text}, {high_text}]"
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], gap: int = 3) -> str:
+    """Lay out left-aligned columns with a rule under the header, for a terminal.
+
+    Rows may be shorter than the header.
+
+    Examples
+    --------
+    >>> print(text_table(["", "MRR"], [["catalogue", ".5"], ["l2", ".25"]]))
+                MRR
+    ---------------
+    catalogue   .5
+    l2          .25
+    """
+    table = [header, *rows]
+    widths = [max(map(len, column)) for column in zip_longest(*table, fillvalue="")]
+    lines = [(" " * gap).join(map(str.ljust, row, widths)).rstrip() for row in table]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def markdown_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, *, padded: bool = False
+) -> str:
+    """Write a Markdown table; the first `left` columns are text, the others are numbers.
+
+    Parameters
+    ----------
+    padded
+        Align the columns for readers of the source too.
+
+    Examples
+    --------
+    >>> print(markdown_table(["system", "MRR"], [["l2", ".25"]]))
+    | system | MRR |
+    | :-- | --: |
+    | l2 | .25 |
+    >>> print(markdown_table(["system", "MRR"], [["l2", ".25"]], padded=True))
+    | system | MRR |
+    | :----- | --: |
+    | l2     | .25 |
+    """
+    columns = list(zip(header, *rows, strict=True))
+    widths = [max(3, *map(len, column)) if padded else 3 for column in columns]
+    rules = [
+        f":{'-' * (width - 1)}" if at < left else f"{'-' * (width - 1)}:"
+        for at, width in enumerate(widths)
+    ]
+    lines = [header, rules, *rows]
+    if padded:
+        lines = [
+            [
+                cell.ljust(width) if at < left else cell.rjust(width)
+                for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ]
+            for line in lines
+        ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,68 @@
+"""Windows of a clip for an encoder of fixed input length, decoded in worker processes.
+
+Apart from the encoders, so that a worker does not import torch.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from twinear.base.errors import ClipError
+from twinear.base.files import sha256
+from twinear.clips.waveform import load_waveform
+
+Floats = npt.NDArray[np.float32]
+
+N_WINDOWS = 3
+MAX_SECONDS = 300.0  # no more of a clip is decoded, as for the spectrograms
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClipWindows:
+    """Windows of a clip, and the hash of its file."""
+
+    sha256: str
+    windows: Floats  # (N_WINDOWS, n_samples)
+
+
+def load_windows(path: Path, sr: int, n_samples: int) -> ClipWindows | str:
+    """Decode a clip and cut its windows; the reason if it cannot be decoded."""
+    if not path.is_file():
+        return "is not there"
+    try:
+        y = load_waveform(path, sr, MAX_SECONDS)
+    except ClipError as error:
+        return str(error).removeprefix(f"{path}: ").partition(";")[0]
+    return ClipWindows(sha256=sha256(path), windows=cut_windows(y, n_samples))
+
+
+def cut_windows(y: Floats, n_samples: int) -> Floats:
+    """Cut evenly spread windows out of the middle of a waveform.
+
+    Parameters
+    ----------
+    y
+        (n,); repeated if it is shorter than a window.
+    n_samples
+        Length of a window.
+
+    Returns
+    -------
+    windows
+        (N_WINDOWS, n_samples)
+
+    Examples
+    --------
+    >>> cut_windows(np.arange(10, dtype=np.float32), 2)
+    array([[2., 3.],
+           [4., 5.],
+           [6., 7.]], dtype=float32)
+    """
+    start = max(0, len(y) - N_WINDOWS * n_samples) // 2
+    y = y[start : start + N_WINDOWS * n_samples]
+    if len(y) < n_samples:
+        y = np.resize(y, n_samples)  # repeats it
+    starts = np.linspace(0, len(y) - n_samples, N_WINDOWS).round().astype(int)
+    return np.stack([y[first : first + n_samples] for first in starts])

@@ -1,0 +1,238 @@
+"""Cross-validation in folds without common artists: every artist is new to a scorer once."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twinear.base.files import write_text
+from twinear.base.params import PARAMS, read_sections
+from twinear.catalogue.catalogue import CatalogueParams
+from twinear.evaluation.comparison import ComparisonResult, compare_systems
+from twinear.evaluation.comparison_table import format_comparison
+from twinear.evaluation.crossval.fold_scores import TRAINED, FoldScores, Task
+from twinear.evaluation.crossval.folds import Fold, On, cut_folds, fold_by_column
+from twinear.evaluation.crossval.mlflow_log import log_comparison
+from twinear.evaluation.crossval.running import read_finished, run_tasks
+from twinear.evaluation.crossval.systems import choose_systems, combine_folds, require_system
+from twinear.evaluation.dataset import (
+    ArtefactFolders,
+    EvaluationData,
+    PreparationParams,
+    prepare,
+)
+from twinear.evaluation.external_scores import read_matrices
+from twinear.evaluation.progress import Progress, no_progress
+from twinear.evaluation.recipes import Recipe, read_recipe
+from twinear.ranking.ranking import CHANCE, RankingParams
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.split import SplitParams, fold_of
+from twinear.tracking.crossval_runs import open_folds
+from twinear.training.checkpoint import Epoch
+from twinear.training.training import TrainingParams
+
+OnEpoch = Callable[[Task, Epoch], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossValidationOptions:
+    """What to cross-validate.
+
+    Attributes
+    ----------
+    params, recipe, settings
+        The params file, a file of sections that override its own, and single keys
+        (`training.epochs=10`) that override both.
+    seeds
+        Of the trainings; one training for each fold and seed.
+    fold_by
+        A column of clips.csv that decides the fold of an artist; "" for its id.
+    n_folds
+        0 for `split.n_folds` of the params.
+    on
+        Evaluate the "test" fold, or the "validation" fold to choose settings: test artists then
+        take no part at all.
+    systems
+        Only these; all by default. Nothing is trained unless one of `TRAINED` is among them.
+    against
+        The system that the table compares the others with; "" for the first.
+    matrices
+        Name -> file of scores computed elsewhere.
+    data
+        A data folder to prepare; None for the pipeline's artefacts, which are computed from `data`
+        if they do not fit the params.
+    artifacts
+        The folder of the artefacts; results go to `crossval/NAME` in it.
+    name
+        Of the run; "" for the recipe's, or "default".
+    jobs
+        Trainings at a time, each in a process of its own.
+    """
+
+    params: Path = PARAMS
+    recipe: Path | None = None
+    settings: Sequence[str] = ()
+    seeds: Sequence[int] = (1,)
+    fold_by: str = ""
+    n_folds: int = 0
+    on: On = "test"
+    systems: Sequence[str] = ()
+    against: str = ""
+    matrices: Mapping[str, Path] = field(default_factory=dict)
+    data: Path | None = None
+    artifacts: Path = Path("artifacts")
+    name: str = ""
+    jobs: int = 1
+
+    @property
+    def run_name(self) -> str:
+        """The name of the run."""
+        return self.name or (self.recipe.stem if self.recipe else "default")
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the results: summary.json, summary.md, queries.parquet and the folds."""
+        return self.artifacts / "crossval" / self.run_name
+
+
+def cross_validate(
+    options: CrossValidationOptions,
+    progress: Progress = no_progress,
+    on_epoch: OnEpoch = lambda task, epoch: None,
+) -> ComparisonResult:
+    """Train in each fold and compare the systems on all artists.
+
+    A run that was stopped continues: finished folds stay in `options.folder`. The result is written
+    there, and logged to MLflow unless `TWINEAR_TRACKING=off`.
+
+    Parameters
+    ----------
+    progress
+        Wraps the clips, the trainings and the protocols; `tqdm.tqdm` shows bars.
+    on_epoch
+        Called after every epoch of a training in this process (`jobs` 1).
+
+    Raises
+    ------
+    TwinearError
+        Params, data or scores that cannot be used, a training that failed.
+
+    Examples
+    --------
+    >>> from tqdm import tqdm
+    >>> options = CrossValidationOptions(seeds=(1, 2), settings=["training.epochs=10"])
+    >>> result = cross_validate(options, progress=tqdm)  # doctest: +SKIP
+    >>> result.protocols["all"].metrics["similarity"]["siamese"]["ndcg@10"]  # doctest: +SKIP
+    {'value': 0.731, 'low': 0.68, 'high': 0.79}
+    """
+    recipe = read_recipe(options.params, options.recipe, options.settings)
+    params = recipe.read("ranking", RankingParams)
+    folders = _find_artefacts(options, recipe, progress)
+    data = EvaluationData.read(folders)
+    matrices = read_matrices(options.matrices, data.artists.artists)
+    systems = choose_systems(options.systems, data, list(matrices))
+    if options.against:
+        require_system(options.against, [*systems, CHANCE], "against")
+    folds = plan_folds(data, recipe, options)
+    trained: dict[int, list[FoldScores]] = {}
+    if set(TRAINED) & set(systems):
+        planned = plan_tasks(folds, folders, recipe, options)
+        tasks = [task for of_seed in planned.values() for task in of_seed]
+        scores = read_finished(tasks)
+        n_finished = len(scores)
+        done = run_tasks([task for task in tasks if task not in scores], options.jobs, on_epoch)
+        scores |= progress(done, desc="folds", unit="fold", total=len(tasks), initial=n_finished)
+        trained = {seed: [scores[task] for task in of_seed] for seed, of_seed in planned.items()}
+    comparison = combine_folds(data, folds, trained, systems, matrices)
+    facts = {
+        "name": options.run_name,
+        "artists": len(comparison.artists),
+        "folds": [len(fold.queries) for fold in folds],
+        "fold_by": options.fold_by or "artist id",
+        "judged": options.on,
+        "seeds": list(trained),
+        "params": recipe.place,
+    }
+    result = compare_systems(comparison, params, progress, facts)
+    written = write_result(result, options.against, options.folder)
+    with open_folds(f"crossval-{options.run_name}", recipe.sections) as run:
+        log_comparison(run, result, trained)
+        for path in written:
+            run.log_files(path)
+    return result
+
+
+def _find_artefacts(
+    options: CrossValidationOptions, recipe: Recipe, progress: Progress
+) -> ArtefactFolders:
+    """Take the pipeline's artefacts if they fit the recipe, else compute them from the data."""
+    folders = ArtefactFolders(
+        similarity=options.artifacts / "similarity", spectrograms=options.artifacts / "spectrograms"
+    )
+    params = PreparationParams.from_recipe(recipe)
+    below = read_sections(options.params)
+    if (
+        options.data is None
+        and all(
+            recipe.sections.get(section) == below.get(section)
+            for section in ("listens", "similarity", "clips")
+        )
+        and folders.similarity.exists()
+        and folders.spectrograms.exists()
+        and Spectrograms.read(folders.spectrograms).front == params.spectrograms
+    ):
+        return folders
+    return prepare(options.data or Path("data"), params, options.artifacts, progress)
+
+
+def plan_folds(data: EvaluationData, recipe: Recipe, options: CrossValidationOptions) -> list[Fold]:
+    """Cut the artists with similarity and clips into folds."""
+    split = recipe.read("split", SplitParams)
+    n_folds = options.n_folds or split.n_folds
+    ids = data.artists.ids
+    if options.fold_by:
+        artists = data.similarity.artists.set_index("artist", drop=False).loc[ids]
+        clips = (options.data or Path("data")) / "clips.csv"
+        fold = fold_by_column(artists, clips, options.fold_by, n_folds)
+    else:
+        fold = fold_of(ids, n_folds)
+    return cut_folds(ids, fold, n_folds, options.on, split.min_test)
+
+
+def plan_tasks(
+    folds: Sequence[Fold],
+    folders: ArtefactFolders,
+    recipe: Recipe,
+    options: CrossValidationOptions,
+) -> dict[int, list[Task]]:
+    """Plan one training for each seed and fold: seed -> the task of each fold."""
+    training = recipe.read("training", TrainingParams)
+    catalogue = recipe.read("catalogue", CatalogueParams)
+    digest = folders.digest
+    return {
+        seed: [
+            Task(
+                fold=fold,
+                folders=folders,
+                digest=digest,
+                training=training.model_copy(update={"seed": seed}),
+                catalogue=catalogue,
+                path=options.folder / f"fold{fold.number}-seed{seed}.npz",
+            )
+            for fold in folds
+        ]
+        for seed in options.seeds
+    }
+
+
+def write_result(result: ComparisonResult, against: str, folder: Path) -> list[Path]:
+    """Write summary.json, summary.md and queries.parquet; return their paths."""
+    summary, text, queries = (
+        folder / name for name in ("summary.json", "summary.md", "queries.parquet")
+    )
+    write_text(summary, json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+    facts = [f"- {name.replace('_', ' ')}: {value}" for name, value in result.facts.items()]
+    table = format_comparison(result, against)
+    write_text(text, "\n".join(["# Cross-validation", "", *facts, "", "```text", table, "```"]))
+    result.write_queries(queries)
+    return [summary, text, queries]
