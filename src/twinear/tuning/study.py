@@ -238,9 +238,7 @@ class Study:
 
     def _values(self, trial: Any) -> dict[str, Any]:
         values = {name: _decode(value) for name, value in trial.params.items()}
-        if trial.user_attrs.get(
-            "exact"
-        ):  # the defaults, which params.yaml may write with more digits
+        if trial.user_attrs.get("exact"):  # the defaults keep all digits of params.yaml
             return values
         return {name: _rounded(self._space[name], value) for name, value in values.items()}
 
