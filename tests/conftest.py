@@ -6,12 +6,46 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests in an order that keeps both processes of `make test` busy to the end.
+
+    The tests of a module that has fixtures of its own run in one process, so that these are set up
+    once; the other tests are handed out one by one. Such modules come first, because they take
+    longest. The very first makes the finished project; the ones that do not need it come next, so
+    that the other process need not wait for it.
+    """
+    modules: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        modules.setdefault(item.location[0], []).append(item)
+    shared = [tests for tests in modules.values() if any(map(has_module_fixture, tests))]
+    for tests in shared:
+        for item in tests:
+            item.add_marker(pytest.mark.xdist_group(Path(item.location[0]).stem))
+    waiting = [tests for tests in shared if any(map(needs_finished, tests))]
+    free = [tests for tests in shared if tests not in waiting]
+    alone = [tests for tests in modules.values() if tests not in shared]
+    items[:] = chain.from_iterable([*waiting[:1], *free, *waiting[1:], *alone])
+
+
+def needs_finished(item: pytest.Item) -> bool:
+    return "finished" in getattr(item, "fixturenames", ())
+
+
+def has_module_fixture(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function):
+        return False
+    definitions = item._fixtureinfo.name2fixturedefs.values()
+    return any(each.scope == "module" for fixtures in definitions for each in fixtures)
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +95,23 @@ class Project:
         return done.stdout
 
     def copy(self, folder: Path) -> "Project":
-        """A copy of it, to be spoiled."""
-        shutil.copytree(self.folder, folder, symlinks=True)
+        """Copy the project to a folder where a test may change it.
+
+        The files in which Git and DVC keep contents are read-only and never written in place:
+        they are linked instead of copied. Another process may be running `dvc` in the project, so
+        its locks and other temporary files are left out.
+        """
+
+        def copy_or_link(source: str, target: str) -> None:
+            if Path(source).stat().st_mode & 0o222:
+                shutil.copy2(source, target)
+            else:
+                os.link(source, target)
+
+        temporary = shutil.ignore_patterns("tmp", "*-journal")  # of DVC, of SQLite
+        shutil.copytree(
+            self.folder, folder, symlinks=True, ignore=temporary, copy_function=copy_or_link
+        )
         return Project(folder=folder)
 
 
@@ -92,11 +141,19 @@ def clone(folder: Path) -> Project:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A clone in which `dvc repro --pull` has run on the bundled sample, tracked by MLflow.
 
-    Tests read it and do not change it.
+    Tests read it and do not change it. It is made once in a test run: the first process that asks
+    for it makes it, and the other ones wait.
     """
-    project = clone(tmp_path_factory.mktemp("finished"))
-    project.must("dvc", "repro", "--pull", tracking="on")
-    return project
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # all processes of the run have their folders there
+    folder, complete = base / "finished", base / "finished.complete"
+    with FileLock(base / "finished.lock"):
+        if not complete.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # what a failed attempt has left
+            clone(folder).must("dvc", "repro", "--pull", tracking="on")
+            complete.touch()
+    return Project(folder=folder)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """dvc.yaml says the truth: deps are what a stage really imports, params what it really reads."""
 
 import ast
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ class Imports(ast.NodeVisitor):
         self.names |= {module} | {f"{module}.{each.name}" for each in node.names}
 
 
-def imported(path: Path) -> set[Path]:
+@cache
+def imported(path: Path) -> frozenset[Path]:
     """The files of twinear that a file imports, directly or not; docstring-only ones left out."""
     visitor = Imports()
     visitor.visit(ast.parse(path.read_text(encoding="utf-8")))
@@ -41,7 +43,7 @@ def imported(path: Path) -> set[Path]:
         module = ROOT / "src" / Path(*name.split(".")).with_suffix(".py")
         if name.startswith("twinear.") and module.exists():
             found |= {module} | imported(module)
-    return found
+    return frozenset(found)
 
 
 def code_deps(stage: str) -> set[str]:

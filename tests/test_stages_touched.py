@@ -1,5 +1,8 @@
 """Which stages each kind of change touches, by DVC itself; the same inputs give the same scorer."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,7 @@ import pytest
 from dvc.repo import Repo
 
 from tests.conftest import Project, clone
+from tests.support.stages import COMMANDS
 from twinear.base.files import sha256
 from twinear.base.params import STAGES
 
@@ -16,40 +20,55 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # DVC's own
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A text that is added to a file of the project, or put in the place of another."""
+    """A text that is added to a file of the project, or replaces another one.
+
+    The file is made where there is none.
+    """
 
     file: str
     new: str = "# changed\n"
     old: str = ""
 
-    def of(self, text: str) -> str:
-        """The file's text with the change."""
+    def apply(self, text: str) -> str:
+        """Return the file's text with the change."""
         if not self.old:
             return text + self.new
         assert text.count(self.old) == 1
         return text.replace(self.old, self.new)
 
 
-def set_param(old: str, new: str) -> Change:
+def code(file: str) -> Change:
+    return Change(file=f"src/twinear/{file}")
+
+
+def param(old: str, new: str) -> Change:
     return Change(file="params.yaml", old=old, new=new)
 
 
 FROM_TRAINING = ("training", "catalogue", "ranking", "report")
+FROM_SPECTROGRAMS = ("spectrograms", "split", *FROM_TRAINING)
 CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     "the README": (Change(file="README.md"), ()),
     "a test": (Change(file="tests/model/test_network.py"), ()),
-    "the code of promotion": (Change(file="src/twinear/retraining/promotion_rule.py"), ()),
-    "the rule of promotion": (set_param("margin: 0.05", "margin: 0.04"), ()),
-    "the prose of the report": (Change(file="src/twinear/report/wording.py"), ("report",)),
-    "the report's params": (set_param("n_suggestions: 5", "n_suggestions: 4"), ("report",)),
-    "the judging": (set_param("n_bootstrap: 2000", "n_bootstrap: 1999"), ("ranking", "report")),
-    "training's params": (set_param("patience: 30", "patience: 29"), FROM_TRAINING),
-    "training's code": (Change(file="src/twinear/training/training.py"), FROM_TRAINING),
-    "the split": (set_param("min_test: 5", "min_test: 4"), ("split", *FROM_TRAINING)),
-    "the front end": (
-        set_param("hop_length: 512 ", "hop_length: 511 "),
-        ("spectrograms", "split", *FROM_TRAINING),
+    "a cache of Python": (code("base/__pycache__/files.cpython-311.pyc"), ()),
+    "a cache of numba": (code("similarity/__pycache__/kernels.count-1.py311.nbi"), ()),
+    "the command line": (code("cli/main.py"), ()),
+    "tracking": (code("tracking/runs.py"), ()),
+    "the code of promotion": (code("retraining/promotion_rule.py"), ()),
+    "the rule of promotion": (param("margin: 0.05", "margin: 0.04"), ()),
+    "the wording of the report": (code("report/wording.py"), ("report",)),
+    "the report's params": (param("n_suggestions: 5", "n_suggestions: 4"), ("report",)),
+    "the ranking's params": (
+        param("n_bootstrap: 2000", "n_bootstrap: 1999"),
+        ("ranking", "report"),
     ),
+    "training's params": (param("patience: 30", "patience: 29"), FROM_TRAINING),
+    "the trainer": (code("training/training.py"), FROM_TRAINING),
+    "a new file of training": (code("training/new.py"), FROM_TRAINING),
+    "the network": (code("model/network.py"), FROM_TRAINING),
+    "the split": (param("min_test: 5", "min_test: 4"), ("split", *FROM_TRAINING)),
+    "the front end": (param("hop_length: 512 ", "hop_length: 511 "), FROM_SPECTROGRAMS),
+    "decoding": (code("clips/decoding.py"), ("clips", *FROM_SPECTROGRAMS)),
     "the clips": (Change(file="data/clips.csv", new="\n"), STAGES[1:]),
     "the listens": (Change(file="data/listens/usersha1-profile.tsv", new="\n"), STAGES),
 }
@@ -73,38 +92,56 @@ def touched() -> tuple[str, ...]:
     return tuple(name for name in STAGES if name in changed)
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@contextmanager
+def edited(path: Path, change: Change) -> Iterator[None]:
+    """A file with the change, as it was again at the end."""
+    before = path.read_text(encoding="utf-8") if path.exists() else None
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(change.apply(before or ""), encoding="utf-8")
+    try:
+        yield
+    finally:
+        if before is None:
+            path.unlink()
+        else:
+            path.write_text(before, encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", CHANGES)
 def test_a_change_touches_these_stages_only(
-    project: Project, monkeypatch: pytest.MonkeyPatch, change: str
+    project: Project, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(project.folder)
-    what, expected = CHANGES[change]
-    path = Path(what.file)
-    before = path.read_text(encoding="utf-8")
-    path.write_text(what.of(before), encoding="utf-8")
-    try:
+    change, expected = CHANGES[name]
+    with edited(Path(change.file), change):
         assert touched() == expected
-    finally:
-        path.write_text(before, encoding="utf-8")
 
 
-def test_what_dvc_would_run_after_a_change_of_the_prose_is_the_report_alone(
-    project: Project,
+def test_what_dvc_would_run_after_a_change_of_the_wording_is_the_report_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = project.folder / "src/twinear/report/wording.py"
-    before = path.read_text(encoding="utf-8")
-    path.write_text(before + "# changed\n", encoding="utf-8")
-    told = project.must("dvc", "repro", "--dry")
-    path.write_text(before, encoding="utf-8")
-    assert "Running stage 'report'" in told
-    assert told.count("Running stage") == 1
+    monkeypatch.chdir(project.folder)
+    change, expected = CHANGES["the wording of the report"]
+    with edited(Path(change.file), change), Repo() as repo:
+        assert tuple(stage.addressing for stage in repo.reproduce(dry=True)) == expected
+
+
+IN_ONE_PROCESS = """
+import runpy, sys
+for command in sys.argv[1:]:
+    sys.argv = command.split()[1:]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def test_two_clones_give_the_same_scorer(
     finished: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    """All stages up to training, from the same data in another folder."""
     other = clone(tmp_path_factory.mktemp("other"))
-    other.must("dvc", "repro", "--pull", "training")
+    shutil.copytree(finished.folder / "data", other.folder / "data")
+    until_training = STAGES[: STAGES.index("training") + 1]
+    other.must("python", "-c", IN_ONE_PROCESS, *(COMMANDS[name] for name in until_training))
     for name in ("artifacts/training/scorer.safetensors", "reports/training.csv"):
         assert sha256(other.folder / name) == sha256(finished.folder / name)
 

@@ -60,7 +60,15 @@ class Split:
 
     @classmethod
     def from_ids(cls, artists: pd.DataFrame, **splits: Sequence[str]) -> "Split":
-        """Make a split by hand: ids of `train`, of `validation`; all other artists are test."""
+        """Make a split by hand: ids of `train`, of `validation`; all other artists are test.
+
+        Examples
+        --------
+        >>> artists = pd.DataFrame({"artist": ["a1", "a2", "a3"], "name": ["Can", "Low", "Neu!"]})
+        >>> split = Split.from_ids(artists, train=["a3"], validation=["a1"])
+        >>> split.members("test")
+        ['a2']
+        """
         split_of = {artist: split for split, ids in splits.items() for artist in ids}
         named = artists[["artist", "name"]]
         return cls(artists=named.assign(split=named["artist"].map(split_of).fillna("test")))

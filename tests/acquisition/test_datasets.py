@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import PARAMS, Project
-from tests.support.archives import Archives
+from tests.support.archives import HETREC, Archives, zip_of
 from tests.support.services import FakeClock
 from twinear.acquisition.datasets import archive as archives
 from twinear.acquisition.datasets.archive import extract_files
@@ -53,14 +53,6 @@ def tar_of(files: dict[str, bytes], folder: str = "lastfm-dataset-360K/") -> byt
             member = tarfile.TarInfo(folder + name)
             member.size = len(content)
             file.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def zip_of(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in files.items():
-            file.writestr(name, content)
     return buffer.getvalue()
 
 
@@ -500,9 +492,6 @@ def test_the_known_data_sets_are_those_that_are_read() -> None:
     assert all("non-commercial" in dataset.licence for dataset in DATASETS)
     with pytest.raises(DataError, match=r"lastfm-360: .*data set, expected lastfm-3"):
         find_dataset("lastfm-360")
-
-
-HETREC = zip_of({"user_artists.dat": b"2\t51\t10\n3\t51\t1\n", "artists.dat": b"51\tAir\tx\ty\n"})
 
 
 def test_the_command_line_fetches_shows_the_terms_and_stops_at_what_is_wrong(

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import logit
 
 from tests.conftest import PARAMS
-from tests.model.test_scorer import heard, small_scorer
+from tests.support.scorers import clip_spectrograms, small_scorer
 from twinear.base.errors import DataError
 from twinear.base.params import parse_params
 from twinear.catalogue.catalogue import Catalogue, CatalogueParams, build_catalogue, score_artists
@@ -37,7 +37,7 @@ def params(**changes: float) -> CatalogueParams:
 
 
 def clips_of(artist_indices: list[str]) -> Spectrograms:
-    clips = heard(len(artist_indices))
+    clips = clip_spectrograms(len(artist_indices))
     table = clips.clips.assign(
         artist=artist_indices, name=[NAMES.get(each, each) for each in artist_indices]
     )

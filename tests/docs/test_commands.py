@@ -5,19 +5,12 @@ of its own has a test elsewhere, named in `ELSEWHERE`.
 """
 
 import ast
+import io
 import json
-import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +20,11 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 import twinear.cli.main  # noqa: F401  (adds every command to the app)
-from tests.acquisition.test_datasets import HETREC
 from tests.conftest import PARAMS, ROOT, Project
 from tests.docs.blocks import PAGES, README, read_blocks, read_commands
-from tests.model.test_scorer import spectrograms
 from tests.support.archives import Archives
 from tests.support.audio import music, write_clip
+from tests.support.servers import answer, free_port, served
 from tests.support.services import FakeArtist, FakeServices
 from tests.support.tiny_clap import save_clap
 from tests.support.tuning import project as tiny_project
@@ -153,6 +145,15 @@ def few(reader: Path) -> Path:
     return folder
 
 
+def hetrec() -> bytes:
+    """Make the archive of a data set with two listeners."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("user_artists.dat", "userID\tartistID\tweight\n2\t51\t10\n3\t51\t1\n")
+        file.writestr("artists.dat", "id\tname\turl\tpictureURL\n51\tAir\tx\ty\n")
+    return archive.getvalue()
+
+
 def concrete(command: str, reader: Path) -> list[str]:
     """Put the reader's own files into a command of the documentation, and make it quick."""
     words = re.findall(r'"[^"]*"|\S+', command)
@@ -205,7 +206,7 @@ def test_a_command_of_the_documentation_runs(
         FakeArtist(name=name, mbid=mbid, deezer=n)
         for n, (name, mbid) in enumerate(zip(listened["name"], listened["mbid"], strict=True), 1)
     ]
-    archives = Archives(files={"hetrec2011-lastfm-2k.zip": HETREC})
+    archives = Archives(files={"hetrec2011-lastfm-2k.zip": hetrec()})
     with FakeServices(*known) as services, archives:
         for variable, value in {**services.environment, BASE_URL: archives.url}.items():
             monkeypatch.setenv(variable, value)
@@ -294,45 +295,6 @@ def test_continuous_integration_runs_the_readmes_command() -> None:
     assert "make test" in (ROOT / ".ci/run").read_text(encoding="utf-8")
 
 
-@contextmanager
-def served(folder: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A server in its own process group, stopped at the end."""
-    path = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):  # it has ended by itself
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def answer(server: subprocess.Popen[bytes], request: str | urllib.request.Request) -> bytes:
-    """Wait for a server on loopback for as long as it runs, and return its answer."""
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=300) as response:  # noqa: S310
-                body: bytes = response.read()
-                return body
-        except (urllib.error.URLError, ConnectionError):
-            assert server.poll() is None, f"{server.args!r} ended without an answer"
-            time.sleep(0.3)
-
-
 def test_make_ui_shows_the_runs(finished: Project) -> None:
     port = free_port()
     make_ui = ("make", "-o", ".venv/ready", "ui", f"PORT={port}")
@@ -344,7 +306,8 @@ def test_the_registered_scorer_is_served(finished: Project) -> None:
     assert SERVE in COMMANDS
     port = free_port()
     scorer = Scorer.read(finished.folder / "artifacts/training/scorer.safetensors")
-    pair = spectrograms(2, *scorer.inputs.shape).astype(float)[None]  # (1, 2, n_bands, n_frames)
+    shape = (1, 2, *scorer.inputs.shape)  # (pairs, clips, n_mels, n_frames)
+    pair = np.random.default_rng(0).random(shape)
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/invocations",
         data=json.dumps({"inputs": pair.tolist()}).encode(),

@@ -10,28 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.conftest import PARAMS
+from tests.support.networks import ORIGINAL, shape
 from twinear.base.errors import ParamsError
-from twinear.base.params import parse_params, read_params
 from twinear.model.heads import WeightedL1
 from twinear.model.inputs import Embedding, InputSpec, LogMel
-from twinear.model.network import Convolutions, ModelParams, SiameseNet, StatisticsBranch
+from twinear.model.network import Convolutions, SiameseNet, StatisticsBranch
 from twinear.training.batches import StepClips
 from twinear.training.losses import mse
-from twinear.training.training import TrainingParams, step_loss
+from twinear.training.training import step_loss
 
 SOUND = LogMel(n_mels=5, n_frames=32, frames_per_second=8.0, top_db=80.0)
-ORIGINAL = {  # the network of 2019
-    "branches": "convolutions", "conv_depth": 3, "kernel_size": 3, "channels": 128,
-    "time_downsampling": 1, "max_pool": [4, 2],
-    "dilation": 1, "residual": False, "global_pooling": "max", "dense_units": 128, "dropout": 0.0,
-    "head": "l1",
-}  # fmt: skip
-
-
-def shape(**changes: object) -> ModelParams:
-    values = read_params("training", TrainingParams, PARAMS).model.model_dump(mode="json")
-    return parse_params("training", ModelParams, values | changes, PARAMS)
 
 
 def small(inputs: InputSpec = SOUND, **changes: object) -> SiameseNet:

@@ -5,62 +5,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
-import torch
 from safetensors import safe_open
 
-from tests.conftest import PARAMS
+from tests.support.scorers import (
+    ALONE,
+    FRONT,
+    JOINED,
+    clip_spectrograms,
+    small_scorer,
+    spectrograms,
+)
 from twinear.base.errors import ClipError, DataError
 from twinear.base.files import sha256
-from twinear.base.params import read_params
 from twinear.inference import score
-from twinear.model.network import SiameseNet
-from twinear.model.scorer import Scorer, input_of
+from twinear.model.scorer import Scorer
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
-from twinear.training.training import TrainingParams
-
-FRONT = read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
-    update={"n_mels": 16, "n_frames": 64}
-)
-
-
-def small_scorer(seed: int = 0, front: SpectrogramsParams = FRONT, n_dims: int = 0) -> Scorer:
-    shape = read_params("training", TrainingParams, PARAMS).model
-    few = {"channels": 8, "dense_units": 8, "statistics_units": 4}
-    shape = shape.model_copy(update=few)
-    torch.manual_seed(seed)
-    inputs = input_of(heard(2, front, n_dims))
-    net = SiameseNet(inputs, shape)
-    assert net.statistics is not None
-    torch.nn.init.normal_(net.statistics.axes, std=0.1)  # as if it were fitted
-    return Scorer(spectrograms=front, inputs=inputs, model=shape, net=net.eval())
-
-
-def spectrograms(clips: int, n_bands: int = 16, n_frames: int = 64) -> np.ndarray:
-    return np.random.default_rng(0).random((clips, n_bands, n_frames)).astype(np.float16)
-
-
-def heard(clips: int, front: SpectrogramsParams = FRONT, n_dims: int = 0) -> Spectrograms:
-    """Clips as that front end would hear them, each of an artist of its own."""
-    names = [f"a{i}" for i in range(clips)]
-    rng = np.random.default_rng(0)
-    joined = n_dims if front.embeddings == "concat" else 0
-    values = spectrograms(clips, front.n_mels, front.n_frames)
-    if front.embeddings == "only":
-        values = rng.normal(size=(clips, n_dims, 1)).astype(np.float32)
-    return Spectrograms(
-        clips=pd.DataFrame(
-            {"file": [f"clips/{each}.mp3" for each in names], "artist": names}
-        ).assign(name=names),
-        values=values,
-        mfcc_mean=np.zeros((clips, 20), np.float32),
-        mfcc_cov=np.tile(np.eye(20, dtype=np.float32), (clips, 1, 1)),
-        front=front,
-        joined=rng.normal(size=(clips, joined)).astype(np.float32),
-    )
 
 
 def tone(path: Path, hertz: float) -> Path:
@@ -122,8 +84,6 @@ def test_a_missing_scorer_says_what_to_run(tmp_path: Path) -> None:
 
 # --- what it hears ----------------------------------------------------------------------------
 
-JOINED, ALONE = (FRONT.model_copy(update={"embeddings": each}) for each in ("concat", "only"))
-
 
 def test_the_header_says_how_clips_become_scores(tmp_path: Path) -> None:
     small_scorer(front=JOINED, n_dims=3).write(tmp_path / "scorer")
@@ -143,7 +103,7 @@ def test_clips_of_its_own_front_end_are_heard(
     tmp_path: Path, front: SpectrogramsParams, n_dims: int
 ) -> None:
     scorer = small_scorer(front=front, n_dims=n_dims)
-    clips = heard(5, front, n_dims)
+    clips = clip_spectrograms(5, front, n_dims)
     embeddings = scorer.encode_spectrograms(clips)
     assert embeddings.shape == (5, scorer.net.units)
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
@@ -166,7 +126,7 @@ def test_clips_of_another_front_end_are_refused_with_both_values(
     front: SpectrogramsParams, n_dims: int, message: str
 ) -> None:
     with pytest.raises(DataError, match=f"spectrograms: {message}"):
-        small_scorer().encode_spectrograms(heard(2, front, n_dims))
+        small_scorer().encode_spectrograms(clip_spectrograms(2, front, n_dims))
 
 
 @pytest.mark.parametrize(("front", "key"), [(JOINED, "n_joined"), (ALONE, "n_dims")])
@@ -174,7 +134,9 @@ def test_embeddings_of_another_length_are_refused_with_both_lengths(
     front: SpectrogramsParams, key: str
 ) -> None:
     with pytest.raises(DataError, match=f"have {key} 4, expected the scorer's {key} 3;"):
-        small_scorer(front=front, n_dims=3).encode_spectrograms(heard(2, front, n_dims=4))
+        small_scorer(front=front, n_dims=3).encode_spectrograms(
+            clip_spectrograms(2, front, n_dims=4)
+        )
 
 
 def test_a_scorer_of_vectors_cannot_hear_files(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """A server on loopback that serves archives, and misbehaves on request."""
 
+import io
 import re
 import threading
 import time
+import zipfile
 from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -121,3 +123,14 @@ def _head(request: BaseHTTPRequestHandler, status: int, headers: dict[str, str])
     for name, text in headers.items():
         request.send_header(name, text)
     request.end_headers()
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+HETREC = zip_of({"user_artists.dat": b"2\t51\t10\n3\t51\t1\n", "artists.dat": b"51\tAir\tx\ty\n"})

@@ -4,18 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from tests.conftest import PARAMS
+from tests.support.scorers import small_scorer
 from twinear.base.params import read_params
 from twinear.evaluation.dataset import ArtefactFolders
-from twinear.model.network import SiameseNet
-from twinear.model.scorer import Scorer, input_of
+from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
-from twinear.training.training import TrainingParams
 
+FRONT = read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
+    update={"n_mels": 8, "n_frames": 16, "n_mfcc": 4}
+)
 SMALL = {
     "n_mels: 40": "n_mels: 8",
     "n_frames: 1292": "n_frames: 16",
@@ -92,22 +93,11 @@ def plant_spectrograms(style: np.ndarray, generator: np.random.Generator) -> Spe
         values=values.astype(np.float16),
         mfcc_mean=generator.normal(size=(len(artist_index), 4)).astype(np.float32),
         mfcc_cov=np.tile(np.eye(4, dtype=np.float32), (len(artist_index), 1, 1)),
-        front=read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
-            update={"n_mels": 8, "n_frames": 16, "n_mfcc": 4}
-        ),
+        front=FRONT,
         joined=np.zeros((len(artist_index), 0), np.float32),
     )
 
 
 def plant_scorer() -> Scorer:
     """Make a small untrained scorer for the front end of the planted spectrograms."""
-    generator = np.random.default_rng(0)
-    clips = plant_spectrograms(generator.random((4, 3)), generator)
-    model = read_params("training", TrainingParams, PARAMS).model
-    model = model.model_copy(update={"channels": 8, "dense_units": 8, "statistics_units": 4})
-    torch.manual_seed(0)
-    inputs = input_of(clips)
-    net = SiameseNet(inputs, model)
-    assert net.statistics is not None
-    torch.nn.init.normal_(net.statistics.axes, std=0.1)  # as if it were fitted
-    return Scorer(spectrograms=clips.front, inputs=inputs, model=model, net=net.eval())
+    return small_scorer(front=FRONT)

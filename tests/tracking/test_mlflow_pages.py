@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 
 from tests.conftest import Project
 from tests.support.browser import opened_page
-from tests.test_documentation import answer, free_port, served
+from tests.support.servers import answer, free_port, served
 from twinear.tracking.provenance import data_hash
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
@@ -48,10 +48,10 @@ def pages(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     client.set_terminated(worse)
     first = min(best.data.metrics)
     port = free_port()
-    server = ("mlflow", "server", "--workers", "1", "--port", str(port))
+    command = ("mlflow", "server", "--workers", "1", "--port", str(port))
     quick = ("env", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false")  # as `make ui` does
-    with served(Project(folder=folder), *quick, *server):
-        answer(f"http://127.0.0.1:{port}/health")
+    with served(folder, *quick, *command) as server:
+        answer(server, f"http://127.0.0.1:{port}/health")
         yield Served(
             address=f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs",
             first=(first, f"{best.data.metrics[first]:.3f}"),

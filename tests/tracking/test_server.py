@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_documentation import answer, free_port
+from tests.support.servers import answer, free_port
 from twinear.tracking import runs
 from twinear.tracking.runs import NoRun, open_run
 
@@ -35,7 +35,7 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        answer(f"{self.address}/health")
+        answer(self._process, f"{self.address}/health")
 
     def kill(self) -> None:
         if self._process:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from tests.model.test_scorer import JOINED, small_scorer, spectrograms
+from tests.support.scorers import JOINED, small_scorer, spectrograms
 from tests.support.tuning import project, request
 from twinear.base.errors import TwinearError
 from twinear.base.files import sha256

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.conftest import PARAMS
-from tests.model.test_network import shape
-from tests.training.test_training import planted
+from tests.support.networks import shape
+from tests.support.trainings import planted
 from twinear.base.params import read_params
 from twinear.model.inputs import Embedding, LogMel
 from twinear.model.network import SiameseNet

@@ -23,6 +23,11 @@ class TwinearError(Exception):
         What should be there, if `found` does not say it.
     remedy
         What to do about it.
+
+    Examples
+    --------
+    >>> print(TwinearError("clips.csv:17", "no file a.mp3", remedy="run 'dvc pull'"))
+    clips.csv:17: no file a.mp3; run 'dvc pull'
     """
 
     def __init__(self, place: object, found: str, *, expected: str = "", remedy: str = "") -> None:

@@ -100,7 +100,19 @@ def read_stages(path: Path = PARAMS) -> dict[str, Any]:
 
 
 def parse_params(section: str, kind: type[P], values: object, path: Path = PARAMS) -> P:
-    """Check the plain `values` of one section against `kind`."""
+    """Check the plain `values` of one section against `kind`.
+
+    Examples
+    --------
+    >>> class TeaParams(Params):
+    ...     minutes: int
+    >>> parse_params("tea", TeaParams, {"minutes": 4})
+    TeaParams(minutes=4)
+    >>> parse_params("tea", TeaParams, {"minuts": 4})
+    Traceback (most recent call last):
+        ...
+    twinear.base.errors.ParamsError: params.yaml: tea.minuts: unknown key; did you mean 'minutes'?
+    """
     if values is None:
         keys = ", ".join(kind.model_fields)
         raise ParamsError(path, f"has no section '{section}'", expected=f"one with {keys}")

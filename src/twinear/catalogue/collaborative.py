@@ -103,6 +103,26 @@ def collaborative_scores(
     Returns
     -------
     (artists, artists), in standard deviations of the similarity among the known artists.
+
+    Examples
+    --------
+    The first three artists are known, the last is new and sounds like the first. It inherits what
+    listeners say of the first: that it is close to the second, and far from the third.
+
+    >>> similarity = np.array([[1.0, 0.8, 0.1], [0.8, 1.0, 0.3], [0.1, 0.3, 1.0]])
+    >>> known = KnownArtists(
+    ...     rows=np.arange(3),
+    ...     similarity=similarity,
+    ...     listeners=np.full(3, 9),
+    ...     validation=np.zeros(3, dtype=bool),
+    ... )
+    >>> sound = np.zeros((4, 4), dtype=np.float32)
+    >>> sound[0, 3] = sound[3, 0] = 5.0
+    >>> scores = collaborative_scores(sound, known, inverse_temperature=10.0)
+    >>> bool(np.allclose(scores[3, 1:3], scores[0, 1:3]))
+    True
+    >>> bool(scores[3, 1] > scores[3, 2])
+    True
     """
     weights = softmax(inverse_temperature * standard[:, known.rows], axis=1)  # (artists, known)
     weights[known.rows] = np.eye(len(known.rows), dtype=np.float32)
@@ -114,7 +134,19 @@ def collaborative_scores(
 
 
 def popularity_scores(known: KnownArtists) -> npt.NDArray[np.float64]:
-    """Standardise the logarithm of the known artists' numbers of listeners, (known,)."""
+    """Standardise the logarithm of the known artists' numbers of listeners, (known,).
+
+    Examples
+    --------
+    >>> known = KnownArtists(
+    ...     rows=np.arange(3),
+    ...     similarity=np.eye(3),
+    ...     listeners=np.array([10, 100, 1000]),
+    ...     validation=np.zeros(3, dtype=bool),
+    ... )
+    >>> popularity_scores(known).round(3).tolist()
+    [-1.225, 0.0, 1.225]
+    """
     listeners = np.log(known.listeners)
     deviation = max(listeners.std(), SMALLEST_DEVIATION)
     scores: npt.NDArray[np.float64] = (listeners - listeners.mean()) / deviation

@@ -17,7 +17,14 @@ HeadName = Literal["l1", "cosine"]
 
 
 class WeightedL1(nn.Module):
-    """The original's head: a weighted L1 distance."""
+    """The original's head: a weighted L1 distance.
+
+    Examples
+    --------
+    >>> head = WeightedL1(units=4)  # all weights are 1 / sqrt(4) before training
+    >>> head.paired(torch.tensor([[1.0, 0.0, 0.0, 2.0]]), torch.zeros(1, 4)).item()
+    -1.5
+    """
 
     def __init__(self, units: int) -> None:
         super().__init__()
@@ -41,7 +48,14 @@ class WeightedL1(nn.Module):
 
 
 class Cosine(nn.Module):
-    """The cosine of two embeddings, scaled and shifted."""
+    """The cosine of two embeddings, scaled and shifted.
+
+    Examples
+    --------
+    >>> u = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> Cosine().logit(u, u).tolist()  # before training: 10 cos(u, v) - 5
+    [[5.0, -5.0], [-5.0, 5.0]]
+    """
 
     START = 10.0  # the scale before training
 

@@ -72,7 +72,16 @@ OBJECTIVES: dict[ObjectiveName, Objective] = {
 
 
 def by_artist(values: Tensor, artist_index: Tensor, n_artists: int) -> Tensor:
-    """Average over clip pairs, (clips, clips) to (artists, artists)."""
+    """Average over clip pairs, (clips, clips) to (artists, artists).
+
+    Examples
+    --------
+    Two clips of the first artist, one of the second:
+
+    >>> values = torch.tensor([[9.0, 9.0, 1.0], [9.0, 9.0, 3.0], [1.0, 3.0, 5.0]])
+    >>> by_artist(values, torch.tensor([0, 0, 1]), n_artists=2).tolist()
+    [[9.0, 2.0], [2.0, 5.0]]
+    """
     mean = torch.nn.functional.one_hot(artist_index, n_artists).to(values.dtype)  # (clips, artists)
     mean = mean / mean.sum(dim=0).clamp(min=1)
     return mean.T @ values @ mean
@@ -85,6 +94,17 @@ def without_popularity(similarity: np.ndarray, strength: float) -> np.ndarray:
     others, as association strength divides co-occurrences by occurrences (van Eck and Waltman,
     JASIST 60, 2009); 0 leaves it as it is. Scaled so that the largest stays what it is; the
     diagonal becomes 0.
+
+    Examples
+    --------
+    The first artist is popular and therefore similar to all. Of what popularity does not explain,
+    the other two have the most in common:
+
+    >>> similarity = np.array([[1.0, 0.4, 0.4], [0.4, 1.0, 0.2], [0.4, 0.2, 1.0]])
+    >>> without_popularity(similarity, strength=0.0)[0].tolist()
+    [0.0, 0.4, 0.4]
+    >>> without_popularity(similarity, strength=1.0).round(3)[:, 1:].tolist()
+    [[0.4, 0.4], [0.0, 0.267], [0.267, 0.0]]
     """
     off = np.where(np.eye(len(similarity), dtype=bool), 0, similarity)
     mean = off.sum(axis=1) / max(len(off) - 1, 1)
@@ -98,6 +118,13 @@ def calibration(logits: np.ndarray, similarity: np.ndarray) -> tuple[float, floa
     """Find the slope (> 0) and shift of the logit that make its sigmoid the expected similarity.
 
     Least squares over pairs (pairs,) that training has not seen; the order of scores is kept.
+
+    Examples
+    --------
+    >>> logits = np.array([-2.0, -1.0, 0.0, 1.0])
+    >>> slope, shift = calibration(logits, similarity=expit(0.5 * logits - 1))
+    >>> round(slope, 2), round(shift, 2)
+    (0.5, -1.0)
     """
     middle, spread = float(logits.mean()), float(logits.std())
     spread = spread if spread > 1e-6 else 1.0  # logits that are all the same
