@@ -1,12 +1,13 @@
-"""Listens -> similarity, beside the original's way and others: seconds, CPU seconds, peak memory.
+"""Listens -> similarity, compared with the original's way and others: seconds, CPU, peak memory.
 
     python -m benchmarks.listens                       # 2 million rows, a minute
     python -m benchmarks.listens --rows 17559530       # the size of Last.fm-360K
     python -m benchmarks.listens --rows 17559530 --original-rows 17559530   # the original's too
     python -m benchmarks.listens --growth              # 1 to 100 million rows
 
-Every way runs in a process of its own on the same generated file (`listens_file`), the first run of
-ours apart, because it waits for the compiler. `pip install 'twinear[benchmarks]'` for the others'.
+Every way runs in a process of its own on the same generated file (`listens_file`). Our very first
+run is shown apart, because it waits for the compiler. The others need
+`pip install 'twinear[benchmarks]'`.
 """
 
 import argparse
@@ -42,14 +43,11 @@ TARGETS = {"faster": 25.0, "memory": 1000.0, "implicit": 1.0, "difference": 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a way took: seconds, CPU seconds of all its threads, peak megabytes."""
+    """The cost of a way: seconds, CPU seconds of all its threads, peak megabytes."""
 
     wall: float
     cpu: float
     peak: float
-
-
-# the ways: each takes the folder with the file, and may leave a result there
 
 
 def _params() -> tuple[ListensParams, SimilarityParams]:
@@ -64,13 +62,13 @@ def _params() -> tuple[ListensParams, SimilarityParams]:
 
 def ours(folder: Path) -> None:
     """File -> listens -> similarity."""
-    cleaning, chosen = _params()
+    cleaning, similarity = _params()
     listens, _ = read_listens(folder / PLAYS["lastfm_360k"], cleaning)
-    found = compute_similarity(listens, list(listens.artists["artist"].head(TOP)), chosen)
+    result = compute_similarity(listens, list(listens.artists["artist"].head(TOP)), similarity)
     np.savez(
         folder / "ours.npz",
-        artists=found.artists["artist"].to_numpy(dtype=str),
-        matrix=found.matrix,
+        artists=result.artists["artist"].to_numpy(dtype=str),
+        matrix=result.matrix,
     )
 
 
@@ -87,13 +85,13 @@ def ours_from_kept(folder: Path) -> None:
 
 def ours_neighbours(folder: Path) -> None:
     """Listens -> the neighbours of all artists, cosine."""
-    chosen = _params()[1].model_copy(update={"measure": "cosine"})
-    found = compute_neighbours(Listens.read(folder / "kept"), chosen)
-    np.save(folder / "ours_neighbours.npy", found.similarity[:, :NEIGHBOURS].sum(axis=1))
+    params = _params()[1].model_copy(update={"measure": "cosine"})
+    neighbours = compute_neighbours(Listens.read(folder / "kept"), params)
+    np.save(folder / "ours_neighbours.npy", neighbours.similarity[:, :NEIGHBOURS].sum(axis=1))
 
 
 def _read_with_pandas(folder: Path) -> pd.DataFrame:
-    """As the original cleans: no MBID, `[unknown]` and artists with one row go."""
+    """Clean as the original: drop rows without MBID, `[unknown]`, and artists with one row."""
     table = pd.read_csv(
         folder / PLAYS["lastfm_360k"],
         sep="\t",
@@ -121,11 +119,11 @@ def original(folder: Path) -> None:
     """Pandas: artists merged on their listeners in chunks, crosstab."""
     table = _read_with_pandas(folder)
     top = _most_listened(table)
-    heard = table.loc[table["mbid"].isin(top), ["listener", "mbid"]]
+    listens = table.loc[table["mbid"].isin(top), ["listener", "mbid"]]
     both = pd.DataFrame(0, index=top, columns=top)
-    who = heard["listener"].unique()
-    for chunk in np.array_split(who, max(1, len(who) // 20_000)):
-        part = heard[heard["listener"].isin(set(chunk))]
+    listeners = listens["listener"].unique()
+    for chunk in np.array_split(listeners, max(1, len(listeners) // 20_000)):
+        part = listens[listens["listener"].isin(set(chunk))]
         pairs = part.merge(part, on="listener")
         counted = pd.crosstab(pairs["mbid_x"], pairs["mbid_y"])
         both = both.add(counted, fill_value=0)
@@ -136,10 +134,10 @@ def pandas_and_scipy(folder: Path) -> None:
     """Pandas, then a product of sparse matrices."""
     table = _read_with_pandas(folder)
     top = _most_listened(table)
-    heard = table[table["mbid"].isin(top)]
-    listener = pd.factorize(heard["listener"])[0]
-    artist = pd.Index(top).get_indexer(pd.Index(heard["mbid"]))
-    played = coo_array((np.ones(len(heard), np.float32), (listener, artist))).tocsr()
+    listens = table[table["mbid"].isin(top)]
+    listener = pd.factorize(listens["listener"])[0]
+    artist = pd.Index(top).get_indexer(pd.Index(listens["mbid"]))
+    played = coo_array((np.ones(len(listens), np.float32), (listener, artist))).tocsr()
     _keep("pandas", top, (played.T @ played).toarray().astype(float), folder)
 
 
@@ -184,8 +182,8 @@ def sparse_dot_topn_neighbours(folder: Path) -> None:
 
 
 WAYS: dict[str, Callable[[Path], None]] = {
-    each.__name__: each
-    for each in (
+    way.__name__: way
+    for way in (
         original,
         pandas_and_scipy,
         ours,
@@ -197,22 +195,20 @@ WAYS: dict[str, Callable[[Path], None]] = {
     )
 }
 
-# running them
-
 
 def run(way: str, folder: Path, compiled: Path | None = None) -> Cost:
-    """Run one way in a process of its own, imports included; `compiled`: where to keep code."""
-    kept = {} if compiled is None else {"NUMBA_CACHE_DIR": str(compiled)}
+    """Run one way in a process of its own, imports included; `compiled`: folder of its cache."""
+    cache = {} if compiled is None else {"NUMBA_CACHE_DIR": str(compiled)}
     command = [sys.executable, "-m", "benchmarks.listens", "--way", way, "--folder", str(folder)]
     started = time.perf_counter()
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **kept}, capture_output=True, text=True, check=False
+        command, cwd=ROOT, env={**os.environ, **cache}, capture_output=True, text=True, check=False
     )
     wall = time.perf_counter() - started
     if done.returncode:
         raise SystemExit(f"{way}: {done.stderr}")
-    told = json.loads(done.stdout.splitlines()[-1])
-    return Cost(wall=wall, cpu=told["cpu"], peak=told["peak"])
+    usage = json.loads(done.stdout.splitlines()[-1])
+    return Cost(wall=wall, cpu=usage["cpu"], peak=usage["peak"])
 
 
 def _child(way: str, folder: Path) -> None:
@@ -236,7 +232,7 @@ def _generated(folder: Path, n_rows: int) -> int:
 
 
 def compare(folder: Path, n_rows: int, original_rows: int, rounds: int) -> None:
-    """All ways beside each other, and what they found."""
+    """Compare the costs and the results of all ways."""
     small = folder / "small"
     small.mkdir(exist_ok=True)
     _generated(small, original_rows)
@@ -255,23 +251,24 @@ def compare(folder: Path, n_rows: int, original_rows: int, rounds: int) -> None:
         folder = small
     costs: dict[str, list[Cost]] = {}
     for _ in range(rounds):
-        for way in [each for each in WAYS if each != "original"]:
+        for way in (way for way in WAYS if way != "original"):
             costs.setdefault(way, []).append(run(way, folder))
             _row(way, costs[way][-1])
     _equal(folder, "pandas")
     mine, other = (
-        min(each.cpu for each in costs[f"{way}_neighbours"]) for way in ("ours", "implicit")
+        min(cost.cpu for cost in costs[f"{way}_neighbours"]) for way in ("ours", "implicit")
     )
-    _target("ours peak MB", max(each.peak for each in costs["ours"]), "memory", above=False)
+    _target("ours peak MB", max(cost.peak for cost in costs["ours"]), "memory", above=False)
     _target("ours / implicit, all artists, CPU", mine / other, "implicit", above=False)
-    found, expected = (np.load(folder / f"{each}_neighbours.npy") for each in ("ours", "implicit"))
-    print(
-        f"largest difference of the {NEIGHBOURS} neighbours' sum: {abs(found - expected).max():.1e}"
+    ours_sum, their_sum = (
+        np.load(folder / f"{way}_neighbours.npy") for way in ("ours", "implicit")
     )
+    difference = abs(ours_sum - their_sum).max()
+    print(f"largest difference of the {NEIGHBOURS} neighbours' sum: {difference:.1e}")
 
 
 def _equal(folder: Path, other: str) -> None:
-    """Ours beside another way's, artist by artist."""
+    """Compare our result with another way's, artist by artist."""
     mine, theirs = (np.load(folder / f"{name}.npz") for name in ("ours", other))
     rows = pd.Index(theirs["artists"]).get_indexer(pd.Index(mine["artists"]))
     assert (rows >= 0).all(), "not the same artists"
@@ -279,14 +276,14 @@ def _equal(folder: Path, other: str) -> None:
     _target(f"largest difference from {other}'s", float(difference), "difference", above=False)
 
 
-def _target(what: str, found: float, target: str, above: bool) -> None:
-    met = found >= TARGETS[target] if above else found <= TARGETS[target]
+def _target(what: str, value: float, target: str, above: bool) -> None:
+    met = value >= TARGETS[target] if above else value <= TARGETS[target]
     bound = "at least" if above else "at most"
-    print(f"{what}: {found:.3g}, wanted {bound} {TARGETS[target]:g}: {'met' if met else 'MISSED'}")
+    print(f"{what}: {value:.3g}, wanted {bound} {TARGETS[target]:g}: {'met' if met else 'MISSED'}")
 
 
 def measure_growth(folder: Path, sizes: list[int], largest: int) -> None:
-    """Ours over sizes, each in a file of its own; the largest extrapolated if not measured."""
+    """Measure our cost over sizes; extrapolate to the largest if it is not among them."""
     costs = []
     for size in sizes:
         here = folder / str(size)
@@ -297,12 +294,12 @@ def measure_growth(folder: Path, sizes: list[int], largest: int) -> None:
         (here / PLAYS["lastfm_360k"]).unlink()
     if largest > sizes[-1]:
         (m, before), (n, last) = costs[-2:]
-        told = {
+        extrapolated = {
             name: getattr(last, name)
             + (getattr(last, name) - getattr(before, name)) / (n - m) * (largest - n)
             for name in ("wall", "cpu", "peak")
         }
-        _row(f"ours, {largest:,} rows, EXTRAPOLATED along the last two", Cost(**told))
+        _row(f"ours, {largest:,} rows, EXTRAPOLATED along the last two", Cost(**extrapolated))
 
 
 def main() -> None:
@@ -320,7 +317,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         if arguments.growth:
-            sizes = [int(float(each) * 1e6) for each in arguments.sizes.split(",")]
+            sizes = [int(float(size) * 1e6) for size in arguments.sizes.split(",")]
             measure_growth(Path(folder), sizes, 100_000_000)
         else:
             compare(Path(folder), arguments.rows, arguments.original_rows, arguments.rounds)

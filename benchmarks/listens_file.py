@@ -1,7 +1,7 @@
-"""A made-up file of the shape of Last.fm-360K: long-tailed, with its quirks, written fast.
+"""A generated file like Last.fm-360K: long-tailed, with its quirks, written fast.
 
 At full size it has 17.5 million rows, 1.6 GB, 359,000 listeners and 160,000 artists. A few rows in
-a hundred thousand are malformed or have plays that are no number, one artist in three has no
+a hundred thousand are malformed or have plays that are not a number, one artist in three has no
 MusicBrainz id, and one name in a thousand holds a quote.
 """
 
@@ -15,7 +15,7 @@ import polars as pl
 Ints = npt.NDArray[np.int64]
 
 ROWS = 17_559_530
-ROWS_A_LISTENER = 48.87  # of Last.fm-360K
+ROWS_PER_LISTENER = 48.87  # of Last.fm-360K
 ARTISTS = 292_000  # that can be drawn; more than half of them are at full size
 LISTENERS_AT_A_TIME = 20_000
 
@@ -26,11 +26,11 @@ def write_listens(path: Path, n_rows: int = ROWS, seed: int = 1) -> int:
     artists = _artists(random)
     weights = 1 / (np.arange(ARTISTS) + 30.0) ** 1.15
     cumulated = np.cumsum(weights / weights.sum())
-    n_listeners, written = max(1, round(n_rows / ROWS_A_LISTENER)), 0
+    n_listeners, written = max(1, round(n_rows / ROWS_PER_LISTENER)), 0
     with path.open("wb") as file:
         for start in range(0, n_listeners, LISTENERS_AT_A_TIME):
             stop = min(start + LISTENERS_AT_A_TIME, n_listeners)
-            listener, artist = _heard(random, stop - start, cumulated)
+            listener, artist = _draw_pairs(random, stop - start, cumulated)
             _rows(random, start, stop, listener, artists, artist).write_csv(
                 file, separator="\t", include_header=False, quote_style="never"
             )
@@ -38,9 +38,11 @@ def write_listens(path: Path, n_rows: int = ROWS, seed: int = 1) -> int:
     return written
 
 
-def _heard(random: np.random.Generator, n: int, cumulated: npt.NDArray[np.float64]) -> list[Ints]:
-    """Who hears what, each once, (2, rows)."""
-    degree = np.clip(random.normal(1.05 * ROWS_A_LISTENER, 5, n), 2, 160).astype(np.int64)
+def _draw_pairs(
+    random: np.random.Generator, n: int, cumulated: npt.NDArray[np.float64]
+) -> list[Ints]:
+    """Draw pairs of listener and artist, each once: (2, rows)."""
+    degree = np.clip(random.normal(1.05 * ROWS_PER_LISTENER, 5, n), 2, 160).astype(np.int64)
     listener = np.repeat(np.arange(n), degree)
     artist = np.searchsorted(cumulated, random.random(len(listener)))
     pairs = np.unique(listener * ARTISTS + np.minimum(artist, ARTISTS - 1))
@@ -71,13 +73,13 @@ def _rows(
     artists: pl.DataFrame,
     artist: Ints,
 ) -> pl.DataFrame:
-    who = [hashlib.sha1(b"%d" % each).hexdigest() for each in range(start, stop)]  # noqa: S324
+    names = [hashlib.sha1(b"%d" % number).hexdigest() for number in range(start, stop)]  # noqa: S324
     plays = np.ceil(random.lognormal(4.0, 1.3, len(artist))).astype(np.int64)
     odd = random.random(len(artist))
     shown = pl.Series(plays).cast(pl.String)
     return pl.DataFrame(
         {
-            "listener": pl.Series(who).gather(listener),
+            "listener": pl.Series(names).gather(listener),
             "mbid": artists["mbid"].gather(artist),
             "name": artists["name"].gather(artist),
             "plays": pl.select(

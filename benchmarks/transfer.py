@@ -1,11 +1,11 @@
-"""What another corpus costs: held-out clips re-encoded, resampled, filtered, quieter, noisy.
+"""How much a domain shift costs: held-out clips re-encoded, resampled, filtered, quieter, noisy.
 
-Each fold's scorer is trained on clips as they are. Its held-out artists are then heard as they are,
-and after each shift; the catalogue's other artists stay as they are. "all": shifted queries among
-all artists; "fold": the held-out artists among themselves, all shifted alike. Told is NDCG@10 of
-the scorer alone: for the default training; for the same with the statistics of shifted and of other
-clips each brought to their own mean; and, if asked, for a training with augmentation by equaliser,
-masks and mixing, which takes half an hour of two cores or more. Nothing is chosen by it.
+Each fold's scorer is trained on unchanged clips. The clips of its held-out artists are then scored
+unchanged, and after each shift; the clips of the other artists never change. "all": shifted queries
+among all artists; "fold": the held-out artists among themselves, all shifted alike. Printed is
+NDCG@10 of the siamese network alone: for the default training; for the same with the statistics of
+shifted and of other clips centred separately; and with --augmented for a training with equaliser,
+masks and mixup, which takes at least half an hour on two cores. No setting is chosen by it.
 
     python -m benchmarks.transfer [--fold-by COLUMN] [--augmented]
 """
@@ -27,20 +27,19 @@ from twinear.base.params import PARAMS
 from twinear.catalogue.catalogue import score_artists
 from twinear.clips.clips import Clips
 from twinear.clips.waveform import load_waveform
-from twinear.evaluation.crossval.folds import Fold, cut_folds, fold_by_column, fold_by_id
-from twinear.evaluation.dataset import Folders, Material
+from twinear.evaluation.crossval.folds import Fold, cut_folds, fold_by_column
+from twinear.evaluation.dataset import ArtefactFolders, EvaluationData
 from twinear.evaluation.recipes import read_recipe
 from twinear.metrics.ranking_metrics import Bools, Floats, query_ndcg, rank_truth
 from twinear.model.scorer import Scorer
-from twinear.ranking.systems import Lineup, form_lineup
 from twinear.spectrograms.front_end import SpectrogramsParams, log_mel
 from twinear.spectrograms.spectrograms import Spectrograms
-from twinear.split import Split
+from twinear.split import Split, fold_of
 from twinear.training.scorer_training import train_scorer
 from twinear.training.training import TrainingParams
 
 SR = 22050
-HEALED = [
+AUGMENTED = [
     "training.augmentation.tilt_db=12", "training.augmentation.freq_mask=0.2",
     "training.augmentation.time_mask=0.2", "training.augmentation.mixup=0.1",
 ]  # fmt: skip
@@ -80,29 +79,29 @@ def noisy(y: np.ndarray) -> np.ndarray:
 
 
 SHIFTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "as it is": lambda y: y, "opus 14k": recoded, "150-5000 Hz": telephone,
+    "unchanged": lambda y: y, "opus 14k": recoded, "150-5000 Hz": telephone,
     "11,025 a second": resampled, "20 dB quieter": quiet, "noise at -30 dB": noisy,
 }  # fmt: skip
 
 
-def hear(
+def compute_log_mels(
     clips: Clips, data: Path, front: SpectrogramsParams, shift: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """The shifted spectrograms, (clips, n_mels, n_frames)."""
+    """Compute the shifted spectrograms, (clips, n_mels, n_frames)."""
     files = tqdm(clips.table["file"], desc=shift.__name__, unit="clip")
     waveforms = (load_waveform(data / file, front.sr, front.max_seconds) for file in files)
     return np.stack([log_mel(shift(y), front).astype(np.float16) for y in waveforms])
 
 
-def train(material: Material, folds: Sequence[Fold], params: TrainingParams) -> list[Scorer]:
-    """A scorer for each fold."""
-    everyone = material.similarity.artists
+def train(data: EvaluationData, folds: Sequence[Fold], params: TrainingParams) -> list[Scorer]:
+    """Train a scorer for each fold."""
+    artists = data.similarity.artists
     with tempfile.TemporaryDirectory() as folder:
         return [
             train_scorer(
-                material.spectrograms,
-                material.similarity,
-                Split.from_ids(everyone, train=fold.train, validation=fold.validation),
+                data.spectrograms,
+                data.similarity,
+                Split.from_ids(artists, train=fold.train, validation=fold.validation),
                 params,
                 Path(folder) / f"{fold.number}.pt",
             ).scorer
@@ -110,44 +109,39 @@ def train(material: Material, folds: Sequence[Fold], params: TrainingParams) -> 
         ]
 
 
-def judge(
+def evaluate_folds(
     scorers: Sequence[Scorer],
     folds: Sequence[Fold],
-    material: Material,
-    heard: np.ndarray,
+    data: EvaluationData,
+    shifted: np.ndarray,
     centred: bool = False,
 ) -> str:
-    """The mean NDCG@10 of all queries, in both protocols."""
-    lineup = form_lineup(material.spectrograms, material.similarity)
-    ids = list(lineup.artists["artist"])
-    fold = np.array([next(f.number for f in folds if a in f.queries) for a in ids])
-    found: dict[str, list[Floats]] = {"all": [], "fold": []}
-    for scorer, held in zip(scorers, folds, strict=True):
-        queries = fold == held.number
-        scores = score(scorer, lineup, material, heard, queries, centred)
+    """Compute the mean NDCG@10 of all queries, in both protocols."""
+    ids = data.artists.ids
+    fold_numbers = np.array([next(f.number for f in folds if a in f.queries) for a in ids])
+    values: dict[str, list[Floats]] = {"all": [], "fold": []}
+    for scorer, fold in zip(scorers, folds, strict=True):
+        queries = fold_numbers == fold.number
+        scores = score(scorer, data, shifted, queries, centred)
         rows, others = np.flatnonzero(queries), ~np.eye(len(ids), dtype=bool)
-        for name, mask in (("all", others), ("fold", others & queries)):
-            found[name].append(ndcg(lineup.truth[rows], scores[rows], mask[rows]))
-    return " / ".join(f"{np.nanmean(np.concatenate(each)):.3f}" for each in found.values())
+        for protocol, mask in (("all", others), ("fold", others & queries)):
+            values[protocol].append(ndcg(data.artists.truth[rows], scores[rows], mask[rows]))
+    return " / ".join(f"{np.nanmean(np.concatenate(each)):.3f}" for each in values.values())
 
 
 def score(
-    scorer: Scorer,
-    lineup: Lineup,
-    material: Material,
-    heard: np.ndarray,
-    queries: Bools,
-    centred: bool,
+    scorer: Scorer, data: EvaluationData, shifted: np.ndarray, queries: Bools, centred: bool
 ) -> Floats:
-    """Sound alone; the queries' clips as `heard`, all others as they are."""
-    values = np.array(material.spectrograms.values[lineup.clips])
-    shifted = queries[lineup.artist_index]
-    values[shifted] = heard[lineup.clips][shifted]
-    clips = replace(material.spectrograms.select(lineup.clips), values=values)
+    """Score by the siamese network alone; only the clips of the queries are shifted."""
+    artists = data.artists
+    values = np.array(data.spectrograms.values[artists.clips])
+    of_queries = queries[artists.artist_index]
+    values[of_queries] = shifted[artists.clips][of_queries]
+    clips = replace(data.spectrograms.select(artists.clips), values=values)
     embeddings = (
-        encode_centred(scorer, clips, shifted) if centred else scorer.encode_spectrograms(clips)
+        encode_centred(scorer, clips, of_queries) if centred else scorer.encode_spectrograms(clips)
     )
-    return score_artists(scorer, embeddings, lineup.artist_index).astype(np.float64)
+    return score_artists(scorer, embeddings, artists.artist_index).astype(np.float64)
 
 
 def encode_centred(scorer: Scorer, clips: Spectrograms, shifted: Bools) -> np.ndarray:
@@ -175,34 +169,33 @@ def main() -> None:
     parser.add_argument("--fold-by", default="", help="a column of clips.csv")
     parser.add_argument("--augmented", action="store_true", help="a second training")
     parser.add_argument("--set", nargs="*", default=[], help="section.key=value, for both")
-    asked = parser.parse_args()
-    folders = Folders(
-        similarity=asked.artifacts / "similarity", spectrograms=asked.artifacts / "spectrograms"
+    options = parser.parse_args()
+    folders = ArtefactFolders(
+        similarity=options.artifacts / "similarity", spectrograms=options.artifacts / "spectrograms"
     )
-    material, clips = Material.read(folders), Clips.read(asked.artifacts / "clips.csv")
-    artists = form_lineup(material.spectrograms, material.similarity).artists
-    known = material.similarity.artists.set_index("artist", drop=False).loc[artists["artist"]]
-    ids = list(artists["artist"])
+    data, clips = EvaluationData.read(folders), Clips.read(options.artifacts / "clips.csv")
+    ids = data.artists.ids
+    artists = data.similarity.artists.set_index("artist", drop=False).loc[ids]
     fold = (
-        fold_by_column(known, asked.data / "clips.csv", asked.fold_by, 5)
-        if asked.fold_by
-        else fold_by_id(ids, 5)
+        fold_by_column(artists, options.data / "clips.csv", options.fold_by, 5)
+        if options.fold_by
+        else fold_of(ids, 5)
     )
     folds = cut_folds(ids, fold, 5, "test", 3)
     trained = [
         train(
-            material,
+            data,
             folds,
-            read_recipe(PARAMS, None, [*asked.set, *more]).read("training", TrainingParams),
+            read_recipe(PARAMS, None, [*options.set, *more]).read("training", TrainingParams),
         )
-        for more in ([[], HEALED] if asked.augmented else [[]])
+        for more in ([[], AUGMENTED] if options.augmented else [[]])
     ]
-    print(f"{len(ids)} artists, NDCG@10 of sound alone; all / fold")
-    print(f"{'':<16} {'default':<15} {'centred':<15}" + (" augmented" if asked.augmented else ""))
+    print(f"{len(ids)} artists, NDCG@10 of the siamese network alone; all / fold")
+    print(f"{'':<16} {'default':<15} {'centred':<15}" + (" augmented" if options.augmented else ""))
     for name, shift in SHIFTS.items():
-        heard = hear(clips, asked.data, material.spectrograms.front, shift)
-        cells = [judge(scorers, folds, material, heard) for scorers in trained]
-        cells.insert(1, judge(trained[0], folds, material, heard, centred=True))
+        shifted = compute_log_mels(clips, options.data, data.spectrograms.front, shift)
+        cells = [evaluate_folds(scorers, folds, data, shifted) for scorers in trained]
+        cells.insert(1, evaluate_folds(trained[0], folds, data, shifted, centred=True))
         print(f"{name:<16} " + "   ".join(cells), flush=True)
 
 

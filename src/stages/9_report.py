@@ -1,4 +1,4 @@
-"""Stage 9: what all stages found -> figures, a report in Markdown and as one page."""
+"""Stage 9: the results of all stages -> figures, a report in Markdown and as one HTML page."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from twinear.base.files import sha256, write_text
 from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
 from twinear.ranking.ranking import RankingParams
-from twinear.report.inputs import Evidence
+from twinear.report.inputs import ReportInputs
 from twinear.report.page import ReportParams, write_report
 from twinear.tracking.runs import open_run
 
@@ -23,14 +23,14 @@ def report(
 ) -> None:
     params = read_params("report", ReportParams)
     confidence = read_params("ranking", RankingParams).confidence
-    evidence = Evidence.read(reports, artifacts)
-    write_report(evidence, params, confidence, markdown, page, figures)
+    inputs = ReportInputs.read(reports, artifacts)
+    write_report(inputs, params, confidence, markdown, page, figures)
     with open_run(read_stages(), sha256(scorer)) as run:
         for path in (markdown, page, figures, *sorted(reports.glob("*.json"))):
             run.log_files(path)
-    # Not in git, unlike the report: a fresh clone lacks it, makes the report again and logs it.
-    made = [markdown, page, *sorted(figures.iterdir())]
-    write_text(receipt, json.dumps({path.name: sha256(path) for path in made}, indent=2))
+    # Unlike the report, it is not in git: a fresh clone lacks it, so that the stage runs and logs.
+    written = [markdown, page, *sorted(figures.iterdir())]
+    write_text(receipt, json.dumps({path.name: sha256(path) for path in written}, indent=2))
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from twinear.base.errors import DataError
-from twinear.evaluation.external_embeddings import read_external_embeddings, score_embeddings
+from twinear.evaluation.external_embeddings import read_embedding_table, score_embeddings
 from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.systems import EvaluationSet
+from twinear.spectrograms.embedding_table import Vectors
 
 CLIPS = ["clips/1.mp3", "clips/2.mp3", "clips/3.mp3"]
 VECTORS = np.array([[0.0, 1.0], [0.2, 1.2], [1.0, 0.0]])
@@ -29,7 +30,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def scored(path: Path, data: Path) -> tuple[Floats, Floats]:
-    return score_embeddings(read_external_embeddings(path), ARTISTS, CLIPS, data, path)
+    return score_embeddings(read_embedding_table(path), ARTISTS, CLIPS, data, path)
 
 
 def npz(path: Path, names: list[str], vectors: np.ndarray, kind: str = "clip") -> Path:
@@ -91,27 +92,27 @@ def test_a_table_that_lacks_clips_or_numbers_is_refused(
 def test_a_table_of_something_else_is_refused(data: Path) -> None:
     np.savez(data / "e.npz", clips=np.array(CLIPS), vector=VECTORS)
     with pytest.raises(DataError, match="holds clips, vector, expected clip or artist"):
-        read_external_embeddings(data / "e.npz")
+        read_embedding_table(data / "e.npz")
     np.savez(data / "e.npz", clip=np.array(CLIPS))
     with pytest.raises(DataError, match="holds clip, expected"):
-        read_external_embeddings(data / "e.npz")
+        read_embedding_table(data / "e.npz")
     (data / "e.csv").write_text("clip,x\nclips/1.mp3,loud\n")
     with pytest.raises(DataError, match=r"e.csv: column x holds string"):
-        read_external_embeddings(data / "e.csv")
+        read_embedding_table(data / "e.csv")
     (data / "e.parquet").write_bytes(b"PAR1 not so")
     with pytest.raises(DataError, match=r"e.parquet: cannot be read"):
-        read_external_embeddings(data / "e.parquet")
+        read_embedding_table(data / "e.parquet")
     (data / "e.txt").write_text("x")
     with pytest.raises(DataError, match=r"e.txt: is no table of vectors"):
-        read_external_embeddings(data / "e.txt")
+        read_embedding_table(data / "e.txt")
     with pytest.raises(DataError, match="is missing; name a table of embeddings"):
-        read_external_embeddings(data / "none.npz")
+        read_embedding_table(data / "none.npz")
 
 
 def test_a_table_of_both_clips_and_artists_is_refused(data: Path) -> None:
     np.savez(data / "e.npz", clip=np.array(CLIPS), artist=np.array(CLIPS), vector=VECTORS)
     with pytest.raises(DataError, match=r"e.npz: holds clip, artist, .*clip or artist, not both"):
-        read_external_embeddings(data / "e.npz")
+        read_embedding_table(data / "e.npz")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz"])
@@ -127,11 +128,19 @@ def test_names_that_look_like_missing_values_or_numbers_stay_text(
         table.to_csv(path, index=False)
     else:
         table.to_parquet(path, index=False)
-    read = read_external_embeddings(path)
-    assert (read.key, list(read.names)) == ("artist", names)
-    np.testing.assert_array_equal(read.vectors, vectors)
+    read = read_embedding_table(path)
+    assert (read.key, list(read.clips)) == ("artist", names)
+    np.testing.assert_array_equal(read.vector, vectors)
 
 
 def test_whole_numbers_in_an_npz_name_artists(tmp_path: Path) -> None:
     np.savez(tmp_path / "e.npz", artist=np.array([7, 15]), vector=VECTORS[:2])
-    assert list(read_external_embeddings(tmp_path / "e.npz").names) == ["7", "15"]
+    assert list(read_embedding_table(tmp_path / "e.npz").clips) == ["7", "15"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz"])
+def test_a_table_of_artists_is_read_as_written(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"e{suffix}"
+    Vectors(clips=["a", "b"], vector=np.eye(2, dtype=np.float32), key="artist").write(path)
+    read = read_embedding_table(path)
+    assert (read.key, list(read.clips)) == ("artist", ["a", "b"])

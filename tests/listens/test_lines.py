@@ -199,10 +199,10 @@ def test_more_lines_than_memory_are_cleaned_within_it(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env={**os.environ, "TWINEAR_MEMORY": "750MB", "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TWINEAR_MEMORY": f"{limit}", "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < limit
+    assert int(done.stdout) < limit, int(done.stdout)

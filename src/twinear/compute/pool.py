@@ -77,17 +77,17 @@ def map_in_processes(
             item, future = pending.popleft()
             try:
                 result = pool.result(future)
-            except _WorkerDied:
+            except _WorkerDiedError:
                 try:
                     result = pool.run_alone(function, item, [other for _, other in pending])
-                except _WorkerDied:
+                except _WorkerDiedError:
                     result = crashed
             yield result
     finally:
         pool.close()
 
 
-class _WorkerDied(Exception):
+class _WorkerDiedError(Exception):
     """A process died while it had the item."""
 
 
@@ -113,7 +113,7 @@ class _LocalPool:
         try:
             return future.result()
         except BrokenProcessPool:
-            raise _WorkerDied from None
+            raise _WorkerDiedError from None
 
     def run_alone(self, function: Callable[[T], R], item: T, _pending: list[Future[R]]) -> R:
         with _executor(1) as executor:  # so that a crash is this item's
@@ -176,7 +176,7 @@ class _DaskPool:
         try:
             return future.result()
         except self._killed:
-            raise _WorkerDied from None
+            raise _WorkerDiedError from None
         except CancelledError:
             raise TwinearError(self._address, "the Dask scheduler went away") from None
         except OSError as error:

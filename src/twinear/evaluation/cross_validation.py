@@ -1,16 +1,13 @@
 """Cross-validation in folds without common artists: every artist is new to a scorer once."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from twinear.base.files import write_text
 from twinear.base.params import PARAMS, read_sections
 from twinear.catalogue.catalogue import CatalogueParams
-from twinear.compute.pool import choose_workers
 from twinear.evaluation.comparison import ComparisonResult, compare_systems
 from twinear.evaluation.comparison_table import format_comparison
 from twinear.evaluation.crossval.fold_scores import TRAINED, FoldScores, Task
@@ -185,9 +182,7 @@ def _find_artefacts(
         and Spectrograms.read(folders.spectrograms).front == params.spectrograms
     ):
         return folders
-    data = options.data or Path("data")
-    bar = partial(progress, desc=f"preparing {data}", unit="clip")
-    return prepare(data, params, options.artifacts / "prepared", bar, choose_workers(os.environ))
+    return prepare(options.data or Path("data"), params, options.artifacts, progress)
 
 
 def plan_folds(data: EvaluationData, recipe: Recipe, options: CrossValidationOptions) -> list[Fold]:

@@ -7,9 +7,10 @@ that it is computed once.
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from twinear.base.errors import DataError
 from twinear.base.files import require, sha256
 from twinear.base.params import Params
 from twinear.clips.clips import Clips, ClipsParams, index_clips
-from twinear.compute.pool import Progress, Workers
+from twinear.compute.pool import choose_workers
+from twinear.evaluation.progress import Progress
 from twinear.evaluation.recipes import Recipe
 from twinear.listens.listens import ListensParams, read_listens
 from twinear.listens.readers.formats import REDIRECTS
@@ -108,14 +110,14 @@ class EvaluationData:
 
 
 def prepare(
-    data: Path, params: PreparationParams, work: Path, progress: Progress, workers: Workers
+    data: Path, params: PreparationParams, artifacts: Path, progress: Progress
 ) -> ArtefactFolders:
-    """Compute similarity and spectrograms of a data folder, unless they are in `work` already.
+    """Compute similarity and spectrograms of a data folder, unless they were computed before.
 
     Parameters
     ----------
-    work
-        The folder of what was computed; its entries are named by a hash of what decides them.
+    artifacts
+        They are kept in `prepared/` of this folder, named by a hash of what decides them.
     progress
         Wraps the clips while they are decoded.
 
@@ -125,6 +127,8 @@ def prepare(
         No listens or clips, or unusable ones, as in the stages.
     """
     table = require(data / "clips.csv", "name a data folder: listens/, clips/, clips.csv")
+    work, workers = artifacts / "prepared", choose_workers(os.environ)
+    bar = partial(progress, desc=f"preparing {data}", unit="clip")
     # The clips decide the similarity too: it is of the artists that have some.
     key = _key([*_files(data / "listens"), table], params.listens, params.similarity)
     similarity = work / f"similarity-{key}"
@@ -136,7 +140,7 @@ def prepare(
     index = work / f"clips-{key}.csv"
     if not index.exists():
         resolved = resolve(read_data_clips(data), Similarity.read(similarity).artists)
-        clips, _ = index_clips(resolved, data, params.clips, progress, workers)
+        clips, _ = index_clips(resolved, data, params.clips, bar, workers)
         clips.write(index)
     embedding_table = [data / TABLE] if (data / TABLE).exists() else []
     key = _key([index, *embedding_table], params.spectrograms)
@@ -144,7 +148,7 @@ def prepare(
     if not spectrograms.exists():
         clips = Clips.read(index)
         embeddings = read_embeddings(clips, data, params.spectrograms)
-        compute_spectrograms(clips, data, params.spectrograms, progress, workers, embeddings).write(
+        compute_spectrograms(clips, data, params.spectrograms, bar, workers, embeddings).write(
             spectrograms
         )
     return ArtefactFolders(similarity=similarity, spectrograms=spectrograms)

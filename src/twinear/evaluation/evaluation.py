@@ -6,10 +6,8 @@ never seen give a fair result.
 """
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,6 @@ from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.base.params import PARAMS
 from twinear.catalogue.catalogue import CatalogueParams, build_catalogue
-from twinear.compute.pool import choose_workers
 from twinear.evaluation.comparison import (
     CORRECTED,
     SIMILARITY,
@@ -30,7 +27,7 @@ from twinear.evaluation.comparison import (
 )
 from twinear.evaluation.crossval.systems import require_system
 from twinear.evaluation.dataset import EvaluationData, PreparationParams, prepare
-from twinear.evaluation.external_embeddings import read_external_embeddings, score_embeddings
+from twinear.evaluation.external_embeddings import read_embedding_table, score_embeddings
 from twinear.evaluation.external_scores import read_matrices
 from twinear.evaluation.progress import Progress, no_progress
 from twinear.evaluation.recipes import Recipe, read_recipe
@@ -104,14 +101,9 @@ def evaluate(options: EvaluationOptions, progress: Progress = no_progress) -> Co
     recipe = read_recipe(options.params, options.recipe, options.settings)
     params = recipe.read("ranking", RankingParams)
     scorer = None if options.scorer is None else Scorer.read(options.scorer)
-    folders = prepare(
-        options.data,
-        PreparationParams.from_recipe(recipe, None if scorer is None else scorer.spectrograms),
-        options.artifacts / "prepared",
-        partial(progress, desc=f"preparing {options.data}", unit="clip"),
-        choose_workers(os.environ),
-    )
-    data = EvaluationData.read(folders)
+    front = None if scorer is None else scorer.spectrograms
+    preparation = PreparationParams.from_recipe(recipe, front)
+    data = EvaluationData.read(prepare(options.data, preparation, options.artifacts, progress))
     left_out = read_artists_to_leave_out(options.without, data) if options.without else set()
     data = data.without(left_out)
     comparison = _build_comparison(data, _score(options, scorer, recipe, data))
@@ -137,8 +129,8 @@ def _score(
     scores |= read_matrices(options.matrices, data.artists.artists)
     clips = list(data.spectrograms.clips["file"].iloc[data.artists.clips])
     for name, path in options.embeddings.items():
-        embeddings = read_external_embeddings(path)
-        cosine, l2 = score_embeddings(embeddings, data.artists, clips, options.data, path)
+        table = read_embedding_table(path)
+        cosine, l2 = score_embeddings(table, data.artists, clips, options.data, path)
         scores |= {f"{name}_cosine": cosine, f"{name}_l2": l2}
     return scores
 

@@ -7,7 +7,6 @@ or by `source`, its name before it was imported. Vectors of other clips are igno
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,30 +17,11 @@ from twinear.evaluation.external_scores import artist_finder, match_artists
 from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.baselines import l2
 from twinear.ranking.systems import EvaluationSet, score_cosine, standardise
-from twinear.spectrograms.embedding_table import Key, Vectors
+from twinear.spectrograms.embedding_table import Vectors
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ExternalEmbeddings:
-    """A vector for each clip or artist.
-
-    Attributes
-    ----------
-    key
-        What the vectors belong to.
-    names
-        Their clips or artists, each once.
-    vectors
-        (n, n_dims), float64, finite.
-    """
-
-    key: Key
-    names: Sequence[str]
-    vectors: Floats
-
-
-def read_external_embeddings(path: Path) -> ExternalEmbeddings:
-    """Read a table of embeddings.
+def read_embedding_table(path: Path) -> Vectors:
+    """Read a table of embeddings, float64, by clip or by artist.
 
     Raises
     ------
@@ -49,17 +29,11 @@ def read_external_embeddings(path: Path) -> ExternalEmbeddings:
         Missing, another form, empty, ragged, a name twice, or a value that is not a number.
     """
     require(path, "name a table of embeddings")
-    table = Vectors.read(path, ("clip", "artist"), np.float64, whole_numbers=True)
-    vectors = np.asarray(table.vector, dtype=np.float64)
-    return ExternalEmbeddings(
-        key=table.key,
-        names=table.clips,
-        vectors=vectors.mean(axis=2) if vectors.ndim == 3 else vectors,
-    )
+    return Vectors.read(path, ("clip", "artist"), np.float64, whole_numbers=True)
 
 
 def score_embeddings(
-    embeddings: ExternalEmbeddings,
+    table: Vectors,
     artists: EvaluationSet,
     clips: Sequence[str],
     data: Path,
@@ -74,7 +48,7 @@ def score_embeddings(
     data
         The data folder; its clips.csv holds the names of the files before their import.
     path
-        Where the embeddings come from, for messages.
+        The file of the table, for messages.
 
     Returns
     -------
@@ -85,8 +59,8 @@ def score_embeddings(
     DataError
         A clip or an artist without a vector.
     """
-    row_of_name = {name: row for row, name in enumerate(embeddings.names)}
-    if embeddings.key == "clip":
+    row_of_name = {name: row for row, name in enumerate(table.clips)}
+    if table.key == "clip":
         with (data / "clips.csv").open(encoding="utf-8-sig", newline="") as file:
             other_names = {row["file"]: row.get("source") or "" for row in csv.DictReader(file)}
         wanted = list(clips)
@@ -94,25 +68,28 @@ def score_embeddings(
     else:
         wanted = list(artists.artists["artist"])
         other_names = {}
-        if not set(wanted) <= set(embeddings.names):  # some are named by their names
+        if not set(wanted) <= set(table.clips):  # some are named by their names
             find = artist_finder(artists.artists)
-            known = [name for name in embeddings.names if find(name) is not None]
-            rows = match_artists(known, artists.artists, path)
-            other_names = {wanted[row]: name for name, row in zip(known, rows, strict=True)}
+            known = [name for name in table.clips if find(name) is not None]
+            artist_rows = match_artists(known, artists.artists, path)
+            other_names = {wanted[row]: name for name, row in zip(known, artist_rows, strict=True)}
         artist_index = np.arange(len(wanted))
-    found = [
+    maybe_rows = [
         row_of_name.get(name, row_of_name.get(other_names.get(name) or name)) for name in wanted
     ]
-    missing = [name for name, row in zip(wanted, found, strict=True) if row is None]
+    missing = [name for name, row in zip(wanted, maybe_rows, strict=True) if row is None]
     if missing:
-        key = embeddings.key
+        key = table.key
         raise DataError(
             path,
             f"lacks {len(missing)} of {len(wanted)} {key}s, the first '{missing[0]}'",
             expected=f"a vector for every {key} of the artists with similarity",
             remedy=f"embed them too, and name each {key} as the data folder does",
         )
-    vectors = embeddings.vectors[[row for row in found if row is not None]]
+    rows = [row for row in maybe_rows if row is not None]
+    vectors = np.asarray(table.vector, dtype=np.float64)[rows]
+    if vectors.ndim == 3:
+        vectors = vectors.mean(axis=2)  # over frames
     known_clips = np.ones(len(vectors), dtype=np.bool_)
     standard = standardise(vectors, known_clips).astype(np.float32)
     return score_cosine(vectors, artist_index, known_clips), l2(standard[:, :, None], artist_index)

@@ -1,1 +1,1 @@
-"""Stage 1: raw listens -> who played whom, cleaned and counted."""
+"""Stage 1: files of listens -> the plays of every artist by every listener."""

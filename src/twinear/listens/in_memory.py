@@ -18,6 +18,7 @@ Array: TypeAlias = npt.NDArray[Any]
 Matrix: TypeAlias = csr_array[Any, tuple[int, int]]
 
 ROWS = 2**19  # read from DuckDB and written at a time
+PART = 2**18  # lines to which the rules are applied at a time: they fit the processor's cache
 BLOCK = 2**22  # lines held together: memory of that size goes back to the system when it is freed
 
 
@@ -35,29 +36,34 @@ class LinesInMemory:
     def apply(self, rules: LineRules) -> tuple["KeptInMemory", RuleCounts]:
         """Apply the rules to every line."""
         counts = RuleCounts.zeros(len(rules.spelling))
-        line_rules = []
+        rule_of_spelling = np.append(rules.spelling, np.uint8(KEPT))
+        rules_of_lines = []
         n_before = 0
-        for listener, plays, spelling in self.blocks:
-            # The first rule that applies counts: they are assigned in reverse. A line without
-            # listener or spelling has -1 there and reads the last element before it is overruled.
-            rule = np.append(rules.spelling, np.uint8(KEPT))[spelling]
-            if len(rules.without_profile):
-                rule[(rule == KEPT) & rules.without_profile[listener]] = NUMBER["without_profile"]
-            rule[plays < 1] = NUMBER["bad_plays"]
-            rule[listener < 0] = NUMBER["without_listener"]
-            rule[spelling < 0] = NUMBER["malformed"]
-            line_rules.append(rule)
-            n_lines = np.bincount(rule, minlength=len(counts.rows))
-            for number in np.flatnonzero((counts.first_line < 0) & (n_lines > 0)):
-                counts.first_line[number] = n_before + np.argmax(rule == number)
-            n_before += len(rule)
-            n_rows = np.bincount(rule, plays, len(n_lines)) if rules.summed else n_lines
-            counts.rows[:] += n_rows.astype(np.int64)
-            kept = rule == KEPT
-            kept_spelling, kept_plays = spelling[kept], plays[kept].astype(np.int64)
-            np.add.at(counts.spelling_plays, kept_spelling, kept_plays)
-            np.add.at(counts.spelling_rows, kept_spelling, kept_plays if rules.summed else 1)
-        return KeptInMemory(blocks=self.blocks, rules=line_rules), counts
+        for block in self.blocks:
+            rules_of_lines.append(np.empty(block.shape[1], np.uint8))
+            for first in range(0, block.shape[1], PART):
+                listener, plays, spelling = block[:, first : first + PART]
+                # The first rule that applies counts: they are assigned in reverse. A line without
+                # listener or spelling has -1 there and reads the last element before that.
+                rule = rule_of_spelling[spelling]
+                if len(rules.without_profile):
+                    without_profile = (rule == KEPT) & rules.without_profile[listener]
+                    rule[without_profile] = NUMBER["without_profile"]
+                rule[plays < 1] = NUMBER["bad_plays"]
+                rule[listener < 0] = NUMBER["without_listener"]
+                rule[spelling < 0] = NUMBER["malformed"]
+                rules_of_lines[-1][first : first + PART] = rule
+                n_lines = np.bincount(rule, minlength=len(counts.rows))
+                for number in np.flatnonzero((counts.first_line < 0) & (n_lines > 0)):
+                    counts.first_line[number] = n_before + np.argmax(rule == number)
+                n_before += len(rule)
+                n_rows = np.bincount(rule, plays, len(n_lines)) if rules.summed else n_lines
+                counts.rows[:] += n_rows.astype(np.int64)
+                kept = rule == KEPT
+                kept_spelling, kept_plays = spelling[kept], plays[kept].astype(np.int64)
+                np.add.at(counts.spelling_plays, kept_spelling, kept_plays)
+                np.add.at(counts.spelling_rows, kept_spelling, kept_plays if rules.summed else 1)
+        return KeptInMemory(blocks=self.blocks, rules=rules_of_lines), counts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,23 +76,26 @@ class KeptInMemory:
     def sum_plays(self, artists: Array, n_artists: int, min_listeners: int) -> "PlaysInMemory":
         """Add up the plays of each listener and artist; `artists`: the artist of each spelling."""
         n = sum(int(np.count_nonzero(rule == KEPT)) for rule in self.rules)
-        listener, artist, plays = (
-            np.empty(n, np.int32),
-            np.empty(n, np.int32),
-            np.empty(n, np.int64),
-        )
+        (listener, artist), plays = np.empty((2, n), np.int32), np.empty(n, np.int64)
         first = 0
         while self.blocks:  # a block is freed before the next is copied
-            kept = self.blocks.pop(0)[:, self.rules.pop(0) == KEPT]
-            part = slice(first, first := first + kept.shape[1])
-            listener[part], plays[part], artist[part] = kept[0], kept[1], artists[kept[2]]
+            block, kept = self.blocks.pop(0), self.rules.pop(0) == KEPT
+            part = slice(first, first := first + int(np.count_nonzero(kept)))
+            listener[part], plays[part] = block[0][kept], block[1][kept]
+            artist[part] = artists[block[2][kept]]
+            del block
         shape = int(listener.max(initial=-1)) + 1, n_artists
-        matrix = coo_array((plays, (listener, artist)), shape=shape).tocsr()  # adds up duplicates
+        # First by artist, which adds up duplicates, then by listener, which brings the artists of a
+        # listener into order: much faster than sorting them.
+        by_artist = coo_array((plays, (listener, artist)), shape=shape).tocsc()
         del listener, artist, plays
-        listeners = np.bincount(matrix.indices, minlength=n_artists)
-        matrix = matrix[:, most_listened(listeners, min_listeners)]
-        matrix.sort_indices()
-        matrix = matrix[np.diff(matrix.indptr) > 0]
+        listeners = np.diff(by_artist.indptr).astype(np.int64)
+        by_artist = by_artist[:, most_listened(listeners, min_listeners)]
+        matrix = by_artist.tocsr()
+        has_artists = np.diff(matrix.indptr) > 0
+        starts = np.append(matrix.indptr[:-1][has_artists], matrix.indptr[-1])
+        shape = len(starts) - 1, matrix.shape[1]
+        matrix = csr_array((matrix.data, matrix.indices, starts), shape=shape)
         return PlaysInMemory(listeners=listeners, matrix=matrix)
 
 
@@ -109,14 +118,17 @@ class PlaysInMemory:
 
 def join_blocks(lines: Iterable[Lines]) -> Iterator[Array]:
     """Join lines to blocks of listener, plays and spelling: (3, about `BLOCK`), int32."""
-    parts: list[Array] = []
+    block, n = np.empty((3, 0), np.int32), 0
     for part in lines:
-        parts.append(np.array([part.listener, part.plays, part.spelling]))
-        if sum(each.shape[1] for each in parts) >= BLOCK:
-            yield np.concatenate(parts, axis=1)
-            parts = []
-    if parts:
-        yield np.concatenate(parts, axis=1)
+        n_part = len(part.plays)
+        if n + n_part > block.shape[1]:
+            if n:
+                yield block[:, :n]
+            block, n = np.empty((3, max(BLOCK, n_part)), np.int32), 0
+        block[:, n : n + n_part] = part.listener, part.plays, part.spelling
+        n += n_part
+    if n:
+        yield block[:, :n]
 
 
 def plays_tables(matrix: Matrix) -> Iterator[pa.Table]:

@@ -32,13 +32,7 @@ RIDGE = 1e-3  # of the mean variance of each coefficient, added to every clip's 
 
 
 def popularity(listeners: npt.ArrayLike) -> Floats:
-    """Score every candidate by its listeners, (artists,), whatever the query.
-
-    Examples
-    --------
-    >>> popularity([5, 2]).tolist()
-    [[5.0, 2.0], [5.0, 2.0]]
-    """
+    """Score every candidate by its listeners, (artists,), whatever the query."""
     counts = np.asarray(listeners, dtype=np.float64)
     return np.tile(counts, (len(counts), 1))
 

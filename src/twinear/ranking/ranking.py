@@ -171,11 +171,6 @@ def find_rows(artists: pd.DataFrame, ids: Sequence[str], place: str) -> list[int
     ------
     DataError
         An id that is not in the table; `place` names the table.
-
-    Examples
-    --------
-    >>> find_rows(pd.DataFrame({"artist": ["a", "b", "c"]}), ["c", "a"], "artists")
-    [2, 0]
     """
     rows = {artist: row for row, artist in enumerate(artists["artist"])}
     missing = [artist for artist in ids if artist not in rows]

@@ -38,12 +38,6 @@ def format_numbers(numbers: Numbers, sign: str = "") -> str:
 
 
 def format_lead(numbers: Numbers) -> str:
-    """Write a difference and its interval, starred where that excludes zero.
-
-    Examples
-    --------
-    >>> format_lead({"value": 0.1, "low": 0.05, "high": 0.15})
-    '+.100 [+.050, +.150] *'
-    """
+    """Write a difference and its interval, starred where that excludes zero."""
     certain = numbers["low"] > 0 or numbers["high"] < 0
     return format_numbers(numbers, sign="+") + (" *" if certain else "")

@@ -1,6 +1,6 @@
-"""The report: what the numbers of a run say, as prose, tables and figures.
+"""The report: the numbers of a run as text, tables and figures.
 
-`evidence` reads them, `arrangement` orders artists for the eye, `figures` draws, `tables` and
-`prose` put into words, `page` writes Markdown and one self-contained page. Nothing here computes
-a result: every number comes from an earlier stage.
+`inputs` reads them, `ordering` places artists in figures, `figures` draws, `tables` and `wording`
+write, `page` makes Markdown and one self-contained page. No result is computed here: every number
+comes from an earlier stage.
 """

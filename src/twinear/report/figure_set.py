@@ -1,6 +1,5 @@
-"""Which figures the report holds, each drawn from the evidence."""
+"""The figures of the report, drawn from its inputs."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import librosa
@@ -10,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from twinear.base.files import replacing
-from twinear.ranking.ranking import CHANCE
+from twinear.ranking.ranking import CATALOGUE, CHANCE, HEADLINE
 from twinear.report.figures import (
     draw_filters,
     draw_heat_maps,
@@ -21,15 +20,15 @@ from twinear.report.figures import (
     save,
     style,
 )
-from twinear.report.inputs import MODEL, Evidence, Filters
+from twinear.report.inputs import ReportInputs
 from twinear.report.labels import FigureNames, figure_names
 from twinear.report.ordering import closeness, clustered_order, positions
 from twinear.report.reliability import reliability
 from twinear.report.tables import ordered
-from twinear.report.wording import HEADLINE, metric_name, system_name
+from twinear.report.wording import metric_name, system_name
 
-MOST_ARTISTS = 1000  # in a heat map or on the map
-PLACES = ("test", "validation", "no listens", "train")  # in the order they are kept and labelled
+MAX_ARTISTS = 1000  # in a heat map or on the map
+SPLITS = ("test", "validation", "no listens", "train")  # in the order they are chosen and labelled
 
 
 def chosen_epoch(training: pd.DataFrame) -> int:
@@ -37,104 +36,93 @@ def chosen_epoch(training: pd.DataFrame) -> int:
     return int(training.loc[training["chosen"] == 1, "epoch"].item())
 
 
-def names_in_figures(evidence: Evidence) -> FigureNames:
+def names_in_figures(inputs: ReportInputs) -> FigureNames:
     """How figures show the artists' names."""
-    return figure_names(evidence.catalogue.artists["name"])
+    return figure_names(inputs.catalogue.artists["name"])
 
 
-def write_figures(evidence: Evidence, folder: Path) -> None:
+def reliability_of_catalogue(inputs: ReportInputs) -> pd.DataFrame:
+    """The bins of the catalogue's scores of the test artists."""
+    return reliability(inputs.test.scores[CATALOGUE], inputs.test.truth)
+
+
+def write_figures(inputs: ReportInputs, folder: Path) -> None:
     """Draw all figures and put them in `folder`, whole or not at all."""
     with replacing(folder) as temporary, style():
         temporary.mkdir()
-        for name, figure in _draw(evidence).items():
+        for name, figure in _draw(inputs).items():
             save(figure, temporary / f"{name}.png")
 
 
-def artists_on_map(evidence: Evidence) -> pd.DataFrame:
-    """List the catalogue's artists that the map shows, those to be labelled first on top.
+def _draw(inputs: ReportInputs) -> dict[str, Figure]:
+    systems = [
+        (system_name(system), inputs.ranking[system][HEADLINE])
+        for system in ordered(inputs.ranking)
+        if system != CHANCE
+    ]
+    shown = names_in_figures(inputs).shown
+    test_names = [shown[name] for name in inputs.test.artists["name"]]
+    similarity, scores = most_listened(inputs)
+    on_map = artists_on_map(inputs)
+    rows = on_map["row"].to_numpy(dtype=np.int64)
+    figures = {
+        "ranking": draw_systems(systems, inputs.ranking[CHANCE][HEADLINE], metric_name(HEADLINE)),
+        "training": draw_training(inputs.training, chosen_epoch(inputs.training)),
+        "reliability": draw_reliability(reliability_of_catalogue(inputs)),
+        "heatmap_test": _heat_maps(inputs.test.truth, inputs.test.scores[CATALOGUE], test_names),
+        "heatmap": _heat_maps(similarity, scores, []),
+        "map": draw_map(
+            positions(inputs.catalogue.scores[np.ix_(rows, rows)]),
+            list(on_map["split"]),
+            [shown[name] for name in on_map["name"]],
+        ),
+    }
+    if inputs.filters is not None:
+        front, weights = inputs.filters.spectrograms, inputs.filters.weights
+        n_mels = weights.shape[1]
+        hz = librosa.mel_frequencies(n_mels + 2, fmin=front["fmin"], fmax=front["fmax"])[1:-1]
+        figures["filters"] = draw_filters(weights, hz)
+    return figures
+
+
+def artists_on_map(inputs: ReportInputs) -> pd.DataFrame:
+    """List the catalogue's artists that the map shows, in the order they are labelled.
 
     Returns
     -------
-    Columns `row` (in the catalogue), `name`, `place` (one of `PLACES`); at most `MOST_ARTISTS`.
+    Columns `row` (in the catalogue), `name`, `split` (one of `SPLITS`); at most `MAX_ARTISTS`.
     """
-    listened = list(evidence.similarity.artists["artist"])
-    split = evidence.split.artists.set_index("artist")["split"]
-    artists = evidence.catalogue.artists
+    by_listeners = pd.Index(inputs.similarity.artists["artist"])
+    split = inputs.split.artists.set_index("artist")["split"]
+    artists = inputs.catalogue.artists
     table = pd.DataFrame(
         {
             "row": np.arange(len(artists)),
             "name": artists["name"],
-            "place": artists["artist"].map(split).fillna("no listens"),
-            "rank": pd.Index(listened).get_indexer(pd.Index(artists["artist"]))
-            % (len(listened) + 1),
+            "split": artists["artist"].map(split).fillna("no listens"),
+            # -1 (no listens) becomes the last rank
+            "rank": by_listeners.get_indexer(pd.Index(artists["artist"])) % (len(by_listeners) + 1),
         }
     )
-    table["first"] = table["place"].map(PLACES.index)
-    return table.sort_values(["first", "rank"], kind="stable").head(MOST_ARTISTS)
+    table["first"] = table["split"].map(SPLITS.index)
+    return table.sort_values(["first", "rank"], kind="stable").head(MAX_ARTISTS)
 
 
-def _draw(evidence: Evidence) -> Mapping[str, Figure]:
-    figures = {
-        "ranking": _systems(evidence),
-        "training": draw_training(evidence.training, chosen_epoch(evidence.training)),
-        "reliability": draw_reliability(reliability_of(evidence)),
-        "heatmap_test": _test_heat_maps(evidence),
-        "heatmap": _heat_maps(evidence),
-        "map": _map(evidence),
-    }
-    if evidence.filters is not None:
-        figures["filters"] = _filters(evidence.filters)
-    return figures
+def most_listened(
+    inputs: ReportInputs,
+) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+    """Select similarity and scores of the most listened artists with both listens and clips."""
+    ids = pd.Index(inputs.catalogue.artists["artist"])
+    rows = ids.get_indexer(pd.Index(inputs.similarity.artists["artist"]))
+    inside = np.flatnonzero(rows >= 0)[:MAX_ARTISTS]
+    square = np.ix_(rows[inside], rows[inside])
+    return inputs.similarity.matrix[np.ix_(inside, inside)], inputs.catalogue.scores[square]
 
 
-def reliability_of(evidence: Evidence) -> pd.DataFrame:
-    """The bins of the model's scores of the test artists."""
-    return reliability(evidence.test.scores[MODEL], evidence.test.truth)
-
-
-def _systems(evidence: Evidence) -> Figure:
-    rows = [
-        (system_name(system), evidence.ranking[system][HEADLINE])
-        for system in ordered(evidence.ranking)
-        if system != CHANCE
-    ]
-    return draw_systems(rows, evidence.ranking[CHANCE][HEADLINE], metric_name(HEADLINE))
-
-
-def _test_heat_maps(evidence: Evidence) -> Figure:
-    shown = names_in_figures(evidence).shown
-    names = [shown[each] for each in evidence.test.artists["name"]]
-    return _clustered(evidence.test.truth, evidence.test.scores[MODEL], names)
-
-
-def _heat_maps(evidence: Evidence) -> Figure:
-    """Draw the most listened artists that have both listens and clips."""
-    catalogue = pd.Index(evidence.catalogue.artists["artist"])
-    rows = catalogue.get_indexer(pd.Index(evidence.similarity.artists["artist"]))
-    inside = np.flatnonzero(rows >= 0)[:MOST_ARTISTS]
-    truth = evidence.similarity.matrix[np.ix_(inside, inside)]
-    return _clustered(truth, evidence.catalogue.scores[np.ix_(rows[inside], rows[inside])], [])
-
-
-def _clustered(
+def _heat_maps(
     truth: npt.NDArray[np.floating], scores: npt.NDArray[np.floating], names: list[str]
 ) -> Figure:
     order = clustered_order(truth)
     square = np.ix_(order, order)
-    in_order = [names[each] for each in order] if names else []
+    in_order = [names[row] for row in order] if names else []
     return draw_heat_maps(closeness(truth)[square], closeness(scores)[square], in_order)
-
-
-def _map(evidence: Evidence) -> Figure:
-    table = artists_on_map(evidence)
-    shown = names_in_figures(evidence).shown
-    rows = table["row"].to_numpy(dtype=np.int64)
-    points = positions(evidence.catalogue.scores[np.ix_(rows, rows)])
-    return draw_map(points, list(table["place"]), [shown[each] for each in table["name"]])
-
-
-def _filters(filters: Filters) -> Figure:
-    front = filters.spectrograms
-    n_mels = filters.weights.shape[1]
-    hz = librosa.mel_frequencies(n_mels + 2, fmin=front["fmin"], fmax=front["fmax"])[1:-1]
-    return draw_filters(filters.weights, hz)

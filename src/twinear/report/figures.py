@@ -1,7 +1,7 @@
-"""The figures: arrays in, matplotlib figures out, and the same bytes for the same numbers.
+"""The figures: arrays in, matplotlib figures out; equal numbers give equal bytes.
 
-Colours are of Okabe and Ito (2008) and of colour maps safe for the colour-blind. No pyplot: a
-figure belongs to who draws it.
+Colours are those of Okabe and Ito (2008) and of colour maps that are safe for the colour-blind.
+pyplot is not used, because it keeps figures in a global state.
 """
 
 from collections.abc import Sequence
@@ -45,18 +45,18 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "text.color": INK,
 }
-MOST_NAMED = 60  # artists whose names fit beside a heat map
-MOST_ON_MAP = 80  # names on the map
-MOST_ROWS = 250  # rows of a heat map; larger ones are averaged over blocks
+MAX_NAMED = 60  # artists whose names fit beside a heat map
+MAX_NAMES_ON_MAP = 80
+MAX_ROWS = 250  # of a heat map; larger ones are averaged over blocks
 
 
 def style() -> AbstractContextManager[None]:
-    """Matplotlib's own defaults with ours on top, whatever the machine's settings are."""
+    """Use matplotlib's defaults with ours on top, whatever the settings of the machine."""
     return matplotlib.rc_context(dict(matplotlib.rcParamsDefault) | STYLE)  # type: ignore[arg-type]
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG that says nothing of when and by what it was made."""
+    """Write a PNG without date and version, so that equal figures are equal files."""
     figure.savefig(path, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
 
 
@@ -111,32 +111,32 @@ def draw_training(training: pd.DataFrame, chosen: int) -> Figure:
 
 
 def draw_heat_maps(truth: Floats, scores: Floats, names: Sequence[str]) -> Figure:
-    """Draw what listens and what the model say of the same artists in the same order.
+    """Draw similarity from listens and scores of the same artists in the same order.
 
     Parameters
     ----------
     truth, scores
         (artists, artists), closeness in [0, 1].
     names
-        Of the artists; not shown when there are more than `MOST_NAMED`.
+        Of the artists; not shown if there are more than `MAX_NAMED`.
     """
-    named = len(names) <= MOST_NAMED
+    named = len(names) <= MAX_NAMED
     side = max(3.9, 0.088 * len(names)) if named else 4.0
     figure, (left, right) = _panels(2 * side + (2.2 if named else 1), side + 0.8)
-    image = _heat(left, truth, "From listens")
-    _heat(right, scores, "From sound, by the model")
+    image = _heat(left, truth, "Similarity from listens")
+    _heat(right, scores, "Score of the catalogue")
     if named:
         left.set_yticks(range(len(names)), names, fontsize=8.5 if len(names) <= 30 else 6.5)
         for label in left.get_yticklabels():
             label.set_parse_math(False)
     bar = figure.colorbar(image, ax=[left, right], shrink=0.8, aspect=30, pad=0.015)
-    bar.set_label("share of pairs less similar")
+    bar.set_label("share of pairs with a lower value")
     bar.outline.set_visible(False)
     return figure
 
 
 def draw_reliability(bins: pd.DataFrame) -> Figure:
-    """Draw mean similarity against mean score, over how many pairs each point stands for.
+    """Draw mean similarity against mean score, and the number of pairs of each point.
 
     Parameters
     ----------
@@ -146,19 +146,19 @@ def draw_reliability(bins: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(5.2, 5.2), dpi=DPI, layout="compressed")
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
-    axes.annotate("as similar as said", (0.66, 0.7), ha="right", va="bottom", color=GREY)
+    axes.annotate("similarity = score", (0.66, 0.7), ha="right", va="bottom", color=GREY)
     axes.plot(bins["score"], bins["similarity"], "o-", color=BLUE, lw=1.4, ms=6)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.set_ylabel("mean similarity from listens")
     counts.bar(bins["score"], bins["pairs"], width=0.06, color=GREY)
     counts.set_ylabel("pairs")
-    counts.set_xlabel("score from sound, by the model")
+    counts.set_xlabel("score of the catalogue")
     return figure
 
 
 def draw_filters(weights: Floats, hz: Floats) -> Figure:
-    """Draw the first layer's filters, the lowest centre frequency first.
+    """Draw the first layer's filters, ordered by centre frequency.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def draw_filters(weights: Floats, hz: Floats) -> Figure:
     """
     bands = np.array([0, len(hz) // 3, 2 * len(hz) // 3, len(hz) - 1])
     ordered = weights[np.argsort(_centres(weights), kind="stable")]
-    rows = -(-ordered.shape[0] * (ordered.shape[2] + 1) // 180)  # some 180 cells wide
+    rows = -(-ordered.shape[0] * (ordered.shape[2] + 1) // 180)  # about 180 cells wide
     columns = -(-ordered.shape[0] // rows)
     figure = Figure(figsize=(9, 0.4 + 1.4 * rows), dpi=DPI, layout="compressed")
     panels = figure.subplots(rows, 1, squeeze=False)[:, 0]
@@ -186,7 +186,7 @@ def draw_filters(weights: Floats, hz: Floats) -> Figure:
             interpolation="nearest",
         )
         axes.set_xticks([])
-        axes.set_yticks(bands, [f"{each:,.0f}" for each in hz[bands]], fontsize=8)
+        axes.set_yticks(bands, [f"{band:,.0f}" for band in hz[bands]], fontsize=8)
         axes.spines[:].set_visible(False)
     figure.supylabel("mel bands, Hz", fontsize=9)
     bar = figure.colorbar(image, ax=list(panels), aspect=15 * rows, pad=0.012)
@@ -196,21 +196,21 @@ def draw_filters(weights: Floats, hz: Floats) -> Figure:
 
 
 def draw_map(points: Floats, splits: Sequence[str], names: Sequence[str]) -> Figure:
-    """Draw artists on a plane; those named first are labelled first.
+    """Draw artists on a plane; the first are labelled first.
 
     Parameters
     ----------
     points
         (artists, 2).
     splits
-        One of `SPLITS`, of each artist.
+        The split of each artist, one of `SPLITS`.
     names
-        Of each artist; at most `MOST_ON_MAP` are written.
+        The name of each artist; at most `MAX_NAMES_ON_MAP` are written.
     """
     figure, axes = _figure(9, 7.6)
     FigureCanvasAgg(figure)
     for split, (colour, marker, size) in SPLITS.items():
-        inside = np.array([each == split for each in splits], dtype=bool)
+        inside = np.asarray(splits) == split
         label = f"{split} ({inside.sum()})"
         if inside.any():
             x, y = points[inside].T
@@ -224,7 +224,7 @@ def draw_map(points: Floats, splits: Sequence[str], names: Sequence[str]) -> Fig
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=4)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    place_labels(axes, np.asarray(points, dtype=np.float64), names[:MOST_ON_MAP], size=8)
+    place_labels(axes, np.asarray(points, dtype=np.float64), names[:MAX_NAMES_ON_MAP], size=8)
     return figure
 
 
@@ -248,8 +248,8 @@ def _heat(axes: Axes, values: Floats, title: str) -> AxesImage:
 
 
 def _coarse(values: Floats) -> Floats:
-    """Average over square blocks until there are no more than `MOST_ROWS` rows."""
-    block = -(-len(values) // MOST_ROWS)
+    """Average over square blocks so that at most `MAX_ROWS` rows remain."""
+    block = -(-len(values) // MAX_ROWS)
     edges = np.arange(0, len(values), block)
     sums = np.add.reduceat(np.add.reduceat(values, edges, axis=0), edges, axis=1)
     sizes = np.diff([*edges, len(values)])
@@ -267,7 +267,7 @@ def _strip(filters: Floats, columns: int) -> npt.NDArray[np.float64]:
     """Lay filters side by side: (n_mels, columns * (kernel_size + 1) - 1), NaN between."""
     _, n_mels, kernel_size = filters.shape
     strip = np.full((n_mels, columns * (kernel_size + 1)), np.nan)
-    for index, each in enumerate(filters):
+    for index, weights in enumerate(filters):
         start = index * (kernel_size + 1)
-        strip[:, start : start + kernel_size] = each
+        strip[:, start : start + kernel_size] = weights
     return strip[:, :-1]

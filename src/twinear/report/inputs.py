@@ -1,4 +1,4 @@
-"""Everything the report is made of, read from the stages before it and checked once."""
+"""Everything the report is made of, read from the outputs of earlier stages and checked."""
 
 import json
 from collections.abc import Mapping
@@ -16,27 +16,25 @@ from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.catalogue.catalogue import Catalogue
 from twinear.metrics.bootstrap import Interval
-from twinear.ranking.ranking import CHANCE, Ranking
+from twinear.ranking.ranking import CATALOGUE, CHANCE, Ranking
 from twinear.similarity.similarity import Similarity
 from twinear.split import Split
 
-MODEL = "catalogue"
 FILTERS = "convolutions.blocks.0.0.weight"  # of the first convolution, in the scorer's file
 
-
-Metrics = Mapping[str, Mapping[str, Interval]]  # system or baseline -> metric -> interval
+Metrics = Mapping[str, Mapping[str, Interval]]  # system -> metric -> interval
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Filters:
-    """The first layer of the network.
+    """The filters of the network's first layer.
 
     Attributes
     ----------
     weights
         (channels, n_mels, kernel_size).
     spectrograms
-        The params of the front end they look at.
+        The params of the front end.
     """
 
     weights: npt.NDArray[np.float32]
@@ -44,23 +42,25 @@ class Filters:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Evidence:
-    """The outputs of the stages.
+class ReportInputs:
+    """The outputs of the earlier stages.
 
     Attributes
     ----------
     ranking
         Metrics of every system, over the test artists.
     differences
-        The model's metrics minus each baseline's, paired over queries.
+        The catalogue's metrics minus each other system's, paired over queries.
     hubness
         System -> measure -> value.
     training
-        One row an epoch: epoch, train_loss, validation_loss, validation_ndcg.
+        A row for each epoch: epoch, train_loss, validation_loss, validation_ndcg, chosen.
     counts
         What the listens, similarity and clips stages kept and dropped.
+    filters
+        None if the network has no convolutions, or takes embeddings instead of a log-mel.
     test
-        The test artists and the scores that every system gives their pairs.
+        The test artists and the scores of their pairs by every system.
     """
 
     ranking: Metrics
@@ -71,11 +71,11 @@ class Evidence:
     similarity: Similarity
     catalogue: Catalogue
     split: Split
-    filters: Filters | None  # none where the network has no convolutions, or of vectors
+    filters: Filters | None
     test: Ranking
 
     @classmethod
-    def read(cls, reports: Path, artifacts: Path) -> "Evidence":
+    def read(cls, reports: Path, artifacts: Path) -> "ReportInputs":
         """Read the two folders that the pipeline fills.
 
         Raises
@@ -84,11 +84,11 @@ class Evidence:
             A missing, empty or malformed file.
         """
         ranking = _read(reports / "ranking.json", dict[str, dict[str, Interval]], "ranking")
-        if MODEL not in ranking or CHANCE not in ranking:
+        if CATALOGUE not in ranking or CHANCE not in ranking:
             raise DataError(
                 reports / "ranking.json",
                 f"systems {', '.join(ranking) or 'none'}",
-                expected=f"{MODEL} and {CHANCE} among them",
+                expected=f"{CATALOGUE} and {CHANCE} among them",
                 remedy="run 'dvc repro ranking'",
             )
         return cls(
@@ -114,20 +114,17 @@ def _read(path: Path, kind: Any, stage: str) -> Any:
     require(path, f"run 'dvc repro {stage}'")
     try:
         return TypeAdapter(kind).validate_python(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, ValidationError) as error:
+    except ValueError as error:
+        reason = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise DataError(
             path,
-            f"cannot be read ({_reason(error)})",
+            f"cannot be read ({reason})",
             expected=f"what stage {stage} writes",
             remedy=f"run 'dvc repro {stage}'",
         ) from error
-
-
-def _reason(error: ValueError) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error)
 
 
 def _read_training(path: Path) -> pd.DataFrame:
@@ -138,7 +135,7 @@ def _read_training(path: Path) -> pd.DataFrame:
         raise DataError(
             path,
             f"{len(training)} rows of columns {', '.join(training.columns)}",
-            expected=f"a row an epoch, one of them chosen, with columns {', '.join(columns)}",
+            expected=f"a row for each epoch, one of them chosen, with columns {', '.join(columns)}",
             remedy="run 'dvc repro training'",
         )
     return training
@@ -149,7 +146,7 @@ def _read_filters(path: Path) -> Filters | None:
     try:
         with safe_open(path, framework="numpy") as file:
             header = json.loads(file.metadata()["twinear"])
-            if FILTERS not in file.keys() or not header["inputs"]["top_db"]:  # noqa: SIM118
+            if FILTERS not in file.keys() or header["inputs"]["kind"] != "log_mel":  # noqa: SIM118
                 return None
             weights = file.get_tensor(FILTERS)  # (channels, n_mels, 1, kernel_size)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:

@@ -1,7 +1,7 @@
-"""Names in figures: which can be drawn, how long, and where they collide with nothing.
+"""Names in figures: which can be drawn, how long they may be, and where they do not overlap.
 
-Figures use the one font that comes with matplotlib, so that they are the same on every machine.
-A name it cannot draw is shown as a number, and the report says whose.
+Figures use the font that comes with matplotlib, so that they are the same on every machine. A name
+that it cannot draw is shown as a number, which the report explains.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,10 +12,9 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
 
 FONT = "DejaVu Sans"
-LONGEST = 24  # characters; longer names end in an ellipsis
+MAX_CHARACTERS = 24  # longer names end in an ellipsis
 Boxes = npt.NDArray[np.float64]  # (n, 4): left, bottom, right, top in pixels
 
 
@@ -53,14 +52,22 @@ def drawable(name: str) -> bool:
 
 
 def shortened(name: str) -> str:
-    """Cut a name to `LONGEST` characters."""
-    return name if len(name) <= LONGEST else name[: LONGEST - 1].rstrip() + "…"
+    """Cut a name to `MAX_CHARACTERS`.
+
+    Examples
+    --------
+    >>> shortened("Godspeed You! Black Emperor")
+    'Godspeed You! Black Emp…'
+    """
+    return name if len(name) <= MAX_CHARACTERS else name[: MAX_CHARACTERS - 1].rstrip() + "…"
 
 
 def place_labels(
     axes: Axes, points: npt.NDArray[np.float64], texts: Sequence[str], size: float
 ) -> int:
-    """Write `texts` beside the first of `points`, the important first; leave out what collides.
+    """Write `texts` beside the first of `points`; leave out labels that would overlap others.
+
+    Labels are placed greedily in order, each in the first free position around its point.
 
     Parameters
     ----------
@@ -71,53 +78,40 @@ def place_labels(
 
     Returns
     -------
-    How many labels found a place.
+    The number of labels placed.
     """
     pixels = axes.transData.transform(points)
     taken = np.concatenate([pixels - 6, pixels + 6], axis=1)[: len(texts)]
     frame = np.asarray(axes.get_window_extent().extents)
+    halo = [withStroke(linewidth=2, foreground="white")]
     placed = 0
     for index, text in enumerate(texts):
-        label = _label(axes, text, size)
-        corner = _free_corner(pixels[index], _extent(label), taken, frame)
-        if corner is None:
+        label = axes.text(0, 0, text, fontsize=size, va="bottom", ha="left", path_effects=halo)
+        label.set_parse_math(False)  # a name may hold a dollar sign
+        extent = label.get_window_extent()
+        box = _free_box(pixels[index], np.array([extent.width, extent.height]), taken, frame)
+        if box is None:
             label.remove()
             continue
-        label.set_position(tuple(axes.transData.inverted().transform(corner[:2])))
-        taken = np.vstack([taken, corner])
+        label.set_position(tuple(axes.transData.inverted().transform(box[:2])))
+        taken = np.vstack([taken, box])
         placed += 1
     return placed
 
 
-def _label(axes: Axes, text: str, size: float) -> Text:
-    halo = [withStroke(linewidth=2, foreground="white")]
-    label = axes.text(0, 0, text, fontsize=size, va="bottom", ha="left", path_effects=halo)
-    label.set_parse_math(False)
-    return label
-
-
-def _extent(label: Text) -> npt.NDArray[np.float64]:
-    box = label.get_window_extent()
-    return np.array([box.width, box.height])
-
-
-def _free_corner(
+def _free_box(
     point: npt.NDArray[np.float64],
     extent: npt.NDArray[np.float64],
     taken: Boxes,
     frame: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64] | None:
-    """Find the first box around `point` that meets no taken one: (left, bottom, right, top)."""
+    """Find the first box around `point` that overlaps no other: (left, bottom, right, top)."""
     for gap in (7, 11, 16):
         for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
             centre = point + np.array([x, y]) * (extent / 2 + gap * (1 if not x or not y else 0.7))
             box = np.concatenate([centre - extent / 2, centre + extent / 2])
             inside = (box[:2] >= frame[:2]).all() and (box[2:] <= frame[2:]).all()
-            if inside and not _meets(box, taken):
+            apart = (taken[:, :2] >= box[2:]) | (taken[:, 2:] <= box[:2])
+            if inside and apart.any(axis=1).all():
                 return box
     return None
-
-
-def _meets(box: npt.NDArray[np.float64], taken: Boxes) -> bool:
-    apart = (taken[:, :2] >= box[2:]) | (taken[:, 2:] <= box[:2])
-    return bool((~apart.any(axis=1)).any())

@@ -1,7 +1,7 @@
-"""Where artists stand in a figure: their order in a heat map, their place on a map.
+"""The order of artists in a heat map, and their positions on a map.
 
-Scores enter by rank (`closeness`), so that any rising scale of scores gives the same figure and
-a handful of large values does not hide the rest.
+Scores enter by rank (`closeness`), so that every increasing scale of scores gives the same figure
+and a few large values do not hide the rest.
 """
 
 import numpy as np
@@ -24,6 +24,11 @@ def closeness(scores: Floats) -> npt.NDArray[np.float64]:
     Returns
     -------
     (artists, artists), symmetric, in [0, 1); the diagonal is 1. Equal scores share the lowest rank.
+
+    Examples
+    --------
+    >>> closeness(np.array([[0, 5, 1], [5, 0, 2], [1, 2, 0]])).round(2).tolist()
+    [[1.0, 0.67, 0.0], [0.67, 1.0, 0.33], [0.0, 0.33, 1.0]]
     """
     pairs = squareform(np.asarray(scores, dtype=np.float64), checks=False)
     close = squareform((rankdata(pairs, method="min") - 1) / max(len(pairs), 1))
@@ -43,12 +48,12 @@ def clustered_order(scores: Floats) -> npt.NDArray[np.intp]:
 
 
 def positions(scores: Floats) -> npt.NDArray[np.float64]:
-    """Places on a plane where near means a high score: classical scaling (Torgerson 1952).
+    """Place artists on a plane, near ones with a high score: classical scaling (Torgerson 1952).
 
     Returns
     -------
-    (artists, 2), centred; each axis points to the side of its largest absolute value, so that
-    equal scores give equal maps.
+    (artists, 2), centred. The largest absolute value of each axis is positive, because the sign of
+    an eigenvector is arbitrary.
     """
     squared = (1 - closeness(scores)) ** 2
     centred = squared - squared.mean(axis=0) - squared.mean(axis=1)[:, None] + squared.mean()

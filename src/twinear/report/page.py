@@ -1,7 +1,6 @@
-"""The report as Markdown, for GitHub, and as one page that needs nothing else.
+"""The report as Markdown, for GitHub, and as one self-contained HTML page.
 
-Both come from one template: the page is the Markdown with its figures put inside, so that they
-never say different things.
+The page is made from the Markdown, with the figures embedded, so that both say the same.
 """
 
 import base64
@@ -15,30 +14,31 @@ from pydantic import Field
 
 from twinear.base.files import require, write_text
 from twinear.base.params import Params
+from twinear.base.text import markdown_table
+from twinear.ranking.ranking import CATALOGUE
 from twinear.report.figure_set import (
-    MOST_ARTISTS,
+    MAX_ARTISTS,
     chosen_epoch,
     names_in_figures,
-    reliability_of,
+    reliability_of_catalogue,
     write_figures,
 )
-from twinear.report.inputs import MODEL, Evidence
+from twinear.report.inputs import ReportInputs
 from twinear.report.reliability import calibration_error
-from twinear.report.suggestions import SOURCES, Suggestions, chosen_artists, suggest
+from twinear.report.suggestions import SOURCES, Suggestions, choose_artists, suggest
 from twinear.report.tables import (
-    NONE,
+    EMPTY,
     counts_table,
     difference_table,
     hubness_table,
-    markdown_table,
+    is_trivial,
     popularity_table,
     poster_table,
     ranking_table,
-    trivial,
 )
 from twinear.report.wording import answer, escape, number
 
-TITLE = "Who sounds like whom, and how well that is known"
+TITLE = "Which artists sound alike, and how well that is known"
 
 
 class ReportParams(Params):
@@ -47,13 +47,13 @@ class ReportParams(Params):
     Parameters
     ----------
     suggestions
-        Test artists to show suggestions for; empty for the most listened.
+        Names of test artists to show suggestions for; empty for the most listened.
     n_artists
-        How many, when `suggestions` is empty.
+        The number of artists, if `suggestions` is empty.
     n_suggestions
-        How long each list is.
+        The length of each list.
     corpus_note
-        Printed under the title; may be empty.
+        Shown under the title; may be empty.
     """
 
     suggestions: tuple[str, ...]
@@ -63,30 +63,30 @@ class ReportParams(Params):
 
 
 def write_report(
-    evidence: Evidence,
+    inputs: ReportInputs,
     params: ReportParams,
     confidence: float,
     markdown: Path,
     page: Path,
     figures: Path,
 ) -> None:
-    """Write figures, Markdown and page; equal evidence gives equal bytes.
+    """Write figures, Markdown and page; equal inputs give equal bytes.
 
     Parameters
     ----------
     confidence
-        Of the intervals in the evidence.
+        Of the intervals in the inputs.
     """
-    source = render(evidence, params, confidence, figures.name)
-    write_figures(evidence, figures)
+    source = render(inputs, params, confidence, figures.name)
+    write_figures(inputs, figures)
     write_text(markdown, source)
     write_text(page, to_page(source, figures.parent))
 
 
-def render(evidence: Evidence, params: ReportParams, confidence: float, figures: str) -> str:
+def render(inputs: ReportInputs, params: ReportParams, confidence: float, figures: str) -> str:
     """Render the report in Markdown, its figures in the folder named `figures` beside it."""
-    names = list(evidence.test.artists["name"])
-    rows = chosen_artists(params.suggestions, params.n_artists, evidence)
+    names = list(inputs.test.artists["name"])
+    rows = choose_artists(params.suggestions, params.n_artists, inputs)
     return (
         _templates()
         .get_template("report.md.jinja")
@@ -94,43 +94,45 @@ def render(evidence: Evidence, params: ReportParams, confidence: float, figures:
             title=TITLE,
             params=params,
             figures=figures,
-            answer=answer(evidence, confidence),
-            n_test=len(evidence.test.artists),
-            most=MOST_ARTISTS if len(evidence.catalogue.artists) > MOST_ARTISTS else 0,
-            poster=poster_table(evidence.ranking),
-            ranking=ranking_table(evidence.ranking),
-            any_trivial=any(trivial(each, evidence.ranking) for each in evidence.ranking[MODEL]),
-            differences=difference_table(evidence.differences, evidence.ranking),
-            popularity=popularity_table(evidence.ranking),
-            hubness=hubness_table(evidence.hubness),
-            calibration_error=number(calibration_error(reliability_of(evidence))),
+            answer=answer(inputs, confidence),
+            n_test=len(inputs.test.artists),
+            most=MAX_ARTISTS if len(inputs.catalogue.artists) > MAX_ARTISTS else 0,
+            poster=poster_table(inputs.ranking),
+            ranking=ranking_table(inputs.ranking),
+            any_trivial=any(
+                is_trivial(metric, inputs.ranking) for metric in inputs.ranking[CATALOGUE]
+            ),
+            differences=difference_table(inputs.differences, inputs.ranking),
+            popularity=popularity_table(inputs.ranking),
+            hubness=hubness_table(inputs.hubness),
+            calibration_error=number(calibration_error(reliability_of_catalogue(inputs))),
             suggestions=[
                 (
                     escape(names[row]),
-                    suggestion_table(suggest(row, params.n_suggestions, evidence), names),
+                    suggestion_table(suggest(row, params.n_suggestions, inputs), names),
                 )
                 for row in rows
             ],
-            chosen_epoch=chosen_epoch(evidence.training),
-            n_epochs=len(evidence.training),
-            filters=evidence.filters is not None,
-            counts={name: counts_table(each) for name, each in evidence.counts.items()},
+            chosen_epoch=chosen_epoch(inputs.training),
+            n_epochs=len(inputs.training),
+            filters=inputs.filters is not None,
+            counts={name: counts_table(counts) for name, counts in inputs.counts.items()},
             numbered=[
                 f"{label} = {escape(name)}"
-                for name, label in names_in_figures(evidence).numbered.items()
+                for name, label in names_in_figures(inputs).numbered.items()
             ],
         )
     )
 
 
 def suggestion_table(suggestions: Suggestions, names: Sequence[str]) -> str:
-    """Write one list a column; a name that the truth's list holds too is marked."""
+    """Write a list in each column; names that are in the truth's list too are marked."""
     lists = suggestions.lists
     columns = [
-        [_suggested(names[row], suggestions.hit(source, row)) for row in rows]
+        [_suggested(names[row], suggestions.is_hit(source, row)) for row in rows]
         for source, rows in lists.items()
     ]
-    rows = zip_longest(*columns, fillvalue=NONE)
+    rows = zip_longest(*columns, fillvalue=EMPTY)
     numbered = [[str(place), *row] for place, row in enumerate(rows, start=1)]
     header = ["", *(SOURCES[source] for source in lists)]
     return markdown_table(header, numbered, left=len(header))
@@ -141,30 +143,24 @@ def _suggested(name: str, hit: bool) -> str:
 
 
 def to_page(source: str, folder: Path) -> str:
-    """Turn the Markdown into one page; its pictures are read from `folder` and put inside."""
+    """Turn the Markdown into one page; its pictures are read from `folder` and embedded."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(source)
     for token in tokens:
         for child in token.children or ():
             if child.type == "image":
-                child.attrs["src"] = _inlined(folder / str(child.attrs["src"]))
+                picture = require(folder / str(child.attrs["src"]), "run 'dvc repro report'")
+                content = base64.b64encode(picture.read_bytes()).decode("ascii")
+                child.attrs["src"] = f"data:image/png;base64,{content}"
     body = parser.renderer.render(tokens, parser.options, {})
-    return _templates().get_template("page.html.jinja").render(title=TITLE, body=_wrapped(body))
-
-
-def _inlined(picture: Path) -> str:
-    content = require(picture, "run 'dvc repro report'").read_bytes()
-    return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def _wrapped(body: str) -> str:
-    """Let wide tables scroll by themselves."""
-    opened = body.replace("<table>", '<div class="table"><table>')
-    return opened.replace("</table>", "</table></div>")
+    # wide tables scroll in a box of their own
+    body = body.replace("<table>", '<div class="table" tabindex="0"><table>')
+    body = body.replace("</table>", "</table></div>")
+    return _templates().get_template("page.html.jinja").render(title=TITLE, body=body)
 
 
 def _templates() -> Environment:
-    return Environment(  # noqa: S701 - it writes Markdown; names go through `escape`
+    return Environment(  # noqa: S701 - Markdown; names are escaped by `escape`
         loader=PackageLoader("twinear.report", "."),
         undefined=StrictUndefined,
         trim_blocks=True,

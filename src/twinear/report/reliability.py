@@ -1,8 +1,8 @@
-"""Whether a score can be taken at its word: pairs scored 0.7 should have a similarity of about 0.7.
+"""Whether scores are calibrated: pairs with score 0.7 should have a similarity of about 0.7.
 
-Scores are put into bins of equal width; each bin's mean score stands against the mean similarity of
-its pairs (a reliability diagram, as for probabilities: Niculescu-Mizil and Caruana, "Predicting
-good probabilities with supervised learning", ICML 2005).
+Scores are put into bins of equal width; the mean score of each bin is compared with the mean
+similarity of its pairs (a reliability diagram, as for probabilities: Niculescu-Mizil and Caruana,
+"Predicting good probabilities with supervised learning", ICML 2005).
 """
 
 import numpy as np
@@ -25,18 +25,13 @@ def reliability(
 
     Returns
     -------
-    Columns `score` and `similarity` (means of the bin), `pairs` (how many); bins without pairs are
-    left out.
+    Columns `score` and `similarity` (means of the bin), `pairs` (their number); empty bins are left
+    out.
     """
-    above = np.triu_indices(len(np.asarray(scores)), k=1)
-    columns = {
-        name: ((values + values.T) / 2)[above]
-        for name, values in (
-            ("score", np.asarray(scores, dtype=np.float64)),
-            ("similarity", np.asarray(similarity, dtype=np.float64)),
-        )
-    }
-    table = pd.DataFrame(columns)
+    tables = (np.asarray(values, dtype=np.float64) for values in (scores, similarity))
+    score, similar = ((values + values.T) / 2 for values in tables)
+    pairs = np.triu_indices(len(score), k=1)
+    table = pd.DataFrame({"score": score[pairs], "similarity": similar[pairs]})
     table["bin"] = np.clip(np.floor(table["score"] * n_bins), 0, n_bins - 1)
     binned = table.groupby("bin").agg(
         score=("score", "mean"), similarity=("similarity", "mean"), pairs=("score", "size")
@@ -45,6 +40,6 @@ def reliability(
 
 
 def calibration_error(bins: pd.DataFrame) -> float:
-    """The mean distance of score and similarity over the bins of `reliability`, by their pairs."""
+    """Average the distance of score and similarity over the bins, weighted by their pairs."""
     apart = (bins["score"] - bins["similarity"]).abs()
     return float((apart * bins["pairs"]).sum() / bins["pairs"].sum())

@@ -1,22 +1,22 @@
-"""Whom listeners, the model and the baseline would suggest after an artist."""
+"""The artists that listeners, the catalogue and a baseline would suggest for an artist."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from twinear.artists.identity import normalise_name
 from twinear.base.errors import ParamsError, nearest
-from twinear.report.inputs import MODEL, Evidence
+from twinear.ranking.ranking import CATALOGUE
+from twinear.report.inputs import ReportInputs
 
 TRUTH = "truth"
-SOURCES = {TRUTH: "listeners", MODEL: "model", "l2": "L2 of spectrograms"}
+SOURCES = {TRUTH: "listeners", CATALOGUE: "catalogue", "l2": "L2 of spectrograms"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestions:
-    """The first of the other test artists, for one of them.
+    """The best of the other test artists for one of them.
 
     Attributes
     ----------
@@ -29,52 +29,48 @@ class Suggestions:
     artist: int
     lists: Mapping[str, Sequence[int]]
 
-    def hit(self, source: str, row: int) -> bool:
-        """Whether a suggestion of a source is one of the truth's too."""
+    def is_hit(self, source: str, row: int) -> bool:
+        """Whether a suggestion of a source is in the truth's list too."""
         return source != TRUTH and row in self.lists[TRUTH]
 
 
-def chosen_artists(wanted: Sequence[str], n_artists: int, evidence: Evidence) -> list[int]:
-    """Choose rows of the test artists: those `wanted`, or else the `n_artists` most listened.
+def choose_artists(names: Sequence[str], n_artists: int, inputs: ReportInputs) -> list[int]:
+    """Choose rows of the test artists: those named, or else the `n_artists` most listened.
 
     Raises
     ------
     ParamsError
-        A name of nobody among the test artists.
+        A name that no test artist has.
     """
-    if wanted:
-        return [_find(name, list(evidence.test.artists["name"])) for name in wanted]
-    rank = {each: place for place, each in enumerate(evidence.similarity.artists["artist"])}
-    ids = list(evidence.test.artists["artist"])
-    return sorted(range(len(ids)), key=lambda row: rank.get(ids[row], len(rank)))[:n_artists]
+    if not names:
+        ids = list(inputs.test.artists["artist"])
+        rank = {artist: at for at, artist in enumerate(inputs.similarity.artists["artist"])}
+        return sorted(range(len(ids)), key=lambda row: rank.get(ids[row], len(rank)))[:n_artists]
+    known = list(inputs.test.artists["name"])
+    row_of_name = {normalise_name(name): row for row, name in reversed(list(enumerate(known)))}
+    rows = []
+    for name in names:
+        row = row_of_name.get(normalise_name(name))
+        if row is None:
+            near = nearest(normalise_name(name), row_of_name)
+            raise ParamsError(
+                "params.yaml: report.suggestions",
+                f"'{name}' is no test artist",
+                remedy=f"did you mean '{known[row_of_name[near[0]]]}'?"
+                if near
+                else "see artifacts/split.csv",
+            )
+        rows.append(row)
+    return rows
 
 
-def _find(name: str, names: Sequence[str]) -> int:
-    known = {normalise_name(each): row for row, each in reversed(list(enumerate(names)))}
-    key = normalise_name(name)
-    if key not in known:
-        near = nearest(key, known)
-        raise ParamsError(
-            "params.yaml: report.suggestions",
-            f"'{name}' is no test artist",
-            remedy=f"did you mean '{names[known[near[0]]]}'?"
-            if near
-            else "see artifacts/split.csv",
-        )
-    return known[key]
-
-
-def suggest(row: int, n_suggestions: int, evidence: Evidence) -> Suggestions:
-    """Find the `n_suggestions` best of every source for the test artist in `row`."""
-    scores = {TRUTH: evidence.test.truth, **evidence.test.scores}
-    lists = {
-        source: _best(scores[source][row], row)[:n_suggestions]
-        for source in SOURCES
-        if source in scores
-    }
-    similar = [each for each in lists[TRUTH] if evidence.test.truth[row, each] > 0]
-    return Suggestions(artist=row, lists=lists | {TRUTH: similar})
-
-
-def _best(scores: npt.NDArray[np.floating], row: int) -> list[int]:
-    return [int(each) for each in np.argsort(-scores, kind="stable") if each != row]
+def suggest(row: int, n_suggestions: int, inputs: ReportInputs) -> Suggestions:
+    """Find the `n_suggestions` best artists of every source for the test artist in `row`."""
+    scores = {TRUTH: inputs.test.truth, **inputs.test.scores}
+    lists = {}
+    for source in SOURCES:
+        if source in scores:
+            best = np.argsort(-scores[source][row], kind="stable")
+            lists[source] = [int(other) for other in best if other != row][:n_suggestions]
+    lists[TRUTH] = [other for other in lists[TRUTH] if inputs.test.truth[row, other] > 0]
+    return Suggestions(artist=row, lists=lists)

@@ -1,17 +1,17 @@
-"""Numbers in words: what a result says, and no more than it says."""
+"""Numbers in words: what a result shows, and no more than it shows."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from twinear.base.text import format_interval, format_number
 from twinear.metrics.bootstrap import Interval
-from twinear.ranking.ranking import CHANCE, CORRECTED_NDCG
-from twinear.report.inputs import MODEL, Evidence
+from twinear.ranking.ranking import CATALOGUE, CHANCE, CORRECTED_NDCG, HEADLINE, SIAMESE
+from twinear.report.inputs import ReportInputs
 
-HEADLINE = "ndcg@10"
 NAMES = {
-    MODEL: "siamese network",
+    CATALOGUE: "catalogue",
+    SIAMESE: "siamese network alone",
     "l2": "L2 of spectrograms",
     "mfcc": "MFCC Gaussians",
     "mfcc_mp": "MFCC Gaussians, mutual proximity",
@@ -27,110 +27,125 @@ def system_name(system: str) -> str:
 
 
 def metric_name(metric: str) -> str:
-    """Name a metric as the literature writes it."""
+    """Name a metric as the literature writes it.
+
+    Examples
+    --------
+    >>> metric_name("ndcg@10"), metric_name("edit@3"), metric_name("map")
+    ('NDCG@10', 'edit@3', 'MAP')
+    """
     if metric == CORRECTED_NDCG:
         return f"{metric_name(HEADLINE)}, corrected for popularity"
     name, at, n = metric.partition("@")
     return (name.upper() if name in ("ndcg", "map", "mrr") else name) + at + n
 
 
-def number(value: float, decimals: int = 3) -> str:
-    """Write some decimals, no leading zero: .612, −.031, 1.000."""
-    if math.isnan(value):
-        return "n/a"
-    text = re.sub(r"^(-?)0\.", r"\1.", f"{value:.{decimals}f}")
-    return text.replace("-", "−" if text.strip("-.0") else "")
+def number(value: float, decimals: int = 3, sign: str = "") -> str:
+    """Write a number with a typographic minus: .612, −.031, 1.000."""
+    return format_number(value, decimals, sign).replace("-", "−")
 
 
-def signed(value: float) -> str:
-    """Write as `number`, with a plus sign where positive."""
-    text = number(value)
-    return text if text.startswith(("−", "n")) else f"+{text}"
+def interval(at: Interval, sign: str = "") -> str:
+    """Write a value and its interval: .612 [.550, .660]."""
+    return format_interval(at.value, at.low, at.high, sign=sign).replace("-", "−")
 
 
-def verdict(difference: Interval) -> str:
-    """Say what a paired difference shows: `ABOVE`, `BELOW`, or `OPEN` when its interval holds 0."""
+def conclude(difference: Interval) -> str:
+    """Conclude from a paired difference: `ABOVE`, `BELOW`, or `OPEN` if its interval holds 0.
+
+    Examples
+    --------
+    >>> conclude(Interval(value=0.1, low=0.02, high=0.2))
+    'above'
+    """
     if difference.low > 0:
         return ABOVE
     return BELOW if difference.high < 0 else OPEN
 
 
-def verdict_on_chance(ours: Interval, chance: Interval, paired: Interval | None) -> str:
-    """Say what a value shows of chance: out of the band of random orders, and so query by query.
+def conclude_on_chance(ours: Interval, chance: Interval, paired: Interval | None) -> str:
+    """Conclude whether a value differs from chance.
+
+    It must lie outside the band of random orders, and the paired difference must agree.
 
     Parameters
     ----------
     chance
-        The band that random orders fill.
+        The band of random orders.
     paired
-        The model minus chance, where that is known: it must say the same.
+        The catalogue minus chance, if known.
     """
-    found = ABOVE if ours.value > chance.high else BELOW if ours.value < chance.low else OPEN
-    return found if paired is None or verdict(paired) == found else OPEN
+    band = ABOVE if ours.value > chance.high else BELOW if ours.value < chance.low else OPEN
+    return band if paired is None or conclude(paired) == band else OPEN
 
 
-def answer(evidence: Evidence, confidence: float) -> str:
-    """Put the finding in one paragraph of Markdown."""
-    ours, chance = (evidence.ranking[each][HEADLINE] for each in (MODEL, CHANCE))
-    n, share = len(evidence.test.artists), f"{confidence:.0%}".replace("%", " %")
-    return " ".join(
-        (
-            f"{n} test artists, whom the model never heard in training, each ranked the other "
-            f"{n - 1} by sound alone. With {metric_name(HEADLINE)} as the measure (1 is the order "
-            f"that the listeners give), the {NAMES[MODEL]} reaches **{number(ours.value)}** "
-            f"({share} interval {number(ours.low)} to {number(ours.high)}).",
-            _on_chance(ours, chance, evidence.differences.get(CHANCE, {}).get(HEADLINE), share),
-            *_on_baselines(evidence.differences),
-            f"With {n} test artists {_precision(ours, evidence.differences)}.",
-        )
-    )
+def answer(inputs: ReportInputs, confidence: float) -> str:
+    """Put the main result in one paragraph of Markdown."""
+    ours, chance = inputs.ranking[CATALOGUE][HEADLINE], inputs.ranking[CHANCE][HEADLINE]
+    n, share = len(inputs.test.artists), f"{confidence:.0%}".replace("%", " %")
+    differences = {
+        system: metrics[HEADLINE]
+        for system, metrics in inputs.differences.items()
+        if HEADLINE in metrics
+    }
+    sentences = [
+        f"Each of {n} test artists ranked the other {n - 1}. Neither their clips nor their listens "
+        f"were used in training. With {metric_name(HEADLINE)} as the measure (1 is the order by "
+        f"similarity from listens), the {NAMES[CATALOGUE]} reaches **{number(ours.value)}** "
+        f"({share} interval {number(ours.low)} to {number(ours.high)})."
+    ]
+    if SIAMESE in inputs.ranking:
+        network = number(inputs.ranking[SIAMESE][HEADLINE].value)
+        sentences.append(f"The {NAMES[SIAMESE]} reaches {network}.")
+    sentences.append(_on_chance(ours, chance, differences.get(CHANCE), share))
+    sentences += _on_systems(differences)
+    sentences.append(f"With {n} test artists, {_precision(ours, differences)}.")
+    return " ".join(sentences)
 
 
 def _on_chance(ours: Interval, chance: Interval, paired: Interval | None, share: str) -> str:
-    found = {
-        ABOVE: "**It ranks better than chance**",
-        BELOW: "**It ranks worse than chance**",
-        OPEN: "**It cannot be told from chance**",
-    }[verdict_on_chance(ours, chance, paired)]
+    result = {
+        ABOVE: "ranks better than chance",
+        BELOW: "ranks worse than chance",
+        OPEN: "cannot be distinguished from chance",
+    }[conclude_on_chance(ours, chance, paired)]
     return (
-        f"{found}: a random order reaches {number(chance.value)}, and {share} of random orders "
-        f"lie between {number(chance.low)} and {number(chance.high)}"
+        f"**The {NAMES[CATALOGUE]} {result}**: a random order reaches {number(chance.value)}, and "
+        f"{share} of random orders lie between {number(chance.low)} and {number(chance.high)}"
         + (f" (query by query: {_difference(paired)})." if paired else ".")
     )
 
 
-def _on_baselines(differences: Mapping[str, Mapping[str, Interval]]) -> list[str]:
-    """One sentence for each verdict that some baseline meets."""
-    sentences = []
-    for wanted in (ABOVE, OPEN, BELOW):
-        found = [
-            f"{system_name(name)} ({_difference(metrics[HEADLINE])})"
-            for name, metrics in differences.items()
-            if name != CHANCE and verdict(metrics[HEADLINE]) == wanted
+def _on_systems(differences: Mapping[str, Interval]) -> list[str]:
+    """Write one sentence for each conclusion that some system has."""
+    sentences: list[str] = []
+    for conclusion in (ABOVE, OPEN, BELOW):
+        systems = [
+            f"{system_name(system)} ({_difference(at)})"
+            for system, at in differences.items()
+            if system != CHANCE and conclude(at) == conclusion
         ]
-        if found:
-            sentences.append(
-                f"It is **{wanted}** {_listed(found, 'or' if wanted == OPEN else 'and')}."
-            )
-    if sentences:
-        sentences[0] = sentences[0].replace("It is", "Compared query by query, it is", 1)
-    return sentences
+        if systems:
+            listed = _listed(systems, "or" if conclusion == OPEN else "and")
+            subject = "it is" if sentences else "Compared query by query, it is"
+            sentences.append(f"{subject} **{conclusion}** {listed}.")
+    return [sentence[0].upper() + sentence[1:] for sentence in sentences]
 
 
-def _precision(ours: Interval, differences: Mapping[str, Mapping[str, Interval]]) -> str:
-    found = f"the value is known to about ±{number(_half(ours))}"
-    halves = [_half(metrics[HEADLINE]) for metrics in differences.values()]
+def _precision(ours: Interval, differences: Mapping[str, Interval]) -> str:
+    value = f"the value is known to about ±{number((ours.high - ours.low) / 2)}"
+    halves = [(at.high - at.low) / 2 for name, at in differences.items() if name != SIAMESE]
     if not halves:
-        return found
-    return f"{found} and a difference to about ±{number(median(halves))}: less cannot be seen here"
-
-
-def _half(at: Interval) -> float:
-    return (at.high - at.low) / 2
+        return value
+    return (
+        f"{value} and a difference to about ±{number(median(halves))}; "
+        "smaller differences cannot be seen"
+    )
 
 
 def _difference(at: Interval) -> str:
-    return f"{signed(at.value)}, from {signed(at.low)} to {signed(at.high)}"
+    value, low, high = (number(each, sign="+") for each in (at.value, at.low, at.high))
+    return f"{value}, from {low} to {high}"
 
 
 def _listed(words: Sequence[str], last: str) -> str:
@@ -138,5 +153,11 @@ def _listed(words: Sequence[str], last: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Make `text` plain words in Markdown, tables included: no markup, HTML, link or formula."""
+    r"""Escape Markdown in `text`, tables included: no markup, HTML, link or formula.
+
+    Examples
+    --------
+    >>> print(escape("A$AP | *Twice*"))
+    A\$AP \| \*Twice\*
+    """
     return re.sub(r"([\\`*_\[\]<>&|~#$!:^=])", r"\\\1", " ".join(text.split()))

@@ -119,9 +119,12 @@ class TimedTransport(httpx.BaseTransport):
 
     def __init__(self) -> None:
         proxies = getproxies()
-        self._direct = _pool(None)
+        ssl_context = httpx.create_ssl_context()
+        self._direct = _pool(ssl_context, None)
         self._by_proxy = {
-            scheme: _pool(httpx.Proxy(address if "://" in address else f"http://{address}"))
+            scheme: _pool(
+                ssl_context, httpx.Proxy(address if "://" in address else f"http://{address}")
+            )
             for scheme in ("http", "https")
             if (address := proxies.get(scheme) or proxies.get("all"))
         }
@@ -159,9 +162,9 @@ class TimedTransport(httpx.BaseTransport):
             pool.close()
 
 
-def _pool(proxy: httpx.Proxy | None) -> httpcore.ConnectionPool:
+def _pool(ssl_context: SSLContext, proxy: httpx.Proxy | None) -> httpcore.ConnectionPool:
     return httpcore.ConnectionPool(
-        ssl_context=httpx.create_ssl_context(),
+        ssl_context=ssl_context,
         proxy=httpcore.Proxy(str(proxy.url), auth=proxy.raw_auth) if proxy else None,
         max_connections=100,
         keepalive_expiry=5.0,

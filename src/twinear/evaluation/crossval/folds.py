@@ -118,7 +118,18 @@ def fold_by_column(artists: pd.DataFrame, clips: Path, column: str, n_folds: int
     DataError
         No such column, an artist without a value, or with several.
     """
-    value_of_file = _read_column(clips, column)
+    with clips.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        known = reader.fieldnames or []
+        if column not in known:
+            near = nearest(column, known)
+            raise DataError(
+                f"{clips}:1",
+                f"has no column '{column}'",
+                expected=f"one of {', '.join(known)}",
+                remedy=f"did you mean '{near[0]}'?" if near else "name one of these in --fold-by",
+            )
+        value_of_file = {(row["file"] or "").strip(): (row[column] or "").strip() for row in reader}
     values_of_artist: dict[str, set[str]] = {}
     for row in resolve(read_data_clips(clips.parent), artists).itertuples():
         values_of_artist.setdefault(str(row.artist), set()).add(value_of_file[str(row.file)])
@@ -135,22 +146,6 @@ def fold_by_column(artists: pd.DataFrame, clips: Path, column: str, n_folds: int
             )
         texts.append(values.pop())
     return fold_of(texts, n_folds)
-
-
-def _read_column(clips: Path, column: str) -> dict[str, str]:
-    """Read a column of clips.csv: file -> value."""
-    with clips.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        known = reader.fieldnames or []
-        if column not in known:
-            near = nearest(column, known)
-            raise DataError(
-                f"{clips}:1",
-                f"has no column '{column}'",
-                expected=f"one of {', '.join(known)}",
-                remedy=f"did you mean '{near[0]}'?" if near else "name one of these in --fold-by",
-            )
-        return {(row["file"] or "").strip(): (row[column] or "").strip() for row in reader}
 
 
 def left_out_mask(artists: Sequence[str], folds: Sequence[Fold]) -> Bools:
