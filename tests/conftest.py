@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"
+
+# on a busy machine an example takes any time
+settings.register_profile("twinear", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("twinear")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

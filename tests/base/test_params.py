@@ -54,14 +54,14 @@ def test_what_is_wrong_names_itself(tmp_path: Path, old: str, new: str, message:
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("training:\n  epochs: 3\n")
-    with pytest.raises(ParamsError, match=r"training\.model: is missing"):
+    with pytest.raises(ParamsError, match=r"training\.model: .*missing"):
         read_params("training", TrainingParams, path)
 
 
 def test_a_missing_section_is_named(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("listens: {}\n")
-    with pytest.raises(ParamsError, match="has no section 'training'"):
+    with pytest.raises(ParamsError, match=r"params\.yaml: .*'training'"):
         read_params("training", TrainingParams, path)
 
 
@@ -69,5 +69,5 @@ def test_a_missing_section_is_named(tmp_path: Path) -> None:
 def test_a_file_without_sections_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    with pytest.raises(TwinearError, match=r"is empty|holds a list"):
+    with pytest.raises(TwinearError, match=r"params\.yaml: .*(empty|list)"):
         read_sections(path)

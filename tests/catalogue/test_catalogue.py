@@ -154,7 +154,7 @@ def test_clips_of_another_front_end_are_refused() -> None:
     other = replace(
         clips_of(OWNERS), front=small_scorer().spectrograms.model_copy(update={"sr": 1})
     )
-    with pytest.raises(DataError, match=r"have sr 1, expected the scorer's sr 22050"):
+    with pytest.raises(DataError, match=r"sr 1, .*sr 22050"):
         build_catalogue(other, small_scorer(), params())
 
 
@@ -183,7 +183,7 @@ def test_a_catalogue_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_a_catalogue_whose_shapes_disagree_is_refused(tmp_path: Path) -> None:
     catalogue().write(tmp_path / "catalogue")
     np.save(tmp_path / "catalogue" / "scores.npy", np.zeros((2, 2), np.float32))
-    with pytest.raises(DataError, match=r"4 artists, scores \(2, 2\).*expected shapes that agree"):
+    with pytest.raises(DataError, match=r"catalogue: .*4 artists, scores \(2, 2\)"):
         Catalogue.read(tmp_path / "catalogue")
 
 
@@ -200,14 +200,14 @@ def test_an_artist_is_found_by_id_or_name_whatever_case_and_accents(
 
 def test_an_unknown_artist_names_the_nearest(tmp_path: Path) -> None:
     catalogue().write(tmp_path / "catalogue")
-    with pytest.raises(DataError, match="no artist 'Beetles' among 4; did you mean 'The Beatles'"):
+    with pytest.raises(DataError, match=r"catalogue: .*'Beetles'.*'The Beatles'"):
         find_neighbours(tmp_path / "catalogue", "Beetles", top=2)
     with pytest.raises(DataError, match=r"see artists\.csv"):
         find_neighbours(tmp_path / "catalogue", "zzzzqqqq", top=2)
 
 
 def test_no_catalogue_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is missing; run 'dvc repro catalogue'"):
+    with pytest.raises(DataError, match=r"missing.*dvc repro catalogue"):
         find_neighbours(tmp_path / "catalogue", "Björk", top=2)
 
 
@@ -215,7 +215,7 @@ def test_namesakes_are_told_apart_by_id(tmp_path: Path) -> None:
     made = catalogue()
     made.artists.loc[made.artists["artist"] == "c", "name"] = "Bjork"
     made.write(tmp_path / "catalogue")
-    with pytest.raises(DataError, match=r"several artists 'björk': Bjork \(c\), Björk \(d\)"):
+    with pytest.raises(DataError, match=r"'björk'.*Bjork \(c\), Björk \(d\)"):
         find_neighbours(tmp_path / "catalogue", "björk", top=2)
     assert find_neighbours(tmp_path / "catalogue", "D", top=2).artist == "d"
 

@@ -86,7 +86,7 @@ def test_a_table_that_cannot_be_used_says_where(tmp_path: Path, text: str, messa
 
 def test_a_table_in_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "clips.csv").write_bytes("file,artist\na.mp3,Björk\n".encode("latin-1"))
-    with pytest.raises(DataError, match="not a CSV table in UTF-8"):
+    with pytest.raises(DataError, match=r"clips\.csv: .*UTF-8"):
         read_clip_table(tmp_path / "clips.csv")
 
 
@@ -181,7 +181,7 @@ def test_a_header_that_claims_any_sample_rate_claims_no_memory(tmp_path: Path) -
     for sr in (1, 999, 384_001, 2**31 - 1):
         at = whole.index(b"fmt ") + 12
         path.write_bytes(whole[:at] + sr.to_bytes(4, "little") + whole[at + 4 :])
-        with pytest.raises(ClipError, match=rf"a\.wav: claims {sr} Hz, expected 1000 to 384000 Hz"):
+        with pytest.raises(ClipError, match=rf"a\.wav: .*{sr} Hz, .*384000 Hz"):
             load_waveform(path, SR)
 
 
@@ -215,7 +215,7 @@ def test_joined_files_of_one_sample_rate_are_one_clip(tmp_path: Path) -> None:
     path.write_bytes(mono + stereo)
     assert load_waveform(path, SR).size / SR == pytest.approx(6, abs=0.2)
     path.write_bytes(mono + other)
-    with pytest.raises(ClipError, match="changes from 44100 to 48000 Hz"):
+    with pytest.raises(ClipError, match=r"joined\.mp3: .*44100 .*48000 Hz"):
         load_waveform(path, SR)
 
 
@@ -251,7 +251,7 @@ def test_more_than_eight_channels_are_a_clip_error(tmp_path: Path) -> None:
     with wave.open(str(path), "wb") as file:
         file.setparams((9, 2, 8000, 0, "NONE", ""))
         file.writeframes(bytes(9 * 2 * 8000))
-    with pytest.raises(ClipError, match="has 9 channels, expected at most 8"):
+    with pytest.raises(ClipError, match=r"9 channels.* 8"):
         load_waveform(path, SR)
 
 
@@ -479,7 +479,7 @@ def test_too_many_bad_clips_stop_the_run(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=message):
         _index(tmp_path, files, max_bad_fraction=0.6)
-    with pytest.raises(DataError, match="1 of 1 clips cannot be used"):
+    with pytest.raises(DataError, match="1 of 1 clips"):
         _index(tmp_path, ["b.wav"])
 
 
@@ -507,5 +507,5 @@ def test_a_clip_that_kills_the_decoder_is_set_aside(
 @pytest.mark.parametrize("text", ["file,artist\na,b\n", "seconds\nlong\n"])
 def test_an_index_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "clips.csv").write_text(text)
-    with pytest.raises(DataError, match=r"is not an index of clips.*dvc repro clips"):
+    with pytest.raises(DataError, match=r"index.*dvc repro clips"):
         Clips.read(tmp_path / "clips.csv")

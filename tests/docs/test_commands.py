@@ -192,6 +192,10 @@ def test_a_command_of_the_documentation_runs(
     if words[0] != "twinear":
         finished.must("env", *words)
         return
+    if words[1] == "promote" or "champion" in command:
+        monkeypatch.setenv("TWINEAR_TRACKING", "on")
+        # without it twinear tells MLflow the address, which other tests would then inherit
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{reader / 'mlflow.db'}")
     name = words[1]
     shutil.copy(reader / "params.yaml", tmp_path)
     (tmp_path / "artifacts").symlink_to(reader / "artifacts")
@@ -199,8 +203,6 @@ def test_a_command_of_the_documentation_runs(
     places = {"embed": embedder, "import": tmp_path, "fetch": tmp_path, "tune": tiny}
     places |= dict.fromkeys(("clips", "crossval", "evaluate"), few)
     monkeypatch.chdir(places.get(name, reader))
-    if name == "promote" or "champion" in command:
-        monkeypatch.setenv("TWINEAR_TRACKING", "on")
     listened = read_artists(reader / "artifacts/listens/artists.csv", "").head(2)
     known = [
         FakeArtist(name=name, mbid=mbid, deezer=n)
@@ -274,12 +276,12 @@ def test_make_run_shows_the_ranking_and_where_things_are(finished: Project) -> N
 @pytest.mark.parametrize(
     ("words", "last"),
     [
-        (("test",), "pytest -n 2 --dist loadfile"),
+        (("test",), "pytest -n 2 --dist loadgroup --no-loadscope-reorder"),
         (("tune",), "twinear tune"),
         (("tune", "TRIALS=7"), "twinear tune --trials 7"),
         (("retrain", "ARGS=--accept-drift"), "twinear retrain --accept-drift"),
         (("docs",), "mkdocs build --strict --quiet"),
-        (("check",), "pytest -n 2 --dist loadfile"),
+        (("check",), "pytest -n 2 --dist loadgroup --no-loadscope-reorder"),
     ],
 )
 def test_a_make_target_ends_with_its_program(

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from tests.support.planting import plant_params, plant_scorer
+from tests.support.planting import plant_params
+from tests.support.scorers import small_scorer
 from twinear.cli.main import main
 from twinear.evaluation.evaluation import EvaluationOptions, evaluate
 
@@ -41,7 +42,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clips.assign(artist=[f"Artist {each}" for each in range(N)]).to_csv(
         folder / "data/clips.csv", index=False
     )
-    plant_scorer().write(folder / "scorer.safetensors")
+    small_scorer().write(folder / "scorer.safetensors")
     vectors = generator.normal(size=(N, 5))
     np.savez(folder / "made.npz", clip=list(clips["file"]), vector=vectors)
     return folder

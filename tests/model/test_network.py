@@ -138,7 +138,7 @@ def test_a_pool_for_every_layer_but_the_last() -> None:
 
 def test_a_dilation_that_outgrows_every_clip_is_refused() -> None:
     assert shape(conv_depth=12, dilation=2).dilation == 2
-    with pytest.raises(ParamsError, match=r"dilation: found 8, expected .* over 4096 frames"):
+    with pytest.raises(ParamsError, match=r"dilation: found 8, .*4096"):
         shape(conv_depth=6, dilation=8)
 
 

@@ -73,12 +73,14 @@ def test_a_file_that_is_no_clip_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_scorer_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "scorer.safetensors"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"is empty|is not a scorer .*dvc repro training"):
+    with pytest.raises(
+        DataError, match=r"scorer\.safetensors: .*(empty|not a scorer .*dvc repro training)"
+    ):
         Scorer.read(path)
 
 
 def test_a_missing_scorer_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is missing; run 'dvc repro training'"):
+    with pytest.raises(DataError, match=r"missing; .*dvc repro training"):
         Scorer.read(tmp_path / "scorer.safetensors")
 
 
@@ -117,15 +119,15 @@ def test_clips_of_its_own_front_end_are_heard(
     ("front", "n_dims", "message"),
     [
         (FRONT.model_copy(update={"sr": 16000, "fmax": 8000.0}), 0,
-         r"have sr 16000, fmax 8000\.0, expected the scorer's sr 22050, fmax 11025\.0; compute"),
-        (FRONT.model_copy(update={"n_frames": 32}), 0, "have n_frames 32, .* n_frames 64;"),
-        (JOINED, 3, "have embeddings concat, n_joined 3, expected .* embeddings none, n_joined 0;"),
+         r"sr 16000, fmax 8000\.0, .*sr 22050, fmax 11025\.0"),
+        (FRONT.model_copy(update={"n_frames": 32}), 0, "n_frames 32, .*n_frames 64"),
+        (JOINED, 3, "embeddings concat, n_joined 3, .*embeddings none, n_joined 0"),
     ],
 )  # fmt: skip
 def test_clips_of_another_front_end_are_refused_with_both_values(
     front: SpectrogramsParams, n_dims: int, message: str
 ) -> None:
-    with pytest.raises(DataError, match=f"spectrograms: {message}"):
+    with pytest.raises(DataError, match=f"spectrograms: .*{message}"):
         small_scorer().encode_spectrograms(clip_spectrograms(2, front, n_dims))
 
 
@@ -133,7 +135,7 @@ def test_clips_of_another_front_end_are_refused_with_both_values(
 def test_embeddings_of_another_length_are_refused_with_both_lengths(
     front: SpectrogramsParams, key: str
 ) -> None:
-    with pytest.raises(DataError, match=f"have {key} 4, expected the scorer's {key} 3;"):
+    with pytest.raises(DataError, match=f"{key} 4, .*{key} 3"):
         small_scorer(front=front, n_dims=3).encode_spectrograms(
             clip_spectrograms(2, front, n_dims=4)
         )
@@ -141,7 +143,7 @@ def test_embeddings_of_another_length_are_refused_with_both_lengths(
 
 def test_a_scorer_of_vectors_cannot_hear_files(tmp_path: Path) -> None:
     file = tone(tmp_path / "a.wav", 440)
-    message = r"was trained on embeddings \(concat\).*train one with spectrograms\.embeddings: none"
+    message = r"embeddings \(concat\).*spectrograms\.embeddings: none"
     with pytest.raises(DataError, match=message):
         score(small_scorer(front=JOINED, n_dims=3), file, file)
 

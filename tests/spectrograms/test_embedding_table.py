@@ -1,8 +1,6 @@
 """A table of vectors is read whatever made it, and refused in one line when it is not whole."""
 
 import hashlib
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import PARAMS, ROOT
+from tests.support.stages import run_stage
 from twinear.acquisition.import_corpus import import_corpus
 from twinear.artists.clip_table import read_clip_table
 from twinear.base.errors import DataError
@@ -62,7 +61,7 @@ def test_an_npz_keeps_frames_and_where_they_came_from(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_frames_go_into_npz_only(tmp_path: Path, suffix: str) -> None:
-    with pytest.raises(DataError, match=r"one a frame; name a file \.npz"):
+    with pytest.raises(DataError, match=r"vectors\.\w+: .*frame.*\.npz"):
         table(FRAMED).write(tmp_path / f"vectors{suffix}")
     assert not any(tmp_path.iterdir())
 
@@ -93,29 +92,25 @@ def test_clips_get_their_vectors_in_their_own_order(tmp_path: Path) -> None:
 def test_a_table_that_lacks_clips_is_refused() -> None:
     with pytest.raises(
         DataError,
-        match=r"v\.npz: lacks 2 of 3 clips, the first x; make .*'twinear embed', or take their",
+        match=r"v\.npz: .*2 of 3 clips, the first x.*twinear embed",
     ):
         table().of(["x", NAMES[0], "y"], [""] * 3, Path("v.npz"))
 
 
 def test_a_vector_of_other_audio_is_refused() -> None:
     held = table(sha256=["1", "", "3"])
-    with pytest.raises(
-        DataError, match=r"is older than the audio of 1 of 2 clips, the first clips/b\.mp3; make it"
-    ):
+    with pytest.raises(DataError, match=r"v\.npz: .*older.*1 of 2 clips, the first clips/b\.mp3"):
         held.of(NAMES[:2], ["other", "2"], Path("v.npz"))
 
 
 def test_a_missing_table_says_how_to_get_one_or_do_without(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"is missing; .*twinear embed.*spectrograms\.embeddings: no"
-    ):
+    with pytest.raises(DataError, match=r"missing.*twinear embed.*spectrograms\.embeddings: no"):
         vectors_of(NAMES, [""] * 3, tmp_path / "v.npz")
 
 
 def test_vectors_of_another_width_are_refused() -> None:
     require_width(200, 200, "v.npz")
-    with pytest.raises(DataError, match=r"v\.npz: holds vectors of 512 numbers, expected 200, as"):
+    with pytest.raises(DataError, match=r"v\.npz: .*512 .*200"):
         require_width(512, 200, "v.npz")
 
 
@@ -186,7 +181,7 @@ def test_an_npz_that_cannot_be_read_is_refused(
     tmp_path: Path, make: Callable[[Path], object]
 ) -> None:
     make(tmp_path / "v.npz")
-    with pytest.raises(DataError, match=r"v\.npz: cannot be read .*expected clip .*; make the tab"):
+    with pytest.raises(DataError, match=r"v\.npz: cannot be read .*expected clip"):
         Vectors.read(tmp_path / "v.npz")
 
 
@@ -225,7 +220,7 @@ def test_a_parquet_that_is_no_table_is_refused(tmp_path: Path) -> None:
 
 def test_files_of_another_kind_or_empty_are_refused(tmp_path: Path) -> None:
     (tmp_path / "v.pkl").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"v\.pkl: is no table of vectors, expected a file \.npz"):
+    with pytest.raises(DataError, match=r"v\.pkl: .*\.npz"):
         Vectors.read(tmp_path / "v.pkl")
     (tmp_path / "v.npz").touch()
     with pytest.raises(DataError, match=r"v\.npz: is empty"):
@@ -241,21 +236,19 @@ def test_what_would_be_refused_is_not_written(tmp_path: Path) -> None:
 # the stage
 
 
-def stage(folder: Path) -> subprocess.CompletedProcess[str]:
-    script = ROOT / "src/stages/4_spectrograms.py"
-    command = [sys.executable, str(script), "data", "clips.csv", "spectrograms"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
 @pytest.mark.parametrize(
     ("held", "message"),
     [
-        (None, "error: data/clips/vectors.npz: is missing; make it with 'twinear embed' or bring"),
-        (["clips/other.wav"], "error: data/clips/vectors.npz: lacks 1 of 1 clips, the first clip"),
+        (None, "missing"),
+        (["clips/other.wav"], "1 of 1 clips, the first clips/a.wav"),
     ],
 )
 def test_the_stage_says_in_one_line_that_vectors_are_missing(
-    tmp_path: Path, held: list[str] | None, message: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    held: list[str] | None,
+    message: str,
 ) -> None:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     assert text.count("  embeddings: none") == 1
@@ -265,9 +258,12 @@ def test_the_stage_says_in_one_line_that_vectors_are_missing(
     (tmp_path / "clips.csv").write_text(f"{columns}\nclips/a.wav,a,A,,2.0,22050,1,00\n")
     if held:
         Vectors(clips=held, vector=FLAT[:1]).write(tmp_path / "data/clips/vectors.npz")
-    done = stage(tmp_path)
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert done.stderr.startswith(message)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="1"):
+        run_stage("spectrograms", "data", "clips.csv", "spectrograms")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: data/clips/vectors.npz: ")
+    assert message in line
     assert not (tmp_path / "spectrograms").exists()
     assert Clips.read(tmp_path / "clips.csv").table["file"][0] == "clips/a.wav"
 

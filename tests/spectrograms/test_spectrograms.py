@@ -213,10 +213,10 @@ def test_any_number_of_workers_gives_the_same_bits(tmp_path: Path) -> None:
 def test_a_clip_that_vanished_or_changed_says_so(tmp_path: Path) -> None:
     clips = _clips(tmp_path, 3)
     write_clip(tmp_path / "1.wav", music(3, 22050, 9), 22050)
-    with pytest.raises(DataError, match=r"1\.wav: changed since it was indexed; .*dvc repro clips"):
+    with pytest.raises(DataError, match=r"1\.wav: .*changed.*dvc repro clips"):
         compute_spectrograms(clips, tmp_path, PLAIN, list, 1)
     (tmp_path / "1.wav").unlink()
-    with pytest.raises(DataError, match=r"1\.wav: vanished since it was indexed"):
+    with pytest.raises(DataError, match=r"1\.wav: .*vanished"):
         compute_spectrograms(clips, tmp_path, PLAIN, list, 1)
 
 
@@ -316,5 +316,5 @@ def test_a_cut_off_array_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_band_above_half_the_sample_rate_is_refused() -> None:
     values = PLAIN.model_dump() | {"fmax": 12000.0}
-    with pytest.raises(ParamsError, match=r"fmax: found 12000\.0, expected .*at most sr / 2"):
+    with pytest.raises(ParamsError, match=r"fmax: found 12000\.0, .*sr / 2"):
         parse_params("spectrograms", SpectrogramsParams, values)

@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 
 from tests.conftest import PARAMS
-from tests.support.scorers import small_scorer
 from twinear.base.params import read_params
 from twinear.evaluation.dataset import ArtefactFolders
-from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
@@ -96,8 +94,3 @@ def plant_spectrograms(style: np.ndarray, generator: np.random.Generator) -> Spe
         front=FRONT,
         joined=np.zeros((len(artist_index), 0), np.float32),
     )
-
-
-def plant_scorer() -> Scorer:
-    """Make a small untrained scorer for the front end of the planted spectrograms."""
-    return small_scorer(front=FRONT)

@@ -12,11 +12,15 @@ COMMANDS: dict[str, str] = {
 }
 
 
-def run_stage(name: str) -> None:
-    """Run the command of a stage in the current folder, in this process."""
+def run_stage(name: str, *paths: str) -> None:
+    """Run a stage in the current folder, in this process, with the paths that dvc.yaml gives it.
+
+    Other `paths` may be given instead.
+    """
     before = sys.argv
-    sys.argv = COMMANDS[name].split()[1:]
+    _, script, *usual = COMMANDS[name].split()
+    sys.argv = [script, *(paths or usual)]
     try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        runpy.run_path(str(ROOT / script), run_name="__main__")
     finally:
         sys.argv = before

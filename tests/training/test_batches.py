@@ -115,7 +115,7 @@ def test_a_part_of_the_examples_has_the_clips_and_similarity_of_its_artists() ->
 def test_an_artist_without_a_clip_is_refused() -> None:
     data = examples()
     without = replace(data, artist_index=np.minimum(data.artist_index, 28))
-    with pytest.raises(DataError, match="training: an artist without a clip"):
+    with pytest.raises(DataError, match=r"training: .*without a clip"):
         Batches.from_examples(without, CPU)
 
 
@@ -142,5 +142,5 @@ def test_examples_are_the_clips_of_two_splits_and_of_nobody_else() -> None:
     assert made.validation.tolist() == [False, False, True]
     assert (made.similarity * 16).tolist() == [[15, 14, 12], [11, 10, 8], [3, 2, 0]]
     known = Similarity(artists=artists[:3], matrix=matrix[:3, :3])
-    with pytest.raises(DataError, match="training: no similarity of 'b'; run 'dvc repro split'"):
+    with pytest.raises(DataError, match=r"training: .*'b'.*dvc repro split"):
         collect_examples(clips, known, ["b", "a"], ["c"])

@@ -1,11 +1,13 @@
 """Training learns what is planted, stops, resumes to the same bits, and refuses nonsense."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,9 +16,11 @@ import torch
 from tests.conftest import ROOT
 from tests.support.networks import ORIGINAL
 from tests.support.trainings import EVERYTHING, SOUND, TINY, examples, params, planted, together
+from twinear import model, training
 from twinear.base.errors import DataError, TrainingError
 from twinear.model.network import SiameseNet
-from twinear.training.checkpoint import Epoch, State
+from twinear.training import training as trainer
+from twinear.training.checkpoint import Epoch, State, fingerprint, write_checkpoint
 from twinear.training.losses import by_artist
 from twinear.training.training import Fit, fit, steps_per_epoch
 
@@ -100,6 +104,18 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Pat
     assert weights(run(tmp_path / "c", **EVERYTHING, seed=2)[0]) != weights(first)
 
 
+@pytest.mark.parametrize("package", [model, training])
+def test_a_new_file_of_the_code_makes_another_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: ModuleType
+) -> None:
+    before = fingerprint(params(), SOUND, [np.eye(2)])
+    copied = shutil.copytree(*package.__path__, tmp_path / "package")
+    monkeypatch.setattr(package, "__path__", [str(copied)])
+    assert fingerprint(params(), SOUND, [np.eye(2)]) == before
+    (copied / "new.py").touch()
+    assert fingerprint(params(), SOUND, [np.eye(2)]) != before
+
+
 def test_a_finished_checkpoint_is_not_resumed_but_trained_anew(tmp_path: Path) -> None:
     first, _ = run(tmp_path)
     again, seen = run(tmp_path)
@@ -152,12 +168,11 @@ training.fit(SOUND, examples(), params(**EVERYTHING), Path({checkpoint!r}))
 """
 
 
-@pytest.mark.parametrize("when", [".pt0", ".pt3", ".refit0", ".refit2"])
 def test_a_killed_training_resumes_to_the_same_bits(
-    tmp_path_factory: pytest.TempPathFactory, whole: Fit, when: str
+    tmp_path_factory: pytest.TempPathFactory, whole: Fit
 ) -> None:
-    """After pretraining, while fitting, and both again while the network is fitted once more."""
-    folder = tmp_path_factory.mktemp("killed")
+    """Killed while the network is fitted once more."""
+    folder, when = tmp_path_factory.mktemp("killed"), ".refit2"
     script = KILLED.format(root=str(ROOT), checkpoint=str(folder / "c.pt"), wanted=when)
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=os.environ
@@ -170,7 +185,27 @@ def test_a_killed_training_resumes_to_the_same_bits(
     resumed, seen = run(folder, **EVERYTHING)
     assert weights(resumed) == weights(whole)
     assert resumed.history == whole.history == seen
-    assert [each.name for each in folder.iterdir()] == ["c.pt"]
+    assert [path.name for path in folder.iterdir()] == ["c.pt"]
+
+
+@pytest.mark.parametrize("when", [".pt0", ".pt3", ".refit0"])
+def test_from_every_kind_of_checkpoint_training_resumes_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Fit, when: str
+) -> None:
+    """After pretraining, while fitting, and before the network is fitted once more."""
+
+    def write_and_stop(state: State, path: Path, mark: str) -> None:
+        write_checkpoint(state, path, mark)
+        if path.suffix + str(len(state.history)) == when:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "write_checkpoint", write_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, **EVERYTHING)
+    resumed, seen = run(tmp_path, **EVERYTHING)
+    assert weights(resumed) == weights(whole)
+    assert resumed.history == whole.history == seen
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +269,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
 ) -> None:
     run(tmp_path)
     before = (tmp_path / "c.pt").read_bytes()
-    message = rf"epoch 1: the loss is {loss}, expected numbers; lower training\.learning_rate"
+    message = rf"epoch 1: .*{loss}, .*training\.learning_rate"
     with pytest.raises(TrainingError, match=message):
         run(tmp_path, **{**changes, "learning_rate": 1e30})
     assert (tmp_path / "c.pt").read_bytes() == before
@@ -248,13 +283,13 @@ def test_bfloat16_learns_as_well(tmp_path: Path, changes: dict[str, object]) -> 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="there is no GPU; use 'auto'"):
+    with pytest.raises(TrainingError, match=r"device: .*GPU.*'auto'"):
         run(tmp_path, device="cuda")
 
 
 def test_validation_artists_without_common_listeners_are_refused(tmp_path: Path) -> None:
     empty = replace(planted(12, 2), similarity=np.eye(12))
-    with pytest.raises(DataError, match="no two validation artists share a listener"):
+    with pytest.raises(DataError, match=r"training: .*validation artists"):
         fit(SOUND, together(planted(24, 1), empty), params(), tmp_path / "c.pt")
 
 

@@ -58,7 +58,7 @@ def ranking(
     reports: Annotated[Path, typer.Option(help="The folder of the reports.")] = Path("reports"),
     as_json: AsJson = False,
 ) -> None:
-    """Show how well the trained scorer ranks, beside chance and the baselines."""
+    """Show how well the catalogue and the siamese network rank, beside chance and the baselines."""
     from twinear.ranking.table import format_table
 
     numbers, differences = (

@@ -71,13 +71,13 @@ def score_embeddings(
         if not set(wanted) <= set(table.clips):  # some are named by their names
             find = artist_finder(artists.artists)
             known = [name for name in table.clips if find(name) is not None]
-            rows = match_artists(known, artists.artists, path)
-            other_names = {wanted[row]: name for name, row in zip(known, rows, strict=True)}
+            artist_rows = match_artists(known, artists.artists, path)
+            other_names = {wanted[row]: name for name, row in zip(known, artist_rows, strict=True)}
         artist_index = np.arange(len(wanted))
-    found = [
+    maybe_rows = [
         row_of_name.get(name, row_of_name.get(other_names.get(name) or name)) for name in wanted
     ]
-    missing = [name for name, row in zip(wanted, found, strict=True) if row is None]
+    missing = [name for name, row in zip(wanted, maybe_rows, strict=True) if row is None]
     if missing:
         key = table.key
         raise DataError(
@@ -86,7 +86,8 @@ def score_embeddings(
             expected=f"a vector for every {key} of the artists with similarity",
             remedy=f"embed them too, and name each {key} as the data folder does",
         )
-    vectors = np.asarray(table.vector, dtype=np.float64)[[row for row in found if row is not None]]
+    rows = [row for row in maybe_rows if row is not None]
+    vectors = np.asarray(table.vector, dtype=np.float64)[rows]
     if vectors.ndim == 3:
         vectors = vectors.mean(axis=2)  # over frames
     known_clips = np.ones(len(vectors), dtype=np.bool_)

@@ -159,7 +159,7 @@ def query_metrics(
     values = _checked("scores", scores, truth.candidates)
     order = ranked(values, truth.candidates, generator)
     position = _inverse(order)
-    found = {
+    metrics = {
         **{f"unordered@{n}": _unordered(truth, position, n) for n in TOP},
         **{f"edit@{n}": _edit(truth, position, n) for n in TOP},
         **{f"ndcg@{n}": _ndcg(truth, order, n) for n in NDCG},
@@ -168,7 +168,7 @@ def query_metrics(
         "mrr": _reciprocal_rank(truth, position),
         "spearman": _spearman(truth, values),
     }
-    return {metric: found[metric] for metric in METRICS}
+    return {metric: metrics[metric] for metric in METRICS}
 
 
 def query_ndcg(

@@ -11,7 +11,7 @@ a frame:
 
 `twinear evaluate` reads the same tables; there `artist` may stand in the place of `clip`.
 
-How the vectors came about, this module does not know: `embedding` makes some.
+This module does not know how the vectors were made; `encoders` makes some.
 """
 
 import zipfile
@@ -126,7 +126,7 @@ class Vectors:
                 _write_npz(self, temporary)
                 return
             columns = {f"d{n}": values for n, values in enumerate(self.vector.T)}
-            table = pl.DataFrame({"clip": list(self.clips), **columns})
+            table = pl.DataFrame({self.key: list(self.clips), **columns})
             table.write_csv(temporary) if suffix == ".csv" else table.write_parquet(temporary)
 
     @staticmethod
@@ -196,14 +196,14 @@ def _require_kind(path: Path) -> None:
 
 def _write_npz(vectors: Vectors, path: Path) -> None:
     with path.open("wb") as file:
-        np.savez(
-            file,
-            clip=np.array(vectors.clips, np.str_),
-            vector=vectors.vector,
-            extractor=np.array(vectors.extractor, np.str_),
-            licence=np.array(vectors.licence, np.str_),
-            sha256=np.array(vectors.sha256, np.str_),
-        )
+        arrays: dict[str, Any] = {
+            vectors.key: np.array(vectors.clips, np.str_),
+            "vector": vectors.vector,
+            "extractor": np.array(vectors.extractor, np.str_),
+            "licence": np.array(vectors.licence, np.str_),
+            "sha256": np.array(vectors.sha256, np.str_),
+        }
+        np.savez(file, **arrays)
 
 
 def _read_npz(
