@@ -1,7 +1,6 @@
 """Training learns what is planted, stops, resumes to the same bits, and refuses nonsense."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
+from tests.support.code import copy_package
 from tests.support.networks import ORIGINAL
 from tests.support.trainings import EVERYTHING, SOUND, TINY, examples, params, planted, together
 from twinear import model, training
@@ -109,8 +109,7 @@ def test_a_new_file_of_the_code_makes_another_fingerprint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: ModuleType
 ) -> None:
     before = fingerprint(params(), SOUND, [np.eye(2)])
-    copied = shutil.copytree(*package.__path__, tmp_path / "package")
-    monkeypatch.setattr(package, "__path__", [str(copied)])
+    copied = copy_package(package, tmp_path, monkeypatch)
     assert fingerprint(params(), SOUND, [np.eye(2)]) == before
     (copied / "new.py").touch()
     assert fingerprint(params(), SOUND, [np.eye(2)]) != before
