@@ -34,23 +34,13 @@ COLUMNS = ("file", "artist", "mbid", "title", "source")
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusReport:
-    """What was imported.
+    """What was imported."""
 
-    Parameters
-    ----------
-    listens
-        Names of the files of listens.
-    duplicates
-        Clips left out because their artist has the same recording already.
-    vectors
-        Clips that have an embedding.
-    """
-
-    listens: list[str]
+    listens: list[str]  # names of the files
     clips: int
     artists: int
-    duplicates: int
-    vectors: int = 0
+    duplicates: int  # clips left out because their artist has the same recording already
+    vectors: int = 0  # clips that have an embedding
 
 
 def import_corpus(

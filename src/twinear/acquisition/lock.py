@@ -19,13 +19,10 @@ def exclusive(lock_file: Path) -> Iterator[None]:
         Another fetch holds it.
     """
     lock_file.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(lock_file)
     try:
-        lock.acquire(timeout=0)
+        held = FileLock(lock_file).acquire(timeout=0)
     except Timeout:
         found, remedy = "another fetch is running", "wait until it has ended"
         raise DataError(lock_file.parent, found, remedy=remedy) from None
-    try:
+    with held:
         yield
-    finally:
-        lock.release()

@@ -30,23 +30,13 @@ REFETCH = "it was removed: run it again to download it again"
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetReport:
-    """What was fetched.
-
-    Parameters
-    ----------
-    fetched
-        False if it was there already, intact.
-    files
-        File -> size in bytes.
-    checked
-        File -> "md5", or "" where no checksum is published.
-    """
+    """What was fetched."""
 
     dataset: str
     folder: str
-    fetched: bool
-    files: dict[str, int]
-    checked: dict[str, str]
+    fetched: bool  # False if it was there already, intact
+    files: dict[str, int]  # file -> size in bytes
+    checked: dict[str, str]  # file -> "md5", or "" where no checksum is published
     licence: str
 
 

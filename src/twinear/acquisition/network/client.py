@@ -46,48 +46,24 @@ DAY_SECONDS = 86400.0
 
 @dataclass(frozen=True, kw_only=True)
 class RequestPolicy:
-    """How a service is asked.
+    """How a service is asked."""
 
-    Parameters
-    ----------
-    n, seconds
-        At most n requests in any window of so many seconds.
-    throttling_statuses
-        The statuses by which the service asks for fewer requests.
-    throttles_by_reset
-        Whether it also resets connections to ask for fewer.
-    attempts
-        How often a request is tried.
-    backoff_seconds, max_backoff_seconds
-        The first wait, doubled from attempt to attempt, and the longest.
-    max_retry_after_seconds
-        A longer Retry-After is not waited for: the service counts as away.
-    failures, away_seconds
-        After so many failed requests in a row the service is left alone for so long.
-    connect_seconds, read_seconds, total_seconds
-        Time-outs of a connection, of a single read, and of a whole exchange.
-    max_json_bytes, max_clip_bytes
-        A larger body is refused.
-    max_age_seconds
-        An older response on disk is requested again.
-    """
-
-    n: int
-    seconds: float
-    throttling_statuses: frozenset[int] = frozenset({429, 503})
-    throttles_by_reset: bool = False
+    n: int  # at most n requests
+    seconds: float  # in any window of this length
+    throttling_statuses: frozenset[int] = frozenset({429, 503})  # they ask for fewer requests
+    throttles_by_reset: bool = False  # it also resets connections to ask for fewer
     attempts: int = 5
-    backoff_seconds: float = 1.0
+    backoff_seconds: float = 1.0  # the first wait, doubled from attempt to attempt
     max_backoff_seconds: float = 60.0
-    max_retry_after_seconds: float = 120.0
-    failures: int = 3
-    away_seconds: float = 300.0
+    max_retry_after_seconds: float = 120.0  # for a longer Retry-After the service counts as away
+    failures: int = 3  # so many failed requests in a row, and the service is left alone
+    away_seconds: float = 300.0  # for so long
     connect_seconds: float = 10.0
-    read_seconds: float = 20.0
-    total_seconds: float = 60.0
+    read_seconds: float = 20.0  # of a single read
+    total_seconds: float = 60.0  # of a whole exchange
     max_json_bytes: int = 4_000_000
     max_clip_bytes: int = 16_000_000
-    max_age_seconds: float = 30 * DAY_SECONDS
+    max_age_seconds: float = 30 * DAY_SECONDS  # an older response on disk is requested again
 
 
 def user_agent(contact: str) -> str:

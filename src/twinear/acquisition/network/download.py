@@ -45,46 +45,24 @@ DownloadProgress = Callable[[int, int | None], AbstractContextManager[ProgressBa
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadPolicy:
-    """How long a server is waited for.
+    """How long a server is waited for."""
 
-    Parameters
-    ----------
-    attempts
-        Attempts in a row that bring less than `stall_bytes`.
-    backoff_seconds, max_backoff_seconds
-        The first wait between them, doubled each time, and the longest.
-    answer_seconds
-        Until the headers of the response have come.
-    read_seconds
-        Between two pieces of the body.
-    stall_seconds, stall_bytes
-        A connection that brings fewer bytes in so many seconds is given up.
-    """
-
-    attempts: int = 5
-    backoff_seconds: float = 2.0
+    attempts: int = 5  # in a row that bring less than `stall_bytes`
+    backoff_seconds: float = 2.0  # the first wait between them, doubled each time
     max_backoff_seconds: float = 60.0
-    answer_seconds: float = 60.0
-    read_seconds: float = 30.0
-    stall_seconds: float = 60.0
-    stall_bytes: int = 10_000
+    answer_seconds: float = 60.0  # until the headers of the response have come
+    read_seconds: float = 30.0  # between two pieces of the body
+    stall_seconds: float = 60.0  # in so long a connection must bring
+    stall_bytes: int = 10_000  # at least so many bytes, or it is given up
 
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteFile:
-    """A file to download.
-
-    Parameters
-    ----------
-    size
-        In bytes; 0 if unknown.
-    max_bytes
-        A larger file is refused.
-    """
+    """A file to download."""
 
     url: str
-    size: int
-    max_bytes: int
+    size: int  # in bytes; 0 if unknown
+    max_bytes: int  # a larger file is refused
 
     def require_size(
         self, size: int | None, error: type[RequestRefusedError] = RequestRefusedError

@@ -22,17 +22,11 @@ MAX_SHOWN = 50  # faults in the text for people
 
 @dataclass(frozen=True, kw_only=True)
 class CheckReport:
-    """What was found.
-
-    Parameters
-    ----------
-    faults
-        Kind (missing, size, sha256, unreadable, unnamed, vectors) -> place and finding of each
-        fault.
-    """
+    """What was found."""
 
     listed: int
     files: int
+    # missing, size, sha256, unreadable, unnamed or vectors -> place and finding of each fault
     faults: dict[str, list[dict[str, str]]]
 
 

@@ -5,12 +5,14 @@ more artists, more clips or other sources: nothing is fetched twice. Clips are a
 folder, never removed. Artists whose sources were away are tried again, after a pause, at the end.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 from twinear.acquisition.network.rate_limit import Clock
-from twinear.acquisition.network.threads import in_threads
 from twinear.acquisition.previews.artist_fetch import ArtistFetch, FetchParams
 from twinear.acquisition.previews.journal import ArtistOutcome, FetchJournal
 from twinear.acquisition.previews.provenance import read_rows, write_clips
@@ -20,9 +22,13 @@ from twinear.acquisition.previews.sources import OpenSources
 from twinear.artists.redirects import add_redirects, read_redirects
 from twinear.compute.pool import Progress
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 CLIPS = "clips.csv"
 REDIRECTS = "listens/redirects.csv"  # beside the listens, whose ids it corrects
 WRITE_EVERY = 25  # artists between two writings of clips.csv
+POLL_SECONDS = 0.2
 
 
 def journal_folder(into: Path) -> Path:
@@ -67,7 +73,7 @@ def fetch_clips(
             for n in range(params.rounds):
                 if n:
                     clock.sleep(params.pause_seconds)
-                with closing(in_threads(artist_fetch.run, left, params.threads)) as results:
+                with closing(_in_threads(artist_fetch.run, left, params.threads)) as results:
                     pairs = zip(progress(left), results, strict=True)
                     for n_done, (_, outcome) in enumerate(pairs, 1):
                         outcomes[outcome.artist] = outcome
@@ -84,6 +90,45 @@ def fetch_clips(
         finally:
             _write_tables(in_order(), into)
     return summarise(in_order(), params.n_clips)
+
+
+def _in_threads(function: Callable[[T], R], items: Sequence[T], n_threads: int) -> Generator[R]:
+    """Yield `function(item)` for each item as they finish; an error in one ends the iteration."""
+    todo: SimpleQueue[T] = SimpleQueue()
+    done: SimpleQueue[tuple[list[R], BaseException | None]] = SimpleQueue()
+    for item in items:
+        todo.put(item)
+    stopped = threading.Event()
+
+    def work() -> None:
+        while not stopped.is_set():
+            try:
+                item = todo.get_nowait()
+            except Empty:
+                return
+            try:
+                done.put(([function(item)], None))
+            except BaseException as error:  # raised again in the thread that iterates
+                done.put(([], error))
+                return
+
+    # daemons: a thread that waits minutes for a service does not delay the end of the program, as
+    # those of a `ThreadPoolExecutor` would
+    for _ in range(min(n_threads, len(items))):
+        threading.Thread(target=work, daemon=True).start()
+    n_left = len(items)
+    try:
+        while n_left:
+            try:
+                results, error = done.get(timeout=POLL_SECONDS)
+            except Empty:  # waiting without a timeout can miss an interrupt
+                continue
+            if error:
+                raise error
+            n_left -= 1
+            yield from results
+    finally:
+        stopped.set()
 
 
 def _write_tables(outcomes: Sequence[ArtistOutcome], into: Path) -> None:

@@ -46,21 +46,13 @@ CHECK_SECONDS = 120
 
 @dataclass(frozen=True, kw_only=True)
 class FetchedAudio:
-    """The audio of a preview.
-
-    Parameters
-    ----------
-    fault
-        Why it cannot be used; "" if it can.
-    fetched
-        When, UTC, ISO 8601.
-    """
+    """The audio of a preview."""
 
     file: str = ""
     bytes: int = 0
     sha256: str = ""
-    fetched: str = ""
-    fault: str = ""
+    fetched: str = ""  # UTC, ISO 8601
+    fault: str = ""  # why it cannot be used; "" if it can
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,33 +65,17 @@ class FetchedClip:
 
 @dataclass(frozen=True, kw_only=True)
 class ArtistOutcome:
-    """What a fetch gave for an artist.
+    """What a fetch gave for an artist."""
 
-    Parameters
-    ----------
-    artist, name
-        Id and name.
-    asked
-        The request this is the outcome of: how many clips of which sources.
-    ambiguous, faults
-        Source -> why it gave nothing: several artists of that name, or an error.
-    away
-        The sources with faults that may pass.
-    set_aside
-        "source id" -> why that preview was not taken.
-    redirects
-        A merged MBID -> the current one.
-    """
-
-    artist: str
+    artist: str  # id
     name: str
-    asked: list[str]
+    asked: list[str]  # the request: how many clips of which sources
     clips: list[FetchedClip] = field(default_factory=list)
-    ambiguous: dict[str, str] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
-    away: list[str] = field(default_factory=list)
-    set_aside: dict[str, str] = field(default_factory=dict)
-    redirects: dict[str, str] = field(default_factory=dict)
+    ambiguous: dict[str, str] = field(default_factory=dict)  # source -> several have the name
+    faults: dict[str, str] = field(default_factory=dict)  # source -> the error
+    away: list[str] = field(default_factory=list)  # sources with faults that may pass
+    set_aside: dict[str, str] = field(default_factory=dict)  # "source id" of a preview -> why
+    redirects: dict[str, str] = field(default_factory=dict)  # a merged MBID -> the current one
 
 
 AUDIO = TypeAdapter(FetchedAudio)

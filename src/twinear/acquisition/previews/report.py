@@ -13,40 +13,18 @@ Entry = dict[str, str]  # artist (id), name, why
 
 @dataclass(frozen=True, kw_only=True)
 class FetchReport:
-    """The outcome of a fetch; each artist is in exactly one of complete to failed.
-
-    Parameters
-    ----------
-    clips
-        Clips of these artists, including those of earlier fetches.
-    by_source
-        Source -> how many artists it gave clips of, and how many clips.
-    complete
-        Artists with as many clips as requested.
-    few
-        Artists with some clips, but fewer than requested.
-    ambiguous
-        Artists without clips because several have the name.
-    without_audio
-        Artists without clips because no source knows them or has a preview that can be used.
-    failed
-        Artists without clips because of errors.
-    set_aside
-        Previews that were not taken, and why.
-    merged
-        MusicBrainz id -> the one it was merged into.
-    """
+    """The outcome of a fetch; each artist is in exactly one of complete to failed."""
 
     artists: int
-    clips: int
-    by_source: dict[str, dict[str, int]]
-    complete: int
-    few: list[Entry]
-    ambiguous: list[Entry]
-    without_audio: list[Entry]
-    failed: list[Entry]
-    set_aside: list[Entry]
-    merged: dict[str, str]
+    clips: int  # of these artists, including those of earlier fetches
+    by_source: dict[str, dict[str, int]]  # source -> the numbers of its artists and clips
+    complete: int  # artists with as many clips as requested
+    few: list[Entry]  # artists with some clips, but fewer than requested
+    ambiguous: list[Entry]  # artists without clips because several have the name
+    without_audio: list[Entry]  # no source knows the artist or has a preview that can be used
+    failed: list[Entry]  # artists without clips because of errors
+    set_aside: list[Entry]  # previews that were not taken, and why
+    merged: dict[str, str]  # MusicBrainz id -> the one it was merged into
 
 
 def summarise(outcomes: Sequence[ArtistOutcome], n_clips: int) -> FetchReport:

@@ -35,22 +35,12 @@ Connect = Callable[[str, str, RequestPolicy], Client]
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSettings:
-    """What the command line says about sources.
+    """What the command line says about sources."""
 
-    Parameters
-    ----------
-    names
-        Of the sources, in the order in which they are asked.
-    music, table
-        The folder and the table, if they are given; asked first unless they are named.
-    contact
-        "" for TWINEAR_CONTACT.
-    """
-
-    names: Sequence[str]
-    music: Path | None = None
-    table: Path | None = None
-    contact: str = ""
+    names: Sequence[str]  # in the order in which they are asked
+    music: Path | None = None  # a folder, asked first unless it is named
+    table: Path | None = None  # a table, likewise
+    contact: str = ""  # "" for TWINEAR_CONTACT
 
     @property
     def order(self) -> list[str]:

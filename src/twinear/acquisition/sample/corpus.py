@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
+from av.codec.context import Flags
 
-from twinear.acquisition.sample.encoding import CODECS, encode
 from twinear.acquisition.sample.listeners import (
     PLAYS_FILE,
     PROFILE_FILE,
@@ -43,6 +44,25 @@ Made by `twinear sample --seed {seed}`. Licence: MIT, like twinear.
 - `clips/`, `clips.csv`: clips of the artists.
 - `truth.csv`: the hidden style of each artist, from which both grow. The pipeline never reads it.
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    """One way to write a clip."""
+
+    suffix: str
+    muxer: str
+    encoder: str
+    sr: int
+    bit_rate: int
+
+
+# Small, and different: each has its own bandwidth, delay and artefacts.
+CODECS = (
+    Codec(suffix=".mp3", muxer="mp3", encoder="libmp3lame", sr=22050, bit_rate=24000),
+    Codec(suffix=".m4a", muxer="ipod", encoder="aac", sr=24000, bit_rate=18000),
+    Codec(suffix=".ogg", muxer="ogg", encoder="libopus", sr=24000, bit_rate=14000),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +111,18 @@ def write_corpus(folder: Path, seed: int, size: CorpusSize, progress: Progress =
         _write(temporary / "listens" / PLAYS_FILE, listens_text(artists, listeners, rng))
         _write(temporary / "listens" / PROFILE_FILE, profile_text(listeners, rng))
         _write_clips(temporary, artists, seed, size, progress)
+
+
+def encode(y: np.ndarray, codec: Codec, path: Path) -> None:
+    """Write a mono waveform (n,) at the codec's sample rate: the same bytes each time."""
+    # the bit-exact modes leave out dates, version strings and the random serial number of an Ogg
+    with av.open(path, "w", format=codec.muxer, options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream(codec.encoder, rate=codec.sr, layout="mono")
+        stream.bit_rate = codec.bit_rate
+        stream.codec_context.flags |= Flags.bitexact
+        frame = av.AudioFrame.from_ndarray(y[None], format="fltp", layout="mono")
+        frame.sample_rate = codec.sr
+        container.mux([*stream.encode(frame), *stream.encode(None)])
 
 
 def _write_clips(

@@ -36,18 +36,10 @@ _FIRST_SIGNUP = date(2002, 10, 29)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImaginedListeners:
-    """Listeners and how often they played each artist.
+    """Listeners and how often they played each artist."""
 
-    Attributes
-    ----------
-    ids
-        SHA-1-like hex of each listener; the last one has no profile.
-    plays
-        (listeners, artists), 0 where never played.
-    """
-
-    ids: list[str]
-    plays: np.ndarray
+    ids: list[str]  # SHA-1-like hex of each listener; the last one has no profile
+    plays: np.ndarray  # (listeners, artists), 0 where never played
 
 
 def imagine_listeners(

@@ -22,22 +22,12 @@ _PATTERNS = ("{}", "{} {}", "The {}s", "{} & {}", "DJ {}", "{} {} Trio")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImaginedArtists:
-    """The artists and their hidden properties.
+    """The artists and their hidden properties."""
 
-    Attributes
-    ----------
-    names, mbids
-        Unique; ids are random UUIDs (version 4) that no real artist has.
-    styles
-        (artists, dimensions), in [-1, 1], in the order of `DIMENSIONS`.
-    popularity
-        (artists,), positive, sums to 1.
-    """
-
-    names: list[str]
-    mbids: list[str]
-    styles: np.ndarray
-    popularity: np.ndarray
+    names: list[str]  # unique
+    mbids: list[str]  # unique; random UUIDs (version 4) that no real artist has
+    styles: np.ndarray  # (artists, dimensions), in [-1, 1], in the order of `DIMENSIONS`
+    popularity: np.ndarray  # (artists,), positive, sums to 1
 
 
 def imagine_artists(n_artists: int, rng: np.random.Generator) -> ImaginedArtists:

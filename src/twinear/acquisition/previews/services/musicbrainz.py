@@ -30,26 +30,15 @@ SERVICES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ArtistIdentity:
-    """Who an artist is.
+    """Who an artist is."""
 
-    Parameters
-    ----------
-    requested_mbid
-        The MBID that was looked up; "" if the artist was found by name, also because MusicBrainz
-        no longer has the MBID (which is not a merge).
-    mbid
-        The current one; another than `requested_mbid` after a merge.
-    ids
-        Service -> the artist's id there, as far as MusicBrainz links to it.
-    confidence
-        1 for an MBID, .9 for a name that only one artist has.
-    """
-
+    # the MBID that was looked up; "" if the artist was found by name, also because MusicBrainz no
+    # longer has the MBID (which is not a merge)
     requested_mbid: str
-    mbid: str
+    mbid: str  # the current one; another than `requested_mbid` after a merge
     name: str
-    ids: dict[str, str] = field(default_factory=dict, hash=False)
-    confidence: float = 1.0
+    ids: dict[str, str] = field(default_factory=dict, hash=False)  # service -> id, where linked
+    confidence: float = 1.0  # 1 for an MBID, .9 for a name that only one artist has
 
     @property
     def merged(self) -> bool:
