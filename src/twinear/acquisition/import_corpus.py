@@ -55,10 +55,6 @@ def import_corpus(
     clips
         A table (CSV: file, under the table's folder; artist; optionally mbid and title), or a
         folder `Artist/…` with audio at any depth; the title is then the file's name.
-    into
-        The folder to write.
-    replace
-        Replace the corpus that is there.
     vectors
         A table of embeddings that names the clips as `clips` does: `file` of the table, or the
         path under the folder. It may lack some of the clips, and hold others.

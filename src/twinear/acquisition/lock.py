@@ -11,13 +11,7 @@ from twinear.base.errors import DataError
 
 @contextmanager
 def exclusive(lock_file: Path) -> Iterator[None]:
-    """Hold a lock on a file, released also when the process is killed.
-
-    Raises
-    ------
-    DataError
-        Another fetch holds it.
-    """
+    """Hold a lock on a file, released also if the process is killed; `DataError` if it is held."""
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     try:
         held = FileLock(lock_file).acquire(timeout=0)

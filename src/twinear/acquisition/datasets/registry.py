@@ -86,13 +86,7 @@ DATASETS = (
 
 
 def find_dataset(name: str) -> Dataset:
-    """The data set of that name.
-
-    Raises
-    ------
-    DataError
-        There is no data set of that name.
-    """
+    """The data set of that name; `DataError` if there is none."""
     known = {dataset.name: dataset for dataset in DATASETS}
     if name not in known:
         near = nearest(name, known) or list(known)

@@ -30,10 +30,9 @@ from twinear.acquisition.network.errors import (
     ThrottledError,
     UnauthorisedError,
 )
-from twinear.acquisition.network.exchange import open_client, open_response
+from twinear.acquisition.network.exchange import open_client, open_response, time_limit
 from twinear.acquisition.network.rate_limit import CircuitBreaker, Clock, RateLimit, SystemClock
 from twinear.acquisition.network.response_cache import JsonObject, ResponseCache
-from twinear.acquisition.network.transport import time_limit
 from twinear.base.errors import TwinearError
 from twinear.base.files import replacing
 
@@ -67,13 +66,7 @@ class RequestPolicy:
 
 
 def user_agent(contact: str) -> str:
-    """Name this program and its user's contact, an e-mail address or a web address.
-
-    Raises
-    ------
-    TwinearError
-        The contact is neither.
-    """
+    """Name this program and its user's contact; `TwinearError` if that is no address."""
     if not re.fullmatch(r"[!-'*-~]+@[!-'*-~]+\.[!-'*-~]+|https?://[!-'*-~]+", contact.strip()):
         raise TwinearError(
             "contact",
@@ -87,14 +80,8 @@ def user_agent(contact: str) -> str:
 class Client:
     """Sends requests to one service. Make one and share it: it holds the rate limit of all threads.
 
-    Parameters
-    ----------
-    service
-        Its name, for messages and for the responses on disk.
-    agent
-        As `user_agent` gives it.
-    cache
-        Where responses are kept; None to keep none.
+    `service` names it in messages and in `cache`, where responses are kept; `agent` is as
+    `user_agent` gives it.
     """
 
     def __init__(
@@ -124,10 +111,6 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
         self._http.close()
 
     def get(
@@ -228,7 +211,15 @@ class Client:
             with self._open(place, request, limited=True) as response:
                 self._require_ok(place, response)
                 body = b"".join(_body(place, response, self._policy.max_json_bytes))
-            answer = _parse(place, body)
+            try:
+                answer = json.loads(body)
+            except (ValueError, RecursionError):
+                start = body.lstrip()[:1]
+                found = {b"<": "is a web page", b"{": "is cut off"}.get(start, "is not JSON")
+                raise InvalidContentError(place, found, expected="JSON") from None
+            if not isinstance(answer, dict):
+                found = f"a JSON {type(answer).__name__}"
+                raise InvalidContentError(place, found, expected="an object")
             if check:
                 check(answer)
             return answer
@@ -335,15 +326,3 @@ def _retry_after(header: str, now: float) -> float | None:
     except ValueError:
         return None
     return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
-
-
-def _parse(place: str, body: bytes) -> JsonObject:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        start = body.lstrip()[:1]
-        found = {b"<": "is a web page", b"{": "is cut off"}.get(start, "is not JSON")
-        raise InvalidContentError(place, found, expected="JSON") from None
-    if not isinstance(answer, dict):
-        raise InvalidContentError(place, f"a JSON {type(answer).__name__}", expected="an object")
-    return answer

@@ -7,10 +7,9 @@ folder, never removed. Artists whose sources were away are tried again, after a 
 
 import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TypeVar
 
 from twinear.acquisition.network.rate_limit import Clock
 from twinear.acquisition.previews.artist_fetch import ArtistFetch, FetchParams
@@ -21,9 +20,6 @@ from twinear.acquisition.previews.source import RequestedArtist
 from twinear.acquisition.previews.sources import OpenSources
 from twinear.artists.redirects import add_redirects, read_redirects
 from twinear.compute.pool import Progress
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 CLIPS = "clips.csv"
 REDIRECTS = "listens/redirects.csv"  # beside the listens, whose ids it corrects
@@ -45,19 +41,10 @@ def fetch_clips(
     progress: Progress,
     clock: Clock,
 ) -> FetchReport:
-    """Fetch clips of every artist into the data folder `into`.
+    """Fetch clips of every artist, each listed once, into the data folder `into`.
 
-    Parameters
-    ----------
-    artists
-        Each once.
-    clock
-        For the pauses between rounds.
-
-    Raises
-    ------
-    DataError
-        The folder cannot be written, its tables cannot be read, or another fetch is running.
+    `DataError` if the folder cannot be written, its tables cannot be read, or another fetch is
+    running. The clock is for the pauses between rounds.
     """
     read_rows(into / CLIPS), read_redirects(into / REDIRECTS)  # to fail now, not after hours
     journal = FetchJournal(journal_folder(into), into, params.usable)
@@ -92,41 +79,43 @@ def fetch_clips(
     return summarise(in_order(), params.n_clips)
 
 
-def _in_threads(function: Callable[[T], R], items: Sequence[T], n_threads: int) -> Generator[R]:
-    """Yield `function(item)` for each item as they finish; an error in one ends the iteration."""
-    todo: SimpleQueue[T] = SimpleQueue()
-    done: SimpleQueue[tuple[list[R], BaseException | None]] = SimpleQueue()
-    for item in items:
-        todo.put(item)
+def _in_threads(
+    fetch: Callable[[RequestedArtist], ArtistOutcome],
+    artists: Sequence[RequestedArtist],
+    n_threads: int,
+) -> Generator[ArtistOutcome]:
+    """Yield the outcomes as they come; an error in one of the threads ends the iteration."""
+    todo: SimpleQueue[RequestedArtist] = SimpleQueue()
+    done: SimpleQueue[ArtistOutcome | BaseException] = SimpleQueue()
+    for artist in artists:
+        todo.put(artist)
     stopped = threading.Event()
 
     def work() -> None:
-        while not stopped.is_set():
-            try:
-                item = todo.get_nowait()
-            except Empty:
-                return
-            try:
-                done.put(([function(item)], None))
-            except BaseException as error:  # raised again in the thread that iterates
-                done.put(([], error))
-                return
+        with suppress(Empty):
+            while not stopped.is_set():
+                artist = todo.get_nowait()
+                try:
+                    done.put(fetch(artist))
+                except BaseException as error:  # raised again in the thread that iterates
+                    done.put(error)
+                    return
 
     # daemons: a thread that waits minutes for a service does not delay the end of the program, as
     # those of a `ThreadPoolExecutor` would
-    for _ in range(min(n_threads, len(items))):
+    for _ in range(min(n_threads, len(artists))):
         threading.Thread(target=work, daemon=True).start()
-    n_left = len(items)
+    n_left = len(artists)
     try:
         while n_left:
             try:
-                results, error = done.get(timeout=POLL_SECONDS)
+                outcome = done.get(timeout=POLL_SECONDS)
             except Empty:  # waiting without a timeout can miss an interrupt
                 continue
-            if error:
-                raise error
+            if isinstance(outcome, BaseException):
+                raise outcome
             n_left -= 1
-            yield from results
+            yield outcome
     finally:
         stopped.set()
 

@@ -94,13 +94,7 @@ class FetchJournal:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Exclude other processes, and remove what a killed one left incomplete.
-
-        Raises
-        ------
-        DataError
-            Another fetch is running.
-        """
+        """Exclude other processes (`DataError`), and remove what a killed one left incomplete."""
         with exclusive(self._folder / "lock"):
             for parts in (
                 self._into.glob(".*.part"),
@@ -132,13 +126,7 @@ class FetchJournal:
         return path.is_file() and path.stat().st_size == clip.bytes
 
     def fetch_audio(self, preview: Preview, source: Source) -> FetchedAudio:
-        """Get a preview's audio, from before or else from its source, and check it.
-
-        Raises
-        ------
-        SourceError
-            The source cannot provide it.
-        """
+        """Get a preview's audio, from before or else from its source, and check it."""
         name = f"{source.name}\n{preview.source_id}\n{preview.duration_seconds}"
         with self._lock:
             lock = self._preview_locks[name]
@@ -151,21 +139,18 @@ class FetchJournal:
             if not staged.is_file():
                 staged.parent.mkdir(parents=True, exist_ok=True)
                 source.download(preview, staged)
-            audio = self._keep_usable(staged)
+            audio = FetchedAudio(fault=find_fault(staged, self._usable))
+            if not audio.fault:
+                content, status = sha256(staged), staged.stat()
+                file = f"clips/{content[:16]}{audio_suffix(staged)}"
+                with self._lock, replacing(self._into / file) as temporary:
+                    shutil.copyfile(staged, temporary)
+                at = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
+                size = status.st_size
+                audio = FetchedAudio(file=file, bytes=size, sha256=content, fetched=at)
             write_text(path, json.dumps(asdict(audio)))
             staged.unlink()
             return audio
-
-    def _keep_usable(self, staged: Path) -> FetchedAudio:
-        """Copy audio that can be used to the clips."""
-        if fault := find_fault(staged, self._usable):
-            return FetchedAudio(fault=fault)
-        content, status = sha256(staged), staged.stat()
-        file = f"clips/{content[:16]}{audio_suffix(staged)}"
-        with self._lock, replacing(self._into / file) as temporary:
-            shutil.copyfile(staged, temporary)
-        fetched = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
-        return FetchedAudio(file=file, bytes=status.st_size, sha256=content, fetched=fetched)
 
     def _path(self, kind: str, name: str) -> Path:
         key = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -34,7 +34,18 @@ def summarise(outcomes: Sequence[ArtistOutcome], n_clips: int) -> FetchReport:
     artists = Counter(source for of_artist in sources for source in set(of_artist))
     lists: defaultdict[str, list[Entry]] = defaultdict(list)
     for outcome in outcomes:
-        lists[_kind(outcome, n_clips)].append(_entry(outcome, _why(outcome)))
+        if outcome.clips:
+            kind = "complete" if len(outcome.clips) >= n_clips else "few"
+        elif outcome.faults:
+            kind = "failed"
+        else:
+            kind = "ambiguous" if outcome.ambiguous else "without_audio"
+        reasons = [f"{len(outcome.clips)} clips"] if outcome.clips else []
+        reasons += [f"{source}: {why}" for source, why in outcome.ambiguous.items()]
+        reasons += list(outcome.faults.values())
+        if outcome.set_aside:
+            reasons.append(f"{len(outcome.set_aside)} previews set aside")
+        lists[kind].append(_entry(outcome, "; ".join(reasons) or "no source has it"))
     return FetchReport(
         artists=len(outcomes),
         clips=clips.total(),
@@ -53,23 +64,6 @@ def summarise(outcomes: Sequence[ArtistOutcome], n_clips: int) -> FetchReport:
         ],
         merged={old: new for outcome in outcomes for old, new in outcome.redirects.items()},
     )
-
-
-def _kind(outcome: ArtistOutcome, n_clips: int) -> str:
-    if outcome.clips:
-        return "complete" if len(outcome.clips) >= n_clips else "few"
-    if outcome.faults:
-        return "failed"
-    return "ambiguous" if outcome.ambiguous else "without_audio"
-
-
-def _why(outcome: ArtistOutcome) -> str:
-    reasons = [f"{len(outcome.clips)} clips"] if outcome.clips else []
-    reasons += [f"{source}: {why}" for source, why in outcome.ambiguous.items()]
-    reasons += list(outcome.faults.values())
-    if outcome.set_aside:
-        reasons.append(f"{len(outcome.set_aside)} previews set aside")
-    return "; ".join(reasons) or "no source has it"
 
 
 def _entry(outcome: ArtistOutcome, why: str) -> Entry:

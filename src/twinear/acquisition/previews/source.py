@@ -64,10 +64,4 @@ class Source(Protocol):
         """List at most `limit` previews that have audio, the most popular first."""
 
     def download(self, preview: Preview, to: Path) -> None:
-        """Put the audio into a file, whole or not at all.
-
-        Raises
-        ------
-        SourceError
-            The source cannot provide it, not from a renewed URL either.
-        """
+        """Put the audio into a file, whole or not at all, else raise `SourceError`."""

@@ -70,18 +70,8 @@ def open_sources(
 ) -> Iterator[OpenSources]:
     """Open the sources, with one client for each service, shared by all threads.
 
-    Parameters
-    ----------
-    cache_folder
-        Where the responses of services are kept.
-    environment
-        See the module; an empty value counts as absent.
-
-    Raises
-    ------
-    TwinearError
-        An unknown source, one without its folder or table, services without a contact, or Spotify
-        without its keys.
+    An empty value in `environment` counts as absent. `TwinearError` for an unknown source, one
+    without its folder or table, services without a contact, or Spotify without its keys.
     """
     for name in settings.order:
         if name not in SOURCES:

@@ -24,7 +24,6 @@ from twinear.acquisition.sample.listeners import (
 from twinear.acquisition.sample.sound import synthesise
 from twinear.acquisition.sample.style import (
     DIMENSIONS,
-    ImaginedArtists,
     imagine_artists,
     invent_word,
 )
@@ -76,18 +75,7 @@ class CorpusSize:
 
 
 def write_sample(folder: Path, seed: int, progress: Progress = iter) -> None:
-    """Write the bundled sample to a new or empty folder, whole or not at all.
-
-    Parameters
-    ----------
-    progress
-        Wraps the artists while their clips are made, such as `tqdm`.
-
-    Raises
-    ------
-    DataError
-        `folder` holds something already, or cannot be written.
-    """
+    """Write the bundled sample to a new or empty folder, else raise `DataError`."""
     write_corpus(folder, seed, CorpusSize(), progress)
 
 
@@ -110,7 +98,18 @@ def write_corpus(folder: Path, seed: int, size: CorpusSize, progress: Progress =
         listeners = imagine_listeners(artists, size.n_listeners, rng)
         _write(temporary / "listens" / PLAYS_FILE, listens_text(artists, listeners, rng))
         _write(temporary / "listens" / PROFILE_FILE, profile_text(listeners, rng))
-        _write_clips(temporary, artists, seed, size, progress)
+        rows = []
+        for artist in progress(range(size.n_artists)):
+            for clip in range(size.clips_per_artist):
+                # a generator for each clip: one more clip changes none of the others
+                rng = np.random.default_rng([seed, 2, artist, clip])
+                codec = CODECS[rng.integers(len(CODECS))]
+                file = f"clips/{artists.mbids[artist]}-{clip + 1}{codec.suffix}"
+                y = synthesise(artists.styles[artist], size.seconds, codec.sr, rng)
+                encode(y, codec, temporary / file)
+                title = f"{invent_word(rng)} {invent_word(rng)}"
+                rows.append([file, artists.names[artist], artists.mbids[artist], title])
+        _write_csv(temporary / "clips.csv", ["file", "artist", "mbid", "title"], rows)
 
 
 def encode(y: np.ndarray, codec: Codec, path: Path) -> None:
@@ -123,23 +122,6 @@ def encode(y: np.ndarray, codec: Codec, path: Path) -> None:
         frame = av.AudioFrame.from_ndarray(y[None], format="fltp", layout="mono")
         frame.sample_rate = codec.sr
         container.mux([*stream.encode(frame), *stream.encode(None)])
-
-
-def _write_clips(
-    folder: Path, artists: ImaginedArtists, seed: int, size: CorpusSize, progress: Progress
-) -> None:
-    rows = []
-    for artist in progress(range(size.n_artists)):
-        for clip in range(size.clips_per_artist):
-            # a generator for each clip: one more clip changes none of the others
-            rng = np.random.default_rng([seed, 2, artist, clip])
-            codec = CODECS[rng.integers(len(CODECS))]
-            file = f"clips/{artists.mbids[artist]}-{clip + 1}{codec.suffix}"
-            y = synthesise(artists.styles[artist], size.seconds, codec.sr, rng)
-            encode(y, codec, folder / file)
-            title = f"{invent_word(rng)} {invent_word(rng)}"
-            rows.append([file, artists.names[artist], artists.mbids[artist], title])
-    _write_csv(folder / "clips.csv", ["file", "artist", "mbid", "title"], rows)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from twinear.acquisition.network.client import Client, RequestPolicy
 from twinear.acquisition.network.errors import InvalidContentError, NotFoundError
-from twinear.acquisition.network.response_cache import JsonObject
 from twinear.acquisition.previews.services.matching import inner, number, rows, text
 from twinear.acquisition.previews.source import RequestedArtist
 from twinear.artists.identity import is_mbid, normalise_name
@@ -74,9 +73,16 @@ class MusicBrainz:
         current = text(answer, "id").lower()
         if not is_mbid(current):
             raise InvalidContentError(f"{NAME} {path}", "has no MBID")
-        return ArtistIdentity(
-            requested_mbid=mbid, mbid=current, name=text(answer, "name"), ids=_ids(answer)
-        )
+        ids: dict[str, str] = {}  # the first link to each service that has not ended
+        relations = answer.get("relations")
+        for relation in relations if isinstance(relations, list) else []:
+            if isinstance(relation, dict) and relation.get("ended") is not True:
+                url = re.sub(r"[?#].*", "", text(inner(relation, "url"), "resource"))
+                for service, pattern in SERVICES.items():
+                    if match := pattern.fullmatch(url):
+                        ids.setdefault(service, match[1])
+        name = text(answer, "name")
+        return ArtistIdentity(requested_mbid=mbid, mbid=current, name=name, ids=ids)
 
     def search(self, name: str) -> list[str]:
         """The MBIDs of all artists of that name, the best match first."""
@@ -91,16 +97,3 @@ class MusicBrainz:
         same = [row for row in artists if normalise_name(text(row, "name")) == normalised]
         same.sort(key=lambda row: -number(row, "score"))
         return [mbid for row in same if is_mbid(mbid := text(row, "id").lower())]
-
-
-def _ids(answer: JsonObject) -> dict[str, str]:
-    """The first link to each service that has not ended."""
-    relations = answer.get("relations")
-    ids: dict[str, str] = {}
-    for relation in relations if isinstance(relations, list) else []:
-        if isinstance(relation, dict) and relation.get("ended") is not True:
-            url = re.sub(r"[?#].*", "", text(inner(relation, "url"), "resource"))
-            for service, pattern in SERVICES.items():
-                if match := pattern.fullmatch(url):
-                    ids.setdefault(service, match[1])
-    return ids
