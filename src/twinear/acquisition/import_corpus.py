@@ -31,6 +31,8 @@ AUDIO = (".mp3", ".m4a", ".aac", ".mp4", ".ogg", ".oga", ".opus", ".flac", ".wav
 CORPUS_NAMES = {"listens", "clips", "clips.csv", "truth.csv", "README.md"}
 COLUMNS = ("file", "artist", "mbid", "title", "source")
 
+ListedClip = tuple[Path, dict[str, str]]  # a clip and its row for `clips.csv`
+
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusReport:
@@ -112,8 +114,7 @@ def _require_free(into: Path, replace: bool) -> None:
         raise DataError(into, found, remedy="move that away, or name another folder")
 
 
-def _clips_in_table(table: Path) -> list[tuple[Path, dict[str, str]]]:
-    """Every clip of a table with its row for `clips.csv`."""
+def _clips_in_table(table: Path) -> list[ListedClip]:
     checked = read_clip_table(table)
     with table.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -127,8 +128,7 @@ def _clips_in_table(table: Path) -> list[tuple[Path, dict[str, str]]]:
     return clips
 
 
-def _clips_in_folders(folder: Path) -> list[tuple[Path, dict[str, str]]]:
-    """Every clip under `Artist/…` with its row for `clips.csv`."""
+def _clips_in_folders(folder: Path) -> list[ListedClip]:
     clips = []
     for path in find_audio(folder, "*/**/*"):
         source = path.relative_to(folder)
@@ -162,9 +162,7 @@ def one_line(text: str | list[str] | None) -> str:
     return unicodedata.normalize("NFC", " ".join(text.replace("\0", " ").split()))
 
 
-def _copy_clips(
-    listed: Iterable[tuple[Path, dict[str, str]]], folder: Path
-) -> list[dict[str, str]]:
+def _copy_clips(listed: Iterable[ListedClip], folder: Path) -> list[dict[str, str]]:
     """Copy each recording of each artist once; give their rows."""
     seen = set()
     rows = []

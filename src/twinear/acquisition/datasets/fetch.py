@@ -72,9 +72,8 @@ def fetch_dataset(
         archive = into.absolute().with_name(f".{into.absolute().name}.fetch") / dataset.archive
         with exclusive(archive.with_name("datasets.lock")):
             if not archive.is_file():
-                remote = RemoteFile(
-                    url=dataset.address, size=dataset.size, max_bytes=dataset.max_archive
-                )
+                url, size = dataset.address, dataset.size
+                remote = RemoteFile(url=url, size=size, max_bytes=dataset.max_archive)
                 download(remote, archive, progress, clock, policy)
             files = _install(dataset, archive, listens)
             remove_download(archive)

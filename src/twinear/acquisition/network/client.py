@@ -10,7 +10,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -136,19 +136,16 @@ class Client:
 
         Raises
         ------
-        ServiceUnavailableError, InvalidContentError
-            After all attempts.
-        RequestRefusedError
-            At once.
+        ServiceUnavailableError, InvalidContentError, RequestRefusedError
+            The first two after all attempts, the third at once.
         """
         # a name in a file may hold lone surrogates, which no URL can
         encodable = {
             name: str(value).encode("utf-8", "replace").decode()
             for name, value in (params or {}).items()
         }
-        request = self._http.build_request(
-            "GET", self._base_url + path, params=encodable, headers=headers
-        )
+        url = self._base_url + path
+        request = self._http.build_request("GET", url, params=encodable, headers=headers)
         if fresh or self._cache is None:
             return self._request_json(path, request, check)
         key = str(request.url)
@@ -269,10 +266,8 @@ class Client:
     ) -> AbstractContextManager[httpx.Response]:
         @contextmanager
         def bounded() -> Iterator[None]:  # each redirect counts as a request
-            with ExitStack() as stack:
-                if limited:
-                    stack.enter_context(self._limit.slot())
-                stack.enter_context(time_limit(self._policy.total_seconds))
+            slot = self._limit.slot() if limited else nullcontext()
+            with slot, time_limit(self._policy.total_seconds):
                 yield
 
         return open_response(self._http, request, place, bounded)

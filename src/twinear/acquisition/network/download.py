@@ -8,7 +8,7 @@ start, and so the download starts over.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -162,11 +162,18 @@ def _attempt(
             origin = {"url": file.url, "mark": version}
             write_text(_origin_file(part), json.dumps(origin))
         with part.open("ab") as target, progress(n, total) as bar:
-            for piece in _pieces(response, file.url, clock, policy):
+            since, n_then = clock.now(), n
+            # the body of a 416 is not the file's
+            for piece in response.iter_raw() if response.status_code != 416 else ():
                 n += target.write(piece)
                 if n > file.max_bytes:
                     raise _WrongPartError(file.url, f"is larger than {file.max_bytes} bytes")
                 bar.update(len(piece))
+                if clock.now() - since > policy.stall_seconds:
+                    if n - n_then < policy.stall_bytes:
+                        found = "sends almost nothing"
+                        raise ServiceUnavailableError(file.url, found, remedy=RESUME)
+                    since, n_then = clock.now(), n
     if total is not None and n != total:
         found = f"broke off at {n} of {total} bytes"
         raise ServiceUnavailableError(file.url, found, remedy=RESUME)
@@ -194,22 +201,6 @@ def _position(response: httpx.Response, file: RemoteFile, asked: int) -> tuple[i
         raise RequestRefusedError(file.url, "is a web page", expected="an archive")
     length = response.headers.get("content-length", "")
     return 0, int(length) if length.isdigit() else None
-
-
-def _pieces(
-    response: httpx.Response, url: str, clock: Clock, policy: DownloadPolicy
-) -> Iterator[bytes]:
-    """The body as it comes, given up when it nearly stalls; the body of a 416 is not the file's."""
-    if response.status_code == 416:
-        return
-    since, n = clock.now(), 0
-    for piece in response.iter_raw():
-        yield piece
-        n += len(piece)
-        if clock.now() - since > policy.stall_seconds:
-            if n < policy.stall_bytes:
-                raise ServiceUnavailableError(url, "sends almost nothing", remedy=RESUME)
-            since, n = clock.now(), 0
 
 
 def _read_version(part: Path, url: str) -> str:

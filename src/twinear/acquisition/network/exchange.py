@@ -14,7 +14,7 @@ and uses the proxies of the environment as httpx does.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from ssl import SSLContext
 from typing import Any, cast
@@ -29,6 +29,8 @@ from twinear.acquisition.network.errors import (
     RequestRefusedError,
     ServiceUnavailableError,
 )
+
+Seconds = float | None
 
 MAX_REDIRECTS = 5
 
@@ -115,7 +117,7 @@ def lift_time_limit() -> None:
     _thread.deadline = None
 
 
-def _left(timeout: float | None, error: type[Exception]) -> float | None:
+def _left(timeout: Seconds, error: type[Exception]) -> Seconds:
     """The shorter of a timeout and the time until the deadline; `error` if that has passed."""
     deadline = getattr(_thread, "deadline", None)
     if deadline is None:
@@ -130,20 +132,17 @@ class _TimedStream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    def read(self, max_bytes: int, timeout: Seconds = None) -> bytes:
         return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    def write(self, buffer: bytes, timeout: Seconds = None) -> None:
         self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
 
     def start_tls(
-        self,
-        ssl_context: SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: Seconds = None
     ) -> httpcore.NetworkStream:
         left = _left(timeout, httpcore.ConnectTimeout)
         return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, left))
@@ -154,15 +153,10 @@ class _TimedStream(httpcore.NetworkStream):
 
 class _TimedBackend(httpcore.SyncBackend):
     def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+        self, host: str, port: int, timeout: Seconds = None, *args: Any, **options: Any
     ) -> httpcore.NetworkStream:
         left = _left(timeout, httpcore.ConnectTimeout)
-        return _TimedStream(super().connect_tcp(host, port, left, local_address, socket_options))
+        return _TimedStream(super().connect_tcp(host, port, left, *args, **options))
 
 
 @contextmanager
@@ -200,9 +194,7 @@ class TimedTransport(httpx.BaseTransport):
         ssl_context = httpx.create_ssl_context()
         self._direct = _pool(ssl_context, None)
         self._by_proxy = {
-            scheme: _pool(
-                ssl_context, httpx.Proxy(address if "://" in address else f"http://{address}")
-            )
+            scheme: _pool(ssl_context, address if "://" in address else f"http://{address}")
             for scheme in ("http", "https")
             if (address := proxies.get(scheme) or proxies.get("all"))
         }
@@ -240,7 +232,8 @@ class TimedTransport(httpx.BaseTransport):
             pool.close()
 
 
-def _pool(ssl_context: SSLContext, proxy: httpx.Proxy | None) -> httpcore.ConnectionPool:
+def _pool(ssl_context: SSLContext, address: str | None) -> httpcore.ConnectionPool:
+    proxy = httpx.Proxy(address) if address else None
     return httpcore.ConnectionPool(
         ssl_context=ssl_context,
         proxy=httpcore.Proxy(str(proxy.url), auth=proxy.raw_auth) if proxy else None,

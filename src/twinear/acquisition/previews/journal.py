@@ -42,6 +42,7 @@ T = TypeVar("T")
 
 CHECK_SR = 22050
 CHECK_SECONDS = 120
+PART = ".*.part"  # what `replacing` writes to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +97,9 @@ class FetchJournal:
     def locked(self) -> Iterator[None]:
         """Exclude other processes (`DataError`), and remove what a killed one left incomplete."""
         with exclusive(self._folder / "lock"):
-            for parts in (
-                self._into.glob(".*.part"),
-                (self._into / "clips").glob(".*.part"),
-                self._folder.rglob(".*.part"),
-            ):
-                for part in list(parts):
-                    shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+            parts = [*self._into.glob(PART), *(self._into / "clips").glob(PART)]
+            for part in [*parts, *self._folder.rglob(PART)]:
+                shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
             for staged in (self._folder / "audio").glob("*"):
                 if (self._folder / "heard" / f"{staged.name}.json").exists():
                     staged.unlink()

@@ -73,9 +73,8 @@ def _entry(outcome: ArtistOutcome, why: str) -> Entry:
 def format_report(report: FetchReport) -> str:
     """The report as a table, and what is missing as lists."""
     lines = [f"{'source':<10} {'artists':>8} {'clips':>8}"]
-    lines += [
-        f"{source:<10} {n['artists']:>8} {n['clips']:>8}" for source, n in report.by_source.items()
-    ]
+    for source, n in report.by_source.items():
+        lines.append(f"{source:<10} {n['artists']:>8} {n['clips']:>8}")
     lines.append(f"{'all':<10} {report.artists:>8} {report.clips:>8}")
     lists = {
         "with fewer clips": report.few,

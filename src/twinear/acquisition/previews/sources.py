@@ -92,9 +92,8 @@ def open_sources(
 
         identities = None
         if set(settings.order) & set(SERVICES):
-            identities = MusicBrainz(
-                connect(musicbrainz.NAME, musicbrainz.URL, musicbrainz.REQUEST_POLICY)
-            )
+            policy = musicbrainz.REQUEST_POLICY
+            identities = MusicBrainz(connect(musicbrainz.NAME, musicbrainz.URL, policy))
         sources = [_open(name, settings, connect, environment) for name in settings.order]
         yield OpenSources(musicbrainz=identities, sources=sources)
 

@@ -22,11 +22,7 @@ from twinear.acquisition.sample.listeners import (
     profile_text,
 )
 from twinear.acquisition.sample.sound import synthesise
-from twinear.acquisition.sample.style import (
-    DIMENSIONS,
-    imagine_artists,
-    invent_word,
-)
+from twinear.acquisition.sample.style import DIMENSIONS, imagine_artists, invent_word
 from twinear.base.errors import DataError
 from twinear.base.files import replacing
 from twinear.compute.pool import Progress

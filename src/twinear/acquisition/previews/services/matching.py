@@ -77,8 +77,7 @@ def find_candidate(
             why = f"one of {len(same)} of that name, by titles"
             return _candidate(same[n_shared.index(most)], 0.95, why)
     if same[0].popularity > MUCH_MORE_POPULAR * same[1].popularity:
-        why = f"by far the most popular of {len(same)} of that name"
-        return _candidate(same[0], 0.7, why)
+        return _candidate(same[0], 0.7, f"by far the most popular of {len(same)} of that name")
     return _candidate(same[0], 0.5, f"a guess among {len(same)} of that name")
 
 

@@ -111,8 +111,7 @@ class Spotify:
 
     def download(self, preview: Preview, to: Path) -> Never:
         """Refuse: no audio of Spotify is put on disk."""
-        place = f"{NAME} {preview.source_id}"
-        raise RequestRefusedError(place, "may not be used", remedy=REMEDY)
+        raise RequestRefusedError(f"{NAME} {preview.source_id}", "may not be used", remedy=REMEDY)
 
     def _lookup(self, artist_id: str) -> Profile | None:
         return next(iter(_profiles([self._get(f"/artists/{artist_id}")])), None)
