@@ -72,7 +72,7 @@ class ArtistOutcome:
     name: str
     asked: list[str]  # the request: how many clips of which sources
     clips: list[FetchedClip] = field(default_factory=list)
-    ambiguous: dict[str, str] = field(default_factory=dict)  # source -> several have the name
+    ambiguous: dict[str, str] = field(default_factory=dict)  # source -> how many have the name
     faults: dict[str, str] = field(default_factory=dict)  # source -> the error
     away: list[str] = field(default_factory=list)  # sources with faults that may pass
     set_aside: dict[str, str] = field(default_factory=dict)  # "source id" of a preview -> why

@@ -71,7 +71,7 @@ class CorpusSize:
 
 
 def write_sample(folder: Path, seed: int, progress: Progress = iter) -> None:
-    """Write the bundled sample to a new or empty folder, else raise `DataError`."""
+    """Write the bundled sample to a new or empty folder, whole or not at all, else `DataError`."""
     write_corpus(folder, seed, CorpusSize(), progress)
 
 
