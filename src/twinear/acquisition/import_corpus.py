@@ -31,26 +31,18 @@ AUDIO = (".mp3", ".m4a", ".aac", ".mp4", ".ogg", ".oga", ".opus", ".flac", ".wav
 CORPUS_NAMES = {"listens", "clips", "clips.csv", "truth.csv", "README.md"}
 COLUMNS = ("file", "artist", "mbid", "title", "source")
 
+ListedClip = tuple[Path, dict[str, str]]  # a clip and its row for `clips.csv`
+
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusReport:
-    """What was imported.
+    """What was imported."""
 
-    Parameters
-    ----------
-    listens
-        Names of the files of listens.
-    duplicates
-        Clips left out because their artist has the same recording already.
-    vectors
-        Clips that have an embedding.
-    """
-
-    listens: list[str]
+    listens: list[str]  # names of the files
     clips: int
     artists: int
-    duplicates: int
-    vectors: int = 0
+    duplicates: int  # clips left out because their artist has the same recording already
+    vectors: int = 0  # clips that have an embedding
 
 
 def import_corpus(
@@ -65,10 +57,6 @@ def import_corpus(
     clips
         A table (CSV: file, under the table's folder; artist; optionally mbid and title), or a
         folder `Artist/…` with audio at any depth; the title is then the file's name.
-    into
-        The folder to write.
-    replace
-        Replace the corpus that is there.
     vectors
         A table of embeddings that names the clips as `clips` does: `file` of the table, or the
         path under the folder. It may lack some of the clips, and hold others.
@@ -126,8 +114,7 @@ def _require_free(into: Path, replace: bool) -> None:
         raise DataError(into, found, remedy="move that away, or name another folder")
 
 
-def _clips_in_table(table: Path) -> list[tuple[Path, dict[str, str]]]:
-    """Every clip of a table with its row for `clips.csv`."""
+def _clips_in_table(table: Path) -> list[ListedClip]:
     checked = read_clip_table(table)
     with table.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -141,8 +128,7 @@ def _clips_in_table(table: Path) -> list[tuple[Path, dict[str, str]]]:
     return clips
 
 
-def _clips_in_folders(folder: Path) -> list[tuple[Path, dict[str, str]]]:
-    """Every clip under `Artist/…` with its row for `clips.csv`."""
+def _clips_in_folders(folder: Path) -> list[ListedClip]:
     clips = []
     for path in find_audio(folder, "*/**/*"):
         source = path.relative_to(folder)
@@ -176,9 +162,7 @@ def one_line(text: str | list[str] | None) -> str:
     return unicodedata.normalize("NFC", " ".join(text.replace("\0", " ").split()))
 
 
-def _copy_clips(
-    listed: Iterable[tuple[Path, dict[str, str]]], folder: Path
-) -> list[dict[str, str]]:
+def _copy_clips(listed: Iterable[ListedClip], folder: Path) -> list[dict[str, str]]:
     """Copy each recording of each artist once; give their rows."""
     seen = set()
     rows = []

@@ -113,7 +113,7 @@ def load_extractor(model: str, say: Callable[[str], None]) -> Extractor:
     Parameters
     ----------
     model
-        A folder, or ARTIST_INDEX/MODEL.
+        A folder, or OWNER/MODEL.
     say
         Called with a message before a download.
 
