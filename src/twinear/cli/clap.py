@@ -21,7 +21,9 @@ def embed(
     data: Annotated[Path, typer.Option(help="The data folder.")] = Path("data"),
     into: Annotated[
         Path | None,
-        typer.Option(help="The table to write; clips/vectors.npz in the data folder by default."),
+        typer.Option(
+            help="The table to write; clips/embeddings.npz in the data folder by default."
+        ),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace/--keep", help="Replace embeddings of another extractor.")

@@ -13,8 +13,13 @@ from twinear.cli.app import AsJson, app, print_json
 def import_(
     listens: Annotated[Path, typer.Option(help="A listens file, or the folder that holds it.")],
     clips: Annotated[Path, typer.Option(help="A clips table (CSV), or a folder Artist/….")],
-    vectors: Annotated[
-        Path | None, typer.Option(help="A table of the clips' embeddings: .npz, .csv or .parquet.")
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            "--embeddings",
+            "--vectors",  # its name in 0.1
+            help="A table of the clips' embeddings: .npz, .csv or .parquet.",
+        ),
     ] = None,
     into: Annotated[Path, typer.Option(help="The data folder to write.")] = Path("data"),
     replace: Annotated[
@@ -27,7 +32,7 @@ def import_(
 
     from twinear.acquisition.import_corpus import import_corpus
 
-    report = asdict(import_corpus(listens, clips, into, replace=replace, vectors=vectors))
+    report = asdict(import_corpus(listens, clips, into, replace=replace, embeddings=embeddings))
     if as_json:
         print_json(report)
         return

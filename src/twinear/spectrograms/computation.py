@@ -15,7 +15,7 @@ from twinear.base.files import sha256
 from twinear.clips.clips import Clips
 from twinear.clips.waveform import load_waveform
 from twinear.compute.pool import Progress, Workers, map_in_processes
-from twinear.spectrograms.embedding_table import TABLE, vectors_of
+from twinear.spectrograms.embedding_table import TABLE, read_clip_embeddings
 from twinear.spectrograms.front_end import Floats, SpectrogramsParams, log_mel, mfcc_statistics
 from twinear.spectrograms.spectrograms import COLUMNS, Spectrograms
 
@@ -25,7 +25,7 @@ def read_embeddings(clips: Clips, data_folder: Path, params: SpectrogramsParams)
     if params.embeddings == "none":
         return None
     files, sha256s = (list(clips.table[column]) for column in ("file", "sha256"))
-    return vectors_of(files, sha256s, data_folder / TABLE)
+    return read_clip_embeddings(files, sha256s, data_folder / TABLE)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,7 +13,7 @@ from twinear.base.errors import ClipError, DataError
 from twinear.base.files import require, sha256
 from twinear.clips.waveform import load_waveform
 from twinear.compute.pool import Progress, map_in_processes
-from twinear.spectrograms.embedding_table import TABLE, vectors_of
+from twinear.spectrograms.embedding_table import TABLE, read_clip_embeddings
 
 CHECK_SR = 22050
 CHECK_SECONDS = 300.0
@@ -57,9 +57,9 @@ def check_clips(data_folder: Path, progress: Progress, workers: int) -> CheckRep
     if vectors.exists():
         present = sorted(file for file in files if (data_folder / file).is_file())
         try:
-            vectors_of(present, [sha256(data_folder / file) for file in present], vectors)
+            read_clip_embeddings(present, [sha256(data_folder / file) for file in present], vectors)
         except DataError as error:
-            add("vectors", str(vectors), reason(error, vectors))
+            add("embeddings", str(vectors), reason(error, vectors))
     return CheckReport(listed=len(rows), files=len(files), faults=faults)
 
 
