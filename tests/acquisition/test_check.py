@@ -94,9 +94,9 @@ def test_a_table_of_vectors_is_checked_too(data: Path) -> None:
     EmbeddingTable(clips=names[1:], vector=table.vector[1:]).write(data / TABLE)
     report = check_clips(data, list, 1)
     assert list(report.faults) == ["embeddings"]
-    assert f"vectors.npz: lacks 1 of 4 clips, the first {names[0]}" in format_check(report)
+    assert f"embeddings.npz: lacks 1 of 4 clips, the first {names[0]}" in format_check(report)
     (data / TABLE).write_bytes(b"nothing")
-    assert "vectors.npz: cannot be read" in format_check(check_clips(data, list, 1))
+    assert "embeddings.npz: cannot be read" in format_check(check_clips(data, list, 1))
 
 
 def test_a_folder_without_a_table_is_one_clear_error(tmp_path: Path) -> None:
