@@ -1,6 +1,8 @@
 """Import your own data, or make the bundled sample."""
 
 import sys
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +25,6 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Import listens and clips into the data folder."""
-    from dataclasses import asdict
-
     from twinear.acquisition.import_corpus import import_corpus
 
     report = asdict(import_corpus(listens, clips, into, replace=replace, vectors=vectors))
@@ -43,8 +43,6 @@ def sample(
     as_json: AsJson = False,
 ) -> None:
     """Make the bundled sample: imagined artists, synthesised clips, simulated listeners."""
-    from functools import partial
-
     from tqdm import tqdm
 
     from twinear.acquisition.sample.corpus import write_sample

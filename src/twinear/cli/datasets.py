@@ -1,6 +1,7 @@
 """Fetch public data sets of listens."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,8 +33,6 @@ def hetrec(into: Into = DATA, replace: Replace = False, as_json: AsJson = False)
 
 
 def _fetch(name: str, into: Path, replace: bool, as_json: bool) -> None:
-    from dataclasses import asdict
-
     from tqdm import tqdm
 
     from twinear.acquisition.datasets.fetch import fetch_dataset

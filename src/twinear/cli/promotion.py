@@ -1,6 +1,8 @@
 """Champions: promote a scorer, roll back to the one before, show the champion."""
 
+import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,8 +33,6 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Make a scorer champion if it ranks the held-out artists better; exit status 1 if refused."""
-    import os
-
     from twinear.compute.pool import choose_workers
     from twinear.retraining.held_out import PipelineFolders
     from twinear.retraining.promotion import promote as decide
@@ -53,8 +53,6 @@ def rollback(into: DecisionFile = DECISION, as_json: AsJson = False) -> None:
 @app.command()
 def champion(as_json: AsJson = False) -> None:
     """Show the champion, and every decision, the latest first."""
-    from dataclasses import asdict
-
     from twinear.tracking.promotions import follow, read_decisions
 
     version, decisions = follow(), read_decisions()[::-1]
@@ -62,14 +60,10 @@ def champion(as_json: AsJson = False) -> None:
         content = asdict(version) if version else None
         print_json({"champion": content, "decisions": [asdict(each) for each in decisions]})
         return
-    print(
-        f"champion: {version.uri}, scorer {version.scorer[:10]}" if version else "no champion yet"
-    )
-    for decision in decisions:
-        print(
-            f"{decision.number:>4}  version {decision.version:<4}  {decision.outcome:<11}"
-            f"  {decision.reason}"
-        )
+    scorer = f"champion: {version.uri}, scorer {version.scorer[:10]}" if version else ""
+    print(scorer or "no champion yet")
+    for each in decisions:
+        print(f"{each.number:>4}  version {each.version:<4}  {each.outcome:<11}  {each.reason}")
 
 
 def read_rules() -> "Rules":
@@ -87,8 +81,6 @@ def read_rules() -> "Rules":
 
 
 def _show(promotion: "Promotion", into: Path, *, as_json: bool) -> None:
-    from dataclasses import asdict
-
     if promotion.outcome != "kept":
         promotion.write(into)
     if as_json:

@@ -14,8 +14,7 @@ from twinear.cli.promotion import ARTIFACTS, DATA, ArtifactsFolder, DataFolder, 
 @app.command()
 def retrain(
     accept_drift: Annotated[
-        bool,
-        typer.Option("--accept-drift/--block-drift", help="Accept the data: you have looked."),
+        bool, typer.Option("--accept-drift/--block-drift", help="Accept the data: you have looked.")
     ] = False,
     data: DataFolder = DATA,
     artifacts: ArtifactsFolder = ARTIFACTS,

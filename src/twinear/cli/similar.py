@@ -61,9 +61,8 @@ def ranking(
     """Show how well the catalogue and the siamese network rank, beside chance and the baselines."""
     from twinear.ranking.table import format_table
 
-    numbers, differences = (
-        _read_json(reports / name) for name in ("ranking.json", "differences.json")
-    )
+    numbers = _read_json(reports / "ranking.json")
+    differences = _read_json(reports / "differences.json")
     if as_json:
         print_json({"ranking": numbers, "differences": differences})
     else:

@@ -83,10 +83,7 @@ def run_checks(
 ) -> list[CheckResult]:
     """Run every check that applies.
 
-    Parameters
-    ----------
-    planted
-        The table of hidden styles. Without it, or if it lacks an artist, that check is left out.
+    Without the table `planted` of hidden styles, or if it lacks an artist, that check is left out.
     """
     held_out = evaluator.held_out
     scores = held_out.score(scorer, embeddings)

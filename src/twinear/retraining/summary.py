@@ -11,10 +11,7 @@ PICTURES = ("ranking", "training")
 def summarise(retraining: Retraining, *, pictures: bool) -> str:
     """Write the outcome, its reason, the data, the checks and the metrics.
 
-    Parameters
-    ----------
-    pictures
-        Whether to link those of the report, which works from the folder of the reports only.
+    `pictures` links those of the report, which works from the folder of the reports only.
     """
     promotion = retraining.promotion
     parts = [f"# Retraining: {retraining.outcome}", retraining.reason]

@@ -62,12 +62,19 @@ def connect() -> Any:
     root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         mlflow.set_tracking_uri(f"{SQLITE}{root / 'mlflow.db'}")
-    _check_database(mlflow.get_tracking_uri())
+    uri = mlflow.get_tracking_uri()
+    _check_database(uri)
+    if "MLFLOW_EXPERIMENT_ID" in os.environ:
+        return mlflow
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     try:
-        if "MLFLOW_EXPERIMENT_ID" not in os.environ:
-            _set_experiment(mlflow, root)
+        if uri.startswith("sqlite:") and mlflow.get_experiment_by_name(name) is None:
+            mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
+        experiment, view = mlflow.set_experiment(name), json.dumps(VIEW)
+        if experiment.tags.get(VIEW_TAG) != view:
+            mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, VIEW_TAG, view)
     except mlflow.MlflowException as error:
-        raise tracking_error(mlflow.get_tracking_uri(), error) from error
+        raise tracking_error(uri, error) from error
     return mlflow
 
 
@@ -98,13 +105,3 @@ def _check_database(uri: str) -> None:
                 expected="the runs that MLflow wrote",
                 remedy="restore it, or move it away for a new one",
             )
-
-
-def _set_experiment(mlflow: Any, root: Path) -> None:
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    local = mlflow.get_tracking_uri().startswith("sqlite:")
-    if local and mlflow.get_experiment_by_name(name) is None:
-        mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
-    experiment, view = mlflow.set_experiment(name), json.dumps(VIEW)
-    if experiment.tags.get(VIEW_TAG) != view:
-        mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, VIEW_TAG, view)

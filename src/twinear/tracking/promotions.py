@@ -30,48 +30,24 @@ Outcome = Literal["promoted", "refused", "rolled back"]
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """One decision as it was recorded.
+    """One decision as it was recorded."""
 
-    Parameters
-    ----------
-    number
-        Its place among all decisions, from 1.
-    follows
-        The number of the change it was made after; 0 for the first.
-    version
-        The version it is about; of a rollback, the one that became champion again.
-    scorer
-        SHA-256 of that version's file.
-    held_out
-        The digest of the queries, their truth and their clips; "" of a rollback.
-    """
-
-    number: int
+    number: int  # its place among all decisions, from 1
     outcome: str
-    follows: int
-    version: int
-    scorer: str
-    held_out: str
+    follows: int  # the number of the change it was made after; 0 for the first
+    version: int  # the version it is about; of a rollback, the one that became champion again
+    scorer: str  # SHA-256 of that version's file
+    held_out: str  # the digest of the queries, their truth and their clips; "" of a rollback
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Succession:
-    """The result of all decisions.
+    """The result of all decisions."""
 
-    Parameters
-    ----------
-    changes
-        The decisions that count and changed the champion, oldest first.
-    champions
-        The champion (last) and those that rolling back would return to.
-    rolled_back
-        The scorers (SHA-256) that were rolled back.
-    """
-
-    changes: tuple[Decision, ...]
-    champions: tuple[Decision, ...]
-    rolled_back: frozenset[str]
+    changes: tuple[Decision, ...]  # those that count and changed the champion, oldest first
+    champions: tuple[Decision, ...]  # the champion (last) and those to which rolling back returns
+    rolled_back: frozenset[str]  # the scorers (SHA-256) that were rolled back
 
     @property
     def last(self) -> int:
@@ -119,7 +95,7 @@ def read_decisions() -> list[Decision]:
         while page.token:
             page = client.search_model_versions(f"name = '{DECISIONS}'", page_token=page.token)
             registered += page
-    decisions = [
+    return [
         Decision(
             number=int(version.version),
             outcome=version.tags["outcome"],
@@ -129,9 +105,8 @@ def read_decisions() -> list[Decision]:
             held_out=version.tags["held_out"],
             reason=version.description or "",
         )
-        for version in registered
+        for version in sorted(registered, key=lambda version: int(version.version))
     ]
-    return sorted(decisions, key=lambda decision: decision.number)
 
 
 def record(

@@ -21,17 +21,14 @@ class Heartbeat:
     def __init__(self, folder: Path) -> None:
         self.id = uuid.uuid4().hex
         self._folder = folder
-        self._lock = FileLock(self._path(self.id))
+        self._lock = FileLock(folder / f"{self.id}.lock")
         folder.mkdir(parents=True, exist_ok=True)
         self._lock.acquire()
         self._last_beat = -BEAT_SECONDS
 
-    def _path(self, search: str) -> Path:
-        return self._folder / f"{search}.lock"
-
     def close(self) -> None:
         """Remove the lock file and release the lock."""
-        self._path(self.id).unlink(missing_ok=True)
+        Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
 
     def is_due(self) -> bool:
@@ -46,7 +43,7 @@ class Heartbeat:
         """Whether the search with that id, whose last beat was at the time `beat`, still runs."""
         if search == self.id:
             return True
-        path = self._path(search)
+        path = self._folder / f"{search}.lock"
         if not path.exists():  # it runs on another machine, or has ended
             return time.time() < beat + SILENT_SECONDS
         try:

@@ -22,10 +22,8 @@ def objective_splits(split: Split, objective: str, n_folds: int) -> tuple[TrialS
     train, validation = _artists(split)
     if objective == "validation":
         return (TrialSplit(train=train, validation=validation),)
-    return tuple(
-        TrialSplit(train=rest, validation=fold)
-        for rest, fold in _folds(train + validation, n_folds)
-    )
+    folds = _folds(train + validation, n_folds)
+    return tuple(TrialSplit(train=rest, validation=fold) for rest, fold in folds)
 
 
 def validation_queries(split: Split) -> TrialSplit:

@@ -9,7 +9,7 @@ import logging
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,12 +27,7 @@ EXPECTED = "a file, postgresql+pg8000://user:password@host/database, or grpc://h
 
 
 def open_storage(storage: str) -> Any:
-    """Open a storage.
-
-    Parameters
-    ----------
-    storage
-        The path of a file, a database URL as SQLAlchemy writes it, or grpc://host:port.
+    """Open the file of a path, a database URL as SQLAlchemy writes it, or grpc://host:port.
 
     Raises
     ------
@@ -157,11 +152,9 @@ def lost_storage(storage: str) -> Iterator[None]:
         sqlalchemy.exc.SQLAlchemyError,
         optuna.exceptions.StorageInternalError,
     )
-    try:
+    with suppress(ModuleNotFoundError):
         import grpc
-    except ModuleNotFoundError:
-        pass
-    else:
+
         failures += (grpc.RpcError,)
     try:
         yield
