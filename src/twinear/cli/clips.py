@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from twinear.cli.app import AsJson, clips, fetch, print_json
+from twinear.cli.app import AsJson, clips, fetch, print_result
 
 
 @fetch.command("clips")
@@ -66,10 +66,7 @@ def fetch_clips_command(
         for source in opened.sources:
             print(f"{source.name}: {source.terms}", file=sys.stderr)
         report = fetch_clips(requested, opened, into, params, progress, clock)
-    if as_json:
-        print_json(asdict(report))
-    else:
-        print(format_report(report))
+    print_result(asdict(report), format_report(report), as_json=as_json)
     if not report.clips:
         raise typer.Exit(1)
 
@@ -85,9 +82,6 @@ def check(
     from twinear.acquisition.previews.check import check_clips, format_check
 
     report = check_clips(data, partial(tqdm, desc="clips", unit="clip"), os.cpu_count() or 1)
-    if as_json:
-        print_json(asdict(report))
-    else:
-        print(format_check(report))
+    print_result(asdict(report), format_check(report), as_json=as_json)
     if report.faults:
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from twinear.cli.app import AsJson, app, print_json
+from twinear.cli.app import AsJson, app, print_result
 from twinear.cli.promotion import ARTIFACTS, ArtifactsFolder
 
 
@@ -73,8 +73,5 @@ def tune(
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
         raise typer.Exit(130) from None
-    if as_json:
-        print_json(summary.as_json())
-    else:
-        print(format_summary(summary))
+    print_result(summary.as_json(), format_summary(summary), as_json=as_json)
     print(f"summary and figures: {reports}", file=sys.stderr)

@@ -92,11 +92,8 @@ def _difference(first: Floats, second: Floats, params: RankingParams) -> Interva
     differences = first - second
     differences = differences[np.isfinite(differences)]
     if not differences.size:
-        raise DataError(
-            "promotion",
-            "NDCG@10 is defined for no held-out query",
-            remedy="add listens, or enlarge the test split",
-        )
+        remedy = "add listens, or enlarge the test split"
+        raise DataError("promotion", "NDCG@10 is defined for no held-out query", remedy=remedy)
     drawn = resamples(len(differences), params.n_bootstrap, params.generator("bootstrap"))
     (interval,) = bootstrap(differences[:, None], drawn, params.confidence)
     return interval

@@ -1,8 +1,7 @@
 """Where runs and models are kept, and how long to wait for it.
 
-`MLFLOW_TRACKING_URI`, else `mlflow.db` in the project's root, also from DVC's temporary experiment
-folders. MLflow itself would wait four minutes for each answer of a server that is gone. Here a
-request is given up after seconds, so that no stage hangs; MLflow's own variables change that.
+MLflow itself would wait four minutes for each answer of a server that is gone. Here a request is
+given up after seconds, so that no stage hangs; MLflow's own variables change that.
 """
 
 import json
@@ -99,9 +98,6 @@ def _check_database(uri: str) -> None:
         return  # MLflow creates it
     with path.open("rb") as file:
         if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
-            raise TwinearError(
-                path,
-                "is not an SQLite database",
-                expected="the runs that MLflow wrote",
-                remedy="restore it, or move it away for a new one",
-            )
+            expected = "the runs that MLflow wrote"
+            remedy = "restore it, or move it away for a new one"
+            raise TwinearError(path, "is not an SQLite database", expected=expected, remedy=remedy)

@@ -18,7 +18,6 @@ from twinear.tracking.registry import (
     get_champion,
     mark_run,
     registry_errors,
-    require_tracking,
     set_champion,
 )
 from twinear.tracking.runs import metric_name
@@ -87,9 +86,8 @@ def read_succession() -> Succession:
 
 def read_decisions() -> list[Decision]:
     """Read every decision, oldest first."""
-    mlflow = require_tracking()
-    client = mlflow.MlflowClient()
-    with registry_errors(mlflow, DECISIONS):
+    with registry_errors(DECISIONS) as mlflow:
+        client = mlflow.MlflowClient()
         page = client.search_model_versions(f"name = '{DECISIONS}'")
         registered = [*page]
         while page.token:
@@ -131,9 +129,8 @@ def record(
     tags = {"outcome": outcome, "follows": str(follows), "version": str(version.number)}
     tags |= {"scorer": version.scorer, "held_out": held_out}
     tags |= {name: f"{value:.6g}" for name, value in numbers.items()}
-    mlflow = require_tracking()
-    client = mlflow.MlflowClient()
-    with registry_errors(mlflow, DECISIONS):
+    with registry_errors(DECISIONS) as mlflow:
+        client = mlflow.MlflowClient()
         try:
             client.create_registered_model(DECISIONS, description=ABOUT)
         except mlflow.MlflowException as error:

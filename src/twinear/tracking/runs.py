@@ -30,6 +30,7 @@ MODEL = "twinear"
 PAUSE_SECONDS = 10  # before a server that did not answer is tried again
 MAX_METRICS = 1000  # that MLflow takes at a time
 SCORER_TAG, PARAMS_TAG, EXPERIMENT_TAG = "scorer", "params", "dvc_experiment"
+STUDY_TAG = "study"
 SERVING_PACKAGES = (
     "av", "librosa", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "soxr",
     "torch",
@@ -114,6 +115,24 @@ def open_run(params: Mapping[str, Any], scorer: str = "", kind: str = "pipeline"
         run = Run()
     with ending(run):
         yield run
+
+
+def open_study(name: str, params: Mapping[str, Any], identity: str) -> AbstractContextManager[Run]:
+    """Open the run of a study: the latest one of equal identity, or a new one.
+
+    Parameters
+    ----------
+    params
+        The section `tuning`; logged when the run is new.
+
+    Raises
+    ------
+    TwinearError
+        The tracking server cannot be reached.
+    """
+    query = f"tags.{STUDY_TAG} = '{identity}' and tags.{KIND_TAG} = 'tuning'"
+    tags = {STUDY_TAG: identity}
+    return ending(start_run("tuning", f"tuning-{name}", params, tags, resume=query))
 
 
 def start_run(

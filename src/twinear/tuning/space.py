@@ -117,20 +117,16 @@ def read_space(
         No name, an unknown or repeated name, an empty range, a value that the section refuses.
     """
     if not space:
-        raise ParamsError(
-            f"{path}: tuning.space", "is empty", expected="names of params with choices or a range"
-        )
+        expected = "names of params with choices or a range"
+        raise ParamsError(f"{path}: tuning.space", "is empty", expected=expected)
     checked: Space = {}
     for name, written in space.items():
         place = f"{path}: tuning.space.{name}"
         first = name.split(".")[0]
         if first in SECTIONS and first != SECTION:
-            raise ParamsError(
-                place,
-                f"is not a param of {SECTION}, the only stage that a trial runs",
-                remedy=f"name a param of {SECTION}, or change it and run 'dvc repro' for each "
-                "value",
-            )
+            found = f"is not a param of {SECTION}, the only stage that a trial runs"
+            remedy = f"name a param of {SECTION}, or change it and run 'dvc repro' for each value"
+            raise ParamsError(place, found, remedy=remedy)
         full_name = name if first == SECTION else f"{SECTION}.{name}"
         if full_name == f"{SECTION}.seed":
             raise ParamsError(place, "is luck, not a choice", remedy="take it out of the space")

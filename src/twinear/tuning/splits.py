@@ -38,10 +38,8 @@ def held_out_queries(split: Split, n_folds: int) -> list[TrialSplit]:
     These artists chose neither a trial of the objective `validation` nor an epoch.
     """
     train, validation = _artists(split)
-    return [
-        TrialSplit(train=rest, validation=validation, queries=fold)
-        for rest, fold in _folds(train, n_folds)
-    ]
+    folds = _folds(train, n_folds)
+    return [TrialSplit(train=rest, validation=validation, queries=fold) for rest, fold in folds]
 
 
 def _artists(split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -91,8 +91,6 @@ class Study:
             What the study belongs to: a word -> a text that changes with it.
         defaults
             The present values of params.yaml; tried first if the space holds them.
-        restart
-            Delete the study of that name first.
 
         Raises
         ------
@@ -100,7 +98,7 @@ class Study:
             It belongs to something else, or is to be deleted while another search runs.
         """
         with lost_storage(self.place):
-            if restart:
+            if restart and self.name in optuna.get_all_study_names(self._storage):
                 self._delete()
             self._study = optuna.create_study(
                 storage=self._storage,
@@ -114,11 +112,10 @@ class Study:
                 self._study.set_user_attr("identity", uuid.uuid4().hex)
                 self._study.set_user_attr("binding", dict(binding))
             elif changed := [word for word in binding if bound.get(word) != binding[word]]:
-                raise TwinearError(
-                    f"study '{self.name}' in {shown(self.place)}",
-                    f"was made with another {', '.join(changed)}",
-                    remedy="use --study NAME for a new one, or --restart to delete this one",
-                )
+                place = f"study '{self.name}' in {shown(self.place)}"
+                found = f"was made with another {', '.join(changed)}"
+                remedy = "use --study NAME for a new one, or --restart to delete this one"
+                raise TwinearError(place, found, remedy=remedy)
             self.beat()
             self._put_back_lost()
             in_space = all(values.holds(defaults[name]) for name, values in self._space.items())
@@ -127,16 +124,12 @@ class Study:
                 self._study.enqueue_trial(values, user_attrs={"exact": True})
 
     def _delete(self) -> None:
-        if self.name not in optuna.get_all_study_names(self._storage):
-            return
         self._study = optuna.load_study(study_name=self.name, storage=self._storage)
         running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
         if any(map(self._is_alive, running)):
-            raise TwinearError(
-                f"study '{self.name}'",
-                "is being searched by another process",
-                remedy="stop that first, or use --study NAME for a new one",
-            )
+            found = "is being searched by another process"
+            remedy = "stop that first, or use --study NAME for a new one"
+            raise TwinearError(f"study '{self.name}'", found, remedy=remedy)
         optuna.delete_study(study_name=self.name, storage=self._storage)
 
     def _trials(self) -> list[Any]:

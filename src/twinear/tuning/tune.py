@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +13,7 @@ from twinear.base.files import code_digest, require, write_text
 from twinear.base.params import read_params, read_sections
 from twinear.ranking.ranking import RankingParams
 from twinear.split import Split, SplitParams
-from twinear.tracking.runs import ChildRun, Run
-from twinear.tracking.tuning_runs import open_study
+from twinear.tracking.runs import ChildRun, Run, open_study
 from twinear.training.training import TrainingParams
 from twinear.tuning.confirmation import Confirmation, confirm
 from twinear.tuning.evaluation import Sources
@@ -114,7 +111,9 @@ def tune(request: TuningRequest, tuning: TuningParams, progress: ProgressBar) ->
                     seeds=seeds,
                     n_folds=setup.split_params.n_folds if tuning.objective == "validation" else 0,
                     params=setup.ranking,
-                    open_bar=partial(_open_bar, progress, "new seeds", 0),
+                    open_bar=lambda total: closing(
+                        progress(total=total, initial=0, desc="new seeds")
+                    ),
                 )
             summary = _write(request, setup, study, complete, confirmation)
             metrics = {"ndcg@10": best.value or 0.0}
@@ -131,11 +130,9 @@ def _read(request: TuningRequest, tuning: TuningParams) -> _Setup:
     training = read_sections(request.params)[SECTION]
     space = read_space(tuning.space, training, TrainingParams, request.params)
     if training["seed"] in tuning.confirm_seeds:
-        raise ParamsError(
-            f"{request.params}: tuning.confirm_seeds",
-            f"holds {training['seed']}, the seed of the search (training.seed)",
-            expected="other seeds",
-        )
+        place = f"{request.params}: tuning.confirm_seeds"
+        found = f"holds {training['seed']}, the seed of the search (training.seed)"
+        raise ParamsError(place, found, expected="other seeds")
     split_params = read_params("split", SplitParams, request.params)
     require(request.sources.spectrograms, "run 'dvc repro'")
     split = Split.read(request.sources.split)
@@ -160,9 +157,10 @@ def _search(study: Study, pool: WorkerPool, setup: _Setup, run: Run, progress: P
     for trial in earlier:
         if not trial.run:  # the search was killed before it logged it, or tracking was off
             _log(study, setup, run, trial)
-    tuning = setup.tuning
+    tuning, n_earlier = setup.tuning, len(earlier)
     best = max((trial.value or 0.0 for trial in best_first(earlier)), default=0.0)
-    with _open_bar(progress, "trials", len(earlier), tuning.trials) as bar:
+    total = max(tuning.trials, n_earlier)
+    with closing(progress(total=total, initial=n_earlier, desc="trials")) as bar:
 
         def on_trial(trial: Trial) -> None:
             nonlocal best
@@ -173,15 +171,6 @@ def _search(study: Study, pool: WorkerPool, setup: _Setup, run: Run, progress: P
             _log(study, setup, run, trial)
 
         return search(study, pool, setup.plan, tuning.trials, tuning.minutes, on_trial)
-
-
-@contextmanager
-def _open_bar(progress: ProgressBar, desc: str, initial: int, total: int) -> Iterator[Any]:
-    bar = progress(total=max(total, initial), initial=initial, desc=desc)
-    try:
-        yield bar
-    finally:
-        bar.close()
 
 
 def _log(study: Study, setup: _Setup, run: Run, trial: Trial) -> None:
@@ -213,11 +202,9 @@ def _best(study: Study) -> Trial:
     if best := best_first(study.ended):
         return best[0]
     reasons = [trial.reason for trial in study.ended if trial.reason]
-    raise TrainingError(
-        f"study '{study.name}'",
-        f"no trial was completed ({reasons[-1] if reasons else 'the time was over'})",
-        remedy="change tuning.space" if reasons else "run it again, with more --minutes",
-    )
+    found = f"no trial was completed ({reasons[-1] if reasons else 'the time was over'})"
+    remedy = "change tuning.space" if reasons else "run it again, with more --minutes"
+    raise TrainingError(f"study '{study.name}'", found, remedy=remedy)
 
 
 def _write(
