@@ -82,12 +82,8 @@ def promote(
 ) -> Promotion:
     """Make the challenger champion if the rule allows it; every decision is recorded.
 
-    Parameters
-    ----------
-    challenger
-        A scorer's file or `models:/…`; a file that is not registered is registered first.
-    again
-        Whether a scorer that was rolled back may return.
+    The challenger is a scorer's file or `models:/…`; a file that is not registered is registered
+    first. One that was rolled back may return with `again`.
 
     Raises
     ------

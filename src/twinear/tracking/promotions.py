@@ -117,13 +117,8 @@ def record(
 ) -> bool:
     """Record a decision and set the alias; return whether the decision counts.
 
-    Parameters
-    ----------
-    follows
-        `Succession.last`, as it was when the decision was made. If another change came since, this
-        one is recorded and void.
-    numbers
-        The figures that the decision is based on.
+    `follows` is `Succession.last`, as it was when the decision was made. If another change came
+    since, this one is recorded and void. `numbers` are what the decision is based on.
     """
     numbers = numbers or {}
     tags = {"outcome": outcome, "follows": str(follows), "version": str(version.number)}

@@ -103,13 +103,13 @@ def scorer_file(name: str) -> Iterator[Path]:
         paths = sorted(Path(fetched).glob("*.safetensors"))
         if len(paths) != 1:
             raise DataError(name, f"holds {len(paths)} scorers", remedy="register it again")
+        place = f"{paths[0]}: "
         try:
             yield paths[0]
         except DataError as error:
-            message = str(error)
-            if not message.startswith(f"{paths[0]}: "):
+            if not str(error).startswith(place):
                 raise
-            raise DataError(name, message.removeprefix(f"{paths[0]}: ")) from error
+            raise DataError(name, str(error).removeprefix(place)) from error
 
 
 def read_split(version: Version, folder: Path) -> Path | None:

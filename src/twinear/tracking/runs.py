@@ -82,17 +82,10 @@ class Run:
 
 @contextmanager
 def open_run(params: Mapping[str, Any], scorer: str = "", kind: str = "pipeline") -> Iterator[Run]:
-    """Open the run of some params for one stage.
+    """Open the run of some params, every section of `params.yaml`, for one stage.
 
-    Parameters
-    ----------
-    params
-        Every section of `params.yaml`; logged when the run is new.
-    scorer
-        The SHA-256 of the scorer's file: the latest run of that scorer and of equal params is
-        opened again, or a new one started. Empty: a new run.
-    kind
-        The tag of a new run.
+    `scorer` is the SHA-256 of the scorer's file: the latest run of that scorer and of equal params
+    is opened again, or a new one started. Empty: a new run. A new run is tagged with `kind`.
 
     Raises
     ------
@@ -120,10 +113,7 @@ def open_run(params: Mapping[str, Any], scorer: str = "", kind: str = "pipeline"
 def open_study(name: str, params: Mapping[str, Any], identity: str) -> AbstractContextManager[Run]:
     """Open the run of a study: the latest one of equal identity, or a new one.
 
-    Parameters
-    ----------
-    params
-        The section `tuning`; logged when the run is new.
+    `params`, the section `tuning`, is logged when the run is new.
 
     Raises
     ------

@@ -65,29 +65,17 @@ QueryScores = dict[tuple[Contender, Queries, int], dict[str, float]]  # -> query
 
 
 def confirm(
-    values: Mapping[Contender, Mapping[str, Any]],
+    values: Mapping[Contender, Mapping[str, Any]],  # by full name
     split: Split,
     plan: Plan,
     pool: WorkerPool,
     *,
     seeds: Sequence[int],
-    n_folds: int,
-    params: RankingParams,
-    open_bar: Callable[[int], AbstractContextManager[Any]],
+    n_folds: int,  # of the training artists to evaluate on; 0: they took part in the choice
+    params: RankingParams,  # resamples and confidence of the intervals
+    open_bar: Callable[[int], AbstractContextManager[Any]],  # for a number of trainings
 ) -> Confirmation:
-    """Train the best and the defaults with each seed and compare them.
-
-    Parameters
-    ----------
-    values
-        By full name.
-    n_folds
-        Folds of the training artists to evaluate on; 0: they took part in the choice.
-    params
-        Resamples and confidence of the intervals.
-    open_bar
-        Opens a progress bar for a number of trainings.
-    """
+    """Train the best and the defaults with each seed and compare them."""
     splits: dict[Queries, list[TrialSplit]] = {
         "validation": [validation_queries(split)] * len(seeds)
     }

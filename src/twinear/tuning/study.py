@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 import optuna
+from filelock import FileLock, Timeout
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from twinear.base.errors import TwinearError
-from twinear.tuning.heartbeat import Heartbeat
 from twinear.tuning.space import Choices, NumberRange, Space, TuningParams
 from twinear.tuning.storage import close_storage, lost_storage, open_storage, shown
 from twinear.tuning.worker_pool import State
@@ -32,6 +32,8 @@ STATES: dict[str, Any] = {
     "failed": TrialState.FAIL,
 }
 STATE_NAMES = {state: name for name, state in STATES.items()}
+BEAT_SECONDS = 15.0
+SILENT_SECONDS = 90.0  # more than the clocks of two machines differ
 DIGITS = 4  # significant ones of a number drawn from a range
 
 
@@ -49,6 +51,50 @@ class Trial:
     # for each epoch: split, epoch, train_loss, validation_loss, validation_ndcg
     curve: list[dict[str, float]] = field(default_factory=list)
     run: str = ""  # the id of its run in MLflow, once logged
+
+
+class Heartbeat:
+    """The sign of life of a search, and the look at that of others.
+
+    A search holds a lock on a file of its own, which the system releases even after `kill -9`, and
+    writes the time into the study every `BEAT_SECONDS`. Searches that share the folder see each
+    other's locks. For searches on other machines, which do not, the time counts.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.id = uuid.uuid4().hex
+        self._folder = folder
+        self._lock = FileLock(folder / f"{self.id}.lock")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
+        self._last_beat = -BEAT_SECONDS
+
+    def close(self) -> None:
+        """Remove the lock file and release the lock."""
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._lock.release()
+
+    def is_due(self) -> bool:
+        """Whether it is time to write the time again."""
+        now = time.monotonic()
+        if now < self._last_beat + BEAT_SECONDS:
+            return False
+        self._last_beat = now
+        return True
+
+    def is_alive(self, search: str, beat: float) -> bool:
+        """Whether the search with that id, whose last beat was at the time `beat`, still runs."""
+        if search == self.id:
+            return True
+        path = self._folder / f"{search}.lock"
+        if not path.exists():  # it runs on another machine, or has ended
+            return time.time() < beat + SILENT_SECONDS
+        try:
+            with FileLock(path, blocking=False):
+                path.unlink(missing_ok=True)
+        except Timeout:
+            return True
+        return False
 
 
 class Study:
@@ -85,12 +131,8 @@ class Study:
     ) -> None:
         """Find the study, or create it with the defaults as its first trial.
 
-        Parameters
-        ----------
-        binding
-            What the study belongs to: a word -> a text that changes with it.
-        defaults
-            The present values of params.yaml; tried first if the space holds them.
+        `binding` is what the study belongs to: a word -> a text that changes with it. `defaults`,
+        the present values of params.yaml, are tried first if the space holds them.
 
         Raises
         ------

@@ -48,9 +48,8 @@ class _Worker:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([evaluate.__module__])
         self.pipe, child_pipe = context.Pipe()
-        self.process: BaseProcess = context.Process(
-            target=_work, args=(child_pipe, sources), daemon=True
-        )
+        arguments = (child_pipe, sources)
+        self.process: BaseProcess = context.Process(target=_work, args=arguments, daemon=True)
         self.process.start()
         child_pipe.close()  # else the pipe stays open here after the process has died
         self.key: Any = None
