@@ -1,6 +1,9 @@
 """Embed clips with a pre-trained network."""
 
+import os
 import sys
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -31,10 +34,6 @@ def embed(
     as_json: AsJson = False,
 ) -> None:
     """Embed the clips with CLAP; a run that was stopped is resumed."""
-    import os
-    from dataclasses import asdict
-    from functools import partial
-
     from tqdm import tqdm
 
     from twinear.compute.pool import choose_workers
@@ -47,8 +46,7 @@ def embed(
     table = into or data / TABLE
     params = EmbedParams(frames=frames, replace=replace)
     progress = partial(tqdm, desc="clips", unit="clip")
-    workers = choose_workers(os.environ)
-    report = embed_clips(extractor, data, table, params, progress, workers)
+    report = embed_clips(extractor, data, table, params, progress, choose_workers(os.environ))
     if as_json:
         print_json({"table": str(table)} | asdict(report))
         return

@@ -1,6 +1,8 @@
-"""Champions: promote a scorer, roll back to the one before, show the champion."""
+"""Champions: promote a scorer, roll back, show the champion, retrain on new data."""
 
+import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,8 +33,6 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Make a scorer champion if it ranks the held-out artists better; exit status 1 if refused."""
-    import os
-
     from twinear.compute.pool import choose_workers
     from twinear.retraining.held_out import PipelineFolders
     from twinear.retraining.promotion import promote as decide
@@ -53,8 +53,6 @@ def rollback(into: DecisionFile = DECISION, as_json: AsJson = False) -> None:
 @app.command()
 def champion(as_json: AsJson = False) -> None:
     """Show the champion, and every decision, the latest first."""
-    from dataclasses import asdict
-
     from twinear.tracking.promotions import follow, read_decisions
 
     version, decisions = follow(), read_decisions()[::-1]
@@ -62,14 +60,51 @@ def champion(as_json: AsJson = False) -> None:
         content = asdict(version) if version else None
         print_json({"champion": content, "decisions": [asdict(each) for each in decisions]})
         return
-    print(
-        f"champion: {version.uri}, scorer {version.scorer[:10]}" if version else "no champion yet"
+    scorer = f"champion: {version.uri}, scorer {version.scorer[:10]}" if version else ""
+    print(scorer or "no champion yet")
+    for each in decisions:
+        print(f"{each.number:>4}  version {each.version:<4}  {each.outcome:<11}  {each.reason}")
+
+
+@app.command()
+def retrain(
+    accept_drift: Annotated[
+        bool, typer.Option("--accept-drift/--block-drift", help="Accept the data: you have looked.")
+    ] = False,
+    data: DataFolder = DATA,
+    artifacts: ArtifactsFolder = ARTIFACTS,
+    reports: Annotated[Path, typer.Option(help="The folder of the reports.")] = Path("reports"),
+) -> None:
+    """Retrain on new data, if its checks pass; exit status 1 unless the scorer is champion.
+
+    The summary goes to stdout, to reports/retraining.md, and to the page of a GitHub workflow.
+    """
+    from twinear.base.files import write_text
+    from twinear.base.params import read_params
+    from twinear.compute.pool import choose_workers
+    from twinear.retraining.acceptance import AcceptanceParams
+    from twinear.retraining.held_out import PipelineFolders
+    from twinear.retraining.retraining import RetrainingRequest, retrain
+    from twinear.retraining.summary import summarise
+
+    request = RetrainingRequest(
+        folders=PipelineFolders(data=data, artifacts=artifacts),
+        reports=reports,
+        rules=read_rules(),
+        acceptance=read_params("acceptance", AcceptanceParams),
+        workers=choose_workers(os.environ),
+        accept_drift=accept_drift,
     )
-    for decision in decisions:
-        print(
-            f"{decision.number:>4}  version {decision.version:<4}  {decision.outcome:<11}"
-            f"  {decision.reason}"
-        )
+    retraining = retrain(request)
+    write_text(reports / "retraining.md", summarise(retraining, pictures=True))
+    summary = summarise(retraining, pictures=False)
+    if workflow := os.environ.get("GITHUB_STEP_SUMMARY"):  # the page of a GitHub workflow
+        with Path(workflow).open("a", encoding="utf-8") as file:
+            file.write(summary + "\n")
+    print(summary)
+    if not retraining.succeeded:
+        print(f"error: {retraining.outcome}: {retraining.reason}", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 def read_rules() -> "Rules":
@@ -87,8 +122,6 @@ def read_rules() -> "Rules":
 
 
 def _show(promotion: "Promotion", into: Path, *, as_json: bool) -> None:
-    from dataclasses import asdict
-
     if promotion.outcome != "kept":
         promotion.write(into)
     if as_json:

@@ -1,11 +1,14 @@
 """Search for better params."""
 
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from twinear.cli.app import AsJson, app, print_json
+from twinear.cli.app import AsJson, app, print_result
+from twinear.cli.promotion import ARTIFACTS, ArtifactsFolder
 
 
 @app.command()
@@ -32,21 +35,15 @@ def tune(
         bool, typer.Option("--apply/--show", help="Write the best values into params.yaml.")
     ] = False,
     confirm: Annotated[
-        int | None,
-        typer.Option(min=0, help="New seeds to compare the best and the defaults with."),
+        int | None, typer.Option(min=0, help="New seeds to compare the best and the defaults with.")
     ] = None,
-    artifacts: Annotated[Path, typer.Option(help="The folder that the pipeline writes.")] = Path(
-        "artifacts"
-    ),
+    artifacts: ArtifactsFolder = ARTIFACTS,
     reports: Annotated[Path, typer.Option(help="The folder for summary and figures.")] = Path(
         "reports/tuning"
     ),
     as_json: AsJson = False,
 ) -> None:
     """Search for better params. Options that are not given are read from params.yaml."""
-    import sys
-    from functools import partial
-
     from tqdm import tqdm
 
     from twinear.base.params import PARAMS
@@ -76,8 +73,5 @@ def tune(
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
         raise typer.Exit(130) from None
-    if as_json:
-        print_json(summary.as_json())
-    else:
-        print(format_summary(summary))
+    print_result(summary.as_json(), format_summary(summary), as_json=as_json)
     print(f"summary and figures: {reports}", file=sys.stderr)

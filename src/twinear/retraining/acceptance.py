@@ -11,7 +11,6 @@ import csv
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,32 +37,18 @@ class AcceptanceParams(Params):
 
 @dataclass(frozen=True, kw_only=True)
 class DataStatistics:
-    """Statistics of a data folder.
+    """Statistics of a data folder; counts are after cleaning."""
 
-    Parameters
-    ----------
-    format, columns
-        Of the listens, and of clips.csv.
-    artists, listeners, listens, clips
-        Counts after cleaning.
-    unusable_rows, unusable_clips
-        Shares of all rows and of all listed clips.
-    popularity
-        Quantiles of log10(listeners of an artist / all listeners).
-    seconds
-        Quantiles of the clips' durations.
-    """
-
-    format: str
-    columns: tuple[str, ...]
+    format: str  # of the listens
+    columns: tuple[str, ...]  # of clips.csv
     artists: int
     listeners: int
     listens: int
     clips: int
-    unusable_rows: float
-    unusable_clips: float
-    popularity: tuple[float, ...]
-    seconds: tuple[float, ...]
+    unusable_rows: float  # share of all rows
+    unusable_clips: float  # share of all listed clips
+    popularity: tuple[float, ...]  # quantiles of log10(listeners of an artist / all listeners)
+    seconds: tuple[float, ...]  # quantiles of the clips' durations
 
     @property
     def counts(self) -> dict[str, int]:
@@ -99,7 +84,10 @@ def read_accepted(path: Path) -> DataStatistics | None:
 
 def measure_data(data: Path, artifacts: Path, reports: Path) -> DataStatistics:
     """Compute the statistics from the results of the stages listens and clips."""
-    listens, clips = (_read_report(reports / f"{name}.json") for name in ("listens", "clips"))
+    listens, clips = (
+        json.loads(require(path, "run 'dvc repro clips'").read_text(encoding="utf-8"))
+        for path in (reports / "listens.json", reports / "clips.json")
+    )
     artists = read_artists(artifacts / "listens" / "artists.csv", "run 'dvc repro listens'")
     table = require(data / "clips.csv", "list every clip there")
     with table.open(encoding="utf-8-sig", newline="") as file:
@@ -132,10 +120,8 @@ def find_faults(
             limit = f"more than {params.max_lost:.0%} are gone"
             faults.append(f"{now.counts[name]} {name}, accepted were {before}: {limit}")
     for name, share in accepted.unusable.items():
-        if now.unusable[name] > share + params.max_unusable:
-            faults.append(
-                f"{now.unusable[name]:.0%} of the {name} cannot be used, accepted were {share:.0%}"
-            )
+        if (found := now.unusable[name]) > share + params.max_unusable:
+            faults.append(f"{found:.0%} of the {name} cannot be used, accepted were {share:.0%}")
     popularity, seconds = drift(now, accepted)
     if popularity > params.max_popularity_drift:
         limit = f"may be {params.max_popularity_drift:g}"
@@ -160,7 +146,3 @@ def _quantiles(values: "pd.Series[float]") -> tuple[float, ...]:
 
 def _share(part: int, whole: int) -> float:
     return round(part / whole, DIGITS) if whole else 0.0
-
-
-def _read_report(path: Path) -> Any:
-    return json.loads(require(path, "run 'dvc repro clips'").read_text(encoding="utf-8"))

@@ -53,11 +53,9 @@ def check_shuffled(evaluator: Evaluator, scores: Floats, n_shuffles: int) -> Che
     means = np.array([np.nanmean(evaluator.ndcg(scores)) for scores in shuffled])
     difference = float(means.mean() - np.nanmean(evaluator.chance))
     limit = MAX_ERRORS * float(means.std(ddof=1)) / math.sqrt(n_shuffles)
-    return CheckResult(
-        name="chance on shuffled labels",
-        passed=abs(difference) <= limit,
-        found=f"NDCG@10 {difference:+.3f} from chance, may be {limit:.3f}",
-    )
+    passed = abs(difference) <= limit
+    found = f"NDCG@10 {difference:+.3f} from chance, may be {limit:.3f}"
+    return CheckResult(name="chance on shuffled labels", passed=passed, found=found)
 
 
 def check_planted(
@@ -67,11 +65,8 @@ def check_planted(
     values, pairs = styles.loc[artists].to_numpy(), np.triu_indices(len(artists), k=1)
     closeness = -cdist(values, values)[pairs]
     correlation = float(spearmanr(closeness, scores[pairs]).statistic)
-    return CheckResult(
-        name="planted truth",
-        passed=correlation >= limit,
-        found=f"correlation {correlation:.2f} with the hidden styles, should be {limit:g} or more",
-    )
+    found = f"correlation {correlation:.2f} with the hidden styles, should be {limit:g} or more"
+    return CheckResult(name="planted truth", passed=correlation >= limit, found=found)
 
 
 def run_checks(
@@ -83,10 +78,7 @@ def run_checks(
 ) -> list[CheckResult]:
     """Run every check that applies.
 
-    Parameters
-    ----------
-    planted
-        The table of hidden styles. Without it, or if it lacks an artist, that check is left out.
+    Without the table `planted` of hidden styles, or if it lacks an artist, that check is left out.
     """
     held_out = evaluator.held_out
     scores = held_out.score(scorer, embeddings)

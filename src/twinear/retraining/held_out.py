@@ -48,24 +48,12 @@ class PipelineFolders:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut:
-    """Some artists, their similarity, and their clips.
+    """Some artists, their similarity, and their clips."""
 
-    Parameters
-    ----------
-    artists
-        Ids; each is a query and a candidate of the others.
-    truth
-        (artists, artists), similarity.
-    clips
-        The index of their clips.
-    spectrograms
-        Of the same clips, by the front end of the present params.
-    """
-
-    artists: list[str]
-    truth: Floats
+    artists: list[str]  # ids; each is a query and a candidate of the others
+    truth: Floats  # (artists, artists), similarity
     clips: Clips
-    spectrograms: Spectrograms
+    spectrograms: Spectrograms  # of the same clips, by the front end of the present params
 
     @property
     def digest(self) -> str:

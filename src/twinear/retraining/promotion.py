@@ -23,14 +23,7 @@ from twinear.retraining.checks import CheckResult, run_checks
 from twinear.retraining.held_out import Evaluator, PipelineFolders, read_held_out
 from twinear.retraining.promotion_rule import PromotionParams, QueryNdcg, decide
 from twinear.split import Split
-from twinear.tracking.promotions import (
-    Decision,
-    Outcome,
-    Succession,
-    follow,
-    read_succession,
-    record,
-)
+from twinear.tracking.promotions import Outcome, Succession, follow, read_succession, record
 from twinear.tracking.registry import (
     CHAMPION,
     SCHEME,
@@ -55,24 +48,15 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """The decision about a challenger.
+    """The decision about a challenger, which is `version` and `scorer`."""
 
-    Parameters
-    ----------
-    outcome
-        `promoted`, `refused`, `kept` (it is the champion already), `too late` (another change of
-        champion came first) or `rolled back`.
-    version, scorer
-        The challenger.
-    champion
-        The version that is champion now; None if there is none.
-    """
-
+    # `promoted`, `refused`, `kept` (it is the champion already), `too late` (another change of
+    # champion came first) or `rolled back`
     outcome: str
     reason: str
     version: int
     scorer: str
-    champion: int | None
+    champion: int | None  # the version that is champion now; None if there is none
     checks: tuple[CheckResult, ...] = ()
     numbers: Mapping[str, float]
 
@@ -98,12 +82,8 @@ def promote(
 ) -> Promotion:
     """Make the challenger champion if the rule allows it; every decision is recorded.
 
-    Parameters
-    ----------
-    challenger
-        A scorer's file or `models:/…`; a file that is not registered is registered first.
-    again
-        Whether a scorer that was rolled back may return.
+    The challenger is a scorer's file or `models:/…`; a file that is not registered is registered
+    first. One that was rolled back may return with `again`.
 
     Raises
     ------
@@ -137,7 +117,8 @@ def promote(
     checks = run_checks(scorer, embeddings, evaluator, folders.data / "truth.csv", rules.promotion)
     champion_ndcg, unreadable = None, ""
     if champion:
-        champion_ndcg, unreadable = _champion_ndcg(champion, evaluator, folders.data, workers)
+        uri = get_version(champion.version).uri
+        champion_ndcg, unreadable = _champion_ndcg(uri, evaluator, folders.data, workers)
     ndcg = QueryNdcg(
         challenger=evaluator.ndcg(held_out.score(scorer, embeddings)),
         chance=evaluator.chance,
@@ -149,8 +130,7 @@ def promote(
     reasons = [str(check) for check in checks if not check.passed] + [outcome.reason]
     if unreadable:
         reasons.append(unreadable)
-    seen = trained_on & set(held_out.artists)
-    if seen:
+    if seen := trained_on & set(held_out.artists):
         reasons.append(f"{len(seen)} queries were in a training")
     if version.scorer in succession.rolled_back and not again:
         promoted, reasons = False, ["it was rolled back; --again allows it"]
@@ -237,10 +217,9 @@ def _trained_on(version: Version) -> set[str]:
 
 
 def _champion_ndcg(
-    champion: Decision, evaluator: Evaluator, data: Path, workers: Workers
+    uri: str, evaluator: Evaluator, data: Path, workers: Workers
 ) -> tuple[Floats | None, str]:
     """Evaluate the champion, (queries,); None and a line if this version cannot read its file."""
-    uri = get_version(champion.version).uri
     with scorer_file(uri) as path:
         try:
             scorer = Scorer.read(path)

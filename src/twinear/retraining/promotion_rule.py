@@ -35,22 +35,12 @@ class PromotionParams(Params):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class QueryNdcg:
-    """NDCG@10 of each held-out query, (queries,); NaN where it is not defined.
-
-    Parameters
-    ----------
-    chance
-        The mean over random rankings.
-    champion
-        None if there is no champion to compare with.
-    same_queries
-        Whether the champion was promoted on these same queries, truth and clips.
-    """
+    """NDCG@10 of each held-out query, (queries,); NaN where it is not defined."""
 
     challenger: Floats
-    chance: Floats
-    champion: Floats | None
-    same_queries: bool
+    chance: Floats  # the mean over random rankings
+    champion: Floats | None  # None if there is no champion to compare with
+    same_queries: bool  # the champion was promoted on these same queries, truth and clips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +83,8 @@ def decide(ndcg: QueryNdcg, margin: float, params: RankingParams) -> RuleOutcome
         reason = f"the data changed, and not worse by more than {margin:g}"
     else:
         reason = f"the data changed, but it may be worse by more than {margin:g}"
-    return RuleOutcome(
-        promoted=promoted, reason=f"{reason}: {_format(difference)}", numbers=numbers
-    )
+    reason = f"{reason}: {_format(difference)}"
+    return RuleOutcome(promoted=promoted, reason=reason, numbers=numbers)
 
 
 def _difference(first: Floats, second: Floats, params: RankingParams) -> Interval:
@@ -103,11 +92,8 @@ def _difference(first: Floats, second: Floats, params: RankingParams) -> Interva
     differences = first - second
     differences = differences[np.isfinite(differences)]
     if not differences.size:
-        raise DataError(
-            "promotion",
-            "NDCG@10 is defined for no held-out query",
-            remedy="add listens, or enlarge the test split",
-        )
+        remedy = "add listens, or enlarge the test split"
+        raise DataError("promotion", "NDCG@10 is defined for no held-out query", remedy=remedy)
     drawn = resamples(len(differences), params.n_bootstrap, params.generator("bootstrap"))
     (interval,) = bootstrap(differences[:, None], drawn, params.confidence)
     return interval

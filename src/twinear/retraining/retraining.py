@@ -32,50 +32,28 @@ ACCEPTED, DECISION = "accepted.json", "champion.json"
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainingRequest:
-    """The folders, the params and the options of a retraining.
-
-    Parameters
-    ----------
-    reports
-        The folder of the reports, of the accepted statistics and of the decision.
-    accept_drift
-        Whether a person has looked at the drift and accepts the data.
-    """
+    """The folders, the params and the options of a retraining."""
 
     folders: PipelineFolders
-    reports: Path
+    reports: Path  # folder of the reports, of the accepted statistics and of the decision
     rules: Rules
     acceptance: AcceptanceParams
     workers: Workers
-    accept_drift: bool
+    accept_drift: bool  # whether a person has looked at the drift and accepts the data
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retraining:
-    """The result of a retraining.
+    """The result of a retraining."""
 
-    Parameters
-    ----------
-    outcome
-        `blocked` (by the data), `failed` (a stage), or that of the promotion.
-    trained
-        Whether there is another scorer than before.
-    now, accepted
-        The statistics of the present data and of the last accepted.
-    pushed
-        Whether the artefacts were pushed, or why not.
-    changes
-        The output of `dvc metrics diff`.
-    """
-
-    outcome: str
+    outcome: str  # `blocked` (by the data), `failed` (a stage), or that of the promotion
     reason: str
-    trained: bool = False
-    now: DataStatistics | None = None
-    accepted: DataStatistics | None = None
+    trained: bool = False  # whether there is another scorer than before
+    now: DataStatistics | None = None  # of the present data
+    accepted: DataStatistics | None = None  # of the last accepted
     promotion: Promotion | None = None
-    pushed: str = ""
-    changes: str = ""
+    pushed: str = ""  # whether the artefacts were pushed, or why not
+    changes: str = ""  # the output of `dvc metrics diff`
 
     @property
     def succeeded(self) -> bool:
@@ -113,7 +91,6 @@ def retrain(
         promotion.write(reports / DECISION)
     if promotion.stands and now != accepted:
         now.write(reports / ACCEPTED)
-    changes = run("dvc", "metrics", "diff", "--md").output
     return Retraining(
         outcome=promotion.outcome,
         reason=promotion.reason,
@@ -121,8 +98,8 @@ def retrain(
         now=now,
         accepted=accepted,
         promotion=promotion,
+        changes=run("dvc", "metrics", "diff", "--md").output,
         pushed=_push(run) if promotion.stands else "not pushed: it was not promoted",
-        changes=changes,
     )
 
 

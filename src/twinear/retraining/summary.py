@@ -11,10 +11,7 @@ PICTURES = ("ranking", "training")
 def summarise(retraining: Retraining, *, pictures: bool) -> str:
     """Write the outcome, its reason, the data, the checks and the metrics.
 
-    Parameters
-    ----------
-    pictures
-        Whether to link those of the report, which works from the folder of the reports only.
+    `pictures` links those of the report, which works from the folder of the reports only.
     """
     promotion = retraining.promotion
     parts = [f"# Retraining: {retraining.outcome}", retraining.reason]
@@ -26,7 +23,10 @@ def summarise(retraining: Retraining, *, pictures: bool) -> str:
     parts += [retraining.pushed, _format_data(retraining)]
     if promotion:
         parts.append("\n".join(f"- {check}" for check in promotion.checks))
-    parts.append(_format_changes(retraining.changes))
+    table = [line for line in retraining.changes.splitlines() if line.startswith("|")]
+    rows = [line for line in table[2:] if any(name in line for name in SHOWN)]
+    if rows:  # the main metrics of `dvc metrics diff --md`
+        parts.append("\n".join(["Metrics beside the last commit:", "", *table[:2], *rows]))
     if pictures and promotion:
         parts += [f"![{name}](figures/{name}.png)" for name in PICTURES]
     return "\n\n".join(filter(None, parts))
@@ -46,12 +46,3 @@ def _format_data(retraining: Retraining) -> str:
     popularity, seconds = drift(now, accepted)
     moved = f"popularity {popularity:.3f} powers of ten, durations {seconds:.2f} s"
     return f"{table}\n\nDrift: {moved}."
-
-
-def _format_changes(changes: str) -> str:
-    """Take the main metrics out of the table of `dvc metrics diff --md`."""
-    table = [line for line in changes.splitlines() if line.startswith("|")]
-    rows = [line for line in table[2:] if any(name in line for name in SHOWN)]
-    if not rows:
-        return ""
-    return "\n".join(["Metrics beside the last commit:", "", *table[:2], *rows])

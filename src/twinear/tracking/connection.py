@@ -1,8 +1,7 @@
 """Where runs and models are kept, and how long to wait for it.
 
-`MLFLOW_TRACKING_URI`, else `mlflow.db` in the project's root, also from DVC's temporary experiment
-folders. MLflow itself would wait four minutes for each answer of a server that is gone. Here a
-request is given up after seconds, so that no stage hangs; MLflow's own variables change that.
+MLflow itself would wait four minutes for each answer of a server that is gone. Here a request is
+given up after seconds, so that no stage hangs; MLflow's own variables change that.
 """
 
 import json
@@ -62,12 +61,19 @@ def connect() -> Any:
     root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         mlflow.set_tracking_uri(f"{SQLITE}{root / 'mlflow.db'}")
-    _check_database(mlflow.get_tracking_uri())
+    uri = mlflow.get_tracking_uri()
+    _check_database(uri)
+    if "MLFLOW_EXPERIMENT_ID" in os.environ:
+        return mlflow
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     try:
-        if "MLFLOW_EXPERIMENT_ID" not in os.environ:
-            _set_experiment(mlflow, root)
+        if uri.startswith("sqlite:") and mlflow.get_experiment_by_name(name) is None:
+            mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
+        experiment, view = mlflow.set_experiment(name), json.dumps(VIEW)
+        if experiment.tags.get(VIEW_TAG) != view:
+            mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, VIEW_TAG, view)
     except mlflow.MlflowException as error:
-        raise tracking_error(mlflow.get_tracking_uri(), error) from error
+        raise tracking_error(uri, error) from error
     return mlflow
 
 
@@ -92,19 +98,6 @@ def _check_database(uri: str) -> None:
         return  # MLflow creates it
     with path.open("rb") as file:
         if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
-            raise TwinearError(
-                path,
-                "is not an SQLite database",
-                expected="the runs that MLflow wrote",
-                remedy="restore it, or move it away for a new one",
-            )
-
-
-def _set_experiment(mlflow: Any, root: Path) -> None:
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    local = mlflow.get_tracking_uri().startswith("sqlite:")
-    if local and mlflow.get_experiment_by_name(name) is None:
-        mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
-    experiment, view = mlflow.set_experiment(name), json.dumps(VIEW)
-    if experiment.tags.get(VIEW_TAG) != view:
-        mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, VIEW_TAG, view)
+            expected = "the runs that MLflow wrote"
+            remedy = "restore it, or move it away for a new one"
+            raise TwinearError(path, "is not an SQLite database", expected=expected, remedy=remedy)

@@ -18,7 +18,6 @@ from twinear.tracking.registry import (
     get_champion,
     mark_run,
     registry_errors,
-    require_tracking,
     set_champion,
 )
 from twinear.tracking.runs import metric_name
@@ -30,48 +29,24 @@ Outcome = Literal["promoted", "refused", "rolled back"]
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """One decision as it was recorded.
+    """One decision as it was recorded."""
 
-    Parameters
-    ----------
-    number
-        Its place among all decisions, from 1.
-    follows
-        The number of the change it was made after; 0 for the first.
-    version
-        The version it is about; of a rollback, the one that became champion again.
-    scorer
-        SHA-256 of that version's file.
-    held_out
-        The digest of the queries, their truth and their clips; "" of a rollback.
-    """
-
-    number: int
+    number: int  # its place among all decisions, from 1
     outcome: str
-    follows: int
-    version: int
-    scorer: str
-    held_out: str
+    follows: int  # the number of the change it was made after; 0 for the first
+    version: int  # the version it is about; of a rollback, the one that became champion again
+    scorer: str  # SHA-256 of that version's file
+    held_out: str  # the digest of the queries, their truth and their clips; "" of a rollback
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Succession:
-    """The result of all decisions.
+    """The result of all decisions."""
 
-    Parameters
-    ----------
-    changes
-        The decisions that count and changed the champion, oldest first.
-    champions
-        The champion (last) and those that rolling back would return to.
-    rolled_back
-        The scorers (SHA-256) that were rolled back.
-    """
-
-    changes: tuple[Decision, ...]
-    champions: tuple[Decision, ...]
-    rolled_back: frozenset[str]
+    changes: tuple[Decision, ...]  # those that count and changed the champion, oldest first
+    champions: tuple[Decision, ...]  # the champion (last) and those to which rolling back returns
+    rolled_back: frozenset[str]  # the scorers (SHA-256) that were rolled back
 
     @property
     def last(self) -> int:
@@ -111,15 +86,14 @@ def read_succession() -> Succession:
 
 def read_decisions() -> list[Decision]:
     """Read every decision, oldest first."""
-    mlflow = require_tracking()
-    client = mlflow.MlflowClient()
-    with registry_errors(mlflow, DECISIONS):
+    with registry_errors(DECISIONS) as mlflow:
+        client = mlflow.MlflowClient()
         page = client.search_model_versions(f"name = '{DECISIONS}'")
         registered = [*page]
         while page.token:
             page = client.search_model_versions(f"name = '{DECISIONS}'", page_token=page.token)
             registered += page
-    decisions = [
+    return [
         Decision(
             number=int(version.version),
             outcome=version.tags["outcome"],
@@ -129,9 +103,8 @@ def read_decisions() -> list[Decision]:
             held_out=version.tags["held_out"],
             reason=version.description or "",
         )
-        for version in registered
+        for version in sorted(registered, key=lambda version: int(version.version))
     ]
-    return sorted(decisions, key=lambda decision: decision.number)
 
 
 def record(
@@ -144,21 +117,15 @@ def record(
 ) -> bool:
     """Record a decision and set the alias; return whether the decision counts.
 
-    Parameters
-    ----------
-    follows
-        `Succession.last`, as it was when the decision was made. If another change came since, this
-        one is recorded and void.
-    numbers
-        The figures that the decision is based on.
+    `follows` is `Succession.last`, as it was when the decision was made. If another change came
+    since, this one is recorded and void. `numbers` are what the decision is based on.
     """
     numbers = numbers or {}
     tags = {"outcome": outcome, "follows": str(follows), "version": str(version.number)}
     tags |= {"scorer": version.scorer, "held_out": held_out}
     tags |= {name: f"{value:.6g}" for name, value in numbers.items()}
-    mlflow = require_tracking()
-    client = mlflow.MlflowClient()
-    with registry_errors(mlflow, DECISIONS):
+    with registry_errors(DECISIONS) as mlflow:
+        client = mlflow.MlflowClient()
         try:
             client.create_registered_model(DECISIONS, description=ABOUT)
         except mlflow.MlflowException as error:

@@ -53,12 +53,10 @@ def require_tracking() -> Any:
 
 def resolve(name: str) -> Version:
     """Look up the version that `models:/twinear/3` or `models:/twinear@champion` names."""
-    mlflow = require_tracking()
-    client = mlflow.MlflowClient()
-    with registry_errors(mlflow, name):
+    with registry_errors(name) as mlflow:
+        client, number = mlflow.MlflowClient(), name.removeprefix(f"{SCHEME}{MODEL}/")
         if name == CHAMPION:
             return _version(client.get_model_version_by_alias(MODEL, ALIAS))
-        number = name.removeprefix(f"{SCHEME}{MODEL}/")
         return _version(client.get_model_version(MODEL, number))
 
 
@@ -69,9 +67,8 @@ def get_version(number: int) -> Version:
 
 def find_version(scorer: str) -> Version | None:
     """Find the latest version whose file has that SHA-256."""
-    mlflow = require_tracking()
     query = f"name = '{MODEL}' and tag.{SCORER_TAG} = '{scorer}'"
-    with registry_errors(mlflow, MODEL):
+    with registry_errors(MODEL) as mlflow:
         versions = map(_version, mlflow.MlflowClient().search_model_versions(query))
         return max(versions, key=lambda version: version.number, default=None)
 
@@ -100,29 +97,27 @@ def scorer_file(name: str) -> Iterator[Path]:
     if not name.startswith(SCHEME):
         yield Path(name)
         return
-    mlflow = require_tracking()
     with tempfile.TemporaryDirectory() as folder:
-        with registry_errors(mlflow, name):
+        with registry_errors(name) as mlflow:
             fetched = mlflow.artifacts.download_artifacts(f"{name}/{FILES}", dst_path=folder)
         paths = sorted(Path(fetched).glob("*.safetensors"))
         if len(paths) != 1:
             raise DataError(name, f"holds {len(paths)} scorers", remedy="register it again")
+        place = f"{paths[0]}: "
         try:
             yield paths[0]
         except DataError as error:
-            message = str(error)
-            if not message.startswith(f"{paths[0]}: "):
+            if not str(error).startswith(place):
                 raise
-            raise DataError(name, message.removeprefix(f"{paths[0]}: ")) from error
+            raise DataError(name, str(error).removeprefix(place)) from error
 
 
 def read_split(version: Version, folder: Path) -> Path | None:
     """Fetch the split of the run that trained a version; None if it was not logged."""
     if not version.run_id:
         return None
-    mlflow = require_tracking()
-    client = mlflow.MlflowClient()
-    with registry_errors(mlflow, version.uri):
+    with registry_errors(version.uri) as mlflow:
+        client = mlflow.MlflowClient()
         if SPLIT not in {file.path for file in client.list_artifacts(version.run_id)}:
             return None
         return Path(client.download_artifacts(version.run_id, SPLIT, dst_path=str(folder)))
@@ -130,8 +125,7 @@ def read_split(version: Version, folder: Path) -> Path | None:
 
 def set_champion(number: int) -> None:
     """Set the alias to a version."""
-    mlflow = require_tracking()
-    with registry_errors(mlflow, CHAMPION):
+    with registry_errors(CHAMPION) as mlflow:
         mlflow.MlflowClient().set_registered_model_alias(MODEL, ALIAS, str(number))
 
 
@@ -147,9 +141,8 @@ def mark_run(version: Version, tags: dict[str, str], metrics: dict[str, float]) 
     """Write the decision about a version on the run that trained it, if that is known."""
     if not version.run_id:
         return
-    mlflow = require_tracking()
-    client = mlflow.MlflowClient()
-    with registry_errors(mlflow, version.uri):
+    with registry_errors(version.uri) as mlflow:
+        client = mlflow.MlflowClient()
         for name, text in tags.items():
             client.set_tag(version.run_id, name, text)
         for name, value in metrics.items():
@@ -157,10 +150,11 @@ def mark_run(version: Version, tags: dict[str, str], metrics: dict[str, float]) 
 
 
 @contextmanager
-def registry_errors(mlflow: Any, place: str) -> Iterator[None]:
-    """Turn MLflow's exceptions about `place` into one line."""
+def registry_errors(place: str) -> Iterator[Any]:
+    """Give MLflow's module; turn its exceptions about `place` into one line."""
+    mlflow = require_tracking()
     try:
-        yield
+        yield mlflow
     except mlflow.MlflowException as error:
         if error.error_code in UNREACHABLE:
             raise tracking_error(mlflow.get_tracking_uri(), error) from error

@@ -30,6 +30,7 @@ MODEL = "twinear"
 PAUSE_SECONDS = 10  # before a server that did not answer is tried again
 MAX_METRICS = 1000  # that MLflow takes at a time
 SCORER_TAG, PARAMS_TAG, EXPERIMENT_TAG = "scorer", "params", "dvc_experiment"
+STUDY_TAG = "study"
 SERVING_PACKAGES = (
     "av", "librosa", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "soxr",
     "torch",
@@ -38,22 +39,14 @@ SERVING_PACKAGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class ChildRun:
-    """A run that has ended: a trial of a study.
-
-    Attributes
-    ----------
-    curve
-        Steps and their metrics.
-    failed
-        Whether MLflow shows it as failed.
-    """
+    """A run that has ended: a trial of a study."""
 
     name: str
     params: Mapping[str, Any]
-    curve: Sequence[tuple[int, Mapping[str, float]]]
+    curve: Sequence[tuple[int, Mapping[str, float]]]  # steps and their metrics
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
-    failed: bool
+    failed: bool  # whether MLflow shows it as failed
 
 
 class Run:
@@ -83,29 +76,22 @@ class Run:
         """Log a run that has ended under this one; return its id, empty where it was not logged."""
         return ""
 
+    def end(self, status: str) -> None:
+        """End the run as `FINISHED` or `FAILED`."""
+
 
 @contextmanager
 def open_run(params: Mapping[str, Any], scorer: str = "", kind: str = "pipeline") -> Iterator[Run]:
-    """Open the run of some params for one stage.
+    """Open the run of some params, every section of `params.yaml`, for one stage.
 
-    Parameters
-    ----------
-    params
-        Every section of `params.yaml`; logged when the run is new.
-    scorer
-        The SHA-256 of the scorer's file: the latest run of that scorer and of equal params is
-        opened again, or a new one started. Empty: a new run.
-    kind
-        The tag of a new run.
+    `scorer` is the SHA-256 of the scorer's file: the latest run of that scorer and of equal params
+    is opened again, or a new one started. Empty: a new run. A new run is tagged with `kind`.
 
     Raises
     ------
     TwinearError
         The tracking server cannot be reached and the run is new; else the stage is not logged.
     """
-    if is_off():
-        yield Run()
-        return
     text = json.dumps(params, sort_keys=True, default=str)
     tags = {PARAMS_TAG: hashlib.sha256(text.encode()).hexdigest(), SCORER_TAG: scorer}
     name = os.environ.get("DVC_EXP_NAME", "")
@@ -119,15 +105,29 @@ def open_run(params: Mapping[str, Any], scorer: str = "", kind: str = "pipeline"
         if not scorer:
             raise
         print(f"tracking: this stage is not logged ({error})", file=sys.stderr)
-        yield Run()
-        return
+        run = Run()
     with ending(run):
         yield run
 
 
+def open_study(name: str, params: Mapping[str, Any], identity: str) -> AbstractContextManager[Run]:
+    """Open the run of a study: the latest one of equal identity, or a new one.
+
+    `params`, the section `tuning`, is logged when the run is new.
+
+    Raises
+    ------
+    TwinearError
+        The tracking server cannot be reached.
+    """
+    query = f"tags.{STUDY_TAG} = '{identity}' and tags.{KIND_TAG} = 'tuning'"
+    tags = {STUDY_TAG: identity}
+    return ending(start_run("tuning", f"tuning-{name}", params, tags, resume=query))
+
+
 def start_run(
     kind: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str], *, resume: str = ""
-) -> "MlflowRun":
+) -> Run:
     """Open the latest run that the MLflow filter `resume` finds, or start a new one.
 
     Raises
@@ -135,6 +135,8 @@ def start_run(
     TwinearError
         The tracking server cannot be reached.
     """
+    if is_off():
+        return Run()
     mlflow = connect()
     parent = os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run`, whose child ours is
     try:
@@ -153,7 +155,7 @@ def start_run(
 
 
 @contextmanager
-def ending(run: "MlflowRun") -> Iterator["MlflowRun"]:
+def ending(run: Run) -> Iterator[Run]:
     """End a run at the end of the block, as failed if an exception was raised."""
     status = "FAILED"
     try:
@@ -181,11 +183,8 @@ class MlflowRun(Run):
             self._send()
 
     def _as_metrics(self, metrics: Mapping[str, float], step: int) -> list[Any]:
-        now = int(time.time() * 1000)
-        return [
-            self._mlflow.entities.Metric(metric_name(name), value, now, step)
-            for name, value in metrics.items()
-        ]
+        now, metric = int(time.time() * 1000), self._mlflow.entities.Metric
+        return [metric(metric_name(name), value, now, step) for name, value in metrics.items()]
 
     def _send(self) -> None:
         try:
@@ -267,20 +266,17 @@ class MlflowRun(Run):
 
     def log_child(self, child: ChildRun) -> str:
         """Log a run that has ended under this one."""
-        metrics = [
-            metric
-            for step, values in [*child.curve, (0, child.metrics)]
-            for metric in self._as_metrics(values, step)
-        ]
+        metrics = []
+        for step, values in [*child.curve, (0, child.metrics)]:
+            metrics += self._as_metrics(values, step)
         params = [
             self._mlflow.entities.Param(name, str(value)[:6000])  # as long as MLflow takes
             for name, value in flatten(child.params).items()
         ]
         with self._reporting(child.name):
             tags = {**child.tags, "mlflow.parentRunId": self._info.run_id}
-            created = self._client.create_run(
-                self._info.experiment_id, run_name=child.name, tags=tags
-            )
+            experiment = self._info.experiment_id
+            created = self._client.create_run(experiment, run_name=child.name, tags=tags)
             run_id = str(created.info.run_id)
             self._client.log_batch(run_id, params=params)
             for start in range(0, len(metrics), MAX_METRICS):

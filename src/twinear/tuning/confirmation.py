@@ -26,28 +26,19 @@ from twinear.tuning.worker_pool import WorkerPool
 Contender = Literal["best", "defaults"]
 Queries = Literal["validation", "held_out"]
 CONTENDERS: tuple[Contender, Contender] = ("best", "defaults")
+CHECKPOINT = "confirm-{}-{}-{}"  # contender, queries, seed
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeedComparison:
-    """NDCG@10 of the best trial and of the defaults on the same queries.
+    """NDCG@10 of the best trial and of the defaults on the same queries."""
 
-    Attributes
-    ----------
-    queries
-        `validation`, which also chose the best trial, or `held_out`, which chose nothing.
-    difference
-        The best minus the defaults, with the interval of paired resamples of the queries.
-    by_seed
-        The mean difference for each seed.
-    """
-
-    queries: str
+    queries: str  # `validation`, which chose the best trial too, or `held_out`: chose nothing
     n_queries: int
     best: Interval
     defaults: Interval
-    difference: Interval
-    by_seed: dict[int, float]
+    difference: Interval  # the best minus the defaults; of paired resamples of the queries
+    by_seed: dict[int, float]  # the mean difference for each seed
 
     @property
     def verdict(self) -> str:
@@ -66,102 +57,56 @@ class Confirmation:
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
-        return {
-            "comparisons": [
-                asdict(comparison) | {"verdict": comparison.verdict}
-                for comparison in self.comparisons
-            ],
-            "failures": self.failures,
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Training:
-    """One training: which values, which seed, evaluated on which queries."""
-
-    contender: Contender
-    queries: Queries
-    seed: int
-    split: TrialSplit
-
-    @property
-    def name(self) -> str:
-        return f"confirm-{self.contender}-{self.queries}-{self.seed}"
+        comparisons = [asdict(each) | {"verdict": each.verdict} for each in self.comparisons]
+        return {"comparisons": comparisons, "failures": self.failures}
 
 
 QueryScores = dict[tuple[Contender, Queries, int], dict[str, float]]  # -> query -> NDCG@10
 
 
 def confirm(
-    values: Mapping[Contender, Mapping[str, Any]],
+    values: Mapping[Contender, Mapping[str, Any]],  # by full name
     split: Split,
     plan: Plan,
     pool: WorkerPool,
     *,
     seeds: Sequence[int],
-    n_folds: int,
-    params: RankingParams,
-    open_bar: Callable[[int], AbstractContextManager[Any]],
+    n_folds: int,  # of the training artists to evaluate on; 0: they took part in the choice
+    params: RankingParams,  # resamples and confidence of the intervals
+    open_bar: Callable[[int], AbstractContextManager[Any]],  # for a number of trainings
 ) -> Confirmation:
-    """Train the best and the defaults with each seed and compare them.
-
-    Parameters
-    ----------
-    values
-        By full name.
-    n_folds
-        Folds of the training artists to evaluate on; 0: they took part in the choice.
-    params
-        Resamples and confidence of the intervals.
-    open_bar
-        Opens a progress bar for a number of trainings.
-    """
+    """Train the best and the defaults with each seed and compare them."""
     splits: dict[Queries, list[TrialSplit]] = {
         "validation": [validation_queries(split)] * len(seeds)
     }
     if n_folds:
         splits["held_out"] = held_out_queries(split, n_folds)
-    trainings = [
-        _Training(contender=contender, queries=queries, seed=seed, split=part)
+    todo = [
+        ((contender, queries, seed), part)
         for contender in CONTENDERS
         for queries, parts in splits.items()
         for seed, part in zip(seeds, parts, strict=False)
     ]
-    with open_bar(len(trainings)) as bar:
-        scores, failures = _train(trainings, values, plan, pool, bar.update)
-    comparisons = [_compare(queries, scores, seeds, params) for queries in splits]
-    return Confirmation(comparisons=list(filter(None, comparisons)), failures=failures)
-
-
-def _train(
-    trainings: Sequence[_Training],
-    values: Mapping[Contender, Mapping[str, Any]],
-    plan: Plan,
-    pool: WorkerPool,
-    on_training: Callable[[], None],
-) -> tuple[QueryScores, list[str]]:
-    """Run all trainings; return their scores, and a line for each that failed."""
-    todo = list(trainings)
     scores: QueryScores = {}
     failures: list[str] = []
-    while todo or pool.running:
-        while todo and pool.has_room:
-            training = todo.pop(0)
-            changes = {**values[training.contender], "training.seed": training.seed}
-            pool.start(training, plan.job(changes, training.name, (training.split,)))
-        for training, message in pool.messages(WAIT_SECONDS):
-            if isinstance(message, EpochReport):
-                pool.answer(training, go_on=True)
-                continue
-            if message.state == "complete":
-                key = training.contender, training.queries, training.seed
-                scores[key] = message.results[0].queries
-            else:
-                reason = message.reason
-                failures.append(f"{training.contender}, seed {training.seed}: {reason}")
-            plan.remove_checkpoints(training.name, 1)
-            on_training()
-    return scores, failures
+    with open_bar(len(todo)) as bar:
+        while todo or pool.running:
+            while todo and pool.has_room:
+                training, part = todo.pop(0)
+                changes = {**values[training[0]], "training.seed": training[2]}
+                pool.start(training, plan.job(changes, CHECKPOINT.format(*training), (part,)))
+            for training, message in pool.messages(WAIT_SECONDS):
+                if isinstance(message, EpochReport):
+                    pool.answer(training, go_on=True)
+                    continue
+                if message.state == "complete":
+                    scores[training] = message.results[0].queries
+                else:
+                    failures.append(f"{training[0]}, seed {training[2]}: {message.reason}")
+                plan.remove_checkpoints(CHECKPOINT.format(*training), 1)
+                bar.update()
+    comparisons = [_compare(queries, scores, seeds, params) for queries in splits]
+    return Confirmation(comparisons=list(filter(None, comparisons)), failures=failures)
 
 
 def _compare(

@@ -116,32 +116,24 @@ def evaluate(
     params = params.model_copy(update={"refit": False})
     results: list[SplitResult] = []
     for number, split in enumerate(job.splits):
+        values = [*(result.best for result in results), -np.inf]
+
+        def report(epoch: Epoch, values: list[float] = values) -> None:
+            values[-1] = max(values[-1], epoch.validation_ndcg)
+            value = float(np.mean(values))
+            on_epoch(EpochReport(split=len(values) - 1, epoch=epoch, value=value))
+
         trained = train_scorer(
             data.spectrograms,
             data.similarity,
             Split.from_ids(data.similarity.artists, train=split.train, validation=split.validation),
             params,
             checkpoint_path(job.checkpoint, number),
-            _epoch_reporter([result.best for result in results], on_epoch),
+            report,
         )
         best = trained.fit.best.validation_ndcg
         results.append(SplitResult(best=best, queries=query_scores(trained.scorer, split, data)))
     return results
-
-
-def _epoch_reporter(
-    earlier: list[float], on_epoch: Callable[[EpochReport], None]
-) -> Callable[[Epoch], None]:
-    """Report the epochs of one split, given the best values of the splits before it."""
-    best = -np.inf
-
-    def report(epoch: Epoch) -> None:
-        nonlocal best
-        best = max(best, epoch.validation_ndcg)
-        value = float(np.mean([*earlier, best]))
-        on_epoch(EpochReport(split=len(earlier), epoch=epoch, value=value))
-
-    return report
 
 
 def checkpoint_path(stem: Path, split: int) -> Path:

@@ -16,7 +16,7 @@ import optuna
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from twinear.base.files import replacing
+from twinear.base.files import replacing, write_text
 from twinear.report.figures import BLUE, DPI, GREY, INK, ORANGE, style
 from twinear.tuning.space import SECTION, Choices, NumberRange, Space
 from twinear.tuning.study import Study, Trial
@@ -166,11 +166,7 @@ def write_page(study: Study, shares: Mapping[str, float], path: Path) -> None:
             go.Figure(bars, layout={"title": "Importances", "yaxis": {"autorange": "reversed"}})
         )
         plots.append(visualization.plot_parallel_coordinate(study.optuna_study))
-    parts = [
-        plot.to_html(full_html=False, include_plotlyjs=number == 0)
-        for number, plot in enumerate(plots)
-    ]
+    parts = [plot.to_html(full_html=False, include_plotlyjs=plot is plots[0]) for plot in plots]
     title = html.escape(study.name)
     page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-    with replacing(path) as temporary:
-        temporary.write_text(page + "\n".join(parts) + "</html>\n", encoding="utf-8")
+    write_text(path, page + "\n".join(parts) + "</html>")

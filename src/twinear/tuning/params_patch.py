@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.nodes import MappingNode, Node
+from ruamel.yaml.nodes import MappingNode
 
 from twinear.base.errors import ParamsError
 
@@ -32,29 +32,23 @@ def with_values(text: str, values: Mapping[str, Any], place: Path) -> str:
       epochs: 12    # at most
     """
     root = YAML(pure=True).compose(text)
-    patches = [(*_span(root, name, place), _as_yaml(value)) for name, value in values.items()]
     yaml = YAML(typ="safe", pure=True)
-    for start, end, value in sorted(patches, reverse=True):  # from the end: positions stay valid
-        if yaml.load(text[start:end]) != yaml.load(value):
-            text = text[:start] + value + text[end:]
+    patches = []
+    for name, value in values.items():
+        needs_no_quotes = isinstance(value, str) and yaml.load(value) == value
+        written = value if needs_no_quotes else json.dumps(value)  # YAML 1.2 reads JSON
+        node = root
+        for key in name.split("."):
+            pairs = node.value if isinstance(node, MappingNode) else []
+            found = [value_node for key_node, value_node in pairs if key_node.value == key]
+            if not found:
+                raise ParamsError(f"{place}: {name}", "is missing", remedy="write it there once")
+            node = found[0]
+        patches.append((node.start_mark.index, node.end_mark.index, written))
+    for start, end, written in sorted(patches, reverse=True):  # from the end: positions stay valid
+        if yaml.load(text[start:end]) != yaml.load(written):
+            text = text[:start] + written + text[end:]
     return text
-
-
-def _span(node: Node, name: str, place: Path) -> tuple[int, int]:
-    """Find the first character of a value and the one after its last."""
-    for key in name.split("."):
-        pairs = node.value if isinstance(node, MappingNode) else []
-        values = [value for key_node, value in pairs if key_node.value == key]
-        if not values:
-            raise ParamsError(f"{place}: {name}", "is missing", remedy="write it there once")
-        node = values[0]
-    return node.start_mark.index, node.end_mark.index
-
-
-def _as_yaml(value: Any) -> str:
-    if isinstance(value, str) and YAML(typ="safe", pure=True).load(value) == value:
-        return value  # a word that needs no quotes
-    return json.dumps(value)  # YAML 1.2 reads JSON
 
 
 def difference(old: str, new: str, path: Path) -> str:

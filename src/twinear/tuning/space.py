@@ -86,12 +86,9 @@ class NumberRange(Params):
         >>> epochs.holds(50), epochs.holds(5.5), epochs.holds(True)
         (True, False, False)
         """
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return (
-            number
-            and self.low <= value <= self.high
-            and (not self.is_integer or value == int(value))
-        )
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return self.low <= value <= self.high and (not self.is_integer or value == int(value))
 
     @property
     def to_check(self) -> tuple[Any, ...]:
@@ -111,10 +108,8 @@ def read_space(
     ----------
     space
         Names, full or relative to `training`, to a list or to `{low, high, log}`.
-    training
-        The section with its present values.
-    kind
-        The class of that section.
+    training, kind
+        The section with its present values, and its class.
 
     Raises
     ------
@@ -122,38 +117,33 @@ def read_space(
         No name, an unknown or repeated name, an empty range, a value that the section refuses.
     """
     if not space:
-        raise ParamsError(
-            f"{path}: tuning.space", "is empty", expected="names of params with choices or a range"
-        )
+        expected = "names of params with choices or a range"
+        raise ParamsError(f"{path}: tuning.space", "is empty", expected=expected)
     checked: Space = {}
     for name, written in space.items():
-        full_name = _full_name(name, path)
+        place = f"{path}: tuning.space.{name}"
+        first = name.split(".")[0]
+        if first in SECTIONS and first != SECTION:
+            found = f"is not a param of {SECTION}, the only stage that a trial runs"
+            remedy = f"name a param of {SECTION}, or change it and run 'dvc repro' for each value"
+            raise ParamsError(place, found, remedy=remedy)
+        full_name = name if first == SECTION else f"{SECTION}.{name}"
+        if full_name == f"{SECTION}.seed":
+            raise ParamsError(place, "is luck, not a choice", remedy="take it out of the space")
         if full_name in checked:
-            raise ParamsError(f"{path}: tuning.space.{name}", "is there twice", remedy="keep one")
+            raise ParamsError(place, "is there twice", remedy="keep one")
         values = _read_values(name, written, path)
         for value in values.to_check:
             section = changed(training, {full_name: value})
             parse_params(f"tuning.space.{SECTION}", kind, section, path)
-        if isinstance(values, NumberRange) and _annotation(full_name, kind) is float:
-            # {low: 0, high: 1} of a float param means every number between
-            values = NumberRange(low=float(values.low), high=float(values.high), log=values.log)
+        if isinstance(values, NumberRange):
+            annotation: Any = kind
+            for key in full_name.split(".")[1:]:
+                annotation = annotation.model_fields[key].annotation
+            if annotation is float:  # {low: 0, high: 1} then means every number between
+                values = NumberRange(low=float(values.low), high=float(values.high), log=values.log)
         checked[full_name] = values
     return checked
-
-
-def _full_name(name: str, path: Path) -> str:
-    place = f"{path}: tuning.space.{name}"
-    first = name.split(".")[0]
-    if first in SECTIONS and first != SECTION:
-        raise ParamsError(
-            place,
-            f"is not a param of {SECTION}, the only stage that a trial runs",
-            remedy=f"name a param of {SECTION}, or change it and run 'dvc repro' for each value",
-        )
-    full_name = name if first == SECTION else f"{SECTION}.{name}"
-    if full_name == f"{SECTION}.seed":
-        raise ParamsError(place, "is luck, not a choice", remedy="take it out of the space")
-    return full_name
 
 
 def _read_values(name: str, written: Any, path: Path) -> Choices | NumberRange:
@@ -169,14 +159,6 @@ def _read_values(name: str, written: Any, path: Path) -> Choices | NumberRange:
     if any(isinstance(value, dict) for value in written):
         raise ParamsError(place, found, expected="names of single params, dotted")
     return Choices(values=tuple(written))
-
-
-def _annotation(full_name: str, kind: type[Params]) -> Any:
-    """The type that a section declares for a param."""
-    annotation: Any = kind
-    for key in full_name.split(".")[1:]:
-        annotation = annotation.model_fields[key].annotation
-    return annotation
 
 
 def changed(training: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,10 +22,8 @@ def objective_splits(split: Split, objective: str, n_folds: int) -> tuple[TrialS
     train, validation = _artists(split)
     if objective == "validation":
         return (TrialSplit(train=train, validation=validation),)
-    return tuple(
-        TrialSplit(train=rest, validation=fold)
-        for rest, fold in _folds(train + validation, n_folds)
-    )
+    folds = _folds(train + validation, n_folds)
+    return tuple(TrialSplit(train=rest, validation=fold) for rest, fold in folds)
 
 
 def validation_queries(split: Split) -> TrialSplit:
@@ -40,10 +38,8 @@ def held_out_queries(split: Split, n_folds: int) -> list[TrialSplit]:
     These artists chose neither a trial of the objective `validation` nor an epoch.
     """
     train, validation = _artists(split)
-    return [
-        TrialSplit(train=rest, validation=validation, queries=fold)
-        for rest, fold in _folds(train, n_folds)
-    ]
+    folds = _folds(train, n_folds)
+    return [TrialSplit(train=rest, validation=validation, queries=fold) for rest, fold in folds]
 
 
 def _artists(split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -9,7 +9,7 @@ import logging
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,12 +27,7 @@ EXPECTED = "a file, postgresql+pg8000://user:password@host/database, or grpc://h
 
 
 def open_storage(storage: str) -> Any:
-    """Open a storage.
-
-    Parameters
-    ----------
-    storage
-        The path of a file, a database URL as SQLAlchemy writes it, or grpc://host:port.
+    """Open the file of a path, a database URL as SQLAlchemy writes it, or grpc://host:port.
 
     Raises
     ------
@@ -53,17 +48,13 @@ def _open_journal(path: Path) -> Any:
         path.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(path)))
     except OSError as error:
-        raise DataError(
-            path,
-            f"cannot be used ({error.strerror or error})",
-            remedy="fix the permissions, or name another file with --storage",
-        ) from error
+        found = f"cannot be used ({error.strerror or error})"
+        remedy = "fix the permissions, or name another file with --storage"
+        raise DataError(path, found, remedy=remedy) from error
     except (ValueError, KeyError) as error:
-        raise DataError(
-            path,
-            f"is not a journal of studies ({str(error).splitlines()[0]})",
-            remedy="move it away, or name another file with --storage",
-        ) from error
+        found = f"is not a journal of studies ({str(error).splitlines()[0]})"
+        remedy = "move it away, or name another file with --storage"
+        raise DataError(path, found, remedy=remedy) from error
 
 
 def _check_listening(storage: str) -> None:
@@ -72,9 +63,8 @@ def _check_listening(storage: str) -> None:
         url = urlsplit(storage)
         host, port = url.hostname, url.port or PORTS.get(url.scheme.split("+")[0])
     except ValueError as error:
-        raise TwinearError(
-            shown(storage), f"is not an address ({error})", expected=EXPECTED
-        ) from None
+        found = f"is not an address ({error})"
+        raise TwinearError(shown(storage), found, expected=EXPECTED) from None
     if host is None or port is None:
         if url.scheme.startswith("sqlite"):
             return
@@ -86,11 +76,8 @@ def _check_listening(storage: str) -> None:
 
 
 def _unreachable(storage: str, reason: str) -> TwinearError:
-    return TwinearError(
-        shown(storage),
-        f"the storage cannot be reached ({reason})",
-        remedy="start it, or correct --storage (TWINEAR_STORAGE)",
-    )
+    remedy = "start it, or correct --storage (TWINEAR_STORAGE)"
+    return TwinearError(shown(storage), f"the storage cannot be reached ({reason})", remedy=remedy)
 
 
 def shown(storage: str) -> str:
@@ -157,11 +144,9 @@ def lost_storage(storage: str) -> Iterator[None]:
         sqlalchemy.exc.SQLAlchemyError,
         optuna.exceptions.StorageInternalError,
     )
-    try:
+    with suppress(ModuleNotFoundError):
         import grpc
-    except ModuleNotFoundError:
-        pass
-    else:
+
         failures += (grpc.RpcError,)
     try:
         yield

@@ -10,17 +10,18 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
+from filelock import FileLock, Timeout
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from twinear.base.errors import TwinearError
-from twinear.tuning.heartbeat import Heartbeat
 from twinear.tuning.space import Choices, NumberRange, Space, TuningParams
 from twinear.tuning.storage import close_storage, lost_storage, open_storage, shown
 from twinear.tuning.worker_pool import State
@@ -31,53 +32,76 @@ STATES: dict[str, Any] = {
     "failed": TrialState.FAIL,
 }
 STATE_NAMES = {state: name for name, state in STATES.items()}
+BEAT_SECONDS = 15.0
+SILENT_SECONDS = 90.0  # more than the clocks of two machines differ
 DIGITS = 4  # significant ones of a number drawn from a range
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A trial that ended, or one to be run (without state).
-
-    Attributes
-    ----------
-    values
-        By full name.
-    value
-        NDCG@10 of validation artists; None where the trial failed.
-    curve
-        A mapping for each epoch: split, epoch, train_loss, validation_loss, validation_ndcg.
-    run
-        The id of its run in MLflow, once logged.
-    origin
-        The number under which these values were first tried, before a search was killed.
-    """
+    """A trial that ended, or one to be run (without state)."""
 
     number: int
-    values: dict[str, Any]
-    origin: int
+    values: dict[str, Any]  # by full name
+    origin: int  # the number under which these values were first tried, before a search was killed
     state: str = ""
-    value: float | None = None
+    value: float | None = None  # NDCG@10 of validation artists; None where the trial failed
     reason: str = ""
     seconds: float = 0.0
+    # for each epoch: split, epoch, train_loss, validation_loss, validation_ndcg
     curve: list[dict[str, float]] = field(default_factory=list)
-    run: str = ""
+    run: str = ""  # the id of its run in MLflow, once logged
+
+
+class Heartbeat:
+    """The sign of life of a search, and the look at that of others.
+
+    A search holds a lock on a file of its own, which the system releases even after `kill -9`, and
+    writes the time into the study every `BEAT_SECONDS`. Searches that share the folder see each
+    other's locks. For searches on other machines, which do not, the time counts.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.id = uuid.uuid4().hex
+        self._folder = folder
+        self._lock = FileLock(folder / f"{self.id}.lock")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
+        self._last_beat = -BEAT_SECONDS
+
+    def close(self) -> None:
+        """Remove the lock file and release the lock."""
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._lock.release()
+
+    def is_due(self) -> bool:
+        """Whether it is time to write the time again."""
+        now = time.monotonic()
+        if now < self._last_beat + BEAT_SECONDS:
+            return False
+        self._last_beat = now
+        return True
+
+    def is_alive(self, search: str, beat: float) -> bool:
+        """Whether the search with that id, whose last beat was at the time `beat`, still runs."""
+        if search == self.id:
+            return True
+        path = self._folder / f"{search}.lock"
+        if not path.exists():  # it runs on another machine, or has ended
+            return time.time() < beat + SILENT_SECONDS
+        try:
+            with FileLock(path, blocking=False):
+                path.unlink(missing_ok=True)
+        except Timeout:
+            return True
+        return False
 
 
 class Study:
     """A study that this process works on. A context: trials that still run at its end are put back.
 
-    Parameters
-    ----------
-    storage
-        As `open_storage` takes it.
-    name
-        The name of the study in the storage.
-    space
-        The search space.
-    params
-        Sampler, pruner and seed.
-    folder
-        Where the searches of this machine keep their locks.
+    `storage` is as `open_storage` takes it; the searches of this machine keep their locks in
+    `folder`.
     """
 
     def __init__(
@@ -97,7 +121,7 @@ class Study:
         try:
             with lost_storage(self.place):
                 for trial, _curve in self._running.values():
-                    self._put_back(trial._trial_id, trial.number, trial.params, trial.user_attrs)
+                    self._put_back(trial)
         finally:
             self._heartbeat.close()
             close_storage(self._storage)
@@ -107,14 +131,8 @@ class Study:
     ) -> None:
         """Find the study, or create it with the defaults as its first trial.
 
-        Parameters
-        ----------
-        binding
-            What the study belongs to: a word -> a text that changes with it.
-        defaults
-            The present values of params.yaml; tried first if the space holds them.
-        restart
-            Delete the study of that name first.
+        `binding` is what the study belongs to: a word -> a text that changes with it. `defaults`,
+        the present values of params.yaml, are tried first if the space holds them.
 
         Raises
         ------
@@ -122,7 +140,7 @@ class Study:
             It belongs to something else, or is to be deleted while another search runs.
         """
         with lost_storage(self.place):
-            if restart:
+            if restart and self.name in optuna.get_all_study_names(self._storage):
                 self._delete()
             self._study = optuna.create_study(
                 storage=self._storage,
@@ -131,7 +149,15 @@ class Study:
                 pruner=_pruner(self._params),
                 load_if_exists=True,
             )
-            self._bind(dict(binding))
+            bound = self._study.user_attrs.get("binding")
+            if bound is None:
+                self._study.set_user_attr("identity", uuid.uuid4().hex)
+                self._study.set_user_attr("binding", dict(binding))
+            elif changed := [word for word in binding if bound.get(word) != binding[word]]:
+                place = f"study '{self.name}' in {shown(self.place)}"
+                found = f"was made with another {', '.join(changed)}"
+                remedy = "use --study NAME for a new one, or --restart to delete this one"
+                raise TwinearError(place, found, remedy=remedy)
             self.beat()
             self._put_back_lost()
             in_space = all(values.holds(defaults[name]) for name, values in self._space.items())
@@ -140,31 +166,13 @@ class Study:
                 self._study.enqueue_trial(values, user_attrs={"exact": True})
 
     def _delete(self) -> None:
-        if self.name not in optuna.get_all_study_names(self._storage):
-            return
         self._study = optuna.load_study(study_name=self.name, storage=self._storage)
         running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
         if any(map(self._is_alive, running)):
-            raise TwinearError(
-                f"study '{self.name}'",
-                "is being searched by another process",
-                remedy="stop that first, or use --study NAME for a new one",
-            )
+            found = "is being searched by another process"
+            remedy = "stop that first, or use --study NAME for a new one"
+            raise TwinearError(f"study '{self.name}'", found, remedy=remedy)
         optuna.delete_study(study_name=self.name, storage=self._storage)
-
-    def _bind(self, binding: dict[str, str]) -> None:
-        bound = self._study.user_attrs.get("binding")
-        if bound is None:
-            self._study.set_user_attr("identity", uuid.uuid4().hex)
-            self._study.set_user_attr("binding", binding)
-            return
-        changed = [word for word in binding if bound.get(word) != binding[word]]
-        if changed:
-            raise TwinearError(
-                f"study '{self.name}' in {shown(self.place)}",
-                f"was made with another {', '.join(changed)}",
-                remedy="use --study NAME for a new one, or --restart to delete this one",
-            )
 
     def _trials(self) -> list[Any]:
         trials: list[Any] = self._study.get_trials(deepcopy=False)
@@ -179,31 +187,26 @@ class Study:
     def _is_alive(self, trial: Any) -> bool:
         search = trial.user_attrs.get("search", "")
         started = trial.datetime_start.timestamp()
-        return self._heartbeat.is_alive(
-            search, self._study.user_attrs.get(f"alive:{search}", started)
-        )
+        beat = self._study.user_attrs.get(f"alive:{search}", started)
+        return self._heartbeat.is_alive(search, beat)
 
     def _put_back_lost(self) -> None:
         for trial in self._trials():
             if trial.state == TrialState.RUNNING and not self._is_alive(trial):
-                self._put_back(trial._trial_id, trial.number, trial.params, trial.user_attrs)
+                self._put_back(trial)
 
-    def _put_back(
-        self, trial_id: int, number: int, params: dict[str, Any], attrs: dict[str, Any]
-    ) -> None:
+    def _put_back(self, trial: Any) -> None:
         """Queue the same values, then fail the trial: killed in between, neither is lost."""
-        queued = {trial.user_attrs.get("again") for trial in self._trials()}
-        is_drawn = set(params) == set(self._space)  # else it died while they were drawn
-        if is_drawn and number not in queued:
-            attrs_again = {"again": number, "origin": attrs.get("origin", number)}
-            if attrs.get("exact"):
-                attrs_again["exact"] = True
-            self._study.enqueue_trial(params, user_attrs=attrs_again)
-        self._storage.set_trial_user_attr(trial_id, "lost", True)
-        try:
-            self._study.tell(number, state=TrialState.FAIL)
-        except ValueError:
-            return  # another search has ended it already
+        queued = {each.user_attrs.get("again") for each in self._trials()}
+        is_drawn = set(trial.params) == set(self._space)  # else it died while they were drawn
+        if is_drawn and trial.number not in queued:
+            attrs = {"again": trial.number, "origin": trial.user_attrs.get("origin", trial.number)}
+            if trial.user_attrs.get("exact"):
+                attrs["exact"] = True
+            self._study.enqueue_trial(trial.params, user_attrs=attrs)
+        self._storage.set_trial_user_attr(trial._trial_id, "lost", True)
+        with suppress(ValueError):  # another search has ended it already
+            self._study.tell(trial.number, state=TrialState.FAIL)
 
     @property
     def identity(self) -> str:
@@ -237,10 +240,17 @@ class Study:
             return Trial(number=trial.number, values=self._values(trial), origin=origin)
 
     def _values(self, trial: Any) -> dict[str, Any]:
-        values = {name: _decode(value) for name, value in trial.params.items()}
+        values = {
+            name: json.loads(value) if isinstance(value, str) and value.startswith("[") else value
+            for name, value in trial.params.items()
+        }
         if trial.user_attrs.get("exact"):  # the defaults keep all digits of params.yaml
             return values
-        return {name: _rounded(self._space[name], value) for name, value in values.items()}
+        for name, choices in self._space.items():
+            if isinstance(choices, NumberRange) and not choices.is_integer and name in values:
+                rounded = float(f"{values[name]:.{DIGITS}g}")
+                values[name] = min(max(rounded, choices.low), choices.high)
+        return values
 
     def report(self, number: int, record: dict[str, float], value: float) -> bool:
         """Record an epoch of a running trial and its value so far; return whether to go on."""
@@ -309,17 +319,6 @@ def _distribution(values: Choices | NumberRange) -> Any:
 def _encode(value: Any) -> Any:
     """Write a list as JSON: Optuna takes numbers, words, true, false and null only."""
     return json.dumps(value) if isinstance(value, list) else value
-
-
-def _decode(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) and value.startswith("[") else value
-
-
-def _rounded(values: Choices | NumberRange, value: Any) -> Any:
-    """Round a drawn number to `DIGITS`, and keep it within its range."""
-    if isinstance(values, Choices) or values.is_integer:
-        return value
-    return min(max(float(f"{value:.{DIGITS}g}"), values.low), values.high)
 
 
 def _pruner(params: TuningParams) -> Any:

@@ -23,34 +23,18 @@ QUERIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class StudySummary:
-    """The result of a study.
-
-    Attributes
-    ----------
-    trials
-        All that ended and count.
-    best
-        The completed trial of the highest value.
-    diff
-        The patch of params.yaml with its values, as a unified diff; empty for the defaults.
-    complete
-        Whether the study has all its trials; False where the time was over.
-    confirmation
-        None where none was asked for, or where the best values are the defaults.
-    applied
-        Whether params.yaml was changed.
-    """
+    """The result of a study."""
 
     study: str
     objective: str
     space: Space
-    trials: list[Trial]
-    best: Trial
+    trials: list[Trial]  # all that ended and count
+    best: Trial  # the completed trial of the highest value
     importances: Mapping[str, float]
-    diff: str
-    complete: bool
-    confirmation: Confirmation | None
-    applied: bool
+    diff: str  # the patch of params.yaml with its values; empty for the defaults
+    complete: bool  # False where the time was over
+    confirmation: Confirmation | None  # None: not asked for, or the best values are the defaults
+    applied: bool  # whether params.yaml was changed
 
     @property
     def counts(self) -> dict[str, int]:
@@ -60,16 +44,13 @@ class StudySummary:
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
+        best = {"trial": self.best.number, "ndcg@10": self.best.value, "values": self.best.values}
         return {
             "study": self.study,
             "objective": self.objective,
             "trials": self.counts,
             "complete": self.complete,
-            "best": {
-                "trial": self.best.number,
-                "ndcg@10": self.best.value,
-                "values": self.best.values,
-            },
+            "best": best,
             "importances": dict(self.importances),
             "diff": self.diff,
             "confirmation": self.confirmation.as_json() if self.confirmation else None,
@@ -92,9 +73,15 @@ def format_summary(summary: StudySummary) -> str:
         if summary.objective == "validation"
         else "validation artists, the mean over folds of all but the test artists"
     )
+    names = list(summary.space)
+    header = ["trial", "NDCG@10", *(name.removeprefix(f"{SECTION}.") for name in names)]
+    rows = [
+        [str(trial.number), f"{trial.value:.4f}", *(_text(trial.values[name]) for name in names)]
+        for trial in best_first(summary.trials)[:ROWS]
+    ]
     blocks = [
         f"Study {summary.study}: {counts}{paused}. The value of a trial is NDCG@10 on {artists}.",
-        _table(summary),
+        markdown_table(header, rows, left=0, padded=True),
     ]
     if summary.diff:
         hint = "written to params.yaml" if summary.applied else "write them with --apply"
@@ -107,16 +94,6 @@ def format_summary(summary: StudySummary) -> str:
     if reasons:
         blocks.append("Failed:\n\n" + "\n".join(f"- {reason}" for reason in sorted(reasons)))
     return "\n\n".join(blocks)
-
-
-def _table(summary: StudySummary) -> str:
-    names = list(summary.space)
-    header = ["trial", "NDCG@10", *(name.removeprefix(f"{SECTION}.") for name in names)]
-    rows = [
-        [str(trial.number), f"{trial.value:.4f}", *(_text(trial.values[name]) for name in names)]
-        for trial in best_first(summary.trials)[:ROWS]
-    ]
-    return markdown_table(header, rows, left=0, padded=True)
 
 
 def _text(value: Any) -> str:

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +13,7 @@ from twinear.base.files import code_digest, require, write_text
 from twinear.base.params import read_params, read_sections
 from twinear.ranking.ranking import RankingParams
 from twinear.split import Split, SplitParams
-from twinear.tracking.runs import ChildRun, Run
-from twinear.tracking.tuning_runs import open_study
+from twinear.tracking.runs import ChildRun, Run, open_study
 from twinear.training.training import TrainingParams
 from twinear.tuning.confirmation import Confirmation, confirm
 from twinear.tuning.evaluation import Sources
@@ -32,30 +29,16 @@ from twinear.tuning.worker_pool import WorkerPool
 
 @dataclass(frozen=True, kw_only=True)
 class TuningRequest:
-    """The options of the command, beside params.yaml.
-
-    Attributes
-    ----------
-    storage
-        As `open_storage` takes it.
-    folder
-        Where checkpoints are kept while trials run.
-    reports
-        Where the summary and the figures are written.
-    restart
-        Delete the study of that name first.
-    apply
-        Write the best values into params.yaml.
-    """
+    """The options of the command, beside params.yaml."""
 
     params: Path
     sources: Sources
     study: str
-    storage: str
-    folder: Path
-    reports: Path
-    restart: bool
-    apply: bool
+    storage: str  # as `open_storage` takes it
+    folder: Path  # where checkpoints are kept while trials run
+    reports: Path  # where the summary and the figures are written
+    restart: bool  # delete the study of that name first
+    apply: bool  # write the best values into params.yaml
 
 
 class ProgressBar(Protocol):
@@ -81,24 +64,11 @@ class _Setup:
     def defaults(self) -> dict[str, Any]:
         return {name: value_at(self.training, name) for name in self.space}
 
-    def binding(self, sources: Sources) -> dict[str, str]:
-        """Hash everything that the values of the trials depend on, word by word."""
-        texts = {
-            "space": repr(sorted(self.space.items())),
-            "objective": repr(self.plan.splits),
-            "params": json.dumps(changed(self.training, dict.fromkeys(self.space)), sort_keys=True),
-            "data": sources.fingerprint(),
-            "code": code_digest(model, training),
-        }
-        return {word: hashlib.sha256(text.encode()).hexdigest() for word, text in texts.items()}
-
 
 def read_tuning(path: Path, **options: Any) -> TuningParams:
     """Read the section `tuning`; options that are not None replace its values."""
-    params = read_params("tuning", TuningParams, path)
-    return params.model_copy(
-        update={name: value for name, value in options.items() if value is not None}
-    )
+    given = {name: value for name, value in options.items() if value is not None}
+    return read_params("tuning", TuningParams, path).model_copy(update=given)
 
 
 def tune(request: TuningRequest, tuning: TuningParams, progress: ProgressBar) -> StudySummary:
@@ -114,7 +84,14 @@ def tune(request: TuningRequest, tuning: TuningParams, progress: ProgressBar) ->
         No trial was completed.
     """
     setup = _read(request, tuning)
-    binding = setup.binding(request.sources)
+    texts = {  # everything that the values of the trials depend on
+        "space": repr(sorted(setup.space.items())),
+        "objective": repr(setup.plan.splits),
+        "params": json.dumps(changed(setup.training, dict.fromkeys(setup.space)), sort_keys=True),
+        "data": request.sources.fingerprint(),
+        "code": code_digest(model, training),
+    }
+    binding = {word: hashlib.sha256(text.encode()).hexdigest() for word, text in texts.items()}
     with (
         Study(request.storage, request.study, setup.space, tuning, request.folder) as study,
         WorkerPool(tuning.workers, request.sources) as pool,
@@ -124,7 +101,20 @@ def tune(request: TuningRequest, tuning: TuningParams, progress: ProgressBar) ->
         with open_study(request.study, params, study.identity) as run:
             complete = _search(study, pool, setup, run, progress)
             best = _best(study)
-            confirmation = _confirm(best, pool, setup, progress)
+            confirmation, seeds = None, tuning.confirm_seeds
+            if seeds and best.values != setup.defaults:
+                confirmation = confirm(
+                    {"best": best.values, "defaults": setup.defaults},
+                    setup.split,
+                    setup.plan,
+                    pool,
+                    seeds=seeds,
+                    n_folds=setup.split_params.n_folds if tuning.objective == "validation" else 0,
+                    params=setup.ranking,
+                    open_bar=lambda total: closing(
+                        progress(total=total, initial=0, desc="new seeds")
+                    ),
+                )
             summary = _write(request, setup, study, complete, confirmation)
             metrics = {"ndcg@10": best.value or 0.0}
             for comparison in confirmation.comparisons if confirmation else ():
@@ -140,11 +130,9 @@ def _read(request: TuningRequest, tuning: TuningParams) -> _Setup:
     training = read_sections(request.params)[SECTION]
     space = read_space(tuning.space, training, TrainingParams, request.params)
     if training["seed"] in tuning.confirm_seeds:
-        raise ParamsError(
-            f"{request.params}: tuning.confirm_seeds",
-            f"holds {training['seed']}, the seed of the search (training.seed)",
-            expected="other seeds",
-        )
+        place = f"{request.params}: tuning.confirm_seeds"
+        found = f"holds {training['seed']}, the seed of the search (training.seed)"
+        raise ParamsError(place, found, expected="other seeds")
     split_params = read_params("split", SplitParams, request.params)
     require(request.sources.spectrograms, "run 'dvc repro'")
     split = Split.read(request.sources.split)
@@ -169,9 +157,10 @@ def _search(study: Study, pool: WorkerPool, setup: _Setup, run: Run, progress: P
     for trial in earlier:
         if not trial.run:  # the search was killed before it logged it, or tracking was off
             _log(study, setup, run, trial)
-    tuning = setup.tuning
+    tuning, n_earlier = setup.tuning, len(earlier)
     best = max((trial.value or 0.0 for trial in best_first(earlier)), default=0.0)
-    with _open_bar(progress, "trials", len(earlier), tuning.trials) as bar:
+    total = max(tuning.trials, n_earlier)
+    with closing(progress(total=total, initial=n_earlier, desc="trials")) as bar:
 
         def on_trial(trial: Trial) -> None:
             nonlocal best
@@ -182,15 +171,6 @@ def _search(study: Study, pool: WorkerPool, setup: _Setup, run: Run, progress: P
             _log(study, setup, run, trial)
 
         return search(study, pool, setup.plan, tuning.trials, tuning.minutes, on_trial)
-
-
-@contextmanager
-def _open_bar(progress: ProgressBar, desc: str, initial: int, total: int) -> Iterator[Any]:
-    bar = progress(total=max(total, initial), initial=initial, desc=desc)
-    try:
-        yield bar
-    finally:
-        bar.close()
 
 
 def _log(study: Study, setup: _Setup, run: Run, trial: Trial) -> None:
@@ -219,33 +199,12 @@ def _log(study: Study, setup: _Setup, run: Run, trial: Trial) -> None:
 
 
 def _best(study: Study) -> Trial:
-    best = best_first(study.ended)
-    if best:
+    if best := best_first(study.ended):
         return best[0]
     reasons = [trial.reason for trial in study.ended if trial.reason]
-    raise TrainingError(
-        f"study '{study.name}'",
-        f"no trial was completed ({reasons[-1] if reasons else 'the time was over'})",
-        remedy="change tuning.space" if reasons else "run it again, with more --minutes",
-    )
-
-
-def _confirm(
-    best: Trial, pool: WorkerPool, setup: _Setup, progress: ProgressBar
-) -> Confirmation | None:
-    seeds = setup.tuning.confirm_seeds
-    if not seeds or best.values == setup.defaults:
-        return None
-    return confirm(
-        {"best": best.values, "defaults": setup.defaults},
-        setup.split,
-        setup.plan,
-        pool,
-        seeds=seeds,
-        n_folds=setup.split_params.n_folds if setup.tuning.objective == "validation" else 0,
-        params=setup.ranking,
-        open_bar=partial(_open_bar, progress, "new seeds", 0),
-    )
+    found = f"no trial was completed ({reasons[-1] if reasons else 'the time was over'})"
+    remedy = "change tuning.space" if reasons else "run it again, with more --minutes"
+    raise TrainingError(f"study '{study.name}'", found, remedy=remedy)
 
 
 def _write(

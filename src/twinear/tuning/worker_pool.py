@@ -26,21 +26,11 @@ BUG, TERMINATED = 1, 143  # exit codes: Python's for an exception, the usual one
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEnd:
-    """How a trial ended.
+    """How a trial ended."""
 
-    Parameters
-    ----------
-    state
-        `pruned` if the answer after an epoch was no, `failed` if these params cannot be trained.
-    results
-        Of every split, if the trial is complete.
-    reason
-        Why it failed.
-    """
-
-    state: State
-    results: Sequence[SplitResult] = ()
-    reason: str = ""
+    state: State  # `pruned`: the answer after an epoch was no; `failed`: it cannot be trained
+    results: Sequence[SplitResult] = ()  # of every split, if the trial is complete
+    reason: str = ""  # why it failed
 
 
 Message = EpochReport | TrialEnd
@@ -58,9 +48,8 @@ class _Worker:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([evaluate.__module__])
         self.pipe, child_pipe = context.Pipe()
-        self.process: BaseProcess = context.Process(
-            target=_work, args=(child_pipe, sources), daemon=True
-        )
+        arguments = (child_pipe, sources)
+        self.process: BaseProcess = context.Process(target=_work, args=arguments, daemon=True)
         self.process.start()
         child_pipe.close()  # else the pipe stays open here after the process has died
         self.key: Any = None
