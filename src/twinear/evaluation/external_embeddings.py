@@ -33,26 +33,13 @@ def read_embedding_table(path: Path) -> Vectors:
 
 
 def score_embeddings(
-    table: Vectors,
-    artists: EvaluationSet,
-    clips: Sequence[str],
-    data: Path,
-    path: Path,
+    table: Vectors, artists: EvaluationSet, clips: Sequence[str], data: Path, path: Path
 ) -> tuple[Floats, Floats]:
     """Score artists by cosine and by minus the L2 distance, both of standardised dimensions.
 
-    Parameters
-    ----------
-    clips
-        The files of the artists' clips.
-    data
-        The data folder; its clips.csv holds the names of the files before their import.
-    path
-        The file of the table, for messages.
-
-    Returns
-    -------
-    Two tables, (artists, artists).
+    `clips` are the files of the artists' clips; clips.csv in the folder `data` holds their names
+    before their import. `path` is the file of the table, for messages. Both tables are (artists,
+    artists).
 
     Raises
     ------
