@@ -126,7 +126,7 @@ class Ranking:
 
 
 def find_rows(artists: pd.DataFrame, ids: Sequence[str], place: str) -> list[int]:
-    """Find the rows of these ids in a table of artists; `place` names it if it lacks one."""
+    """Find the rows of these ids in a table of artists; errors call the table `place`."""
     rows = {artist: row for row, artist in enumerate(artists["artist"])}
     missing = [artist for artist in ids if artist not in rows]
     if missing:
