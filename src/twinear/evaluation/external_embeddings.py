@@ -41,18 +41,9 @@ def score_embeddings(
 ) -> tuple[Floats, Floats]:
     """Score artists by cosine and by minus the L2 distance, both of standardised dimensions.
 
-    Parameters
-    ----------
-    clips
-        The files of the artists' clips.
-    data
-        The data folder; its clips.csv holds the names of the files before their import.
-    path
-        The file of the table, for messages.
-
-    Returns
-    -------
-    Two tables, (artists, artists).
+    `clips` are the files of the artists' clips; clips.csv in the folder `data` holds their names
+    before their import. `path` is the file of the table, for messages. Both tables are (artists,
+    artists).
 
     Raises
     ------

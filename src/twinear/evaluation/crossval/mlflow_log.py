@@ -22,12 +22,8 @@ def log_comparison(
     for number, queries in against_similarity.groupby("fold"):
         means = queries.groupby(["protocol", "system", "metric"])["value"].mean().dropna()
         with run.child(f"fold {number}") as child:
-            child.log_metrics(
-                {
-                    "/".join(names): float(value)
-                    for names, value in zip(means.index, means, strict=True)
-                }
-            )
+            names = map("/".join, means.index)
+            child.log_metrics(dict(zip(names, map(float, means), strict=True)))
             ids = set(queries["query"])
             for seed, folds in trained.items():
                 for fold in folds:
