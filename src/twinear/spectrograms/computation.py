@@ -1,7 +1,4 @@
-"""Indexed clips -> their spectrograms, decoded and transformed by several processes.
-
-The result has the same bits for any number of workers.
-"""
+"""Indexed clips -> their spectrograms, decoded and transformed by several processes."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -75,9 +72,8 @@ def compute_spectrograms(
     paths = [data_folder / file for file in table["file"]]
     indexed = zip(paths, table["sha256"], strict=True)
     crashed: _Features | str = "crashes the decoder"
-    features = map_in_processes(
-        partial(_compute_features, params=params), indexed, workers, crashed
-    )
+    compute = partial(_compute_features, params=params)
+    features = map_in_processes(compute, indexed, workers, crashed)
     for row, (path, result) in enumerate(zip(progress(paths), features, strict=True)):
         if isinstance(result, str):
             raise DataError(path, result, remedy="run 'dvc repro clips' to index the clips again")
