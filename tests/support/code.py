@@ -9,6 +9,7 @@ import pytest
 
 def copy_package(package: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let the files of a package be those of a copy in `folder`, which a test may change."""
-    copied = shutil.copytree(next(iter(package.__path__)), folder / "package")
+    (original,) = package.__path__
+    copied = shutil.copytree(original, folder / "package")
     monkeypatch.setattr(package, "__path__", [str(copied)])
-    return Path(copied)
+    return copied
