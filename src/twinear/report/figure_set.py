@@ -79,8 +79,8 @@ def _draw(inputs: ReportInputs) -> dict[str, Figure]:
     }
     if inputs.filters is not None:
         front, weights = inputs.filters.spectrograms, inputs.filters.weights
-        n_mels = weights.shape[1]
-        hz = librosa.mel_frequencies(n_mels + 2, fmin=front["fmin"], fmax=front["fmax"])[1:-1]
+        edges = weights.shape[1] + 2
+        hz = librosa.mel_frequencies(edges, fmin=front["fmin"], fmax=front["fmax"])[1:-1]
         figures["filters"] = draw_filters(weights, hz)
     return figures
 
@@ -88,8 +88,6 @@ def _draw(inputs: ReportInputs) -> dict[str, Figure]:
 def artists_on_map(inputs: ReportInputs) -> pd.DataFrame:
     """List the catalogue's artists that the map shows, in the order they are labelled.
 
-    Returns
-    -------
     Columns `row` (in the catalogue), `name`, `split` (one of `SPLITS`); at most `MAX_ARTISTS`.
     """
     by_listeners = pd.Index(inputs.similarity.artists["artist"])

@@ -20,18 +20,10 @@ Boxes = npt.NDArray[np.float64]  # (n, 4): left, bottom, right, top in pixels
 
 @dataclass(frozen=True, kw_only=True)
 class FigureNames:
-    """Names as figures show them.
+    """Names as figures show them."""
 
-    Attributes
-    ----------
-    shown
-        The text for each name.
-    numbered
-        The names shown as numbers, with their text.
-    """
-
-    shown: dict[str, str]
-    numbered: dict[str, str]
+    shown: dict[str, str]  # the text for each name
+    numbered: dict[str, str]  # the names shown as numbers, with their text
 
 
 def figure_names(names: Iterable[str]) -> FigureNames:
@@ -67,18 +59,9 @@ def place_labels(
 ) -> int:
     """Write `texts` beside the first of `points`; leave out labels that would overlap others.
 
-    Labels are placed greedily in order, each in the first free position around its point.
-
-    Parameters
-    ----------
-    axes
-        With its final limits and size.
-    points
-        (points, 2) in data coordinates; the first `len(texts)` of them get a label.
-
-    Returns
-    -------
-    The number of labels placed.
+    Labels are placed greedily in order, each in the first free position around its point. `axes`
+    has its final limits and size; `points`, (points, 2), are in data coordinates. Returns the
+    number of labels placed.
     """
     pixels = axes.transData.transform(points)
     taken = np.concatenate([pixels - 6, pixels + 6], axis=1)[: len(texts)]
@@ -105,7 +88,7 @@ def _free_box(
     taken: Boxes,
     frame: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64] | None:
-    """Find the first box around `point` that overlaps no other: (left, bottom, right, top)."""
+    """Find the first box around `point` that overlaps no other."""
     for gap in (7, 11, 16):
         for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
             centre = point + np.array([x, y]) * (extent / 2 + gap * (1 if not x or not y else 0.7))

@@ -42,19 +42,7 @@ TITLE = "Which artists sound alike, and how well that is known"
 
 
 class ReportParams(Params):
-    """What the report shows.
-
-    Parameters
-    ----------
-    suggestions
-        Names of test artists to show suggestions for; empty for the most listened.
-    n_artists
-        The number of artists, if `suggestions` is empty.
-    n_suggestions
-        The length of each list.
-    corpus_note
-        Shown under the title; may be empty.
-    """
+    """What the report shows."""
 
     suggestions: tuple[str, ...]
     n_artists: int = Field(ge=0)
@@ -72,10 +60,7 @@ def write_report(
 ) -> None:
     """Write figures, Markdown and page; equal inputs give equal bytes.
 
-    Parameters
-    ----------
-    confidence
-        Of the intervals in the inputs.
+    `confidence` is that of the intervals in the inputs.
     """
     source = render(inputs, params, confidence, figures.name)
     write_figures(inputs, figures)
@@ -128,18 +113,16 @@ def render(inputs: ReportInputs, params: ReportParams, confidence: float, figure
 def suggestion_table(suggestions: Suggestions, names: Sequence[str]) -> str:
     """Write a list in each column; names that are in the truth's list too are marked."""
     lists = suggestions.lists
-    columns = [
-        [_suggested(names[row], suggestions.is_hit(source, row)) for row in rows]
-        for source, rows in lists.items()
-    ]
+
+    def suggested(source: str, row: int) -> str:
+        name = escape(names[row])
+        return f"**✓ {name}**" if suggestions.is_hit(source, row) else name
+
+    columns = [[suggested(source, row) for row in rows] for source, rows in lists.items()]
     rows = zip_longest(*columns, fillvalue=EMPTY)
     numbered = [[str(place), *row] for place, row in enumerate(rows, start=1)]
     header = ["", *(SOURCES[source] for source in lists)]
     return markdown_table(header, numbered, left=len(header))
-
-
-def _suggested(name: str, hit: bool) -> str:
-    return f"**✓ {escape(name)}**" if hit else escape(name)
 
 
 def to_page(source: str, folder: Path) -> str:
