@@ -4,13 +4,13 @@ from pathlib import Path
 
 import librosa
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
 from twinear.base.files import replacing
 from twinear.ranking.ranking import CATALOGUE, CHANCE, HEADLINE
 from twinear.report.figures import (
+    Floats,
     draw_filters,
     draw_heat_maps,
     draw_map,
@@ -106,9 +106,7 @@ def artists_on_map(inputs: ReportInputs) -> pd.DataFrame:
     return table.sort_values(["first", "rank"], kind="stable").head(MAX_ARTISTS)
 
 
-def most_listened(
-    inputs: ReportInputs,
-) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+def most_listened(inputs: ReportInputs) -> tuple[Floats, Floats]:
     """Select similarity and scores of the most listened artists with both listens and clips."""
     ids = pd.Index(inputs.catalogue.artists["artist"])
     rows = ids.get_indexer(pd.Index(inputs.similarity.artists["artist"]))
@@ -117,9 +115,7 @@ def most_listened(
     return inputs.similarity.matrix[np.ix_(inside, inside)], inputs.catalogue.scores[square]
 
 
-def _heat_maps(
-    truth: npt.NDArray[np.floating], scores: npt.NDArray[np.floating], names: list[str]
-) -> Figure:
+def _heat_maps(truth: Floats, scores: Floats, names: list[str]) -> Figure:
     order = clustered_order(truth)
     square = np.ix_(order, order)
     in_order = [names[row] for row in order] if names else []

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.patheffects import withStroke
 
+from twinear.metrics.ranking_metrics import Floats
+
 FONT = "DejaVu Sans"
 MAX_CHARACTERS = 24  # longer names end in an ellipsis
-Boxes = npt.NDArray[np.float64]  # (n, 4): left, bottom, right, top in pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +54,7 @@ def shortened(name: str) -> str:
     return name if len(name) <= MAX_CHARACTERS else name[: MAX_CHARACTERS - 1].rstrip() + "…"
 
 
-def place_labels(
-    axes: Axes, points: npt.NDArray[np.float64], texts: Sequence[str], size: float
-) -> int:
+def place_labels(axes: Axes, points: Floats, texts: Sequence[str], size: float) -> int:
     """Write `texts` beside the first of `points`; leave out labels that would overlap others.
 
     Labels are placed greedily in order, each in the first free position around its point. `axes`
@@ -82,13 +80,8 @@ def place_labels(
     return placed
 
 
-def _free_box(
-    point: npt.NDArray[np.float64],
-    extent: npt.NDArray[np.float64],
-    taken: Boxes,
-    frame: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64] | None:
-    """Find the first box around `point` that overlaps no other."""
+def _free_box(point: Floats, extent: Floats, taken: Floats, frame: Floats) -> Floats | None:
+    """Find the first box around `point` that overlaps no other: (left, bottom, right, top)."""
     for gap in (7, 11, 16):
         for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
             centre = point + np.array([x, y]) * (extent / 2 + gap * (1 if not x or not y else 0.7))

@@ -71,42 +71,32 @@ def write_report(
 def render(inputs: ReportInputs, params: ReportParams, confidence: float, figures: str) -> str:
     """Render the report in Markdown, its figures in the folder named `figures` beside it."""
     names = list(inputs.test.artists["name"])
-    rows = choose_artists(params.suggestions, params.n_artists, inputs)
-    return (
-        _templates()
-        .get_template("report.md.jinja")
-        .render(
-            title=TITLE,
-            params=params,
-            figures=figures,
-            answer=answer(inputs, confidence),
-            n_test=len(inputs.test.artists),
-            most=MAX_ARTISTS if len(inputs.catalogue.artists) > MAX_ARTISTS else 0,
-            poster=poster_table(inputs.ranking),
-            ranking=ranking_table(inputs.ranking),
-            any_trivial=any(
-                is_trivial(metric, inputs.ranking) for metric in inputs.ranking[CATALOGUE]
-            ),
-            differences=difference_table(inputs.differences, inputs.ranking),
-            popularity=popularity_table(inputs.ranking),
-            hubness=hubness_table(inputs.hubness),
-            calibration_error=number(calibration_error(reliability_of_catalogue(inputs))),
-            suggestions=[
-                (
-                    escape(names[row]),
-                    suggestion_table(suggest(row, params.n_suggestions, inputs), names),
-                )
-                for row in rows
-            ],
-            chosen_epoch=chosen_epoch(inputs.training),
-            n_epochs=len(inputs.training),
-            filters=inputs.filters is not None,
-            counts={name: counts_table(counts) for name, counts in inputs.counts.items()},
-            numbered=[
-                f"{label} = {escape(name)}"
-                for name, label in names_in_figures(inputs).numbered.items()
-            ],
-        )
+    numbered = names_in_figures(inputs).numbered
+    suggestions = [
+        (escape(names[row]), suggestion_table(suggest(row, params.n_suggestions, inputs), names))
+        for row in choose_artists(params.suggestions, params.n_artists, inputs)
+    ]
+    template = _templates().get_template("report.md.jinja")
+    return template.render(
+        title=TITLE,
+        params=params,
+        figures=figures,
+        answer=answer(inputs, confidence),
+        n_test=len(inputs.test.artists),
+        most=MAX_ARTISTS if len(inputs.catalogue.artists) > MAX_ARTISTS else 0,
+        poster=poster_table(inputs.ranking),
+        ranking=ranking_table(inputs.ranking),
+        any_trivial=any(is_trivial(each, inputs.ranking) for each in inputs.ranking[CATALOGUE]),
+        differences=difference_table(inputs.differences, inputs.ranking),
+        popularity=popularity_table(inputs.ranking),
+        hubness=hubness_table(inputs.hubness),
+        calibration_error=number(calibration_error(reliability_of_catalogue(inputs))),
+        suggestions=suggestions,
+        chosen_epoch=chosen_epoch(inputs.training),
+        n_epochs=len(inputs.training),
+        filters=inputs.filters is not None,
+        counts={name: counts_table(counts) for name, counts in inputs.counts.items()},
+        numbered=[f"{label} = {escape(name)}" for name, label in numbered.items()],
     )
 
 
