@@ -4,13 +4,13 @@ from pathlib import Path
 
 import librosa
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
 from twinear.base.files import replacing
 from twinear.ranking.ranking import CATALOGUE, CHANCE, HEADLINE
 from twinear.report.figures import (
+    Floats,
     draw_filters,
     draw_heat_maps,
     draw_map,
@@ -79,8 +79,8 @@ def _draw(inputs: ReportInputs) -> dict[str, Figure]:
     }
     if inputs.filters is not None:
         front, weights = inputs.filters.spectrograms, inputs.filters.weights
-        n_mels = weights.shape[1]
-        hz = librosa.mel_frequencies(n_mels + 2, fmin=front["fmin"], fmax=front["fmax"])[1:-1]
+        edges = weights.shape[1] + 2
+        hz = librosa.mel_frequencies(edges, fmin=front["fmin"], fmax=front["fmax"])[1:-1]
         figures["filters"] = draw_filters(weights, hz)
     return figures
 
@@ -88,8 +88,6 @@ def _draw(inputs: ReportInputs) -> dict[str, Figure]:
 def artists_on_map(inputs: ReportInputs) -> pd.DataFrame:
     """List the catalogue's artists that the map shows, in the order they are labelled.
 
-    Returns
-    -------
     Columns `row` (in the catalogue), `name`, `split` (one of `SPLITS`); at most `MAX_ARTISTS`.
     """
     by_listeners = pd.Index(inputs.similarity.artists["artist"])
@@ -108,9 +106,7 @@ def artists_on_map(inputs: ReportInputs) -> pd.DataFrame:
     return table.sort_values(["first", "rank"], kind="stable").head(MAX_ARTISTS)
 
 
-def most_listened(
-    inputs: ReportInputs,
-) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+def most_listened(inputs: ReportInputs) -> tuple[Floats, Floats]:
     """Select similarity and scores of the most listened artists with both listens and clips."""
     ids = pd.Index(inputs.catalogue.artists["artist"])
     rows = ids.get_indexer(pd.Index(inputs.similarity.artists["artist"]))
@@ -119,9 +115,7 @@ def most_listened(
     return inputs.similarity.matrix[np.ix_(inside, inside)], inputs.catalogue.scores[square]
 
 
-def _heat_maps(
-    truth: npt.NDArray[np.floating], scores: npt.NDArray[np.floating], names: list[str]
-) -> Figure:
+def _heat_maps(truth: Floats, scores: Floats, names: list[str]) -> Figure:
     order = clustered_order(truth)
     square = np.ix_(order, order)
     in_order = [names[row] for row in order] if names else []

@@ -62,25 +62,18 @@ def save(figure: Figure, path: Path) -> None:
 
 def draw_systems(systems: Sequence[tuple[str, Interval]], chance: Interval, metric: str) -> Figure:
     """Draw a dot and an interval for each system, over the band of chance."""
-    figure, axes = _figure(7.5, 1.1 + 0.36 * len(systems))
+    figure = _figure(7.5, 1.1 + 0.36 * len(systems))
+    axes = figure.subplots()
     axes.axvspan(chance.low, chance.high, color=PALE, lw=0)
     axes.vlines(chance.value, -0.75, len(systems) - 0.5, color=GREY, lw=1)
-    axes.text(
-        chance.value, -0.98, "chance", color="#444444", ha="center", va="center", fontsize=8.5
-    )
+    text: dict[str, Any] = {"ha": "center", "fontsize": 8.5}
+    axes.text(chance.value, -0.98, "chance", color="#444444", va="center", **text)
     for row, (_, at) in enumerate(systems):
-        colour = BLUE if row == 0 else INK
+        colour, place = BLUE if row == 0 else INK, (at.value, row)
         axes.plot([at.low, at.high], [row, row], color=colour, lw=2, solid_capstyle="butt")
         axes.plot(at.value, row, "o", color=colour, ms=7)
-        axes.annotate(
-            number(at.value),
-            (at.value, row),
-            (0, 6),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8.5,
-            color=colour,
-        )
+        label = number(at.value)
+        axes.annotate(label, place, (0, 6), textcoords="offset points", color=colour, **text)
     axes.set_yticks(range(len(systems)), [name for name, _ in systems])
     axes.set_ylim(len(systems) - 0.5, -1.1)
     axes.tick_params(axis="y", length=0)
@@ -91,7 +84,8 @@ def draw_systems(systems: Sequence[tuple[str, Interval]], chance: Interval, metr
 
 def draw_training(training: pd.DataFrame, chosen: int) -> Figure:
     """Draw loss and validation NDCG by epoch, the chosen epoch marked."""
-    figure, (loss, ndcg) = _panels(9, 3.1)
+    figure = _figure(9, 3.1)
+    loss, ndcg = figure.subplots(1, 2)
     epochs = training["epoch"]
     loss.plot(epochs, training["train_loss"], color=GREY, lw=1.8, label="training")
     loss.plot(epochs, training["validation_loss"], color=BLUE, lw=1.8, label="validation")
@@ -113,16 +107,12 @@ def draw_training(training: pd.DataFrame, chosen: int) -> Figure:
 def draw_heat_maps(truth: Floats, scores: Floats, names: Sequence[str]) -> Figure:
     """Draw similarity from listens and scores of the same artists in the same order.
 
-    Parameters
-    ----------
-    truth, scores
-        (artists, artists), closeness in [0, 1].
-    names
-        Of the artists; not shown if there are more than `MAX_NAMED`.
+    Both are (artists, artists), closeness in [0, 1]; more than `MAX_NAMED` names are not shown.
     """
     named = len(names) <= MAX_NAMED
     side = max(3.9, 0.088 * len(names)) if named else 4.0
-    figure, (left, right) = _panels(2 * side + (2.2 if named else 1), side + 0.8)
+    figure = _figure(2 * side + (2.2 if named else 1), side + 0.8)
+    left, right = figure.subplots(1, 2)
     image = _heat(left, truth, "Similarity from listens")
     _heat(right, scores, "Score of the catalogue")
     if named:
@@ -136,14 +126,8 @@ def draw_heat_maps(truth: Floats, scores: Floats, names: Sequence[str]) -> Figur
 
 
 def draw_reliability(bins: pd.DataFrame) -> Figure:
-    """Draw mean similarity against mean score, and the number of pairs of each point.
-
-    Parameters
-    ----------
-    bins
-        Columns `score`, `similarity` (both in [0, 1]), `pairs`.
-    """
-    figure = Figure(figsize=(5.2, 5.2), dpi=DPI, layout="compressed")
+    """Draw mean similarity against mean score, and the number of pairs of each point."""
+    figure = _figure(5.2, 5.2)
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
     axes.annotate("similarity = score", (0.66, 0.7), ha="right", va="bottom", color=GREY)
@@ -160,31 +144,26 @@ def draw_reliability(bins: pd.DataFrame) -> Figure:
 def draw_filters(weights: Floats, hz: Floats) -> Figure:
     """Draw the first layer's filters, ordered by centre frequency.
 
-    Parameters
-    ----------
-    weights
-        (channels, n_mels, kernel_size).
-    hz
-        (n_mels,), the frequency of each band.
+    `weights` are (channels, n_mels, kernel_size), `hz`, (n_mels,), is the frequency of each band.
     """
     bands = np.array([0, len(hz) // 3, 2 * len(hz) // 3, len(hz) - 1])
-    ordered = weights[np.argsort(_centres(weights), kind="stable")]
-    rows = -(-ordered.shape[0] * (ordered.shape[2] + 1) // 180)  # about 180 cells wide
-    columns = -(-ordered.shape[0] // rows)
-    figure = Figure(figsize=(9, 0.4 + 1.4 * rows), dpi=DPI, layout="compressed")
+    filters = np.asarray(weights, dtype=np.float64)
+    energy = (filters**2).sum(axis=2)  # (channels, n_mels)
+    centres = energy @ np.arange(len(hz)) / np.maximum(energy.sum(axis=1), 1e-30)
+    n_filters, _, width = filters.shape
+    rows = -(-n_filters * (width + 1) // 180)  # about 180 cells wide
+    columns = -(-n_filters // rows)
+    # side by side in each row, NaN between: (rows, n_mels, columns * (kernel_size + 1) - 1)
+    padding = ((0, rows * columns - n_filters), (0, 0), (0, 1))
+    ordered = filters[np.argsort(centres, kind="stable")]
+    padded = np.pad(ordered, padding, constant_values=np.nan).reshape(rows, columns, len(hz), -1)
+    strips = padded.transpose(0, 2, 1, 3).reshape(rows, len(hz), -1)[:, :, :-1]
+    figure = _figure(9, 0.4 + 1.4 * rows)
     panels = figure.subplots(rows, 1, squeeze=False)[:, 0]
-    limit = float(np.percentile(np.abs(ordered), 99.5)) or 1.0
-    for row, axes in enumerate(panels):
-        strip = _strip(ordered[row * columns : (row + 1) * columns], columns)
-        image = axes.imshow(
-            strip,
-            cmap="RdBu_r",
-            vmin=-limit,
-            vmax=limit,
-            aspect="auto",
-            origin="lower",
-            interpolation="nearest",
-        )
+    limit = float(np.percentile(np.abs(weights), 99.5)) or 1.0
+    image_style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "interpolation": "nearest"}
+    for axes, strip in zip(panels, strips, strict=True):
+        image = axes.imshow(strip, aspect="auto", origin="lower", **image_style)
         axes.set_xticks([])
         axes.set_yticks(bands, [f"{band:,.0f}" for band in hz[bands]], fontsize=8)
         axes.spines[:].set_visible(False)
@@ -196,18 +175,9 @@ def draw_filters(weights: Floats, hz: Floats) -> Figure:
 
 
 def draw_map(points: Floats, splits: Sequence[str], names: Sequence[str]) -> Figure:
-    """Draw artists on a plane; the first are labelled first.
-
-    Parameters
-    ----------
-    points
-        (artists, 2).
-    splits
-        The split of each artist, one of `SPLITS`.
-    names
-        The name of each artist; at most `MAX_NAMES_ON_MAP` are written.
-    """
-    figure, axes = _figure(9, 7.6)
+    """Draw artists on a plane, (artists, 2); of the names the first `MAX_NAMES_ON_MAP` at most."""
+    figure = _figure(9, 7.6)
+    axes = figure.subplots()
     FigureCanvasAgg(figure)
     for split, (colour, marker, size) in SPLITS.items():
         inside = np.asarray(splits) == split
@@ -228,15 +198,8 @@ def draw_map(points: Floats, splits: Sequence[str], names: Sequence[str]) -> Fig
     return figure
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="compressed")
-    return figure, figure.subplots()
-
-
-def _panels(width: float, height: float) -> tuple[Figure, tuple[Axes, Axes]]:
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="compressed")
-    left, right = figure.subplots(1, 2)
-    return figure, (left, right)
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), dpi=DPI, layout="compressed")
 
 
 def _heat(axes: Axes, values: Floats, title: str) -> AxesImage:
@@ -254,20 +217,3 @@ def _coarse(values: Floats) -> Floats:
     sums = np.add.reduceat(np.add.reduceat(values, edges, axis=0), edges, axis=1)
     sizes = np.diff([*edges, len(values)])
     return np.asarray(sums / np.outer(sizes, sizes))
-
-
-def _centres(weights: Floats) -> npt.NDArray[np.float64]:
-    """Find the centre of each filter's energy, in mel bands."""
-    energy = (np.asarray(weights, dtype=np.float64) ** 2).sum(axis=2)  # (channels, n_mels)
-    bands = np.arange(energy.shape[1])
-    return np.asarray(energy @ bands / np.maximum(energy.sum(axis=1), 1e-30))
-
-
-def _strip(filters: Floats, columns: int) -> npt.NDArray[np.float64]:
-    """Lay filters side by side: (n_mels, columns * (kernel_size + 1) - 1), NaN between."""
-    _, n_mels, kernel_size = filters.shape
-    strip = np.full((n_mels, columns * (kernel_size + 1)), np.nan)
-    for index, weights in enumerate(filters):
-        start = index * (kernel_size + 1)
-        strip[:, start : start + kernel_size] = weights
-    return strip[:, :-1]

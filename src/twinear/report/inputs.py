@@ -27,63 +27,34 @@ Metrics = Mapping[str, Mapping[str, Interval]]  # system -> metric -> interval
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Filters:
-    """The filters of the network's first layer.
+    """The filters of the network's first layer."""
 
-    Attributes
-    ----------
-    weights
-        (channels, n_mels, kernel_size).
-    spectrograms
-        The params of the front end.
-    """
-
-    weights: npt.NDArray[np.float32]
-    spectrograms: Mapping[str, float]
+    weights: npt.NDArray[np.float32]  # (channels, n_mels, kernel_size)
+    spectrograms: Mapping[str, float]  # the params of the front end
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReportInputs:
-    """The outputs of the earlier stages.
+    """The outputs of the earlier stages."""
 
-    Attributes
-    ----------
-    ranking
-        Metrics of every system, over the test artists.
-    differences
-        The catalogue's metrics minus each other system's, paired over queries.
-    hubness
-        System -> measure -> value.
-    training
-        A row for each epoch: epoch, train_loss, validation_loss, validation_ndcg, chosen.
-    counts
-        What the listens, similarity and clips stages kept and dropped.
-    filters
-        None if the network has no convolutions, or takes embeddings instead of a log-mel.
-    test
-        The test artists and the scores of their pairs by every system.
-    """
-
-    ranking: Metrics
-    differences: Metrics
-    hubness: Mapping[str, Mapping[str, float]]
+    ranking: Metrics  # metrics of every system, over the test artists
+    differences: Metrics  # the catalogue's metrics minus each other system's, paired over queries
+    hubness: Mapping[str, Mapping[str, float]]  # system -> measure -> value
+    # a row for each epoch: epoch, train_loss, validation_loss, validation_ndcg, chosen
     training: pd.DataFrame
-    counts: Mapping[str, Any]
+    counts: Mapping[str, Any]  # what the listens, similarity and clips stages kept and dropped
     similarity: Similarity
     catalogue: Catalogue
     split: Split
+    # None if the network has no convolutions, or takes embeddings instead of a log-mel
     filters: Filters | None
-    test: Ranking
+    test: Ranking  # the test artists and the scores of their pairs by every system
 
     @classmethod
     def read(cls, reports: Path, artifacts: Path) -> "ReportInputs":
-        """Read the two folders that the pipeline fills.
-
-        Raises
-        ------
-        DataError
-            A missing, empty or malformed file.
-        """
-        ranking = _read(reports / "ranking.json", dict[str, dict[str, Interval]], "ranking")
+        """Read the two folders that the pipeline fills."""
+        metrics = dict[str, dict[str, Interval]]
+        ranking = _read(reports / "ranking.json", metrics, "ranking")
         if CATALOGUE not in ranking or CHANCE not in ranking:
             raise DataError(
                 reports / "ranking.json",
@@ -93,9 +64,7 @@ class ReportInputs:
             )
         return cls(
             ranking=ranking,
-            differences=_read(
-                reports / "differences.json", dict[str, dict[str, Interval]], "ranking"
-            ),
+            differences=_read(reports / "differences.json", metrics, "ranking"),
             hubness=_read(reports / "hubness.json", dict[str, dict[str, float]], "ranking"),
             training=_read_training(reports / "training.csv"),
             counts={
@@ -111,7 +80,8 @@ class ReportInputs:
 
 
 def _read(path: Path, kind: Any, stage: str) -> Any:
-    require(path, f"run 'dvc repro {stage}'")
+    remedy = f"run 'dvc repro {stage}'"
+    require(path, remedy)
     try:
         return TypeAdapter(kind).validate_python(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
@@ -119,12 +89,8 @@ def _read(path: Path, kind: Any, stage: str) -> Any:
         if isinstance(error, ValidationError):
             first = error.errors()[0]
             reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise DataError(
-            path,
-            f"cannot be read ({reason})",
-            expected=f"what stage {stage} writes",
-            remedy=f"run 'dvc repro {stage}'",
-        ) from error
+        found, expected = f"cannot be read ({reason})", f"what stage {stage} writes"
+        raise DataError(path, found, expected=expected, remedy=remedy) from error
 
 
 def _read_training(path: Path) -> pd.DataFrame:
@@ -150,11 +116,7 @@ def _read_filters(path: Path) -> Filters | None:
                 return None
             weights = file.get_tensor(FILTERS)  # (channels, n_mels, 1, kernel_size)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            path,
-            "is not a scorer",
-            expected="a header and weights",
-            remedy="run 'dvc repro training'",
-        ) from error
+        expected, remedy = "a header and weights", "run 'dvc repro training'"
+        raise DataError(path, "is not a scorer", expected=expected, remedy=remedy) from error
     shape = (*weights.shape[:2], weights.shape[-1])
     return Filters(weights=weights.reshape(shape), spectrograms=header["spectrograms"])

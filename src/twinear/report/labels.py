@@ -8,30 +8,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.patheffects import withStroke
 
+from twinear.metrics.ranking_metrics import Floats
+
 FONT = "DejaVu Sans"
 MAX_CHARACTERS = 24  # longer names end in an ellipsis
-Boxes = npt.NDArray[np.float64]  # (n, 4): left, bottom, right, top in pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class FigureNames:
-    """Names as figures show them.
+    """Names as figures show them."""
 
-    Attributes
-    ----------
-    shown
-        The text for each name.
-    numbered
-        The names shown as numbers, with their text.
-    """
-
-    shown: dict[str, str]
-    numbered: dict[str, str]
+    shown: dict[str, str]  # the text for each name
+    numbered: dict[str, str]  # the names shown as numbers, with their text
 
 
 def figure_names(names: Iterable[str]) -> FigureNames:
@@ -62,23 +54,12 @@ def shortened(name: str) -> str:
     return name if len(name) <= MAX_CHARACTERS else name[: MAX_CHARACTERS - 1].rstrip() + "…"
 
 
-def place_labels(
-    axes: Axes, points: npt.NDArray[np.float64], texts: Sequence[str], size: float
-) -> int:
+def place_labels(axes: Axes, points: Floats, texts: Sequence[str], size: float) -> int:
     """Write `texts` beside the first of `points`; leave out labels that would overlap others.
 
-    Labels are placed greedily in order, each in the first free position around its point.
-
-    Parameters
-    ----------
-    axes
-        With its final limits and size.
-    points
-        (points, 2) in data coordinates; the first `len(texts)` of them get a label.
-
-    Returns
-    -------
-    The number of labels placed.
+    Labels are placed greedily in order, each in the first free position around its point. `axes`
+    has its final limits and size; `points`, (points, 2), are in data coordinates. Returns the
+    number of labels placed.
     """
     pixels = axes.transData.transform(points)
     taken = np.concatenate([pixels - 6, pixels + 6], axis=1)[: len(texts)]
@@ -99,12 +80,7 @@ def place_labels(
     return placed
 
 
-def _free_box(
-    point: npt.NDArray[np.float64],
-    extent: npt.NDArray[np.float64],
-    taken: Boxes,
-    frame: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64] | None:
+def _free_box(point: Floats, extent: Floats, taken: Floats, frame: Floats) -> Floats | None:
     """Find the first box around `point` that overlaps no other: (left, bottom, right, top)."""
     for gap in (7, 11, 16):
         for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):

@@ -16,14 +16,8 @@ Floats = npt.NDArray[np.floating]
 def closeness(scores: Floats) -> npt.NDArray[np.float64]:
     """Find the share of pairs with a lower score, for each pair of artists.
 
-    Parameters
-    ----------
-    scores
-        (artists, artists), symmetric; the diagonal is not read.
-
-    Returns
-    -------
-    (artists, artists), symmetric, in [0, 1); the diagonal is 1. Equal scores share the lowest rank.
+    The scores, (artists, artists), are symmetric, their diagonal is not read. The shares are in
+    [0, 1), their diagonal is 1; equal scores share the lowest rank.
 
     Examples
     --------
@@ -50,10 +44,8 @@ def clustered_order(scores: Floats) -> npt.NDArray[np.intp]:
 def positions(scores: Floats) -> npt.NDArray[np.float64]:
     """Place artists on a plane, near ones with a high score: classical scaling (Torgerson 1952).
 
-    Returns
-    -------
-    (artists, 2), centred. The largest absolute value of each axis is positive, because the sign of
-    an eigenvector is arbitrary.
+    The points, (artists, 2), are centred. The largest absolute value of each axis is positive,
+    because the sign of an eigenvector is arbitrary.
     """
     squared = (1 - closeness(scores)) ** 2
     centred = squared - squared.mean(axis=0) - squared.mean(axis=1)[:, None] + squared.mean()

@@ -42,19 +42,7 @@ TITLE = "Which artists sound alike, and how well that is known"
 
 
 class ReportParams(Params):
-    """What the report shows.
-
-    Parameters
-    ----------
-    suggestions
-        Names of test artists to show suggestions for; empty for the most listened.
-    n_artists
-        The number of artists, if `suggestions` is empty.
-    n_suggestions
-        The length of each list.
-    corpus_note
-        Shown under the title; may be empty.
-    """
+    """What the report shows."""
 
     suggestions: tuple[str, ...]
     n_artists: int = Field(ge=0)
@@ -72,10 +60,7 @@ def write_report(
 ) -> None:
     """Write figures, Markdown and page; equal inputs give equal bytes.
 
-    Parameters
-    ----------
-    confidence
-        Of the intervals in the inputs.
+    `confidence` is that of the intervals in the inputs.
     """
     source = render(inputs, params, confidence, figures.name)
     write_figures(inputs, figures)
@@ -86,60 +71,48 @@ def write_report(
 def render(inputs: ReportInputs, params: ReportParams, confidence: float, figures: str) -> str:
     """Render the report in Markdown, its figures in the folder named `figures` beside it."""
     names = list(inputs.test.artists["name"])
-    rows = choose_artists(params.suggestions, params.n_artists, inputs)
-    return (
-        _templates()
-        .get_template("report.md.jinja")
-        .render(
-            title=TITLE,
-            params=params,
-            figures=figures,
-            answer=answer(inputs, confidence),
-            n_test=len(inputs.test.artists),
-            most=MAX_ARTISTS if len(inputs.catalogue.artists) > MAX_ARTISTS else 0,
-            poster=poster_table(inputs.ranking),
-            ranking=ranking_table(inputs.ranking),
-            any_trivial=any(
-                is_trivial(metric, inputs.ranking) for metric in inputs.ranking[CATALOGUE]
-            ),
-            differences=difference_table(inputs.differences, inputs.ranking),
-            popularity=popularity_table(inputs.ranking),
-            hubness=hubness_table(inputs.hubness),
-            calibration_error=number(calibration_error(reliability_of_catalogue(inputs))),
-            suggestions=[
-                (
-                    escape(names[row]),
-                    suggestion_table(suggest(row, params.n_suggestions, inputs), names),
-                )
-                for row in rows
-            ],
-            chosen_epoch=chosen_epoch(inputs.training),
-            n_epochs=len(inputs.training),
-            filters=inputs.filters is not None,
-            counts={name: counts_table(counts) for name, counts in inputs.counts.items()},
-            numbered=[
-                f"{label} = {escape(name)}"
-                for name, label in names_in_figures(inputs).numbered.items()
-            ],
-        )
+    numbered = names_in_figures(inputs).numbered
+    suggestions = [
+        (escape(names[row]), suggestion_table(suggest(row, params.n_suggestions, inputs), names))
+        for row in choose_artists(params.suggestions, params.n_artists, inputs)
+    ]
+    template = _templates().get_template("report.md.jinja")
+    return template.render(
+        title=TITLE,
+        params=params,
+        figures=figures,
+        answer=answer(inputs, confidence),
+        n_test=len(inputs.test.artists),
+        most=MAX_ARTISTS if len(inputs.catalogue.artists) > MAX_ARTISTS else 0,
+        poster=poster_table(inputs.ranking),
+        ranking=ranking_table(inputs.ranking),
+        any_trivial=any(is_trivial(each, inputs.ranking) for each in inputs.ranking[CATALOGUE]),
+        differences=difference_table(inputs.differences, inputs.ranking),
+        popularity=popularity_table(inputs.ranking),
+        hubness=hubness_table(inputs.hubness),
+        calibration_error=number(calibration_error(reliability_of_catalogue(inputs))),
+        suggestions=suggestions,
+        chosen_epoch=chosen_epoch(inputs.training),
+        n_epochs=len(inputs.training),
+        filters=inputs.filters is not None,
+        counts={name: counts_table(counts) for name, counts in inputs.counts.items()},
+        numbered=[f"{label} = {escape(name)}" for name, label in numbered.items()],
     )
 
 
 def suggestion_table(suggestions: Suggestions, names: Sequence[str]) -> str:
     """Write a list in each column; names that are in the truth's list too are marked."""
     lists = suggestions.lists
-    columns = [
-        [_suggested(names[row], suggestions.is_hit(source, row)) for row in rows]
-        for source, rows in lists.items()
-    ]
+
+    def suggested(source: str, row: int) -> str:
+        name = escape(names[row])
+        return f"**✓ {name}**" if suggestions.is_hit(source, row) else name
+
+    columns = [[suggested(source, row) for row in rows] for source, rows in lists.items()]
     rows = zip_longest(*columns, fillvalue=EMPTY)
     numbered = [[str(place), *row] for place, row in enumerate(rows, start=1)]
     header = ["", *(SOURCES[source] for source in lists)]
     return markdown_table(header, numbered, left=len(header))
-
-
-def _suggested(name: str, hit: bool) -> str:
-    return f"**✓ {escape(name)}**" if hit else escape(name)
 
 
 def to_page(source: str, folder: Path) -> str:

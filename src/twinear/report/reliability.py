@@ -17,16 +17,9 @@ def reliability(
 ) -> pd.DataFrame:
     """Bin the pairs of artists by score.
 
-    Parameters
-    ----------
-    scores, similarity
-        (artists, artists), in [0, 1]; both directions of a pair are averaged, the diagonal is
-        not read.
-
-    Returns
-    -------
-    Columns `score` and `similarity` (means of the bin), `pairs` (their number); empty bins are left
-    out.
+    Scores and similarity are (artists, artists), in [0, 1]; both directions of a pair are averaged,
+    the diagonal is not read. The columns are `score` and `similarity` (means of the bin) and
+    `pairs` (their number); empty bins are left out.
     """
     tables = (np.asarray(values, dtype=np.float64) for values in (scores, similarity))
     score, similar = ((values + values.T) / 2 for values in tables)

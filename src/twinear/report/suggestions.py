@@ -16,17 +16,10 @@ SOURCES = {TRUTH: "listeners", CATALOGUE: "catalogue", "l2": "L2 of spectrograms
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestions:
-    """The best of the other test artists for one of them.
+    """The best of the other test artists for one of them."""
 
-    Attributes
-    ----------
-    artist
-        Its row among the test artists.
-    lists
-        Source -> rows, best first; of the truth only artists with any similarity.
-    """
-
-    artist: int
+    artist: int  # its row among the test artists
+    # source -> rows, best first; of the truth only artists with any similarity
     lists: Mapping[str, Sequence[int]]
 
     def is_hit(self, source: str, row: int) -> bool:
@@ -35,13 +28,7 @@ class Suggestions:
 
 
 def choose_artists(names: Sequence[str], n_artists: int, inputs: ReportInputs) -> list[int]:
-    """Choose rows of the test artists: those named, or else the `n_artists` most listened.
-
-    Raises
-    ------
-    ParamsError
-        A name that no test artist has.
-    """
+    """Choose rows of the test artists: those named, or else the `n_artists` most listened."""
     if not names:
         ids = list(inputs.test.artists["artist"])
         rank = {artist: at for at, artist in enumerate(inputs.similarity.artists["artist"])}
@@ -52,14 +39,11 @@ def choose_artists(names: Sequence[str], n_artists: int, inputs: ReportInputs) -
     for name in names:
         row = row_of_name.get(normalise_name(name))
         if row is None:
-            near = nearest(normalise_name(name), row_of_name)
-            raise ParamsError(
-                "params.yaml: report.suggestions",
-                f"'{name}' is no test artist",
-                remedy=f"did you mean '{known[row_of_name[near[0]]]}'?"
-                if near
-                else "see artifacts/split.csv",
-            )
+            remedy = "see artifacts/split.csv"
+            for near in nearest(normalise_name(name), row_of_name)[:1]:
+                remedy = f"did you mean '{known[row_of_name[near]]}'?"
+            place, found = "params.yaml: report.suggestions", f"'{name}' is no test artist"
+            raise ParamsError(place, found, remedy=remedy)
         rows.append(row)
     return rows
 

@@ -84,17 +84,17 @@ def _cell(ranking: Metrics, system: str, metric: str) -> str:
 
 def difference_table(differences: Metrics, ranking: Metrics) -> str:
     """Tabulate the catalogue minus each system, marked where the interval excludes 0."""
+
+    def difference(at: Interval | None) -> str:
+        return EMPTY if at is None else interval(at, sign="+") + MARKS[conclude(at)]
+
     systems = ordered(differences)
     rows = [
-        [metric_name(metric), *(_difference(differences[each].get(metric)) for each in systems)]
+        [metric_name(metric), *(difference(differences[each].get(metric)) for each in systems)]
         for metric in ranking[CATALOGUE]
         if not is_trivial(metric, ranking)
     ]
     return markdown_table(["", *map(system_name, systems)], rows)
-
-
-def _difference(at: Interval | None) -> str:
-    return EMPTY if at is None else interval(at, sign="+") + MARKS[conclude(at)]
 
 
 def hubness_table(hubness: Mapping[str, Mapping[str, float]]) -> str:

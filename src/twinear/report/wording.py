@@ -1,7 +1,7 @@
 """Numbers in words: what a result shows, and no more than it shows."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import median
 
 from twinear.base.text import format_interval, format_number
@@ -66,14 +66,7 @@ def conclude(difference: Interval) -> str:
 def conclude_on_chance(ours: Interval, chance: Interval, paired: Interval | None) -> str:
     """Conclude whether a value differs from chance.
 
-    It must lie outside the band of random orders, and the paired difference must agree.
-
-    Parameters
-    ----------
-    chance
-        The band of random orders.
-    paired
-        The catalogue minus chance, if known.
+    It must lie outside the band of random orders, and the paired difference must agree, if known.
     """
     band = ABOVE if ours.value > chance.high else BELOW if ours.value < chance.low else OPEN
     return band if paired is None or conclude(paired) == band else OPEN
@@ -99,8 +92,12 @@ def answer(inputs: ReportInputs, confidence: float) -> str:
         sentences.append(f"The {NAMES[SIAMESE]} reaches {network}.")
     sentences.append(_on_chance(ours, chance, differences.get(CHANCE), share))
     sentences += _on_systems(differences)
-    sentences.append(f"With {n} test artists, {_precision(ours, differences)}.")
-    return " ".join(sentences)
+    precision = f"the value is known to about ±{number((ours.high - ours.low) / 2)}"
+    halves = [(at.high - at.low) / 2 for name, at in differences.items() if name != SIAMESE]
+    if halves:
+        precision += f" and a difference to about ±{number(median(halves))}"
+        precision += "; smaller differences cannot be seen"
+    return " ".join([*sentences, f"With {n} test artists, {precision}."])
 
 
 def _on_chance(ours: Interval, chance: Interval, paired: Interval | None, share: str) -> str:
@@ -126,30 +123,16 @@ def _on_systems(differences: Mapping[str, Interval]) -> list[str]:
             if system != CHANCE and conclude(at) == conclusion
         ]
         if systems:
-            listed = _listed(systems, "or" if conclusion == OPEN else "and")
+            last = " or " if conclusion == OPEN else " and "
+            listed = last.join(filter(None, ("; ".join(systems[:-1]), systems[-1])))
             subject = "it is" if sentences else "Compared query by query, it is"
             sentences.append(f"{subject} **{conclusion}** {listed}.")
     return [sentence[0].upper() + sentence[1:] for sentence in sentences]
 
 
-def _precision(ours: Interval, differences: Mapping[str, Interval]) -> str:
-    value = f"the value is known to about ±{number((ours.high - ours.low) / 2)}"
-    halves = [(at.high - at.low) / 2 for name, at in differences.items() if name != SIAMESE]
-    if not halves:
-        return value
-    return (
-        f"{value} and a difference to about ±{number(median(halves))}; "
-        "smaller differences cannot be seen"
-    )
-
-
 def _difference(at: Interval) -> str:
     value, low, high = (number(each, sign="+") for each in (at.value, at.low, at.high))
     return f"{value}, from {low} to {high}"
-
-
-def _listed(words: Sequence[str], last: str) -> str:
-    return f" {last} ".join(filter(None, ("; ".join(words[:-1]), words[-1])))
 
 
 def escape(text: str) -> str:

@@ -20,13 +20,10 @@ from twinear.training.training import Fit, TrainingParams, fit
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
-    """A scorer, and the one that has not been trained on the validation artists.
-
-    `before_refit` is `scorer` itself without a refit.
-    """
+    """A scorer, and the one that has not been trained on the validation artists."""
 
     scorer: Scorer
-    before_refit: Scorer
+    before_refit: Scorer  # `scorer` itself without a refit
     fit: Fit
 
 
