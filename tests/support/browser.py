@@ -20,7 +20,7 @@ def opened_page(width: int = 1500, height: int = 900) -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         try:
             page = browser.new_page(viewport={"width": width, "height": height})
-            page.set_default_timeout(30_000)
+            page.set_default_timeout(600_000)  # a busy machine is slow
             yield page
         finally:
             browser.close()
