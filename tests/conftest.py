@@ -22,45 +22,31 @@ settings.load_profile("twinear")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in an order that keeps both processes of `make test` busy to the end.
+    """Put the modules in an order that keeps both processes of `make test` busy to the end.
 
-    Tests that share a fixture run in one process, so that it is set up once: all tests of a module
-    that has fixtures of its own, and the tests that use a fixture of the whole run. These groups
-    come first, because they take longest; the other tests are handed out one by one. The very first
-    group makes the finished project; the groups that do not need it come next, so that the other
-    process need not wait for it.
+    A process takes a module at a time, the next one of this order. The first makes the finished
+    project. Modules with fixtures of their own that do not need it come next, so that the other
+    process need not wait for it; then those that need it, which take longest; then the short ones.
     """
-    modules = {item.location[0] for item in items if shared_fixtures(item, "module")}
-    groups: dict[str, list[pytest.Item]] = {}
-    alone: list[pytest.Item] = []
+    modules: dict[str, list[pytest.Item]] = {}
     for item in items:
-        names = [Path(item.location[0]).stem] if item.location[0] in modules else []
-        names += shared_fixtures(item, "session")
-        if names:
-            item.add_marker(pytest.mark.xdist_group(names[0]))
-            groups.setdefault(names[0], []).append(item)
-        else:
-            alone.append(item)
-    waiting = [tests for tests in groups.values() if any(map(needs_finished, tests))]
-    free = [tests for tests in groups.values() if tests not in waiting]
-    alone.sort(key=needs_finished, reverse=True)
-    items[:] = chain.from_iterable([*waiting[:1], *free, *waiting[1:], alone])
+        modules.setdefault(item.location[0], []).append(item)
+    waiting = [tests for tests in modules.values() if any(map(needs_finished, tests))]
+    free = [tests for tests in modules.values() if tests not in waiting]
+    long = [tests for tests in free if any(map(has_module_fixture, tests))]
+    short = [tests for tests in free if tests not in long]
+    items[:] = chain.from_iterable([*waiting[:1], *long, *waiting[1:], *short])
 
 
 def needs_finished(item: pytest.Item) -> bool:
     return "finished" in getattr(item, "fixturenames", ())
 
 
-def shared_fixtures(item: pytest.Item, scope: str) -> list[str]:
-    """The fixtures of a scope that a test uses, but `finished`, which all processes share."""
+def has_module_fixture(item: pytest.Item) -> bool:
     if not isinstance(item, pytest.Function):
-        return []
-    own = {
-        name: definitions[-1]
-        for name, definitions in item._fixtureinfo.name2fixturedefs.items()
-        if definitions[-1].baseid.startswith("tests") and name != "finished"
-    }
-    return [name for name, definition in own.items() if definition.scope == scope]
+        return False
+    definitions = item._fixtureinfo.name2fixturedefs.values()
+    return any(each.scope == "module" for fixtures in definitions for each in fixtures)
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ def opened_page(width: int = 1500, height: int = 900) -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         try:
             page = browser.new_page(viewport={"width": width, "height": height})
-            page.set_default_timeout(120_000)  # a busy machine
+            page.set_default_timeout(600_000)  # a busy machine is slow
             yield page
         finally:
             browser.close()
