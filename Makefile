@@ -50,7 +50,7 @@ report: .venv/ready  ## the results that are committed; needs no data
 	@twinear ranking
 	@echo "report: reports/report.md, reports/report.html"
 
-retrain: .venv/ready  ## check the data, run the pipeline, promote the winner; ARGS=--accept-drift
+retrain: .venv/ready  ## check the data, run the pipeline, promote a better scorer; ARGS=--accept-drift
 	@[ -z "$$DVC_REMOTE_URL" ] || dvc remote add --local --default --force here "$$DVC_REMOTE_URL"
 	@[ -e data ] || dvc pull --quiet data.dvc
 	twinear retrain $(ARGS)

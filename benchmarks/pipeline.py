@@ -1,4 +1,4 @@
-"""Time and peak memory of every stage, on whatever data the project folder holds.
+"""Time and peak memory of every stage, on the data that the project folder holds.
 
 Runs the commands of dvc.yaml one after the other, as `dvc repro --force` would, and samples the
 resident memory of the stage with all its workers. Tracking is off.
@@ -16,13 +16,15 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
+SAMPLE_SECONDS = 0.02
+
 
 def tree_megabytes(process: psutil.Process) -> float:
     """Resident memory of a process and all its descendants."""
     total = 0
-    for each in [process, *process.children(recursive=True)]:
+    for member in [process, *process.children(recursive=True)]:
         try:
-            total += each.memory_info().rss
+            total += member.memory_info().rss
         except psutil.NoSuchProcess:
             continue
     return total / 2**20
@@ -38,15 +40,15 @@ def measure(command: str) -> tuple[float, float]:
         env={**os.environ, **settings, "PATH": path},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    ) as running:
-        while running.poll() is None:
+    ) as stage:
+        while stage.poll() is None:
             try:
-                peak = max(peak, tree_megabytes(psutil.Process(running.pid)))
+                peak = max(peak, tree_megabytes(psutil.Process(stage.pid)))
             except psutil.NoSuchProcess:
                 break
-            time.sleep(0.02)
-    if running.returncode:
-        raise SystemExit(f"{command}: exit status {running.returncode}")
+            time.sleep(SAMPLE_SECONDS)
+    if stage.returncode:
+        raise SystemExit(f"{command}: exit status {stage.returncode}")
     return time.monotonic() - started, peak
 
 
@@ -58,7 +60,7 @@ def main() -> None:
         seconds, peak = measure(stage["cmd"])
         total += seconds
         print(f"| {name} | {seconds:.1f} | {peak:.0f} |", flush=True)
-    print(f"| together | {total:.1f} | |")
+    print(f"| total | {total:.1f} | |")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import torch
 from scipy.signal import butter, sosfilt
 from tqdm import tqdm
 
-from twinear.acquisition.sample.encoding import Codec, encode
+from twinear.acquisition.sample.corpus import Codec, encode
 from twinear.base.params import PARAMS
 from twinear.catalogue.catalogue import score_artists
 from twinear.clips.clips import Clips

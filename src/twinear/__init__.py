@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from twinear.catalogue.catalogue import Catalogue
     from twinear.catalogue.search import SimilarArtist
-    from twinear.evaluation.cross_validation import cross_validate
-    from twinear.evaluation.evaluation import evaluate
+    from twinear.evaluation.cross_validation import CrossValidationOptions, cross_validate
+    from twinear.evaluation.evaluation import EvaluationOptions, evaluate
     from twinear.inference import (
         embed,
         embed_waveforms,
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MODULES = {  # public name -> the module that defines it
     "Catalogue": "twinear.catalogue.catalogue",
+    "CrossValidationOptions": "twinear.evaluation.cross_validation",
+    "EvaluationOptions": "twinear.evaluation.evaluation",
     "Scorer": "twinear.model.scorer",
     "SimilarArtist": "twinear.catalogue.search",
     "cross_validate": "twinear.evaluation.cross_validation",
@@ -47,6 +49,8 @@ MODULES = {  # public name -> the module that defines it
 
 __all__ = [
     "Catalogue",
+    "CrossValidationOptions",
+    "EvaluationOptions",
     "Scorer",
     "SimilarArtist",
     "__version__",

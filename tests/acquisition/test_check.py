@@ -12,7 +12,7 @@ from tests.support.fetching import artists, fetch, fetch_params, requested_all
 from tests.support.services import FakeServices
 from twinear.acquisition.previews.check import check_clips, format_check
 from twinear.base.errors import DataError
-from twinear.spectrograms.embedding_table import TABLE, Vectors
+from twinear.spectrograms.embedding_table import TABLE, EmbeddingTable
 
 
 @pytest.fixture(scope="module")
@@ -88,15 +88,15 @@ def test_a_table_without_sizes_and_hashes_is_checked_for_audio(data: Path) -> No
 
 def test_a_table_of_vectors_is_checked_too(data: Path) -> None:
     names = [path.relative_to(data).as_posix() for path in files(data)]
-    table = Vectors(clips=names, vector=np.ones((len(names), 2), np.float32))
+    table = EmbeddingTable(clips=names, vector=np.ones((len(names), 2), np.float32))
     table.write(data / TABLE)
     assert check_clips(data, list, 1).faults == {}
-    Vectors(clips=names[1:], vector=table.vector[1:]).write(data / TABLE)
+    EmbeddingTable(clips=names[1:], vector=table.vector[1:]).write(data / TABLE)
     report = check_clips(data, list, 1)
-    assert list(report.faults) == ["vectors"]
-    assert f"vectors.npz: lacks 1 of 4 clips, the first {names[0]}" in format_check(report)
+    assert list(report.faults) == ["embeddings"]
+    assert f"embeddings.npz: lacks 1 of 4 clips, the first {names[0]}" in format_check(report)
     (data / TABLE).write_bytes(b"nothing")
-    assert "vectors.npz: cannot be read" in format_check(check_clips(data, list, 1))
+    assert "embeddings.npz: cannot be read" in format_check(check_clips(data, list, 1))
 
 
 def test_a_folder_without_a_table_is_one_clear_error(tmp_path: Path) -> None:

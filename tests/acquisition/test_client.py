@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ Ask = Callable[..., Client]
 def ask(world: FakeServices) -> Iterator[Ask]:
     """Make a client of the fake Deezer."""
     world.slow_seconds = 60.0  # far beyond every time-out
-    clients = []
+    clients = ExitStack()
 
     def make(cache: Path | None = None, clock: Clock | None = None, **policy: Any) -> Client:
         client = Client(
@@ -56,12 +57,10 @@ def ask(world: FakeServices) -> Iterator[Ask]:
             cache=ResponseCache(cache) if cache else None,
             clock=clock or world.clock,
         )
-        clients.append(client)
-        return client
+        return clients.enter_context(client)
 
-    yield make
-    for client in clients:
-        client.close()
+    with clients:
+        yield make
 
 
 # faults

@@ -12,7 +12,7 @@ from twinear.artists.clip_table import read_clip_table
 from twinear.base.errors import DataError
 from twinear.base.files import sha256
 from twinear.listens.readers.formats import BESIDE, PLAYS, find_listens
-from twinear.spectrograms.embedding_table import Vectors
+from twinear.spectrograms.embedding_table import EmbeddingTable
 
 A = "aaaaaaaa-0000-4000-8000-000000000000"
 
@@ -129,7 +129,7 @@ def test_what_is_no_corpus_is_never_replaced(tmp_path: Path, listens: Path) -> N
 
 def _table(path: Path, names: list[str]) -> Path:
     vector = np.arange(len(names) * 2, dtype=np.float32).reshape(-1, 2)
-    Vectors(clips=names, vector=vector, extractor="e", licence="MIT").write(path)
+    EmbeddingTable(clips=names, vector=vector, extractor="e", licence="MIT").write(path)
     return path
 
 
@@ -137,23 +137,23 @@ def test_vectors_follow_their_clips(tmp_path: Path, listens: Path) -> None:
     into = tmp_path / "data"
     names = ["Other/x.mp3", "Air/Sexy Boy.flac", "Air/Moon Safari/CD 1/La femme d'argent.MP3"]
     table = _table(tmp_path / "table.npz", names)
-    report = import_corpus(listens, library(tmp_path / "music"), into, vectors=table)
-    assert (report.clips, report.vectors) == (3, 2)
-    found = Vectors.read(into / "clips/vectors.npz")
+    report = import_corpus(listens, library(tmp_path / "music"), into, embeddings=table)
+    assert (report.clips, report.embeddings) == (3, 2)
+    found = EmbeddingTable.read(into / "clips/embeddings.npz")
     femme, boy, halo = (row["file"] for row in table_of(into))
-    np.testing.assert_array_equal(found.of([femme, boy], ["", ""], table), [[4, 5], [2, 3]])
+    np.testing.assert_array_equal(found.select([femme, boy], ["", ""], table), [[4, 5], [2, 3]])
     assert (found.extractor, found.licence) == ("e", "MIT")
     with pytest.raises(DataError, match=f"lacks 1 of 3 clips, the first {halo}"):
-        found.of([femme, boy, halo], [""] * 3, table)
+        found.select([femme, boy, halo], [""] * 3, table)
 
 
 def test_a_corpus_made_of_itself_keeps_its_vectors(tmp_path: Path, listens: Path) -> None:
     into = tmp_path / "data"
     table = _table(tmp_path / "table.npz", ["Air/Sexy Boy.flac"])
-    import_corpus(listens, library(tmp_path / "music"), into, vectors=table)
-    before = (into / "clips/vectors.npz").read_bytes()
-    own = into / "clips/vectors.npz"
-    import_corpus(into / "listens", into / "clips.csv", into, replace=True, vectors=own)
+    import_corpus(listens, library(tmp_path / "music"), into, embeddings=table)
+    before = (into / "clips/embeddings.npz").read_bytes()
+    own = into / "clips/embeddings.npz"
+    import_corpus(into / "listens", into / "clips.csv", into, replace=True, embeddings=own)
     assert own.read_bytes() == before
 
 
@@ -164,9 +164,9 @@ def test_vectors_of_none_of_the_clips_are_refused(tmp_path: Path, listens: Path)
         DataError,
         match=r"table\.csv: .* Sexy Boy\.flac, expected names as Air/",
     ):
-        import_corpus(listens, music, into, vectors=table)
+        import_corpus(listens, music, into, embeddings=table)
     with pytest.raises(DataError, match=r"nothing\.npz: is missing; make it with 'twinear embed'"):
-        import_corpus(listens, music, into, vectors=tmp_path / "nothing.npz")
+        import_corpus(listens, music, into, embeddings=tmp_path / "nothing.npz")
     assert not into.exists()
 
 

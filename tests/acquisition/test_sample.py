@@ -14,8 +14,14 @@ import pytest
 from scipy.stats import spearmanr
 
 from twinear.acquisition.sample import corpus as corpus_module
-from twinear.acquisition.sample.corpus import CorpusSize, write_corpus, write_sample
-from twinear.acquisition.sample.encoding import CODECS, Codec, encode
+from twinear.acquisition.sample.corpus import (
+    CODECS,
+    Codec,
+    CorpusSize,
+    encode,
+    write_corpus,
+    write_sample,
+)
 from twinear.acquisition.sample.listeners import (
     BOGUS_LISTENER,
     N_UNKNOWN,

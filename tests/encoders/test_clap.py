@@ -27,7 +27,7 @@ from twinear.encoders.clap import (
     load_extractor,
 )
 from twinear.encoders.windows import N_WINDOWS, cut_windows
-from twinear.spectrograms.embedding_table import Vectors
+from twinear.spectrograms.embedding_table import EmbeddingTable
 
 CARD = "---\nlicense: other\nlicense_name: tiny-1.0\n---\n# Tiny\n"
 SR = WINDOW = 48000
@@ -62,11 +62,11 @@ def data(made: Path, tmp_path: Path) -> Path:
 
 
 def embed(extractor: Extractor, data: Path, params: EmbedParams = MEAN) -> EmbedReport:
-    return embed_clips(extractor, data, data / "clips/vectors.npz", params, list, 1)
+    return embed_clips(extractor, data, data / "clips/embeddings.npz", params, list, 1)
 
 
-def read(data: Path) -> Vectors:
-    return Vectors.read(data / "clips/vectors.npz")
+def read(data: Path) -> EmbeddingTable:
+    return EmbeddingTable.read(data / "clips/embeddings.npz")
 
 
 # windows
@@ -131,7 +131,7 @@ def test_clips_that_cannot_be_decoded_are_refused(extractor: Extractor, data: Pa
     (data / "clips.csv").write_text("file,artist\nclips/9.wav,A\n")
     with pytest.raises(DataError, match=r"clips\.csv: names no clip .*\(clips/9\.wav: "):
         embed(extractor, data)
-    assert not (data / "clips/vectors.npz").exists()
+    assert not (data / "clips/embeddings.npz").exists()
 
 
 # model, licence
@@ -244,7 +244,7 @@ def test_what_was_done_before_an_interrupt_is_kept(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(embedding, "BATCH", 1)
-    into = data / "clips/vectors.npz"
+    into = data / "clips/embeddings.npz"
     with pytest.raises(KeyboardInterrupt):
         embed_clips(extractor, data, into, MEAN, interrupted, 1)
     assert list(read(data).clips) == ["clips/0.wav", "clips/1.wav"]
@@ -256,8 +256,10 @@ def test_what_was_done_before_an_interrupt_is_kept(
 def test_another_extractors_table_is_replaced_only_if_asked(
     extractor: Extractor, data: Path
 ) -> None:
-    held = Vectors(clips=["clips/0.wav"], vector=np.ones((1, 3), np.float32), extractor="musicnn")
-    held.write(data / "clips/vectors.npz")
+    held = EmbeddingTable(
+        clips=["clips/0.wav"], vector=np.ones((1, 3), np.float32), extractor="musicnn"
+    )
+    held.write(data / "clips/embeddings.npz")
     with pytest.raises(DataError, match=r"clips by musicnn, expected clips by CLAP .*--replace"):
         embed(extractor, data)
     assert read(data).extractor == "musicnn"

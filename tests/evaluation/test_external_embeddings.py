@@ -10,7 +10,7 @@ from twinear.base.errors import DataError
 from twinear.evaluation.external_embeddings import read_embedding_table, score_embeddings
 from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.systems import EvaluationSet
-from twinear.spectrograms.embedding_table import Vectors
+from twinear.spectrograms.embedding_table import EmbeddingTable
 
 CLIPS = ["clips/1.mp3", "clips/2.mp3", "clips/3.mp3"]
 VECTORS = np.array([[0.0, 1.0], [0.2, 1.2], [1.0, 0.0]])
@@ -141,6 +141,6 @@ def test_whole_numbers_in_an_npz_name_artists(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz"])
 def test_a_table_of_artists_is_read_as_written(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"e{suffix}"
-    Vectors(clips=["a", "b"], vector=np.eye(2, dtype=np.float32), key="artist").write(path)
+    EmbeddingTable(clips=["a", "b"], vector=np.eye(2, dtype=np.float32), key="artist").write(path)
     read = read_embedding_table(path)
     assert (read.key, list(read.clips)) == ("artist", ["a", "b"])

@@ -1,79 +1,99 @@
-"""The reference figures on real music, where that is at hand; nothing of it is in the project."""
+"""New data beside the last accepted ones: what may change, and what blocks, with its reason."""
 
-import json
-import sys
+import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from tests.conftest import PARAMS, ROOT
-from twinear.cli.main import main
-
-REAL = ROOT.parent / "shared" / "real"
-pytestmark = pytest.mark.skipif(
-    not (REAL / "musicnn.npz").exists(),
-    reason="the acceptance corpus is not here",
+from tests.conftest import PARAMS
+from tests.support.retraining import plant_pipeline, read_json
+from twinear.base.errors import DataError
+from twinear.base.params import read_params
+from twinear.retraining.acceptance import (
+    QUANTILES,
+    AcceptanceParams,
+    DataStatistics,
+    find_faults,
+    measure_data,
+    read_accepted,
 )
-# "all" and "fold" NDCG@10; three standard errors of .010 and .015
-REFERENCE = {
-    "popularity": (0.151, 0.326),
-    "l2": (0.108, 0.227),
-    "mfcc": (0.136, 0.257),
-    "mfcc_mp": (0.142, 0.262),
+
+LIMITS = read_params("acceptance", AcceptanceParams, PARAMS)
+ACCEPTED = DataStatistics(
+    format="table",
+    columns=("file", "artist", "mbid"),
+    artists=100,
+    listeners=1000,
+    listens=20000,
+    clips=300,
+    unusable_rows=0.05,
+    unusable_clips=0.0,
+    popularity=tuple(-3 + 2 * float(q) for q in QUANTILES),
+    seconds=tuple(29 + float(q) for q in QUANTILES),
+)
+
+
+def moved(values: tuple[float, ...], by: float) -> tuple[float, ...]:
+    return tuple(value + by for value in values)
+
+
+def test_more_and_slightly_other_data_are_taken() -> None:
+    more = replace(
+        ACCEPTED,
+        columns=("file", "artist", "mbid", "title"),
+        artists=150,
+        listeners=5000,
+        listens=100_000,
+        clips=280,
+        unusable_rows=0.1,
+        popularity=moved(ACCEPTED.popularity, -0.1),
+        seconds=moved(ACCEPTED.seconds, 0.5),
+    )
+    assert find_faults(more, ACCEPTED, LIMITS) == []
+
+
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "another format": ({"format": "hetrec"}, "listens are hetrec, accepted were table"),
+    "a lost column": ({"columns": ("file", "artist")}, "clips.csv has lost the columns mbid"),
+    "artists gone": ({"artists": 60}, "60 artists, accepted were 100: more than 20% are gone"),
+    "broken rows": ({"unusable_rows": 0.4}, "40% of the rows cannot be used, accepted were 5%"),
+    "other popularity": (
+        {"popularity": moved(ACCEPTED.popularity, -0.5)},
+        "popularity has drifted by 0.50 powers of ten, may be 0.2",
+    ),
+    "cut clips": (
+        {"seconds": moved(ACCEPTED.seconds, -15)},
+        "durations have drifted by 15.0 s, may be 3",
+    ),
 }
 
 
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
-) -> dict[str, dict[str, float]]:
-    """The NDCG@10 of every system under each protocol."""
-    monkeypatch.setattr(sys, "argv", ["twinear", *words])
-    with pytest.raises(SystemExit):
-        main()
-    told = json.loads(capsys.readouterr().out)["protocols"]
-    return {
-        protocol: {
-            system: metrics["ndcg@10"]["value"]
-            for system, metrics in verdict["metrics"]["similarity"].items()
-        }
-        for protocol, verdict in told.items()
-    }
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_fault_is_named_with_its_figures(case: str) -> None:
+    changes, message = FAULTS[case]
+    assert find_faults(replace(ACCEPTED, **changes), ACCEPTED, LIMITS) == [message]
 
 
-def test_baselines_and_a_pretrained_network_land_on_the_reference_figures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    text = PARAMS.read_text(encoding="utf-8").replace("require_mbid: true", "require_mbid: false")
-    text = text.replace("min_listeners: 2 ", "min_listeners: 5 ")
-    Path("params.yaml").write_text(text.replace("n_chance: 1000", "n_chance: 50"), encoding="utf-8")
-    clips = str(REAL / "clips.csv")
-    listens = str(REAL / "hetrec2011-lastfm-2k")
-    monkeypatch.setattr(sys, "argv", ["twinear", "import", "--listens", listens, "--clips", clips])
-    with pytest.raises(SystemExit):
-        main()
-    capsys.readouterr()
-    vectors = f"musicnn={REAL / 'musicnn.npz'}"
-    found = run(monkeypatch, capsys, "evaluate", "--embeddings", vectors, "--json")
-    assert found["all"]["musicnn_cosine"] == pytest.approx(0.268, abs=0.001)
-    write_cosine(Path("musicnn.npz"))
-    words = ["--data", "data", "--fold-by", "hetrec_artist_id", "--matrix", "musicnn=musicnn.npz"]
-    words += ["--systems", ",".join([*REFERENCE, "musicnn"]), "--json"]
-    found = run(monkeypatch, capsys, "crossval", *words)
-    assert found["all"]["musicnn"] == pytest.approx(0.268, abs=0.001)
-    assert found["fold"]["musicnn"] == pytest.approx(0.419, abs=0.002)
-    for system, (whole, fold) in REFERENCE.items():
-        assert found["all"][system] == pytest.approx(whole, abs=0.030)
-        assert found["fold"][system] == pytest.approx(fold, abs=0.045)
+def test_the_statistics_of_a_pipeline_are_measured_and_read_again(tmp_path: Path) -> None:
+    folders, reports = plant_pipeline(tmp_path), tmp_path / "reports"
+    statistics = measure_data(folders.data, folders.artifacts, reports)
+    counts = {name: read_json(reports / f"{name}.json") for name in ("listens", "clips")}
+    assert statistics.columns == ("file", "artist", "mbid")
+    assert statistics.counts["artists"] == counts["listens"]["artists"]
+    assert statistics.counts["clips"] == counts["clips"]["used"]
+    assert 0 < statistics.unusable_rows < 0.2
+    share = 9 / counts["listens"]["listeners"]
+    assert statistics.popularity == pytest.approx([math.log10(share)] * len(QUANTILES), abs=1e-3)
+    assert statistics.seconds == (30,) * len(QUANTILES)
+    statistics.write(tmp_path / "accepted.json")
+    assert read_accepted(tmp_path / "accepted.json") == statistics
+    assert find_faults(statistics, statistics, LIMITS) == []
 
 
-def write_cosine(path: Path) -> None:
-    """The cosine of each two artists' mean vectors, standardised, by a way of its own."""
-    table = pd.read_csv("data/clips.csv").set_index("source")
-    with np.load(REAL / "musicnn.npz") as made:
-        vectors = pd.DataFrame(made["vector"], index=table["artist"].loc[list(made["clip"])])
-    mean = ((vectors - vectors.mean()) / vectors.std()).groupby(level=0).mean()
-    unit = mean.to_numpy() / np.linalg.norm(mean, axis=1, keepdims=True)
-    np.savez(path, artists=list(mean.index), scores=unit @ unit.T)
+def test_nothing_was_accepted_yet_or_the_record_is_damaged(tmp_path: Path) -> None:
+    assert read_accepted(tmp_path / "accepted.json") is None
+    (tmp_path / "accepted.json").write_text('{"format": "table"}')
+    with pytest.raises(DataError, match=r"accepted\.json: is damaged \(Field required\)"):
+        read_accepted(tmp_path / "accepted.json")

@@ -1,4 +1,4 @@
-"""The rule of promotion, on numbers whose verdict is plain."""
+"""The rule of promotion, on numbers whose outcome is plain."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from twinear.base.errors import DataError
 from twinear.base.params import read_params
 from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.ranking import RankingParams
-from twinear.retraining.promotion_rule import Match, Verdict, decide
+from twinear.retraining.promotion_rule import QueryNdcg, RuleOutcome, decide
 
 RANKING = read_params("ranking", RankingParams, PARAMS)
 CHANCE = np.full(40, 0.4)
@@ -16,51 +16,57 @@ GOOD = 0.7 + 0.05 * np.sin(np.arange(40))  # differs by query
 NOISE = 0.02 * np.cos(7.0 * np.arange(40))
 
 
-def verdict(challenger: Floats, champion: Floats | None = None, *, same: bool = True) -> Verdict:
-    match = Match(challenger=challenger, chance=CHANCE, champion=champion, same=same)
-    return decide(match, margin=0.05, params=RANKING)
+def apply(
+    challenger: Floats, champion: Floats | None = None, *, same_queries: bool = True
+) -> RuleOutcome:
+    ndcg = QueryNdcg(
+        challenger=challenger, chance=CHANCE, champion=champion, same_queries=same_queries
+    )
+    return decide(ndcg, margin=0.05, params=RANKING)
 
 
 def test_the_first_champion_must_beat_chance() -> None:
-    assert verdict(GOOD).promoted
-    random = verdict(CHANCE + NOISE)
+    first = apply(GOOD)
+    assert first.promoted
+    assert "no champion to compare with" in first.reason
+    random = apply(CHANCE + NOISE)
     assert not random.promoted
     assert "not better than chance" in random.reason
 
 
 def test_a_better_challenger_wins_and_an_equal_one_does_not() -> None:
-    better = verdict(GOOD + 0.03 + NOISE, GOOD)
+    better = apply(GOOD + 0.03 + NOISE, GOOD)
     assert better.promoted
     assert better.numbers["difference_low"] > 0
-    equal = verdict(GOOD + NOISE, GOOD)
+    equal = apply(GOOD + NOISE, GOOD)
     assert not equal.promoted
     assert "not better than the champion on the same queries" in equal.reason
 
 
 @pytest.mark.parametrize(("lost", "promoted"), [(0.0, True), (0.02, True), (0.06, False)])
 def test_on_changed_data_it_may_lose_less_than_the_margin(lost: float, promoted: bool) -> None:
-    found = verdict(GOOD - lost + NOISE, GOOD, same=False)
-    assert found.promoted is promoted
-    assert "the data changed" in found.reason
-    assert not verdict(GOOD - lost + NOISE, GOOD, same=True).promoted
+    outcome = apply(GOOD - lost + NOISE, GOOD, same_queries=False)
+    assert outcome.promoted is promoted
+    assert "the data changed" in outcome.reason
+    assert not apply(GOOD - lost + NOISE, GOOD, same_queries=True).promoted
 
 
 def test_chance_is_refused_also_beside_a_champion_that_is_no_better() -> None:
     shuffled = CHANCE + NOISE
-    assert not verdict(shuffled, shuffled - 0.001, same=False).promoted
+    assert not apply(shuffled, shuffled - 0.001, same_queries=False).promoted
 
 
 def test_queries_are_paired_so_that_what_is_hard_for_both_does_not_count() -> None:
     hard = np.linspace(0.45, 1, 40)
-    assert verdict(hard, hard - 0.01).promoted
-    assert not verdict(hard, np.random.default_rng(1).permutation(hard - 0.01)).promoted
+    assert apply(hard, hard - 0.01).promoted
+    assert not apply(hard, np.random.default_rng(1).permutation(hard - 0.01)).promoted
 
 
-def test_queries_without_a_defined_ndcg_count_for_nothing() -> None:
+def test_queries_without_a_defined_ndcg_are_left_out() -> None:
     holes = GOOD.copy()
     holes[:5] = np.nan
-    found = verdict(holes + 0.03, holes)
-    assert found.promoted
-    assert found.numbers["queries"] == 35
+    outcome = apply(holes + 0.03, holes)
+    assert outcome.promoted
+    assert outcome.numbers["queries"] == 35
     with pytest.raises(DataError, match="defined for no held-out query"):
-        verdict(np.full(40, np.nan))
+        apply(np.full(40, np.nan))

@@ -1,171 +1,255 @@
-"""`make retrain` in a scratch clone: better data win, shuffled are refused, broken are blocked."""
+"""Retraining: better data win, shuffled are refused, broken are blocked; once with a real DVC."""
 
-import json
-from collections.abc import Callable
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import PARAMS, ROOT, Project
+from tests.support.retraining import (
+    FakeDvc,
+    plant_pipeline,
+    read_json,
+    request,
+    shuffle_similarity,
+    train,
+)
+from tests.support.tracking import write_database
 from twinear.base.files import sha256
-from twinear.base.params import read_params
-from twinear.evaluation.recipes import read_recipe
-from twinear.similarity.similarity import Similarity
-from twinear.spectrograms.spectrograms import Spectrograms
-from twinear.split import SplitParams, split_artists
-from twinear.training.scorer_training import train_scorer
-from twinear.training.training import TrainingParams
+from twinear.cli.main import main
+from twinear.retraining.held_out import PipelineFolders
+from twinear.retraining.retraining import LAST_DATA_STAGE, retrain
+from twinear.retraining.summary import summarise
+from twinear.tracking.promotions import read_decisions
+from twinear.tracking.registry import get_champion
 
-ORIGINAL = ROOT / "recipes/original.yaml"
-SCORER = Path("artifacts/training/scorer.safetensors")
-EDITS = {
-    "  epochs: 30 ": "  epochs: 10 ",
-    "n_chance: 1000": "n_chance: 200",
-    "method: fractions ": "method: folds ",  # new listeners send no artist to another side
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
+
+
+@pytest.fixture
+def pipeline(trained: PipelineFolders, mlflow: Any, tmp_path: Path) -> PipelineFolders:
+    """A copy of the pipeline that has run, to be changed; nothing was promoted yet."""
+    folder = tmp_path / "project"
+    shutil.copytree(trained.data.parent, folder)
+    return PipelineFolders(data=folder / "data", artifacts=folder / "artifacts")
+
+
+def reports(folders: PipelineFolders) -> Path:
+    return folders.data.parent / "reports"
+
+
+def test_a_better_scorer_of_new_data_is_promoted_accepted_and_pushed(
+    pipeline: PipelineFolders,
+) -> None:
+    train(pipeline, epochs=1, learning_rate=1e-6)
+    assert retrain(request(pipeline), FakeDvc()).outcome == "promoted"  # the first
+    dvc = FakeDvc(stages=lambda: train(pipeline))
+    retraining = retrain(request(pipeline), dvc)
+    assert (retraining.outcome, retraining.trained, retraining.pushed) == (
+        *("promoted", True, "pushed"),
+    )
+    assert dvc.commands == [
+        "dvc repro --pull clips",
+        "dvc repro --pull",
+        "dvc metrics diff --md",
+        "dvc remote list",
+        "dvc push --run-cache",
+    ]
+    champion = get_champion()
+    assert champion is not None
+    assert champion.scorer == sha256(pipeline.scorer)
+    decision = read_json(reports(pipeline) / "champion.json")
+    assert decision["numbers"]["challenger"] > decision["numbers"]["champion"]
+    assert read_json(reports(pipeline) / "accepted.json")["artists"] == 80
+    summary = summarise(retraining, pictures=True)
+    assert summary.startswith("# Retraining: promoted")
+    assert "A new scorer is version 2, the champion is version 2." in summary
+    assert "| artists | 80 | 80 |" in summary
+    assert "Drift: popularity 0.000 powers of ten, durations 0.00 s." in summary
+    assert "- planted truth: correlation" in summary
+    assert "catalogue.ndcg@10.value" in summary
+    assert "catalogue.map.value" not in summary
+    assert "![ranking](figures/ranking.png)" in summary
+    assert "![" not in summarise(retraining, pictures=False)
+
+
+def test_where_nothing_changed_the_champion_is_kept(pipeline: PipelineFolders) -> None:
+    first = retrain(request(pipeline), FakeDvc())
+    assert (first.outcome, first.trained) == ("promoted", False)
+    written = {path: path.stat().st_mtime_ns for path in reports(pipeline).iterdir()}
+    again = retrain(request(pipeline), FakeDvc())
+    assert (again.outcome, again.succeeded, len(read_decisions())) == ("kept", True, 1)
+    assert "The same scorer as before" in summarise(again, pictures=False)
+    assert written == {path: path.stat().st_mtime_ns for path in reports(pipeline).iterdir()}
+
+
+def test_shuffled_listens_are_refused_and_the_champion_stays(pipeline: PipelineFolders) -> None:
+    retrain(request(pipeline), FakeDvc())
+    before, accepted = get_champion(), (reports(pipeline) / "accepted.json").read_bytes()
+
+    def stages() -> None:
+        shuffle_similarity(pipeline)
+        train(pipeline)
+
+    dvc = FakeDvc(stages=stages)
+    retraining = retrain(request(pipeline), dvc)
+    assert retraining.outcome == "refused"
+    assert not retraining.succeeded
+    assert "not better than chance" in retraining.reason
+    assert get_champion() == before
+    assert "dvc push --run-cache" not in dvc.commands
+    summary = summarise(retraining, pictures=False)
+    assert retraining.reason in summary
+    assert "not pushed" in summary
+    assert read_json(reports(pipeline) / "champion.json")["outcome"] == "refused"
+    assert (reports(pipeline) / "accepted.json").read_bytes() == accepted
+
+
+def test_data_that_lost_artists_are_blocked_before_training_unless_accepted(
+    pipeline: PipelineFolders,
+) -> None:
+    retrain(request(pipeline), FakeDvc())
+    path = reports(pipeline) / "listens.json"
+    path.write_text(path.read_text().replace('"artists": 80', '"artists": 40'))
+    dvc = FakeDvc()
+    blocked = retrain(request(pipeline), dvc)
+    assert blocked.outcome == "blocked"
+    assert "40 artists, accepted were 80: more than 20% are gone" in blocked.reason
+    assert dvc.commands == ["dvc repro --pull clips"]
+    assert "| artists | 40 | 80 |" in summarise(blocked, pictures=False)
+    accepted = retrain(request(pipeline, accept_drift=True), FakeDvc())
+    assert accepted.succeeded
+    assert read_json(reports(pipeline) / "accepted.json")["artists"] == 40
+
+
+def test_a_stage_that_fails_ends_it_with_its_reason(pipeline: PipelineFolders) -> None:
+    for command, outcome in (("clips", "blocked"), ("", "failed")):
+        dvc = FakeDvc(fails={f"dvc repro --pull {command}".strip(): "plays.tsv: malformed"})
+        retraining = retrain(request(pipeline), dvc)
+        assert (retraining.outcome, retraining.reason) == (outcome, "plays.tsv: malformed")
+        assert "dvc push --run-cache" not in dvc.commands
+        assert summarise(retraining, pictures=True).startswith(f"# Retraining: {outcome}")
+    assert read_decisions() == []
+
+
+def test_a_remote_that_refuses_or_is_missing_is_not_a_failure(pipeline: PipelineFolders) -> None:
+    refused = retrain(request(pipeline), FakeDvc(fails={"dvc push --run-cache": "no room"}))
+    assert (refused.succeeded, refused.pushed) == (True, "not pushed: error: no room")
+    missing = retrain(request(pipeline), FakeDvc(fails={"dvc remote list": ""}))
+    assert missing.succeeded
+
+
+STAGE = """
+import shutil, sys
+from pathlib import Path
+
+if sys.argv[1] == "clips":
+    if "artist" not in Path("data/clips.csv").read_text():
+        sys.exit("error: data/clips.csv: has no column artist")
+    shutil.copy("planted/clips.csv", "artifacts/clips.csv")
+else:
+    shutil.copytree("planted/training", "artifacts/training")
+    Path("reports/ranking.json").write_text('{"catalogue": {"ndcg@10": {"value": 0.75}}}')
+"""
+STAGES = {
+    "clips": {"cmd": "python stage.py clips", "deps": ["data"], "outs": ["artifacts/clips.csv"]},
+    "training": {
+        "cmd": "python stage.py training",
+        "deps": ["artifacts/clips.csv"],
+        "outs": ["artifacts/training"],
+        "metrics": [{"reports/ranking.json": {"cache": False}}],
+    },
 }
 
 
-Rows = list[list[str]]  # listener, mbid, name, plays; some are damaged, as in life
-
-
-def edit_listens(project: Project, edit: Callable[[Rows], Rows], table: str = "plays") -> None:
-    """Change the rows of the listens, or of another table beside them."""
-    (path,) = (project.folder / "data/listens").glob(f"*{table}.tsv")
-    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").split("\n")]
-    path.write_text("\n".join("\t".join(row) for row in edit(rows)), encoding="utf-8")
-
-
-def more_listeners(rows: Rows) -> Rows:
-    """Listeners who played nine tenths of what others played."""
-    rng = np.random.default_rng(1)
-    return rows + [[row[0][::-1], *row[1:]] for row in rows[:5000] if rng.random() < 0.9]
-
-
-def shuffled(rows: Rows) -> Rows:
-    """Who played is given to somebody else, row by row."""
-    order = np.random.default_rng(2).permutation(len(rows))
-    return [[rows[other][0], *row[1:]] for row, other in zip(rows, order, strict=True)]
-
-
-def train_a_little(project: Project, into: Path) -> None:
-    """Write a scorer that ranks better than chance, and not by much."""
-    artifacts = project.folder / "artifacts"
-    clips = Spectrograms.read(artifacts / "spectrograms")
-    similarity = Similarity.read(artifacts / "similarity")
-    chosen = read_params("split", SplitParams, project.folder / "params.yaml")
-    split = split_artists(similarity.artists, chosen)
-    little = read_recipe(PARAMS, ORIGINAL, ["training.epochs=2"])
-    params = little.read("training", TrainingParams)
-    train_scorer(clips, similarity, split, params, into.with_suffix(".pt")).scorer.write(into)
-
-
-@pytest.fixture(scope="module")
-def better(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose champion knew little, then retrained on more listeners."""
-    folder = tmp_path_factory.mktemp("better")
-    project = finished.copy(folder / "project")
-    path = project.folder / "params.yaml"
-    text = path.read_text(encoding="utf-8")
-    for old, new in EDITS.items():
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
-    train_a_little(project, folder / "little.safetensors")
-    project.must("twinear", "promote", str(folder / "little.safetensors"), tracking="on")
-    edit_listens(project, more_listeners)
-    edit_listens(project, lambda rows: rows + [[row[0][::-1], *row[1:]] for row in rows], "profile")
-    project.must("twinear", "retrain", tracking="on")
+@pytest.fixture
+def project(trained: PipelineFolders, tmp_path: Path) -> Project:
+    """A repository of two quick stages, with a DVC remote and the pipeline's results."""
+    project = Project(folder=tmp_path / "repository")
+    folders = plant_pipeline(project.folder)
+    planted = project.folder / "planted"
+    planted.mkdir()
+    (folders.artifacts / "clips.csv").rename(planted / "clips.csv")
+    shutil.copytree(trained.scorer.parent, planted / "training")
+    shutil.copy(PARAMS, project.folder)
+    write_database(project.folder)
+    (project.folder / "stage.py").write_text(STAGE)
+    metrics = project.folder / "reports/ranking.json"
+    metrics.write_text('{"catalogue": {"ndcg@10": {"value": 0.5}}}')
+    with (project.folder / "dvc.yaml").open("w") as file:
+        YAML().dump({"stages": STAGES}, file)
+    project.must("git", "init", "-q")
+    project.must("dvc", "init", "-q")
+    project.must("dvc", "remote", "add", "-q", "--default", "here", "../remote")
+    project.must("git", "add", "dvc.yaml", "reports", "params.yaml", ".dvc")
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    project.must("git", *identity, "commit", "-qm", "begin")
     return project
 
 
-def champion(project: Project) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(project.must("twinear", "champion", "--json", tracking="on"))
-    return told
-
-
-def test_better_data_are_promoted_accepted_and_pushed(better: Project) -> None:
-    told = champion(better)
-    assert told["champion"]["scorer"] == sha256(better.folder / SCORER)
-    assert [each["outcome"] for each in told["decisions"]] == ["promoted", "promoted"]
-    decision = json.loads((better.folder / "reports/champion.json").read_text())
-    assert decision["numbers"]["challenger"] > decision["numbers"]["champion"]
-    assert {each["name"] for each in decision["checks"]} == {
-        *("symmetry", "chance on shuffled labels", "planted truth"),
-    }
-    accepted = json.loads((better.folder / "reports/accepted.json").read_text())
-    assert accepted["listeners"] > 2400
-    summary = (better.folder / "reports/retraining.md").read_text(encoding="utf-8")
-    assert summary.startswith("# Retraining: promoted")
-    assert "catalogue.ndcg@10.value" in summary
-    assert "![ranking](figures/ranking.png)" in summary
-    assert "pushed" in summary
-
-
-def test_where_nothing_changed_nothing_is_retrained(better: Project, tmp_path: Path) -> None:
-    project = better.copy(tmp_path / "project")
-    before = (project.folder / SCORER).stat().st_mtime_ns
-    done = project.run("twinear", "retrain", tracking="on")
-    assert done.returncode == 0
-    assert "Running stage" not in done.stderr
-    assert done.stdout.startswith("# Retraining: kept")
-    assert (project.folder / SCORER).stat().st_mtime_ns == before
-    assert len(champion(project)["decisions"]) == 2
-
-
-def test_shuffled_listens_are_refused_and_the_champion_stays(
-    better: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_command_runs_dvc_promotes_pushes_and_blocks_broken_data(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
-    project = better.copy(tmp_path / "project")
-    accepted = (project.folder / "reports/accepted.json").read_bytes()
-    before = champion(project)["champion"]
-    edit_listens(project, shuffled)
+    page = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    done = project.run("twinear", "retrain", tracking="on")
+    assert done.returncode == 0, done.stderr
+    assert "Running stage 'training'" in done.stderr
+    assert done.stdout.startswith("# Retraining: promoted")
+    assert "pushed" in done.stdout
+    assert "catalogue.ndcg@10.value" in done.stdout
+    assert page.read_text(encoding="utf-8") == done.stdout
+    written = (project.folder / "reports/retraining.md").read_text(encoding="utf-8")
+    assert written.startswith(done.stdout.rstrip())
+    assert list((tmp_path / "remote").rglob("*"))
+    (project.folder / "data/clips.csv").write_text("file\n")
     done = project.run("twinear", "retrain", tracking="on")
     assert done.returncode == 1
-    told = champion(project)
-    assert told["champion"] == before
-    refusal = told["decisions"][0]
-    assert refusal["outcome"] == "refused"
-    assert "not better than chance" in refusal["reason"]
-    summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
-    assert summary.startswith("# Retraining: refused")
-    assert refusal["reason"] in summary
-    assert "not pushed" in summary
-    assert (project.folder / "reports/accepted.json").read_bytes() == accepted
-
-
-def cut_columns(project: Project) -> str:
-    edit_listens(project, lambda rows: [row[:3] for row in rows])
-    return "malformed); every line must have the fields of its format"
-
-
-def drop_artists(project: Project) -> str:
-    edit_listens(project, lambda rows: [row for row in rows if row[1:2] < ["8"]])
-    return "artists, accepted were 81: more than 20% are gone"
-
-
-@pytest.mark.parametrize("spoil", [cut_columns, drop_artists])
-def test_broken_data_are_blocked_before_training(
-    better: Project, tmp_path: Path, spoil: Callable[[Project], str]
-) -> None:
-    project = better.copy(tmp_path / "project")
-    reason = spoil(project)
-    done = project.run("twinear", "retrain", tracking="on")
-    assert done.returncode == 1
-    assert "Running stage 'spectrograms'" not in done.stderr
     assert "Running stage 'training'" not in done.stderr
-    assert "# Retraining: blocked" in done.stdout
-    assert reason in done.stdout
-    assert sha256(project.folder / SCORER) == sha256(better.folder / SCORER)
+    assert done.stdout.startswith("# Retraining: blocked")
+    assert "data/clips.csv: has no column artist" in done.stdout
+    assert "error: blocked: data/clips.csv: has no column artist" in done.stderr
+    assert done.stdout in page.read_text(encoding="utf-8")
+
+
+def test_the_commands_of_champions_print_for_people_and_machines(
+    pipeline: PipelineFolders, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["twinear", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), capsys.readouterr().out
+
+    monkeypatch.chdir(pipeline.data.parent)
+    shutil.copy(PARAMS, "params.yaml")
+    assert run("champion") == (0, "no champion yet\n")
+    status, output = run("promote")
+    assert (status, output.startswith("version 1 promoted: no champion")) == (0, True)
+    assert read_json(Path("reports/champion.json"))["version"] == 1
+    weak = train(pipeline, Path("weak.safetensors"), epochs=1, learning_rate=1e-6)
+    status, output = run("promote", str(weak))
+    assert (status, output.startswith("version 2 refused: ")) == (1, True)
+    status, output = run("champion")
+    assert output.startswith(f"champion: models:/twinear/1, scorer {sha256(pipeline.scorer)[:10]}")
+    assert [line.split()[:4] for line in output.splitlines()[1:]] == [
+        ["2", "version", "2", "refused"],
+        ["1", "version", "1", "promoted"],
+    ]
+
+
+def test_the_stage_after_which_data_are_judged_is_in_the_pipeline() -> None:
+    stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+    assert list(stages).index(LAST_DATA_STAGE) < list(stages).index("training")
 
 
 def test_the_workflow_does_nothing_but_make_retrain() -> None:
     workflow = YAML(typ="safe").load(ROOT / ".github/workflows/retrain.yml")
     (job,) = workflow["jobs"].values()
-    assert [each["run"] for each in job["steps"] if "run" in each] == ["make retrain"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make retrain"]
     assert workflow["permissions"] == {"contents": "read"}
     assert workflow["concurrency"]["cancel-in-progress"] is False
     recipe = (ROOT / "Makefile").read_text().split("\nretrain:")[1].split("\n\n")[0]

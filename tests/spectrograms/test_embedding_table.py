@@ -22,7 +22,12 @@ from twinear.listens.listens import ListensParams, read_listens
 from twinear.metrics.ranking_metrics import others, query_ndcg, rank_truth
 from twinear.similarity.computation import compute_similarity
 from twinear.similarity.measures import SimilarityParams
-from twinear.spectrograms.embedding_table import TABLE, Vectors, require_width, vectors_of
+from twinear.spectrograms.embedding_table import (
+    TABLE,
+    EmbeddingTable,
+    read_clip_embeddings,
+    require_width,
+)
 
 REAL = ROOT.parent / "shared" / "real"
 NAMES = ["clips/b.mp3", "clips/a.mp3", "clips/ü,c.mp3"]
@@ -30,8 +35,8 @@ FLAT = np.array([[1.5, -2.25], [0, 1e-30], [3e30, 1 / 3]], np.float32)
 FRAMED = np.random.default_rng(1).random((3, 2, 4), np.float32)
 
 
-def table(vector: npt.NDArray[np.float32] = FLAT, **values: Any) -> Vectors:
-    return Vectors(clips=NAMES, vector=vector, **values)
+def table(vector: npt.NDArray[np.float32] = FLAT, **values: Any) -> EmbeddingTable:
+    return EmbeddingTable(clips=NAMES, vector=vector, **values)
 
 
 # read as written
@@ -41,7 +46,7 @@ def table(vector: npt.NDArray[np.float32] = FLAT, **values: Any) -> Vectors:
 def test_a_table_is_read_as_written(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"vectors{suffix}"
     table().write(path)
-    read = Vectors.read(path)
+    read = EmbeddingTable.read(path)
     assert list(read.clips) == NAMES
     assert read.vector.dtype == np.float32
     np.testing.assert_array_equal(read.vector, FLAT)
@@ -51,7 +56,7 @@ def test_an_npz_keeps_frames_and_where_they_came_from(tmp_path: Path) -> None:
     path = tmp_path / "vectors.npz"
     known = {"extractor": "CLAP x", "licence": "CC BY-NC 4.0", "sha256": ["1", "2", ""]}
     table(FRAMED, **known).write(path)
-    read = Vectors.read(path)
+    read = EmbeddingTable.read(path)
     np.testing.assert_array_equal(read.vector, FRAMED)
     assert {key: getattr(read, key) for key in known} == known
     first = path.read_bytes()
@@ -69,12 +74,12 @@ def test_frames_go_into_npz_only(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32, np.uint8])
 def test_vectors_of_any_numbers_are_read(tmp_path: Path, dtype: type[Any]) -> None:
     np.savez(tmp_path / "v.npz", clip=np.array(["a", "b"]), vector=np.eye(2, dtype=dtype))
-    np.testing.assert_array_equal(Vectors.read(tmp_path / "v.npz").vector, np.eye(2))
+    np.testing.assert_array_equal(EmbeddingTable.read(tmp_path / "v.npz").vector, np.eye(2))
 
 
 def test_names_that_look_like_numbers_stay_names(tmp_path: Path) -> None:
     (tmp_path / "v.csv").write_text("x,clip,y\n1,007,2\n3,08,4.5\n")
-    read = Vectors.read(tmp_path / "v.csv")
+    read = EmbeddingTable.read(tmp_path / "v.csv")
     assert list(read.clips) == ["007", "08"]
     np.testing.assert_array_equal(read.vector, [[1, 2], [3, 4.5]])
 
@@ -82,8 +87,10 @@ def test_names_that_look_like_numbers_stay_names(tmp_path: Path) -> None:
 def test_clips_get_their_vectors_in_their_own_order(tmp_path: Path) -> None:
     path = tmp_path / "v.npz"
     table(sha256=["1", "", "3"]).write(path)
-    np.testing.assert_array_equal(vectors_of(NAMES[::-1], ["3", "2", "1"], path), FLAT[::-1])
-    np.testing.assert_array_equal(vectors_of(NAMES[1:2], ["2"], path), FLAT[1:2])
+    np.testing.assert_array_equal(
+        read_clip_embeddings(NAMES[::-1], ["3", "2", "1"], path), FLAT[::-1]
+    )
+    np.testing.assert_array_equal(read_clip_embeddings(NAMES[1:2], ["2"], path), FLAT[1:2])
 
 
 # what is refused
@@ -94,18 +101,18 @@ def test_a_table_that_lacks_clips_is_refused() -> None:
         DataError,
         match=r"v\.npz: .*2 of 3 clips, the first x.*twinear embed",
     ):
-        table().of(["x", NAMES[0], "y"], [""] * 3, Path("v.npz"))
+        table().select(["x", NAMES[0], "y"], [""] * 3, Path("v.npz"))
 
 
 def test_a_vector_of_other_audio_is_refused() -> None:
     held = table(sha256=["1", "", "3"])
     with pytest.raises(DataError, match=r"v\.npz: .*older.*1 of 2 clips, the first clips/b\.mp3"):
-        held.of(NAMES[:2], ["other", "2"], Path("v.npz"))
+        held.select(NAMES[:2], ["other", "2"], Path("v.npz"))
 
 
 def test_a_missing_table_says_how_to_get_one_or_do_without(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"missing.*twinear embed.*spectrograms\.embeddings: no"):
-        vectors_of(NAMES, [""] * 3, tmp_path / "v.npz")
+        read_clip_embeddings(NAMES, [""] * 3, tmp_path / "v.npz")
 
 
 def test_vectors_of_another_width_are_refused() -> None:
@@ -146,7 +153,7 @@ def test_an_npz_that_is_no_table_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "v.npz"
     np.savez(path, **arrays)
     with pytest.raises(DataError, match=rf"v\.npz: .*{message}"):
-        Vectors.read(path)
+        EmbeddingTable.read(path)
 
 
 def _ragged(path: Path) -> None:
@@ -182,7 +189,7 @@ def test_an_npz_that_cannot_be_read_is_refused(
 ) -> None:
     make(tmp_path / "v.npz")
     with pytest.raises(DataError, match=r"v\.npz: cannot be read .*expected clip"):
-        Vectors.read(tmp_path / "v.npz")
+        EmbeddingTable.read(tmp_path / "v.npz")
 
 
 @pytest.mark.parametrize(
@@ -205,26 +212,26 @@ def test_an_npz_that_cannot_be_read_is_refused(
 def test_a_csv_that_is_no_table_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "v.csv").write_text(text)
     with pytest.raises(DataError, match=rf"v\.csv: .*({message})"):
-        Vectors.read(tmp_path / "v.csv")
+        EmbeddingTable.read(tmp_path / "v.csv")
 
 
 def test_a_parquet_that_is_no_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "v.parquet"
     pl.DataFrame({"clip": ["a"], "x": [[1.0, 2.0]]}).write_parquet(path)
     with pytest.raises(DataError, match="column x holds list"):
-        Vectors.read(path)
+        EmbeddingTable.read(path)
     path.write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"v\.parquet: cannot be read"):
-        Vectors.read(path)
+        EmbeddingTable.read(path)
 
 
 def test_files_of_another_kind_or_empty_are_refused(tmp_path: Path) -> None:
     (tmp_path / "v.pkl").write_bytes(b"x")
     with pytest.raises(DataError, match=r"v\.pkl: .*\.npz"):
-        Vectors.read(tmp_path / "v.pkl")
+        EmbeddingTable.read(tmp_path / "v.pkl")
     (tmp_path / "v.npz").touch()
     with pytest.raises(DataError, match=r"v\.npz: is empty"):
-        Vectors.read(tmp_path / "v.npz")
+        EmbeddingTable.read(tmp_path / "v.npz")
 
 
 def test_what_would_be_refused_is_not_written(tmp_path: Path) -> None:
@@ -257,12 +264,12 @@ def test_the_stage_says_in_one_line_that_vectors_are_missing(
     columns = "file,artist,name,title,seconds,sr,channels,sha256"
     (tmp_path / "clips.csv").write_text(f"{columns}\nclips/a.wav,a,A,,2.0,22050,1,00\n")
     if held:
-        Vectors(clips=held, vector=FLAT[:1]).write(tmp_path / "data/clips/vectors.npz")
+        EmbeddingTable(clips=held, vector=FLAT[:1]).write(tmp_path / "data/clips/embeddings.npz")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="1"):
         run_stage("spectrograms", "data", "clips.csv", "spectrograms")
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: data/clips/vectors.npz: ")
+    assert line.startswith("error: data/clips/embeddings.npz: ")
     assert message in line
     assert not (tmp_path / "spectrograms").exists()
     assert Clips.read(tmp_path / "clips.csv").table["file"][0] == "clips/a.wav"
@@ -274,14 +281,14 @@ def test_the_stage_says_in_one_line_that_vectors_are_missing(
 @pytest.mark.skipif(not REAL.exists(), reason="the acceptance corpus is not here")
 def test_the_acceptance_vectors_rank_as_they_are_known_to(tmp_path: Path) -> None:
     listens, npz = REAL / "hetrec2011-lastfm-2k", REAL / "musicnn.npz"
-    report = import_corpus(listens, REAL / "clips.csv", tmp_path, vectors=npz)
-    assert (report.clips, report.vectors) == (326, 272)
-    held = Vectors.read(tmp_path / TABLE)
+    report = import_corpus(listens, REAL / "clips.csv", tmp_path, embeddings=npz)
+    assert (report.clips, report.embeddings) == (326, 272)
+    held = EmbeddingTable.read(tmp_path / TABLE)
     clips = read_clip_table(tmp_path / "clips.csv").assign(
         hetrec=pd.read_csv(tmp_path / "clips.csv", dtype=str)["hetrec_artist_id"]
     )
     clips = clips[clips["file"].isin(list(held.clips))]
-    vectors = vectors_of(list(clips["file"]), [""] * len(clips), tmp_path / TABLE)
+    vectors = read_clip_embeddings(list(clips["file"]), [""] * len(clips), tmp_path / TABLE)
     assert vectors.shape == (272, 200)
 
     cleaning = read_params("listens", ListensParams, PARAMS)
@@ -312,3 +319,9 @@ def same_fold_of(clips: pd.DataFrame, ids: list[str]) -> npt.NDArray[np.bool_]:
         [int(hashlib.sha256(hetrec[each].encode()).hexdigest(), 16) % 5 for each in ids]
     )
     return np.asarray(fold[:, None] == fold)
+
+
+def test_a_table_under_its_old_name_is_refused_with_the_new_one(tmp_path: Path) -> None:
+    table().write(tmp_path / "vectors.npz")
+    with pytest.raises(DataError, match=r"embeddings\.npz: is missing.*vectors\.npz.*rename it"):
+        read_clip_embeddings(NAMES, [""] * 3, tmp_path / "embeddings.npz")

@@ -1,5 +1,6 @@
 """A tiny project to search in: artists on a line, whose clips hum at their artist's place."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.tuning.evaluation import Sources
-from twinear.tuning.tune import Request
+from twinear.tuning.space import Choices, NumberRange, Space, TuningParams
+from twinear.tuning.study import Study, Trial
+from twinear.tuning.tune import TuningRequest
 
 SPLITS = ["train"] * 24 + ["validation"] * 12 + ["test"] * 6
+IDS = [f"artist-{n:02d}" for n in range(len(SPLITS))]
+PLACES = np.random.default_rng(0).uniform(0, 1, len(IDS))  # of the artists on their line
 SMALL = {
     "epochs": 3,
     "patience": 3,
@@ -37,13 +42,13 @@ WIDE = {"space": {"model.conv_depth": [1, 2], **QUICK["space"]}}  # type: ignore
 
 def sections(training: dict[str, Any], tuning: dict[str, Any]) -> dict[str, Any]:
     """All of the project's params.yaml, with a small net and a quick search."""
-    found: dict[str, Any] = YAML(typ="safe", pure=True).load(PARAMS)
-    found["training"]["model"] |= {"channels": 8, "dense_units": 8, "statistics_units": 16}
-    found["training"] |= SMALL | training
-    found["ranking"] |= {"n_bootstrap": 50}
-    found["split"] |= {"n_folds": 3}
-    found["tuning"] |= QUICK | tuning
-    return found
+    params: dict[str, Any] = YAML(typ="safe", pure=True).load(PARAMS)
+    params["training"]["model"] |= {"channels": 8, "dense_units": 8, "statistics_units": 16}
+    params["training"] |= SMALL | training
+    params["ranking"] |= {"n_bootstrap": 50}
+    params["split"] |= {"n_folds": 3}
+    params["tuning"] |= QUICK | tuning
+    return params
 
 
 def project(folder: Path, training: dict[str, Any] | None = None, **tuning: Any) -> Project:
@@ -55,15 +60,14 @@ def project(folder: Path, training: dict[str, Any] | None = None, **tuning: Any)
     return Project(folder=folder)
 
 
-def write_artifacts(folder: Path) -> None:
+def write_artifacts(folder: Path, splits: Sequence[str] = SPLITS) -> None:
+    """Write similarity, spectrograms of two clips an artist, and split."""
     rng = np.random.default_rng(0)
-    ids = [f"artist-{n:02d}" for n in range(len(SPLITS))]
-    place = rng.uniform(0, 1, len(ids))
-    artist_index = np.repeat(np.arange(len(ids)), 2)
-    hum = np.exp(-(((place[artist_index][:, None] - np.linspace(0, 1, 12)) / 0.1) ** 2))
+    artist_index = np.repeat(np.arange(len(IDS)), 2)
+    hum = np.exp(-(((PLACES[artist_index][:, None] - np.linspace(0, 1, 12)) / 0.1) ** 2))
     values = hum[:, :, None] * rng.uniform(0.5, 1, (len(artist_index), 12, 24))
     clips = pd.DataFrame({"file": [f"clips/{n}.mp3" for n in range(len(artist_index))]})
-    clips["artist"] = clips["name"] = [ids[each] for each in artist_index]
+    clips["artist"] = clips["name"] = [IDS[row] for row in artist_index]
     covariance = np.repeat(np.eye(20, dtype=np.float32)[None], len(artist_index), axis=0)
     Spectrograms(
         clips=clips,
@@ -75,17 +79,17 @@ def write_artifacts(folder: Path) -> None:
         ),
         joined=np.zeros((len(artist_index), 0), np.float32),
     ).write(folder / "spectrograms")
-    artists = pd.DataFrame({"artist": ids, "name": ids, "mbid": "", "listeners": 9, "plays": 9})
-    similarity = np.exp(-np.abs(place[:, None] - place) / 0.2).astype(np.float32)
+    artists = pd.DataFrame({"artist": IDS, "name": IDS, "mbid": "", "listeners": 9, "plays": 9})
+    similarity = np.exp(-np.abs(PLACES[:, None] - PLACES) / 0.2).astype(np.float32)
     Similarity(artists=artists, matrix=similarity).write(folder / "similarity")
-    split = pd.DataFrame({"artist": ids, "name": ids, "split": SPLITS})
+    split = pd.DataFrame({"artist": IDS, "name": IDS, "split": splits})
     split.to_csv(folder / "split.csv", index=False)
 
 
-def request(made: Project, **changes: Any) -> Request:
-    """What the command line would ask for in that folder."""
-    folder = made.folder
-    asked: dict[str, Any] = {
+def request(project: Project, **changes: Any) -> TuningRequest:
+    """What `twinear tune` asks for in that folder."""
+    folder = project.folder
+    options: dict[str, Any] = {
         "params": folder / "params.yaml",
         "sources": Sources(
             spectrograms=folder / "artifacts/spectrograms",
@@ -99,4 +103,38 @@ def request(made: Project, **changes: Any) -> Request:
         "restart": False,
         "apply": False,
     }
-    return Request(**asked | changes)
+    return TuningRequest(**options | changes)
+
+
+SPACE: Space = {
+    "training.learning_rate": NumberRange(low=1e-4, high=1e-1, log=True),
+    "training.model.max_pool": Choices(values=([4, 2], [2], None)),
+    "training.epochs": NumberRange(low=1, high=9, log=False),
+}
+DEFAULTS = {"training.learning_rate": 1e-3, "training.model.max_pool": [2], "training.epochs": 3}
+BINDING = {"space": "a", "data": "b"}
+
+
+def tuning_params(**changes: Any) -> TuningParams:
+    params = read_params("tuning", TuningParams, PARAMS)
+    return params.model_copy(update=QUICK | changes)
+
+
+def open_study(folder: Path, *, restart: bool = False, **changes: Any) -> Study:
+    study = Study(str(folder / "journal.log"), "test", SPACE, tuning_params(**changes), folder)
+    study.open(BINDING, DEFAULTS, restart=restart)
+    return study
+
+
+def value_of(trial: Trial) -> float:
+    return float(-abs(trial.values["training.learning_rate"] - 0.01))
+
+
+def work(study: Study, n: int) -> list[dict[str, Any]]:
+    """Run `n` trials; the values they tried."""
+    tried = []
+    for _ in range(n):
+        trial = study.ask()
+        study.end(trial.number, "complete", value=value_of(trial))
+        tried.append(trial.values)
+    return tried

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from tests.conftest import PARAMS
-from tests.tracking.test_tracking import empty_database, mlflow, runs
 from twinear.base.params import read_params
 from twinear.evaluation.comparison import (
     CORRECTED,
@@ -20,11 +19,11 @@ from twinear.evaluation.comparison import (
 from twinear.evaluation.crossval.fold_scores import FoldScores
 from twinear.evaluation.crossval.mlflow_log import log_comparison
 from twinear.ranking.ranking import RankingParams
-from twinear.tracking.crossval_runs import NoFoldsRun, open_folds
+from twinear.tracking.crossval_runs import open_folds
+from twinear.tracking.runs import MlflowRun
 from twinear.training.checkpoint import Epoch
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
-__all__ = ["empty_database", "mlflow"]  # fixtures
 N = 12
 
 
@@ -51,11 +50,12 @@ def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_p
         )
         for number in range(3)
     ]
-    (tmp_path / "summary.md").write_text("said")
+    (tmp_path / "summary.md").write_text("text")
     with open_folds("crossval-try", {"training": {"epochs": 2}}) as run:
         log_comparison(run, compare_systems(comparison, params), {7: trained})
         run.log_files(tmp_path / "summary.md")
-    found = {each.info.run_name: each for each in runs(mlflow)}
+    runs = mlflow.search_runs(experiment_names=["twinear"], output_format="list")
+    found = {run.info.run_name: run for run in runs}
     assert set(found) == {"crossval-try", "fold 0", "fold 1", "fold 2"}
     parent = found["crossval-try"]
     assert parent.data.params == {"training.epochs": "2"}
@@ -63,6 +63,7 @@ def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_p
     assert "fold/corrected/chance/mrr_low" in parent.data.metrics
     for number in range(3):
         child = found[f"fold {number}"]
+        assert child.data.tags["kind"] == "crossval"
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert child.data.metrics["all/catalogue/mrr"] == 1
         client = mlflow.MlflowClient()
@@ -74,6 +75,7 @@ def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_p
 
 def test_off_there_is_an_object_that_does_nothing() -> None:
     with open_folds("crossval", {}) as run:
-        assert isinstance(run, NoFoldsRun)
+        assert not isinstance(run, MlflowRun)
         with run.child("fold 0") as child:
+            assert not isinstance(child, MlflowRun)
             child.log_metrics({"a": 1.0})

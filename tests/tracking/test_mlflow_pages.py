@@ -1,16 +1,13 @@
 """Runs are compared in MLflow's own pages, in a real browser."""
 
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import pytest
 from playwright.sync_api import Page
 
-from tests.conftest import Project
-from tests.support.browser import opened_page
-from tests.support.servers import answer, free_port, served
-from twinear.tracking.provenance import data_hash
+from tests.conftest import ROOT
+from tests.support.browser import needs_browser, opened_page
+from tests.support.tracking import Server
+from twinear.tracking.provenance import provenance
+from twinear.tracking.runs import open_run
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
 SCROLLING = """cell => {
@@ -18,80 +15,49 @@ SCROLLING = """cell => {
     cell = cell.parentElement;
   return cell;
 }"""
-ALL_SHOWN = "texts => texts.every(text => document.body.innerText.includes(text))"
-HEADLINE = ("ndcg_at_10", "ndcg_at_10_low", "ndcg_at_10_high")
+BEST, WORSE = "0.876", "0.438"
+HEADLINE = {"ndcg@10": 0.876, "ndcg@10_low": 0.812, "ndcg@10_high": 0.923}
+SHOWN = [name.replace("@", "_at_") for name in HEADLINE]
+OTHERS = {f"catalogue/precision@{n}": 0.1234 for n in range(1, 40)}  # more than fit in sight
+SCORER = "5c" * 32
 
 
-@dataclass(frozen=True, kw_only=True)
-class Served:
-    """MLflow's pages of the experiment, and what its best run must show."""
-
-    address: str
-    ndcg: str
-    first: tuple[str, str]  # name and number of its first metric
-    came_from: tuple[str, str, str]  # commit, data, scorer
-
-
-def three_digits(value: float) -> str:
-    """The number as MLflow shows it, without zeros at the end."""
-    return f"{round(value, 3):g}"
-
-
-@pytest.fixture(scope="module")
-def pages(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """MLflow with the run of the finished project and one that ranks half as well."""
+@needs_browser
+def test_runs_are_shown_best_first_with_their_origin_and_compared(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
 
-    folder = tmp_path_factory.mktemp("compared")
-    shutil.copy(finished.folder / "mlflow.db", folder)
-    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("twinear").experiment_id
-    (best,) = client.search_runs([experiment])
-    worse = client.create_run(experiment, tags=best.data.tags | {"kind": "tuning"}).info.run_id
-    client.set_tag(worse, "mlflow.runName", "worse")
-    for name in (*HEADLINE, "validation_ndcg"):
-        client.log_metric(worse, name, best.data.metrics[name] / 2)
-    client.set_terminated(worse)
-    first = min(best.data.metrics)
-    port = free_port()
-    command = ("mlflow", "server", "--workers", "1", "--port", str(port))
-    quick = ("env", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false")  # as `make ui` does
-    with served(folder, *quick, *command) as server:
-        answer(server, f"http://127.0.0.1:{port}/health")
-        yield Served(
-            address=f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs",
-            first=(first, three_digits(best.data.metrics[first])),
-            ndcg=three_digits(best.data.metrics["ndcg_at_10"]),
-            came_from=(
-                finished.must("git", "rev-parse", "HEAD").strip(),
-                data_hash(finished.folder / "data.dvc"),
-                best.data.tags["scorer"],
-            ),
-        )
-
-
-def test_runs_are_shown_best_first_with_what_they_came_from_and_compared(pages: Served) -> None:
+    monkeypatch.chdir(ROOT)  # the commit and the data of a run come from the project's root
+    with open_run({"seed": 1}, kind="tuning") as run:
+        run.log_metrics({name: value / 2 for name, value in HEADLINE.items()})
+    with open_run({"seed": 2}, scorer=SCORER) as run:
+        run.log_metrics(HEADLINE | OTHERS | {"validation_ndcg": 0.9})
+    experiment = mlflow.get_experiment_by_name("twinear").experiment_id
+    origin = [*provenance("pipeline").values(), SCORER]
     with opened_page(width=2400) as page:
-        page.goto(f"{pages.address}?viewStateShareKey=ranking")
-        shown = ["worse", *HEADLINE, "pipeline", "tuning", pages.ndcg, *pages.came_from]
-        page.wait_for_function(ALL_SHOWN, arg=shown)
+        address = f"{server.address}/#/experiments/{experiment}/runs"
+        page.goto(f"{address}?viewStateShareKey=ranking")
+        page.get_by_text("tuning-").wait_for()
         table = page.inner_text("body")
-        assert table.index("pipeline-") < table.index("worse")
+        for text in (*SHOWN, "pipeline", "tuning", BEST, WORSE, *origin):
+            assert text in table
+        assert table.index("pipeline-") < table.index("tuning-")
         for box in page.get_by_label("Press Space to toggle row selection").all():
             box.check()
         page.get_by_role("button", name="Compare", exact=True).click()
         page.get_by_text("Comparing 2 Runs").wait_for()
-        scroll_to(page, pages.first, [*HEADLINE, pages.ndcg])
+        scroll_to(page, ("catalogue/precision_at_1", "0.123"), [*SHOWN, BEST])
         compared = page.inner_text("body")
-        for each in (*HEADLINE, pages.ndcg, *pages.came_from):
-            assert each in compared
+        for text in (*SHOWN, BEST, *origin):
+            assert text in compared
 
 
 def scroll_to(page: Page, first: tuple[str, str], wanted: list[str]) -> None:
     """Scroll the table of metrics, names and numbers: MLflow draws only what is in sight."""
-    panes = [page.get_by_text(each, exact=True).first.evaluate_handle(SCROLLING) for each in first]
+    panes = [page.get_by_text(text, exact=True).first.evaluate_handle(SCROLLING) for text in first]
     for _ in range(200):
-        if all(page.get_by_text(each, exact=True).count() for each in wanted):
+        if all(page.get_by_text(text, exact=True).count() for text in wanted):
             return
         for pane in panes:
             pane.evaluate("pane => pane.scrollBy(0, 100)")

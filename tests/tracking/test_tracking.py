@@ -2,9 +2,7 @@
 
 import csv
 import json
-import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -18,31 +16,11 @@ from tests.support.scorers import JOINED, small_scorer, spectrograms
 from tests.support.tuning import project, request
 from twinear.base.errors import TwinearError
 from twinear.base.files import sha256
-from twinear.tracking.runs import NoRun, flatten, metric_name, open_run
+from twinear.tracking.registry import get_champion, resolve
+from twinear.tracking.runs import MlflowRun, flatten, metric_name, open_run
 from twinear.tuning.tune import read_tuning, tune
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables, whose making takes seconds."""
-    import mlflow
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def mlflow(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    import mlflow
-
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
-    monkeypatch.setenv("TWINEAR_TRACKING", "on")
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    yield mlflow
-    mlflow.set_tracking_uri(None)
 
 
 def runs(mlflow: Any) -> list[Any]:
@@ -85,14 +63,16 @@ def test_a_logged_scorer_is_registered_and_scores_two_spectrograms(
     assert not list((tmp_path / "mlartifacts").rglob("*.pkl"))
 
 
-def test_a_scorer_that_hears_vectors_too_is_kept_as_a_file(mlflow: Any, tmp_path: Path) -> None:
+def test_a_scorer_that_takes_embeddings_too_is_logged_as_a_file_only(
+    mlflow: Any, tmp_path: Path
+) -> None:
     path = tmp_path / "scorer.safetensors"
     scorer = small_scorer(front=JOINED, n_dims=3)
     scorer.write(path)
     with open_run({}) as run:
         run.log_scorer(path, sha256(path), scorer.inputs)
-    (kept,) = (tmp_path / "mlartifacts").rglob("*.safetensors")
-    assert kept.read_bytes() == path.read_bytes()
+    (logged,) = (tmp_path / "mlartifacts").rglob("*.safetensors")
+    assert logged.read_bytes() == path.read_bytes()
     assert not mlflow.MlflowClient().search_model_versions("name = 'twinear'")
 
 
@@ -126,8 +106,31 @@ def test_a_server_that_cannot_be_reached_is_one_line(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     mlflow.set_tracking_uri(uri)
     unreachable = pytest.raises(TwinearError, match=r"cannot be reached.*TWINEAR_TRACKING=off")
-    with unreachable, open_run({}):
+    with unreachable as error, open_run({}):
         pass
+    assert "\n" not in str(error.value)
+
+
+def test_a_database_of_another_mlflow_is_one_line_with_the_upgrade(
+    mlflow: Any, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'bda7b8c39065'")
+        connection.commit()
+    old = pytest.raises(TwinearError, match=r"mlflow\.db: .*schema.*'mlflow db upgrade sqlite:")
+    with old as error, open_run({}):
+        pass
+    assert "\n" not in str(error.value)
+    later = pytest.raises(TwinearError, match="mlflow db upgrade")
+    with later:
+        resolve("models:/twinear/1")
+
+
+def test_a_file_that_is_not_a_database_is_one_line(mlflow: Any, tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database")
+    with pytest.raises(TwinearError, match=r"mlflow\.db: is not an SQLite.*move it away"):
+        get_champion()
+    assert (tmp_path / "mlflow.db").read_text() == "not a database"
 
 
 def test_a_scorer_without_a_run_gets_one(mlflow: Any) -> None:
@@ -167,7 +170,7 @@ def test_metrics_wait_while_the_database_refuses_them(
     assert [each.step for each in curve] == [1, 2]
 
 
-def test_numbers_that_never_arrive_are_said(
+def test_numbers_that_never_arrive_are_reported(
     mlflow: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with open_run({}) as run:
@@ -179,7 +182,7 @@ def test_numbers_that_never_arrive_are_said(
 def test_tracking_that_is_off_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with open_run({}) as run:
-        assert isinstance(run, NoRun)
+        assert not isinstance(run, MlflowRun)
         run.log_metrics({})
         run.log_data("a", tmp_path, "")
         run.log_files(tmp_path)

@@ -4,7 +4,7 @@
 into/listens/     the files of listens, unchanged
 into/clips/       the audio, each file named by its content
 into/clips.csv    file, artist, mbid, title, source (where the file was), then further columns
-into/clips/vectors.npz    the clips' embeddings, if a table of them is given
+into/clips/embeddings.npz    the clips' embeddings, if a table of them is given
 ```
 
 Clips come with a table, or in folders named by their artists. Audio is not decoded and listens are
@@ -25,36 +25,28 @@ from twinear.artists.identity import artist_id
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require, sha256
 from twinear.listens.readers.formats import SOURCE, find_listens
-from twinear.spectrograms.embedding_table import TABLE, Vectors
+from twinear.spectrograms.embedding_table import TABLE, EmbeddingTable
 
 AUDIO = (".mp3", ".m4a", ".aac", ".mp4", ".ogg", ".oga", ".opus", ".flac", ".wav")
 CORPUS_NAMES = {"listens", "clips", "clips.csv", "truth.csv", "README.md"}
 COLUMNS = ("file", "artist", "mbid", "title", "source")
 
+ListedClip = tuple[Path, dict[str, str]]  # a clip and its row for `clips.csv`
+
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusReport:
-    """What was imported.
+    """What was imported."""
 
-    Parameters
-    ----------
-    listens
-        Names of the files of listens.
-    duplicates
-        Clips left out because their artist has the same recording already.
-    vectors
-        Clips that have an embedding.
-    """
-
-    listens: list[str]
+    listens: list[str]  # names of the files
     clips: int
     artists: int
-    duplicates: int
-    vectors: int = 0
+    duplicates: int  # clips left out because their artist has the same recording already
+    embeddings: int = 0  # clips that have an embedding
 
 
 def import_corpus(
-    listens: Path, clips: Path, into: Path, replace: bool = False, vectors: Path | None = None
+    listens: Path, clips: Path, into: Path, replace: bool = False, embeddings: Path | None = None
 ) -> CorpusReport:
     """Copy listens and clips into a data folder, whole or not at all.
 
@@ -65,11 +57,7 @@ def import_corpus(
     clips
         A table (CSV: file, under the table's folder; artist; optionally mbid and title), or a
         folder `Artist/…` with audio at any depth; the title is then the file's name.
-    into
-        The folder to write.
-    replace
-        Replace the corpus that is there.
-    vectors
+    embeddings
         A table of embeddings that names the clips as `clips` does: `file` of the table, or the
         path under the folder. It may lack some of the clips, and hold others.
 
@@ -84,7 +72,7 @@ def import_corpus(
     files = find_listens(listens)
     require(clips, "give a table of clips (CSV) or a folder Artist/… of audio")
     listed = _clips_in_folders(clips) if clips.is_dir() else _clips_in_table(clips)
-    table = Vectors.read(vectors) if vectors else None
+    table = EmbeddingTable.read(embeddings) if embeddings else None
     with replacing(into) as temporary:
         for path, name in zip(files.paths, files.names, strict=True):
             _copy(path, temporary / "listens" / name)
@@ -92,24 +80,24 @@ def import_corpus(
             _copy(source, temporary / "listens" / SOURCE)
         rows = _copy_clips(listed, temporary)
         write_rows(rows, temporary / "clips.csv", COLUMNS)
-        n_vectors = 0
-        if table is not None and vectors is not None:
+        n_embeddings = 0
+        if table is not None and embeddings is not None:
             renamed = table.renamed({row["source"]: row["file"] for row in rows})
             if not renamed.clips:
                 raise DataError(
-                    vectors,
+                    embeddings,
                     f"names none of the clips; it has {table.clips[0]}",
                     expected=f"names as {rows[0]['source']}",
                     remedy="name them as the clips are named",
                 )
             renamed.write(temporary / TABLE)
-            n_vectors = len(renamed.clips)
+            n_embeddings = len(renamed.clips)
     return CorpusReport(
         listens=files.names,
         clips=len(rows),
         artists=len({artist_id(row["mbid"], row["artist"]) for row in rows}),
         duplicates=len(listed) - len(rows),
-        vectors=n_vectors,
+        embeddings=n_embeddings,
     )
 
 
@@ -126,8 +114,7 @@ def _require_free(into: Path, replace: bool) -> None:
         raise DataError(into, found, remedy="move that away, or name another folder")
 
 
-def _clips_in_table(table: Path) -> list[tuple[Path, dict[str, str]]]:
-    """Every clip of a table with its row for `clips.csv`."""
+def _clips_in_table(table: Path) -> list[ListedClip]:
     checked = read_clip_table(table)
     with table.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -141,8 +128,7 @@ def _clips_in_table(table: Path) -> list[tuple[Path, dict[str, str]]]:
     return clips
 
 
-def _clips_in_folders(folder: Path) -> list[tuple[Path, dict[str, str]]]:
-    """Every clip under `Artist/…` with its row for `clips.csv`."""
+def _clips_in_folders(folder: Path) -> list[ListedClip]:
     clips = []
     for path in find_audio(folder, "*/**/*"):
         source = path.relative_to(folder)
@@ -176,9 +162,7 @@ def one_line(text: str | list[str] | None) -> str:
     return unicodedata.normalize("NFC", " ".join(text.replace("\0", " ").split()))
 
 
-def _copy_clips(
-    listed: Iterable[tuple[Path, dict[str, str]]], folder: Path
-) -> list[dict[str, str]]:
+def _copy_clips(listed: Iterable[ListedClip], folder: Path) -> list[dict[str, str]]:
     """Copy each recording of each artist once; give their rows."""
     seen = set()
     rows = []

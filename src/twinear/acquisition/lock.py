@@ -11,21 +11,12 @@ from twinear.base.errors import DataError
 
 @contextmanager
 def exclusive(lock_file: Path) -> Iterator[None]:
-    """Hold a lock on a file, released also when the process is killed.
-
-    Raises
-    ------
-    DataError
-        Another fetch holds it.
-    """
+    """Hold a lock on a file, released also if the process is killed; `DataError` if it is held."""
     lock_file.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(lock_file)
     try:
-        lock.acquire(timeout=0)
+        held = FileLock(lock_file).acquire(timeout=0)
     except Timeout:
         found, remedy = "another fetch is running", "wait until it has ended"
         raise DataError(lock_file.parent, found, remedy=remedy) from None
-    try:
+    with held:
         yield
-    finally:
-        lock.release()

@@ -48,12 +48,10 @@ def read_clip_table(path: Path, redirects: Mapping[str, str] = NO_REDIRECTS) -> 
             for column in ("file", "artist"):
                 if column not in columns:
                     near = nearest(column, columns)
-                    raise DataError(
-                        f"{path}:1",
-                        f"has no column '{column}'",
-                        expected="file, artist and, if known, mbid and title",
-                        remedy=f"rename '{near[0]}'?" if near else "add it",
-                    )
+                    found = f"has no column '{column}'"
+                    expected = "file, artist and, if known, mbid and title"
+                    remedy = f"rename '{near[0]}'?" if near else "add it"
+                    raise DataError(f"{path}:1", found, expected=expected, remedy=remedy)
             for row in reader:
                 rows.append(_parse_row(row, path, reader.line_num, redirects))
     except (UnicodeDecodeError, csv.Error) as error:

@@ -175,12 +175,7 @@ def _most_frequent(shared: dict[str, Counter[str]], n: int) -> dict[str, list[st
 def write_artists(artists: pd.DataFrame, path: Path) -> None:
     """Write a table of artists; names may hold quotes, commas and line breaks."""
     artists.to_csv(
-        path,
-        columns=list(COLUMNS),
-        index=False,
-        quoting=csv.QUOTE_NONNUMERIC,
-        lineterminator="\n",
-        encoding="utf-8",
+        path, columns=list(COLUMNS), index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
     )
 
 
@@ -193,9 +188,7 @@ def read_artists(path: Path, remedy: str) -> pd.DataFrame:
         Missing, unreadable, other columns, no artist, or an artist in two rows.
     """
     try:
-        artists = pd.read_csv(
-            require(path, remedy), dtype=COLUMNS, keep_default_na=False, encoding="utf-8"
-        )
+        artists = pd.read_csv(require(path, remedy), dtype=COLUMNS, keep_default_na=False)
     except ValueError as error:
         raise DataError(path, f"is not a table of artists ({error})", remedy=remedy) from None
     if list(artists.columns) != list(COLUMNS) or artists.empty:
@@ -221,14 +214,10 @@ def find_artist(artists: pd.DataFrame, query: str, place: Path) -> dict[str, str
     if len(matches) == 1:
         return {column: str(matches[column].item()) for column in ("artist", "name")}
     if len(matches) > 1:
-        namesakes = ", ".join(
-            f"{row.name} ({row.artist})" for row in matches.itertuples(index=False)
-        )
+        pairs = zip(matches["name"], matches["artist"], strict=True)
+        namesakes = ", ".join(f"{name} ({artist})" for name, artist in pairs)
         raise DataError(place, f"several artists '{query}': {namesakes}", remedy="give the id")
     spelt = dict(zip(names, artists["name"], strict=True))
     near = ", ".join(f"'{spelt[name]}'" for name in nearest(normalise_name(query), spelt, n=3))
-    raise DataError(
-        place,
-        f"no artist '{query}' among {len(artists)}",
-        remedy=f"did you mean {near}?" if near else "see artists.csv there for the names",
-    )
+    remedy = f"did you mean {near}?" if near else "see artists.csv there for the names"
+    raise DataError(place, f"no artist '{query}' among {len(artists)}", remedy=remedy)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 
 
 class TwinearError(Exception):
@@ -41,13 +42,8 @@ class TwinearError(Exception):
 
     def __reduce__(self) -> tuple[Callable[..., "TwinearError"], tuple[object, ...]]:
         """Pickle by the four parts, so that the error survives the way from another process."""
-        return _rebuild, (type(self), *self._parts)
-
-
-def _rebuild(
-    kind: type[TwinearError], place: str, found: str, expected: str, remedy: str
-) -> TwinearError:
-    return kind(place, found, expected=expected, remedy=remedy)
+        place, found, expected, remedy = self._parts
+        return partial(type(self), expected=expected, remedy=remedy), (place, found)
 
 
 class ParamsError(TwinearError):

@@ -27,42 +27,28 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        _put(temporary, path)
+        if temporary.is_dir():
+            old = path.with_name(f".{path.name}.{os.getpid()}.old")
+            if path.exists():
+                path.rename(old)
+            temporary.rename(path)
+            _remove(old)
+        else:
+            temporary.replace(path)
     except OSError as error:
-        if not _concerns(error, temporary):
+        # The error is about writing if it names no file, the temporary, or its folder.
+        named = [Path(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
+        if named and not any(
+            each.is_relative_to(temporary) or each in temporary.parents for each in named
+        ):
             raise
-        raise DataError(
-            _shorten(path),
-            f"could not be written ({error.strerror or error})",
-            remedy="free some space or fix the permissions and run again; what was there stays",
-        ) from error
+        here = Path.cwd()
+        place = path.relative_to(here) if path.is_relative_to(here) else path
+        found = f"could not be written ({error.strerror or error})"
+        remedy = "free some space or fix the permissions and run again; what was there stays"
+        raise DataError(place, found, remedy=remedy) from error
     finally:
         _remove(temporary)
-
-
-def _concerns(error: OSError, temporary: Path) -> bool:
-    """Tell whether the error is about writing: it names no file, the temporary, or its folder."""
-    named = [Path(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
-    return not named or any(
-        path.is_relative_to(temporary) or path in temporary.parents for path in named
-    )
-
-
-def _shorten(path: Path) -> Path:
-    """Shorten a path that lies under the working folder."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def _put(temporary: Path, path: Path) -> None:
-    if not temporary.is_dir():
-        temporary.replace(path)
-        return
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    if path.exists():
-        path.rename(old)
-    temporary.rename(path)
-    _remove(old)
 
 
 def _remove(path: Path) -> None:

@@ -1,8 +1,7 @@
 """`params.yaml`, read strictly and typed: every number that can change a result.
 
-Each module declares the class of its own section (`class SplitParams(Params)`), without
-defaults: values stand in the file only. The file is read as DVC reads it
-(YAML 1.2, so `1e-3` is a number).
+Each module declares the class of its own section (`class SplitParams(Params)`), without defaults:
+values stand in the file only. The file is read as DVC reads it (YAML 1.2: `1e-3` is a number).
 """
 
 import json
@@ -86,11 +85,8 @@ def read_sections(path: Path = PARAMS) -> dict[str, Any]:
         raise ParamsError(path, f"holds a {type(sections).__name__}", expected="sections")
     for section in sections:
         if section not in SECTIONS:
-            raise ParamsError(
-                f"{path}: {section}",
-                "unknown section",
-                remedy=_suggest(str(section), str(section), SECTIONS),
-            )
+            remedy = _suggest(str(section), str(section), SECTIONS)
+            raise ParamsError(f"{path}: {section}", "unknown section", remedy=remedy)
     return sections
 
 

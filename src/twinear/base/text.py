@@ -36,10 +36,8 @@ def format_interval(value: float, low: float, high: float, *, sign: str = "") ->
     >>> format_interval(0.1, -0.05, 0.25, sign="+")
     '+.100 [-.050, +.250]'
     """
-    value_text, low_text, high_text = (
-        format_number(each, sign=sign) for each in (value, low, high)
-    )
-    return f"{value_text} [{low_text}, {high_text}]"
+    texts = [format_number(each, sign=sign) for each in (value, low, high)]
+    return "{} [{}, {}]".format(*texts)
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], gap: int = 3) -> str:
@@ -82,19 +80,10 @@ def markdown_table(
     | :----- | --: |
     | l2     | .25 |
     """
-    columns = list(zip(header, *rows, strict=True))
-    widths = [max(3, *map(len, column)) if padded else 3 for column in columns]
-    rules = [
-        f":{'-' * (width - 1)}" if at < left else f"{'-' * (width - 1)}:"
-        for at, width in enumerate(widths)
-    ]
-    lines = [header, rules, *rows]
-    if padded:
-        lines = [
-            [
-                cell.ljust(width) if at < left else cell.rjust(width)
-                for at, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ]
-            for line in lines
-        ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    columns = []
+    for at, (title, *cells) in enumerate(zip(header, *rows, strict=True)):
+        width = max(3, *map(len, [title, *cells])) if padded else 0
+        dashes = "-" * max(2, width - 1)
+        align, rule = (str.ljust, f":{dashes}") if at < left else (str.rjust, f"{dashes}:")
+        columns.append([align(cell, width) for cell in (title, rule, *cells)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in zip(*columns, strict=True))

@@ -23,12 +23,8 @@ def calibrate(
 ) -> Callable[[Floats], Floats]:
     """Learn the map from combined scores to similarities; it keeps their order.
 
-    Parameters
-    ----------
-    siamese
-        (artists, artists), by a network that has not seen the validation artists.
-    known
-        Some of them validation artists: the queries, with the listens of training artists.
+    The `siamese` scores, (artists, artists), are by a network that has not seen the validation
+    artists, who are among the `known`: the queries, with the listens of training artists.
     """
     combined = combine(siamese, params, known.without_validation())
     queries, candidates = known.rows[known.validation], known.rows

@@ -67,10 +67,8 @@ class Catalogue:
         with replacing(folder) as temporary:
             temporary.mkdir()
             self.artists.to_csv(temporary / "artists.csv", index=False)
-            np.save(temporary / "embeddings.npy", self.embeddings)
-            np.save(temporary / "artist_index.npy", self.artist_index)
-            np.save(temporary / "siamese.npy", self.siamese)
-            np.save(temporary / "scores.npy", self.scores)
+            for name in ("embeddings", "artist_index", "siamese", "scores"):
+                np.save(temporary / f"{name}.npy", getattr(self, name))
             self.neighbours.to_parquet(temporary / "neighbours.parquet", index=False)
 
     @classmethod
@@ -105,10 +103,9 @@ class Catalogue:
 def read_artists(folder: Path) -> pd.DataFrame:
     """The artists of a catalogue's folder."""
     path = require(folder / "artists.csv", AGAIN)
+    text = {"artist": str, "name": str}
     try:
-        text = {"artist": str, "name": str}
-        artists = pd.read_csv(path, dtype=text, keep_default_na=False)
-        return artists[["artist", "name", "clips"]]
+        return pd.read_csv(path, dtype=text, keep_default_na=False)[["artist", "name", "clips"]]
     except (ValueError, KeyError) as error:
         raise _damaged(path, error) from error
 
@@ -145,13 +142,9 @@ def build_catalogue(
 ) -> Catalogue:
     """Encode every clip once and rank all artists for each artist.
 
-    Parameters
-    ----------
-    training_artists
-        The artists whose listens may be used; without them only the siamese scores and CSLS enter.
-    before_refit
-        The scorer that was not trained on the validation artists, to calibrate by; without it
-        scores are not calibrated.
+    Without `training_artists`, whose listens may be used, only the siamese scores and CSLS enter.
+    Scores are calibrated by `before_refit`, the scorer that was not trained on the validation
+    artists, if it is given.
     """
     artists, artist_index = _artists(spectrograms.clips)
     embeddings = scorer.encode_spectrograms(spectrograms, progress)
@@ -159,11 +152,10 @@ def build_catalogue(
     known = None if training_artists is None else training_artists.locate(artists["artist"])
     scores = combine(siamese, params, known)
     if known is not None and before_refit is not None and known.validation.any():
+        before = siamese
         if before_refit is not scorer:
-            embeddings_before = before_refit.encode_spectrograms(spectrograms, progress)
-        else:
-            embeddings_before = embeddings
-        before = score_artists(before_refit, embeddings_before, artist_index, params.pooling_power)
+            encoded = before_refit.encode_spectrograms(spectrograms, progress)
+            before = score_artists(before_refit, encoded, artist_index, params.pooling_power)
         scores = calibrate(before, known, params)(scores)
     else:
         scores = undo_standardisation(scores, siamese, known)
@@ -182,10 +174,7 @@ def score_artists(
 ) -> np.ndarray:
     """The power mean of the scores of two artists' clips, (artists, artists), float32.
 
-    Parameters
-    ----------
-    power
-        1 is the mean over clip pairs; the larger, the more the most similar clips count.
+    A `power` of 1 is the mean over clip pairs; the larger, the more the most similar clips count.
     """
     counts = np.bincount(artist_index)
     mean = np.zeros((len(artist_index), len(counts)), dtype=np.float32)  # (clips, artists)
@@ -204,9 +193,8 @@ def score_artists(
 def _artists(clips: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     """The artists of some clips, and the row of each clip's."""
     artists = clips.groupby("artist", sort=True).agg(name=("name", "first"), clips=("file", "size"))
-    artists = artists.reset_index()
-    artist_index = pd.Index(artists["artist"]).get_indexer(clips["artist"])
-    return artists, artist_index.astype(np.int64)
+    artist_index = artists.index.get_indexer(pd.Index(clips["artist"]))
+    return artists.reset_index(), artist_index.astype(np.int64)
 
 
 def _neighbours(artists: pd.DataFrame, scores: np.ndarray, n_neighbours: int) -> pd.DataFrame:

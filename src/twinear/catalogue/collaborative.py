@@ -24,24 +24,12 @@ SMALLEST_DEVIATION = 1e-7
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingArtists:
-    """The artists whose listens may be used: those of training and validation.
+    """The artists whose listens may be used: those of training and validation."""
 
-    Attributes
-    ----------
-    artists
-        Ids, (n,).
-    similarity
-        (n, n), in [0, 1].
-    listeners
-        (n,)
-    validation
-        Which of them belong to validation, (n,).
-    """
-
-    artists: list[str]
-    similarity: np.ndarray
-    listeners: np.ndarray
-    validation: np.ndarray
+    artists: list[str]  # ids, (n,)
+    similarity: np.ndarray  # (n, n), in [0, 1]
+    listeners: np.ndarray  # (n,)
+    validation: np.ndarray  # which of them belong to validation, (n,)
 
     @classmethod
     def from_split(cls, similarity: "Similarity", split: "Split") -> "TrainingArtists":
@@ -93,16 +81,9 @@ def collaborative_scores(
 ) -> Floats:
     """Score all artists by the co-listening of the known artists that represent them.
 
-    Parameters
-    ----------
-    standard
-        Scores by sound, (artists, artists), standardised.
-    inverse_temperature
-        Of the softmax: the larger, the more the most similar known artist counts.
-
-    Returns
-    -------
-    (artists, artists), in standard deviations of the similarity among the known artists.
+    `standard` are scores by sound, (artists, artists), standardised. The larger the inverse
+    temperature of the softmax, the more the most similar known artist counts. The result is in
+    standard deviations of the similarity among the known artists.
 
     Examples
     --------

@@ -36,18 +36,10 @@ class CombinationParams(Params):
 
 
 def combine(siamese: Floats, params: CombinationParams, known: KnownArtists | None) -> Floats:
-    """Add what is known of the artists to the siamese network's scores.
+    """Add what is known of the artists to the siamese network's scores, which are in (0, 1).
 
-    Parameters
-    ----------
-    siamese
-        (artists, artists) in (0, 1).
-    known
-        The artists whose listens may be used, if any.
-
-    Returns
-    -------
-    (artists, artists), no unit, higher is more similar; symmetric while `popularity_weight` is 0.
+    The sum, (artists, artists), has no unit, higher is more similar; it is symmetric while
+    `popularity_weight` is 0.
     """
     mean, deviation = _scale(siamese, known)
     standard = (_logit(siamese) - mean) / deviation

@@ -14,16 +14,7 @@ N_NEAREST = 10
 
 
 def mean_nearest(standard: Floats) -> Floats:
-    """Average each artist's scores to its nearest artists, itself left out.
-
-    Parameters
-    ----------
-    standard
-        (artists, artists), higher is more similar.
-
-    Returns
-    -------
-    (artists,); zeros for a single artist.
+    """Average each artist's scores to its nearest, itself left out; zeros for a single artist.
 
     Examples
     --------
@@ -41,12 +32,7 @@ def mean_nearest(standard: Floats) -> Floats:
 def reduce_hubness(scores: Floats, standard: Floats, weight: float) -> Floats:
     """Subtract `weight` times the mean of the nearest of both artists of each pair.
 
-    Parameters
-    ----------
-    scores
-        (artists, artists), what is corrected.
-    standard
-        (artists, artists), the scores of which the nearest are averaged.
+    `scores`, (artists, artists), are corrected; of `standard`, as large, the nearest are averaged.
 
     Examples
     --------

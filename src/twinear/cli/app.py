@@ -25,6 +25,11 @@ app.add_typer(clips, name="clips")
 AsJson = Annotated[bool, typer.Option("--json/--text", help="JSON for machines, or text.")]
 
 
+def print_result(value: Any, text: str, *, as_json: bool) -> None:
+    """Print a value for machines, or its text."""
+    print_json(value) if as_json else print(text)
+
+
 def print_json(value: Any) -> None:
     """Print a value for machines."""
     print(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,6 +1,9 @@
 """Embed clips with a pre-trained network."""
 
+import os
 import sys
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +24,9 @@ def embed(
     data: Annotated[Path, typer.Option(help="The data folder.")] = Path("data"),
     into: Annotated[
         Path | None,
-        typer.Option(help="The table to write; clips/vectors.npz in the data folder by default."),
+        typer.Option(
+            help="The table to write; clips/embeddings.npz in the data folder by default."
+        ),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace/--keep", help="Replace embeddings of another extractor.")
@@ -29,10 +34,6 @@ def embed(
     as_json: AsJson = False,
 ) -> None:
     """Embed the clips with CLAP; a run that was stopped is resumed."""
-    import os
-    from dataclasses import asdict
-    from functools import partial
-
     from tqdm import tqdm
 
     from twinear.compute.pool import choose_workers
@@ -45,8 +46,7 @@ def embed(
     table = into or data / TABLE
     params = EmbedParams(frames=frames, replace=replace)
     progress = partial(tqdm, desc="clips", unit="clip")
-    workers = choose_workers(os.environ)
-    report = embed_clips(extractor, data, table, params, progress, workers)
+    report = embed_clips(extractor, data, table, params, progress, choose_workers(os.environ))
     if as_json:
         print_json({"table": str(table)} | asdict(report))
         return

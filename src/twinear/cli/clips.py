@@ -1,12 +1,15 @@
 """Fetch clips and check them."""
 
+import os
 import sys
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from twinear.cli.app import AsJson, clips, fetch, print_json
+from twinear.cli.app import AsJson, clips, fetch, print_result
 
 
 @fetch.command("clips")
@@ -42,10 +45,6 @@ def fetch_clips_command(
     as_json: AsJson = False,
 ) -> None:
     """Fetch clips of artists, each from the first source that has them."""
-    import os
-    from dataclasses import asdict
-    from functools import partial
-
     from tqdm import tqdm
 
     from twinear.acquisition.network.rate_limit import SystemClock
@@ -62,17 +61,12 @@ def fetch_clips_command(
     requested = choose_requested_artists(listens, top, artists)
     names = [name.strip() for name in sources.split(",") if name.strip()]
     settings = SourceSettings(names=names, music=music, table=table, contact=contact)
-    clock = SystemClock()
-    cache = journal_folder(into) / "answers"
-    progress = partial(tqdm, desc="clips", unit="artist")
-    with open_sources(settings, cache, os.environ, clock) as opened:
+    clock, progress = SystemClock(), partial(tqdm, desc="clips", unit="artist")
+    with open_sources(settings, journal_folder(into) / "answers", os.environ, clock) as opened:
         for source in opened.sources:
             print(f"{source.name}: {source.terms}", file=sys.stderr)
         report = fetch_clips(requested, opened, into, params, progress, clock)
-    if as_json:
-        print_json(asdict(report))
-    else:
-        print(format_report(report))
+    print_result(asdict(report), format_report(report), as_json=as_json)
     if not report.clips:
         raise typer.Exit(1)
 
@@ -83,18 +77,11 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check every clip against clips.csv; exit status 1 if something is wrong."""
-    import os
-    from dataclasses import asdict
-    from functools import partial
-
     from tqdm import tqdm
 
     from twinear.acquisition.previews.check import check_clips, format_check
 
     report = check_clips(data, partial(tqdm, desc="clips", unit="clip"), os.cpu_count() or 1)
-    if as_json:
-        print_json(asdict(report))
-    else:
-        print(format_check(report))
+    print_result(asdict(report), format_check(report), as_json=as_json)
     if report.faults:
         raise typer.Exit(1)

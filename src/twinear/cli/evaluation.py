@@ -27,6 +27,7 @@ Matrices = Annotated[
     list[str] | None,
     typer.Option("--matrix", help="NAME=FILE: scores computed elsewhere (.npz, .csv)."),
 ]
+ARTIFACTS = Path("artifacts")
 Against = Annotated[str, typer.Option(help="Show every system's lead over this one.")]
 
 
@@ -52,7 +53,7 @@ def crossval(
     data: Annotated[
         Path | None, typer.Option(help="A data folder to prepare, instead of the artefacts.")
     ] = None,
-    artifacts: Annotated[Path, typer.Option(help="The pipeline's artefacts.")] = Path("artifacts"),
+    artifacts: Annotated[Path, typer.Option(help="The pipeline's artefacts.")] = ARTIFACTS,
     name: Annotated[
         str, typer.Option(help="Name of the run; by default the recipe's, or 'default'.")
     ] = "",
@@ -111,9 +112,7 @@ def evaluate(
     queries: Annotated[
         Path | None, typer.Option(help="Write the values of all queries (Parquet).")
     ] = None,
-    artifacts: Annotated[Path, typer.Option(help="Prepared data is kept there.")] = Path(
-        "artifacts"
-    ),
+    artifacts: Annotated[Path, typer.Option(help="Prepared data is kept there.")] = ARTIFACTS,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate SCORER, a matrix of scores or a table of embeddings on any data folder."""

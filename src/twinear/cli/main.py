@@ -5,11 +5,9 @@ from twinear.cli import (  # noqa: F401  # importing them adds their commands
     clap,
     clips,
     data,
-    datasets,
     evaluation,
     neighbours,
     promotion,
-    retraining,
     similar,
     tuning,
 )

@@ -27,6 +27,5 @@ def neighbours(
         return
     width = max(similar.table["name"].str.len(), default=0)
     for row in similar.table.itertuples():
-        print(
-            f"{row.rank:>3}  {row.name:<{width}}  {row.similarity:.3f}  {row.listeners} listeners"
-        )
+        score = f"{row.similarity:.3f}  {row.listeners} listeners"
+        print(f"{row.rank:>3}  {row.name:<{width}}  {score}")

@@ -1,6 +1,8 @@
-"""Champions: promote a scorer, go back to the one before, see who is champion."""
+"""Champions: promote a scorer, roll back, show the champion, retrain on new data."""
 
+import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +13,9 @@ from twinear.cli.app import AsJson, app, print_json
 if TYPE_CHECKING:
     from twinear.retraining.promotion import Promotion, Rules
 
-Data = Annotated[Path, typer.Option(help="The data folder.")]
-Artifacts = Annotated[Path, typer.Option(help="What the pipeline made.")]
-Into = Annotated[Path, typer.Option(help="Where the decision is written for people.")]
+DataFolder = Annotated[Path, typer.Option(help="The data folder.")]
+ArtifactsFolder = Annotated[Path, typer.Option(help="The folder that the pipeline writes.")]
+DecisionFile = Annotated[Path, typer.Option(help="The file for the decision, to be committed.")]
 DATA, ARTIFACTS, DECISION = Path("data"), Path("artifacts"), Path("reports/champion.json")
 
 
@@ -23,52 +25,90 @@ def promote(
         str, typer.Argument(help="A scorer's file, or models:/twinear/3.")
     ] = "artifacts/training/scorer.safetensors",
     again: Annotated[
-        bool, typer.Option("--again/--never", help="Whether one that was rolled back may return.")
+        bool, typer.Option("--again/--never", help="Whether a rolled back scorer may return.")
     ] = False,
-    data: Data = DATA,
-    artifacts: Artifacts = ARTIFACTS,
-    into: Into = DECISION,
+    data: DataFolder = DATA,
+    artifacts: ArtifactsFolder = ARTIFACTS,
+    into: DecisionFile = DECISION,
     as_json: AsJson = False,
 ) -> None:
     """Make a scorer champion if it ranks the held-out artists better; exit status 1 if refused."""
-    import os
-
     from twinear.compute.pool import choose_workers
-    from twinear.retraining.held_out import Folders
+    from twinear.retraining.held_out import PipelineFolders
     from twinear.retraining.promotion import promote as decide
 
-    folders = Folders(data=data, artifacts=artifacts)
-    found = decide(scorer, folders, read_rules(), choose_workers(os.environ), again=again)
-    _tell(found, into, as_json=as_json)
+    folders = PipelineFolders(data=data, artifacts=artifacts)
+    promotion = decide(scorer, folders, read_rules(), choose_workers(os.environ), again=again)
+    _show(promotion, into, as_json=as_json)
 
 
 @app.command()
-def rollback(into: Into = DECISION, as_json: AsJson = False) -> None:
+def rollback(into: DecisionFile = DECISION, as_json: AsJson = False) -> None:
     """Make the champion before this one champion again."""
     from twinear.retraining.promotion import roll_back
 
-    _tell(roll_back(), into, as_json=as_json)
+    _show(roll_back(), into, as_json=as_json)
 
 
 @app.command()
 def champion(as_json: AsJson = False) -> None:
-    """Show who is champion, and every decision, the latest first."""
-    from dataclasses import asdict
-
+    """Show the champion, and every decision, the latest first."""
     from twinear.tracking.promotions import follow, read_decisions
 
-    named, decisions = follow(), read_decisions()[::-1]
+    version, decisions = follow(), read_decisions()[::-1]
     if as_json:
-        shown = asdict(named) if named else None
-        print_json({"champion": shown, "decisions": [asdict(each) for each in decisions]})
+        content = asdict(version) if version else None
+        print_json({"champion": content, "decisions": [asdict(each) for each in decisions]})
         return
-    print(f"champion: {named.uri}, scorer {named.scorer[:10]}" if named else "no champion yet")
+    scorer = f"champion: {version.uri}, scorer {version.scorer[:10]}" if version else ""
+    print(scorer or "no champion yet")
     for each in decisions:
         print(f"{each.number:>4}  version {each.version:<4}  {each.outcome:<11}  {each.reason}")
 
 
+@app.command()
+def retrain(
+    accept_drift: Annotated[
+        bool, typer.Option("--accept-drift/--block-drift", help="Accept the data: you have looked.")
+    ] = False,
+    data: DataFolder = DATA,
+    artifacts: ArtifactsFolder = ARTIFACTS,
+    reports: Annotated[Path, typer.Option(help="The folder of the reports.")] = Path("reports"),
+) -> None:
+    """Retrain on new data, if its checks pass; exit status 1 unless the scorer is champion.
+
+    The summary goes to stdout, to reports/retraining.md, and to the page of a GitHub workflow.
+    """
+    from twinear.base.files import write_text
+    from twinear.base.params import read_params
+    from twinear.compute.pool import choose_workers
+    from twinear.retraining.acceptance import AcceptanceParams
+    from twinear.retraining.held_out import PipelineFolders
+    from twinear.retraining.retraining import RetrainingRequest, retrain
+    from twinear.retraining.summary import summarise
+
+    request = RetrainingRequest(
+        folders=PipelineFolders(data=data, artifacts=artifacts),
+        reports=reports,
+        rules=read_rules(),
+        acceptance=read_params("acceptance", AcceptanceParams),
+        workers=choose_workers(os.environ),
+        accept_drift=accept_drift,
+    )
+    retraining = retrain(request)
+    write_text(reports / "retraining.md", summarise(retraining, pictures=True))
+    summary = summarise(retraining, pictures=False)
+    if workflow := os.environ.get("GITHUB_STEP_SUMMARY"):  # the page of a GitHub workflow
+        with Path(workflow).open("a", encoding="utf-8") as file:
+            file.write(summary + "\n")
+    print(summary)
+    if not retraining.succeeded:
+        print(f"error: {retraining.outcome}: {retraining.reason}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
 def read_rules() -> "Rules":
-    """Every param that a promotion reads."""
+    """Read every param of a promotion."""
     from twinear.base.params import read_params, read_stages
     from twinear.ranking.ranking import RankingParams
     from twinear.retraining.promotion import Rules
@@ -81,16 +121,14 @@ def read_rules() -> "Rules":
     )
 
 
-def _tell(found: "Promotion", into: Path, *, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    if found.outcome != "kept":
-        found.write(into)
+def _show(promotion: "Promotion", into: Path, *, as_json: bool) -> None:
+    if promotion.outcome != "kept":
+        promotion.write(into)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(promotion))
     else:
-        for check in found.checks:
+        for check in promotion.checks:
             print(check, file=sys.stderr)
-        print(f"version {found.version} {found.outcome}: {found.reason}")
-    if not found.stands:
+        print(f"version {promotion.version} {promotion.outcome}: {promotion.reason}")
+    if not promotion.stands:
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from twinear.base.errors import DataError
-from twinear.cli.app import AsJson, app, print_json
+from twinear.cli.app import AsJson, app, print_json, print_result
 
 
 @app.command()
@@ -47,10 +47,8 @@ def score(
 
     with scorer_file(scorer) as path:
         value = inference.score(inference.load_scorer(path), clip, other)
-    if as_json:
-        print_json({"clip": str(clip), "other": str(other), "score": value})
-    else:
-        print(f"{value:.3f}")
+    result = {"clip": str(clip), "other": str(other), "score": value}
+    print_result(result, f"{value:.3f}", as_json=as_json)
 
 
 @app.command()
@@ -61,9 +59,8 @@ def ranking(
     """Show how well the catalogue and the siamese network rank, beside chance and the baselines."""
     from twinear.ranking.table import format_table
 
-    numbers, differences = (
-        _read_json(reports / name) for name in ("ranking.json", "differences.json")
-    )
+    numbers = _read_json(reports / "ranking.json")
+    differences = _read_json(reports / "differences.json")
     if as_json:
         print_json({"ranking": numbers, "differences": differences})
     else:
@@ -77,12 +74,9 @@ def reproduction(as_json: AsJson = False) -> None:
 
     compared = read_reproduction()
     if compared is None:
-        raise DataError(
-            "reports/ranking.json",
-            "is in no commit to compare with",
-            remedy="run this in a git checkout of the project",
-        )
-    print_json(asdict(compared)) if as_json else print(format_reproduction(compared))
+        remedy = "run this in a git checkout of the project"
+        raise DataError("reports/ranking.json", "is in no commit to compare with", remedy=remedy)
+    print_result(asdict(compared), format_reproduction(compared), as_json=as_json)
 
 
 def _read_json(path: Path) -> Any:

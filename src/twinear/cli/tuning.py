@@ -1,23 +1,26 @@
 """Search for better params."""
 
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from twinear.cli.app import AsJson, app, print_json
+from twinear.cli.app import AsJson, app, print_result
+from twinear.cli.promotion import ARTIFACTS, ArtifactsFolder
 
 
 @app.command()
 def tune(
     trials: Annotated[
-        int, typer.Option(min=0, help="Trials in all, also before a resume; 0: see params.yaml.")
+        int, typer.Option(min=0, help="Trials in all, earlier ones included; 0: as in params.yaml.")
     ] = 0,
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Stop the search after that long.")
+        float | None, typer.Option(min=0.01, help="Stop the search after so many minutes.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Trials at a time.")] = None,
-    study: Annotated[str, typer.Option(help="The study to begin or to go on with.")] = "twinear",
+    study: Annotated[str, typer.Option(help="The study to start or resume.")] = "twinear",
     storage: Annotated[
         str,
         typer.Option(
@@ -26,38 +29,32 @@ def tune(
         ),
     ] = "artifacts/tuning/journal.log",
     restart: Annotated[
-        bool, typer.Option("--restart/--resume", help="Forget the study, or go on with it.")
+        bool, typer.Option("--restart/--resume", help="Delete the study first, or resume it.")
     ] = False,
     apply: Annotated[
         bool, typer.Option("--apply/--show", help="Write the best values into params.yaml.")
     ] = False,
     confirm: Annotated[
-        int | None,
-        typer.Option(min=0, help="Fresh seeds to compare the best and the defaults with."),
+        int | None, typer.Option(min=0, help="New seeds to compare the best and the defaults with.")
     ] = None,
-    artifacts: Annotated[Path, typer.Option(help="What the stages have written.")] = Path(
-        "artifacts"
-    ),
-    reports: Annotated[Path, typer.Option(help="Where summary and figures go.")] = Path(
+    artifacts: ArtifactsFolder = ARTIFACTS,
+    reports: Annotated[Path, typer.Option(help="The folder for summary and figures.")] = Path(
         "reports/tuning"
     ),
     as_json: AsJson = False,
 ) -> None:
-    """Search for better params. What is not given stands in params.yaml. Resumes."""
-    import sys
-    from functools import partial
-
+    """Search for better params. Options that are not given are read from params.yaml."""
     from tqdm import tqdm
 
     from twinear.base.params import PARAMS
     from twinear.tuning.evaluation import Sources
     from twinear.tuning.summary import format_summary
-    from twinear.tuning.tune import Request, read_tuning, tune
+    from twinear.tuning.tune import TuningRequest, read_tuning, tune
 
     tuning = read_tuning(PARAMS, trials=trials or None, minutes=minutes, workers=workers)
     if confirm is not None:
         tuning = tuning.model_copy(update={"confirm_seeds": tuning.confirm_seeds[:confirm]})
-    request = Request(
+    request = TuningRequest(
         params=PARAMS,
         sources=Sources(
             spectrograms=artifacts / "spectrograms",
@@ -76,8 +73,5 @@ def tune(
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
         raise typer.Exit(130) from None
-    if as_json:
-        print_json(summary.as_json())
-    else:
-        print(format_summary(summary))
+    print_result(summary.as_json(), format_summary(summary), as_json=as_json)
     print(f"summary and figures: {reports}", file=sys.stderr)

@@ -73,15 +73,12 @@ class Clips:
         """Read and check what `write` wrote."""
         remedy = "run 'dvc repro clips'"
         try:
-            table = pd.read_csv(
-                require(path, remedy), dtype=COLUMNS, keep_default_na=False, encoding="utf-8"
-            )
+            table = pd.read_csv(require(path, remedy), dtype=COLUMNS, keep_default_na=False)
         except ValueError as error:
             raise DataError(path, f"is not an index of clips ({error})", remedy=remedy) from None
         if list(table.columns) != list(COLUMNS) or table.empty:
-            raise DataError(
-                path, "is not an index of clips", expected=", ".join(COLUMNS), remedy=remedy
-            )
+            columns = ", ".join(COLUMNS)
+            raise DataError(path, "is not an index of clips", expected=columns, remedy=remedy)
         return Clips(table=table)
 
 
@@ -140,13 +137,11 @@ def index_clips(
     crashed: AudioFacts | Fault = Fault(reason="unreadable", found="crashes the decoder")
     examined = map_in_processes(partial(_examine, params=params), paths, workers, crashed)
     outcomes = [outcome for _, outcome in zip(progress(paths), examined, strict=True)]
-
     first: dict[str, Path] = {}  # SHA-256 -> the first file of that content
     for row, (path, outcome) in enumerate(zip(paths, outcomes, strict=True)):
         if isinstance(outcome, AudioFacts) and first.setdefault(outcome.sha256, path) is not path:
             same = first[outcome.sha256]
             outcomes[row] = Fault(reason="duplicate", found=f"{path}: the same bytes as {same}")
-
     place = data_folder / "clips.csv"
     set_aside: dict[str, list[dict[str, str]]] = {}
     for line, outcome in zip(table["line"], outcomes, strict=True):
@@ -154,9 +149,17 @@ def index_clips(
             entry = {"place": f"{place}:{line}", "found": outcome.found}
             set_aside.setdefault(outcome.reason, []).append(entry)
     set_aside = dict(sorted(set_aside.items(), key=lambda item: -len(item[1])))
-
     facts = [asdict(outcome) for outcome in outcomes if isinstance(outcome, AudioFacts)]
-    _require_enough(place, set_aside, len(facts), len(outcomes), params)
+    bad = len(outcomes) - len(facts)
+    if bad > params.max_bad_fraction * len(outcomes) or not facts:
+        reason, entries = next(iter(set_aside.items()))
+        raise DataError(
+            place,
+            f"{bad} of {len(outcomes)} clips cannot be used, {len(entries)} of them {reason} "
+            f"({entries[0]['place']}: {entries[0]['found']})",
+            expected=f"at most {params.max_bad_fraction:.0%}",
+            remedy="fix them or raise clips.max_bad_fraction",
+        )
     used = [isinstance(outcome, AudioFacts) for outcome in outcomes]
     index = table[used].reset_index(drop=True).join(pd.DataFrame(facts))
     index = index.sort_values(["artist", "file"], ignore_index=True)[list(COLUMNS)]
@@ -202,23 +205,3 @@ def _examine(path: Path, params: ClipsParams) -> AudioFacts | Fault:
     if dbfs < params.min_dbfs:
         return Fault(reason="silent", found=f"{path}: {dbfs:.0f} dBFS")
     return AudioFacts(seconds=round(n / sr, 3), sr=sr, channels=channels, sha256=sha256(path))
-
-
-def _require_enough(
-    place: Path,
-    set_aside: dict[str, list[dict[str, str]]],
-    n_used: int,
-    n_listed: int,
-    params: ClipsParams,
-) -> None:
-    bad = n_listed - n_used
-    if bad <= params.max_bad_fraction * n_listed and n_used:
-        return
-    reason, entries = next(iter(set_aside.items()))
-    raise DataError(
-        place,
-        f"{bad} of {n_listed} clips cannot be used, {len(entries)} of them {reason} "
-        f"({entries[0]['place']}: {entries[0]['found']})",
-        expected=f"at most {params.max_bad_fraction:.0%}",
-        remedy="fix them or raise clips.max_bad_fraction",
-    )

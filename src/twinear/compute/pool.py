@@ -128,10 +128,8 @@ def _executor(workers: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     context.set_forkserver_preload(PRELOAD)
     # Ctrl-C reaches every process of the group; only the parent answers it.
-    interrupts = (signal.SIGINT, signal.SIG_IGN)
-    return ProcessPoolExecutor(
-        workers, mp_context=context, initializer=signal.signal, initargs=interrupts
-    )
+    ignored = (signal.SIGINT, signal.SIG_IGN)
+    return ProcessPoolExecutor(workers, context, signal.signal, initargs=ignored)
 
 
 class _DaskPool:
@@ -146,12 +144,10 @@ class _DaskPool:
         try:
             self._client = Client(address, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise TwinearError(
-                address,
-                f"no Dask scheduler answers ({error})",
-                expected="an address such as tcp://host:8786",
-                remedy=f"start 'dask scheduler' or unset {DASK}",
-            ) from None
+            found = f"no Dask scheduler answers ({error})"
+            expected = "an address such as tcp://host:8786"
+            remedy = f"start 'dask scheduler' or unset {DASK}"
+            raise TwinearError(address, found, expected=expected, remedy=remedy) from None
         self._counted_at, self._workers = -math.inf, 1
         self._address = address
         self._folder = Path.cwd()
@@ -159,7 +155,6 @@ class _DaskPool:
         self._executor = self._client.get_executor(pure=False)
 
     def n_ahead(self) -> int:
-        """How many items to hand out before the first result is awaited."""
         now = time.monotonic()
         if now > self._counted_at + RECOUNT_SECONDS:
             self._counted_at = now

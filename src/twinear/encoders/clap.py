@@ -35,7 +35,7 @@ from twinear.base.errors import DataError, TwinearError
 from twinear.base.files import require, sha256
 from twinear.compute.pool import Progress, Workers, map_in_processes
 from twinear.encoders.windows import N_WINDOWS, ClipWindows, load_windows
-from twinear.spectrograms.embedding_table import Vectors
+from twinear.spectrograms.embedding_table import EmbeddingTable
 
 Floats = npt.NDArray[np.float32]
 
@@ -113,7 +113,7 @@ def load_extractor(model: str, say: Callable[[str], None]) -> Extractor:
     Parameters
     ----------
     model
-        A folder, or ARTIST_INDEX/MODEL.
+        A folder, or OWNER/MODEL.
     say
         Called with a message before a download.
 
@@ -275,7 +275,7 @@ def _read_unchanged(
     """The rows of `into` whose clips are among the files and have not changed."""
     if not into.exists():
         return {}
-    table = Vectors.read(into)
+    table = EmbeddingTable.read(into)
     if table.extractor != extractor.name or (table.vector.ndim == 3) != params.frames:
         kind = "windows" if table.vector.ndim == 3 else "clips"
         raise DataError(
@@ -294,9 +294,9 @@ def _read_unchanged(
     }
 
 
-def _table(extractor: Extractor, rows: dict[str, _ClipVector]) -> Vectors:
+def _table(extractor: Extractor, rows: dict[str, _ClipVector]) -> EmbeddingTable:
     files = sorted(rows)
-    return Vectors(
+    return EmbeddingTable(
         clips=files,
         vector=np.stack([rows[file].vector for file in files]),
         extractor=extractor.name,

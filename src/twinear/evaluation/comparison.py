@@ -36,24 +36,14 @@ SIMILARITY, CORRECTED = "similarity", "corrected"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
-    """What is compared.
+    """What is compared."""
 
-    Attributes
-    ----------
-    artists
-        Columns `artist` (id), `name`, `fold`; every one is a query.
-    truths
-        `SIMILARITY` and `CORRECTED` -> (artists, artists), a row for each query.
-    candidates
-        Protocol -> (artists, artists).
-    scores
-        System -> its tables, (artists, artists), one for each seed; the score of an artist that is
-        no candidate under any protocol may be NaN.
-    """
-
-    artists: pd.DataFrame
+    artists: pd.DataFrame  # columns `artist` (id), `name`, `fold`; every one is a query
+    # `SIMILARITY` and `CORRECTED` -> (artists, artists), a row for each query
     truths: Mapping[str, Floats]
-    candidates: Mapping[Candidates, Bools]
+    candidates: Mapping[Candidates, Bools]  # protocol -> (artists, artists)
+    # system -> its tables, (artists, artists), one for each seed; the score of an artist that is no
+    # candidate under any protocol may be NaN
     scores: Mapping[str, list[Floats]]
 
 
@@ -119,12 +109,8 @@ class ComparisonResult:
 def candidate_masks(fold: Ints, left_out: Bools | None = None) -> dict[Candidates, Bools]:
     """Make the mask of the candidates of each query for each protocol.
 
-    Parameters
-    ----------
-    fold
-        (artists,), the fold in which each is a query.
-    left_out
-        (artists, artists), true where a column takes no part while the row is a query.
+    `fold`, (artists,), is the fold in which each is a query; `left_out`, (artists, artists), is
+    true where a column takes no part while the row is a query.
 
     Examples
     --------
@@ -154,7 +140,8 @@ def compare_systems(
     for protocol in progress(list(comparison.candidates), desc="evaluating", unit="protocol"):
         protocols[protocol], queries = _evaluate_protocol(comparison, protocol, params)
         tables.append(queries)
-    queries = pd.concat(tables, ignore_index=True)
+    columns = ["query", "fold", "protocol", "truth", "system", "metric", "value"]
+    queries = pd.concat(tables, ignore_index=True)[columns]
     return ComparisonResult(queries=queries, protocols=protocols, facts=facts or {})
 
 
@@ -163,7 +150,7 @@ def _evaluate_protocol(
 ) -> tuple[ProtocolResult, pd.DataFrame]:
     candidates = comparison.candidates[protocol]
     artists = comparison.artists[["artist", "fold"]].rename(columns={"artist": "query"})
-    metrics, differences, tables, seeds = {}, {}, [], {}
+    metrics, differences, tables, seeds, hubs = {}, {}, [], {}, {}
     for name, similarity in comparison.truths.items():
         truth = build_truth(similarity, candidates, params)
         chance = random_rankings(truth, params)
@@ -192,28 +179,15 @@ def _evaluate_protocol(
                 for system, seed_values in by_seed.items()
                 if len(seed_values) > 1
             }
-    result = ProtocolResult(
-        metrics=metrics,
-        differences=differences,
-        seeds=seeds,
-        hubness={
-            system: _mean_hubness(scores, candidates, params)
-            for system, scores in with_chance(
-                comparison.scores, [np.zeros(candidates.shape)]
-            ).items()
-        },
-    )
-    columns = ["query", "fold", "protocol", "truth", "system", "metric", "value"]
-    return result, pd.concat(tables, ignore_index=True)[columns]
-
-
-def _mean_hubness(scores: list[Floats], candidates: Bools, params: RankingParams) -> Numbers:
-    """Average the hubness over the seeds."""
-    by_seed = [
-        asdict(hubness(table, params.generator("hubness"), candidates=candidates))
-        for table in scores
-    ]
-    return {
-        name: round(float(np.mean([values[name] for values in by_seed])), DIGITS)
-        for name in by_seed[0]
-    }
+    constant = [np.zeros(candidates.shape)]
+    for system, scores in with_chance(comparison.scores, constant).items():
+        of_seeds = [
+            asdict(hubness(table, params.generator("hubness"), candidates=candidates))
+            for table in scores
+        ]
+        hubs[system] = {
+            name: round(float(np.mean([values[name] for values in of_seeds])), DIGITS)
+            for name in of_seeds[0]
+        }
+    result = ProtocolResult(metrics=metrics, differences=differences, seeds=seeds, hubness=hubs)
+    return result, pd.concat(tables, ignore_index=True)

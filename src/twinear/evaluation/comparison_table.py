@@ -21,13 +21,7 @@ STAR = "* the interval of the paired difference excludes zero; differences are o
 
 
 def format_comparison(result: ComparisonResult, against: str = "") -> str:
-    """Lay out every protocol.
-
-    Parameters
-    ----------
-    against
-        Show the lead of every system over this one; by default the lead of the first over each.
-    """
+    """Lay out every protocol, with the lead over `against`, or else of the first over each."""
     blocks = [
         f"{title}\n{_protocol_table(result.protocols[protocol], against)}"
         for protocol, title in TITLES.items()

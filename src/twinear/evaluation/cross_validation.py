@@ -15,12 +15,7 @@ from twinear.evaluation.crossval.folds import Fold, On, cut_folds, fold_by_colum
 from twinear.evaluation.crossval.mlflow_log import log_comparison
 from twinear.evaluation.crossval.running import read_finished, run_tasks
 from twinear.evaluation.crossval.systems import choose_systems, combine_folds, require_system
-from twinear.evaluation.dataset import (
-    ArtefactFolders,
-    EvaluationData,
-    PreparationParams,
-    prepare,
-)
+from twinear.evaluation.dataset import ArtefactFolders, EvaluationData, PreparationParams, prepare
 from twinear.evaluation.external_scores import read_matrices
 from twinear.evaluation.progress import Progress, no_progress
 from twinear.evaluation.recipes import Recipe, read_recipe
@@ -200,39 +195,32 @@ def plan_folds(data: EvaluationData, recipe: Recipe, options: CrossValidationOpt
 
 
 def plan_tasks(
-    folds: Sequence[Fold],
-    folders: ArtefactFolders,
-    recipe: Recipe,
-    options: CrossValidationOptions,
+    folds: Sequence[Fold], folders: ArtefactFolders, recipe: Recipe, options: CrossValidationOptions
 ) -> dict[int, list[Task]]:
     """Plan one training for each seed and fold: seed -> the task of each fold."""
     training = recipe.read("training", TrainingParams)
     catalogue = recipe.read("catalogue", CatalogueParams)
     digest = folders.digest
-    return {
-        seed: [
-            Task(
-                fold=fold,
-                folders=folders,
-                digest=digest,
-                training=training.model_copy(update={"seed": seed}),
-                catalogue=catalogue,
-                path=options.folder / f"fold{fold.number}-seed{seed}.npz",
-            )
-            for fold in folds
-        ]
-        for seed in options.seeds
-    }
+
+    def plan(fold: Fold, seed: int) -> Task:
+        return Task(
+            fold=fold,
+            folders=folders,
+            digest=digest,
+            training=training.model_copy(update={"seed": seed}),
+            catalogue=catalogue,
+            path=options.folder / f"fold{fold.number}-seed{seed}.npz",
+        )
+
+    return {seed: [plan(fold, seed) for fold in folds] for seed in options.seeds}
 
 
 def write_result(result: ComparisonResult, against: str, folder: Path) -> list[Path]:
     """Write summary.json, summary.md and queries.parquet; return their paths."""
-    summary, text, queries = (
-        folder / name for name in ("summary.json", "summary.md", "queries.parquet")
-    )
-    write_text(summary, json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+    paths = [folder / name for name in ("summary.json", "summary.md", "queries.parquet")]
+    write_text(paths[0], json.dumps(result.as_json(), indent=2, ensure_ascii=False))
     facts = [f"- {name.replace('_', ' ')}: {value}" for name, value in result.facts.items()]
     table = format_comparison(result, against)
-    write_text(text, "\n".join(["# Cross-validation", "", *facts, "", "```text", table, "```"]))
-    result.write_queries(queries)
-    return [summary, text, queries]
+    write_text(paths[1], "\n".join(["# Cross-validation", "", *facts, "", "```text", table, "```"]))
+    result.write_queries(paths[2])
+    return paths

@@ -69,9 +69,7 @@ class ArtefactFolders:
     @property
     def digest(self) -> str:
         """A hash of every byte in them."""
-        return _digest(
-            path for folder in (self.similarity, self.spectrograms) for path in _files(folder)
-        )
+        return _digest([*_files(self.similarity), *_files(self.spectrograms)])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,12 +112,7 @@ def prepare(
 ) -> ArtefactFolders:
     """Compute similarity and spectrograms of a data folder, unless they were computed before.
 
-    Parameters
-    ----------
-    artifacts
-        They are kept in `prepared/` of this folder, named by a hash of what decides them.
-    progress
-        Wraps the clips while they are decoded.
+    They are kept in `prepared/` of `artifacts`, named by a hash of what decides them.
 
     Raises
     ------
@@ -146,11 +139,9 @@ def prepare(
     key = _key([index, *embedding_table], params.spectrograms)
     spectrograms = work / f"spectrograms-{key}"
     if not spectrograms.exists():
-        clips = Clips.read(index)
-        embeddings = read_embeddings(clips, data, params.spectrograms)
-        compute_spectrograms(clips, data, params.spectrograms, bar, workers, embeddings).write(
-            spectrograms
-        )
+        clips, front = Clips.read(index), params.spectrograms
+        embeddings = read_embeddings(clips, data, front)
+        compute_spectrograms(clips, data, front, bar, workers, embeddings).write(spectrograms)
     return ArtefactFolders(similarity=similarity, spectrograms=spectrograms)
 
 
@@ -160,11 +151,10 @@ def read_data_clips(data: Path) -> pd.DataFrame:
 
 
 def _files(folder: Path) -> list[Path]:
-    files = sorted(
-        path for path in require(folder, "name another folder").rglob("*") if path.is_file()
-    )
+    remedy = "name another folder"
+    files = sorted(path for path in require(folder, remedy).rglob("*") if path.is_file())
     if not files:
-        raise DataError(folder, "holds no files", remedy="name another folder")
+        raise DataError(folder, "holds no files", remedy=remedy)
     return files
 
 
@@ -174,6 +164,5 @@ def _key(files: Iterable[Path], *params: Params) -> str:
 
 
 def _digest(files: Iterable[Path]) -> str:
-    """Hash the names and contents of some files."""
     named = "".join(f"{path.name} {sha256(path)}\n" for path in files)
     return hashlib.sha256(named.encode()).hexdigest()

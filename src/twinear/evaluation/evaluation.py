@@ -106,14 +106,27 @@ def evaluate(options: EvaluationOptions, progress: Progress = no_progress) -> Co
     data = EvaluationData.read(prepare(options.data, preparation, options.artifacts, progress))
     left_out = read_artists_to_leave_out(options.without, data) if options.without else set()
     data = data.without(left_out)
-    comparison = _build_comparison(data, _score(options, scorer, recipe, data))
+    scores = _score(options, scorer, recipe, data)
+    n_artists = len(data.artists.ids)
+    if n_artists < MIN_ARTISTS:
+        raise DataError(
+            "artists with similarity and clips",
+            f"{n_artists} to rank",
+            expected=f"at least {MIN_ARTISTS}",
+            remedy="bring more artists, or leave fewer out",
+        )
+    tables = scores | score_baselines(data.artists, data.spectrograms)
     if options.against:
-        require_system(options.against, [*comparison.scores, CHANCE], "against")
-    facts = {
-        "data": str(options.data),
-        "artists": len(comparison.artists),
-        "left_out": len(left_out),
-    }
+        require_system(options.against, [*tables, CHANCE], "against")
+    truth = data.artists.truth
+    fold = np.zeros(n_artists, dtype=np.int64)  # all artists form one
+    comparison = Comparison(
+        artists=data.artists.artists[["artist", "name"]].assign(fold=fold),
+        truths={SIMILARITY: truth, CORRECTED: popularity_corrected(truth)},
+        candidates={"all": candidate_masks(fold)["all"]},
+        scores={name: [table] for name, table in tables.items()},
+    )
+    facts = {"data": str(options.data), "artists": n_artists, "left_out": len(left_out)}
     return compare_systems(comparison, params, progress, facts)
 
 
@@ -135,36 +148,12 @@ def _score(
     return scores
 
 
-def _build_comparison(data: EvaluationData, scores: Mapping[str, Floats]) -> Comparison:
-    """Put the baselines beside the scores; all artists form one fold."""
-    artists = data.artists
-    n_artists = len(artists.ids)
-    if n_artists < MIN_ARTISTS:
-        raise DataError(
-            "artists with similarity and clips",
-            f"{n_artists} to rank",
-            expected=f"at least {MIN_ARTISTS}",
-            remedy="bring more artists, or leave fewer out",
-        )
-    fold = np.zeros(n_artists, dtype=np.int64)
-    tables = {**scores, **score_baselines(artists, data.spectrograms)}
-    return Comparison(
-        artists=artists.artists[["artist", "name"]].assign(fold=fold),
-        truths={SIMILARITY: artists.truth, CORRECTED: popularity_corrected(artists.truth)},
-        candidates={"all": candidate_masks(fold)["all"]},
-        scores={name: [table] for name, table in tables.items()},
-    )
-
-
 def read_artists_to_leave_out(path: Path, data: EvaluationData) -> set[str]:
     """Find the ids of the artists that a file names.
 
-    Parameters
-    ----------
-    path
-        A table with a column `artist` (ids; artists of the same `name` are left out too, if there
-        is such a column), or an id or a name on each line. In a table with a column `split`, as the
-        split stage writes it, the artists of `test` are skipped: they were not trained on.
+    It is a table with a column `artist` (ids; artists of the same `name` are left out too, if there
+    is such a column), or an id or a name on each line. In a table with a column `split`, as the
+    split stage writes it, the artists of `test` are skipped: they were not trained on.
 
     Raises
     ------

@@ -17,10 +17,10 @@ from twinear.evaluation.external_scores import artist_finder, match_artists
 from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.baselines import l2
 from twinear.ranking.systems import EvaluationSet, score_cosine, standardise
-from twinear.spectrograms.embedding_table import Vectors
+from twinear.spectrograms.embedding_table import EmbeddingTable
 
 
-def read_embedding_table(path: Path) -> Vectors:
+def read_embedding_table(path: Path) -> EmbeddingTable:
     """Read a table of embeddings, float64, by clip or by artist.
 
     Raises
@@ -29,11 +29,11 @@ def read_embedding_table(path: Path) -> Vectors:
         Missing, another form, empty, ragged, a name twice, or a value that is not a number.
     """
     require(path, "name a table of embeddings")
-    return Vectors.read(path, ("clip", "artist"), np.float64, whole_numbers=True)
+    return EmbeddingTable.read(path, ("clip", "artist"), np.float64, whole_numbers=True)
 
 
 def score_embeddings(
-    table: Vectors,
+    table: EmbeddingTable,
     artists: EvaluationSet,
     clips: Sequence[str],
     data: Path,
@@ -41,18 +41,9 @@ def score_embeddings(
 ) -> tuple[Floats, Floats]:
     """Score artists by cosine and by minus the L2 distance, both of standardised dimensions.
 
-    Parameters
-    ----------
-    clips
-        The files of the artists' clips.
-    data
-        The data folder; its clips.csv holds the names of the files before their import.
-    path
-        The file of the table, for messages.
-
-    Returns
-    -------
-    Two tables, (artists, artists).
+    `clips` are the files of the artists' clips; clips.csv in the folder `data` holds their names
+    before their import. `path` is the file of the table, for messages. Both tables are (artists,
+    artists).
 
     Raises
     ------

@@ -58,16 +58,7 @@ def read_matrices(files: Mapping[str, Path], artists: pd.DataFrame) -> dict[str,
 
 
 def align_matrix(matrix: ScoreMatrix, artists: pd.DataFrame, path: Path) -> Floats:
-    """Put the scores in the order of `artists`.
-
-    Parameters
-    ----------
-    artists
-        Columns `artist` (id), `name`.
-
-    Returns
-    -------
-    (artists, artists); the diagonal may be NaN.
+    """Put the scores in the order of `artists`, (artists, artists); the diagonal may be NaN.
 
     Raises
     ------
@@ -135,11 +126,9 @@ def match_artists(named: Sequence[str], artists: pd.DataFrame, path: Path) -> li
 
 def require_unique(names: Sequence[str], path: Path) -> None:
     """Refuse a name that comes twice."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise DataError(path, f"'{name}' comes twice", expected="each artist once")
-        seen.add(name)
 
 
 def _read_npz(path: Path) -> ScoreMatrix:

@@ -21,18 +21,10 @@ P = TypeVar("P", bound=Params)
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The params after a recipe.
-
-    Attributes
-    ----------
-    sections
-        Every section, merged.
-    place
-        The files and settings they come from, for messages.
-    """
+    """The params after a recipe."""
 
     sections: Mapping[str, Any]
-    place: str
+    place: str  # the files and settings they come from, for messages
 
     def read(self, section: str, kind: type[P]) -> P:
         """Read one section as `kind`; errors as of `read_params`."""

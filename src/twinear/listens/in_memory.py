@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import coo_array, csr_array
 
-from twinear.listens.rules import KEPT, NUMBER, LineRules, RuleCounts, most_listened
+from twinear.listens.rules import KEPT, NUMBER, Array, LineRules, RuleCounts, most_listened
 from twinear.listens.scanner import Lines
 
-Array: TypeAlias = npt.NDArray[Any]
 Matrix: TypeAlias = csr_array[Any, tuple[int, int]]
 
 ROWS = 2**19  # read from DuckDB and written at a time

@@ -7,15 +7,15 @@ everything else goes through polars.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from twinear.listens.readers.decompression import compression
 from twinear.listens.readers.rows import Rows, unreadable
 from twinear.listens.readers.tables import parse_lastfm_360k
+from twinear.listens.rules import Array
 from twinear.listens.scanner import (
     BAD_PLAYS,
     MAX_PLAYS,
@@ -25,8 +25,6 @@ from twinear.listens.scanner import (
     Numbering,
     hash_texts,
 )
-
-Array: TypeAlias = npt.NDArray[Any]
 
 ROWS = 2**17  # in a piece
 NO_SPELLINGS = pl.DataFrame(schema={"mbid": pl.String, "name": pl.String})

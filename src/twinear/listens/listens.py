@@ -8,10 +8,9 @@ listener is not stored.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import polars as pl
 from pydantic import Field
@@ -42,6 +41,7 @@ from twinear.listens.rules import (
     KEPT,
     NUMBER,
     RULES,
+    Array,
     HeldLines,
     LineRules,
     RuleCounts,
@@ -49,10 +49,8 @@ from twinear.listens.rules import (
     most_listened,
 )
 
-Array: TypeAlias = npt.NDArray[Any]
 Plays = TypeVar("Plays", bound=SummedPlays)
 
-BLANKS = r"[\s\x1c-\x1f]+"  # what `str.split` takes for blanks
 IS_MBID = f"^{MBID.pattern}$"
 AGAIN = "run 'dvc repro listens'"
 
@@ -219,7 +217,12 @@ def _clean(
     lines: HeldLines[Plays], read: LinesSource, rows: Rows, params: ListensParams
 ) -> tuple[pd.DataFrame, Plays, ListensReport]:
     """Apply the rules, identify the artists, add up their plays, and count everything."""
-    spellings = _follow_redirects(read.spellings(), read_redirects(rows.files.redirects))
+    mbid = pl.col("mbid").str.to_lowercase()
+    redirects = read_redirects(rows.files.redirects)
+    current = mbid.replace_strict(redirects, default=None, return_dtype=pl.String)
+    spellings = read.spellings().with_columns(  # `merged`: the old MBID where it was replaced
+        mbid=current.fill_null(pl.col("mbid")), merged=pl.when(current.is_not_null()).then(mbid)
+    )
     with_profile = read.with_profile() if params.require_profile else None
     rules = LineRules(
         spelling=_rules_of_spellings(spellings, params),
@@ -228,7 +231,12 @@ def _clean(
     )
     kept, counts = lines.apply(rules)
     if params.strict:
-        _require_no_error(counts, rows)
+        first = {rule: int(counts.first_line[NUMBER[rule]]) for rule in ERRORS}
+        first = {rule: line for rule, line in first.items() if line >= 0}
+        if first:
+            rule = min(first, key=lambda rule: first[rule])
+            place = rows.locate(first[rule])
+            raise DataError(place, f"row {rule.replace('_', ' ')}", remedy=RULES[rule])
     identities, artist_of_spelling, collisions = _identify(spellings, counts)
     n_artists = len(identities)
     plays = kept.sum_plays(artist_of_spelling, n_artists, params.min_listeners)
@@ -236,6 +244,8 @@ def _clean(
     totals = np.bincount(artist_of_spelling, counts.spelling_plays, n_artists).astype(np.int64)
     artists = identities.iloc[order].reset_index(drop=True)
     artists = artists.assign(listeners=plays.listeners[order], plays=totals[order])
+    # The replacement character stands for invalid UTF-8.
+    damaged = spellings.filter(pl.col("name").str.contains("\ufffd", literal=True))
     n_kept, n_pairs = int(artists["listeners"].sum()), int(plays.listeners.sum())
     dropped = dict(zip(RULES, counts.rows[1:].tolist(), strict=True))
     dropped |= {"outside_window": rows.n_outside, "few_listeners": n_pairs - n_kept}
@@ -250,22 +260,18 @@ def _clean(
         artists=len(artists),
         plays=int(artists["plays"].sum()),
         merged=spellings["merged"].drop_nulls().n_unique(),
-        undecodable=_count_undecodable(spellings),
+        undecodable=damaged.select(pl.coalesce("merged", "mbid"), "name").n_unique(),
         collisions=collisions,
         popularity=_popularity(artists),
     )
+    if not report.rows:
+        raise DataError(rows.files.plays, "holds no listens", remedy=REMEDY)
     if not report.kept:
-        raise _nothing_left(rows.files.plays, report)
+        reasons = ", ".join(f"{n} {rule}" for rule, n in dropped.items() if n)
+        found = f"no listens left of {report.rows} rows ({reasons})"
+        rule = max(dropped, key=lambda rule: dropped[rule])
+        raise DataError(rows.files.plays, found, remedy=RULES[rule])
     return artists, plays, report
-
-
-def _follow_redirects(spellings: pl.DataFrame, redirects: dict[str, str]) -> pl.DataFrame:
-    """Replace merged MBIDs in `mbid`; `merged` holds the old one where it was replaced."""
-    old = pl.col("mbid").str.to_lowercase()
-    new = old.replace_strict(redirects, default=None, return_dtype=pl.String)
-    return spellings.with_columns(
-        mbid=new.fill_null(pl.col("mbid")), merged=pl.when(new.is_not_null()).then(old)
-    )
 
 
 def _rules_of_spellings(spellings: pl.DataFrame, params: ListensParams) -> Array:
@@ -284,31 +290,13 @@ def _rules_of_spellings(spellings: pl.DataFrame, params: ListensParams) -> Array
     return rules
 
 
-def _require_no_error(counts: RuleCounts, rows: Rows) -> None:
-    """Raise `DataError` at the first row with an error."""
-    first = {rule: int(counts.first_line[NUMBER[rule]]) for rule in ERRORS}
-    first = {rule: line for rule, line in first.items() if line >= 0}
-    if first:
-        rule = min(first, key=lambda rule: first[rule])
-        place = rows.locate(first[rule])
-        raise DataError(place, f"row {rule.replace('_', ' ')}", remedy=RULES[rule])
-
-
 def _identify(
     spellings: pl.DataFrame, counts: RuleCounts
 ) -> tuple[pd.DataFrame, Array, Collisions]:
-    """Identify the artists of the kept lines.
+    """Identify the artists of the kept lines: artist, name, mbid; sorted by artist.
 
-    An artist's name is the spelling in most rows, of those that are not blank.
-
-    Returns
-    -------
-    artists
-        artist, name, mbid; sorted by artist.
-    artist_of_spelling
-        (spellings,), int32: its row of `artists`; 0 where no line was kept.
-    collisions
-        Names shared by artists, and artists with several names.
+    An artist's name is the spelling in most rows, of those that are not blank. Also returns the
+    row of the artist of each spelling, (spellings,), int32: 0 where no line was kept.
     """
     spelt = (
         spellings.with_columns(
@@ -331,7 +319,8 @@ def _identify(
         pl.DataFrame({"artist": pl.Series(ids, dtype=pl.String), "name": spelt["name"]})
         .unique("artist", keep="first", maintain_order=True)
         .sort("artist")
-        .with_columns(name.str.replace_all(BLANKS, " ").str.strip_chars(" "))
+        # what `str.split` takes for blanks
+        .with_columns(name.str.replace_all(r"[\s\x1c-\x1f]+", " ").str.strip_chars(" "))
         .select(
             "artist",
             name=pl.when(name == "").then(artist).otherwise(name),
@@ -344,12 +333,6 @@ def _identify(
     artist_of_spelling = np.zeros(len(spellings), np.int32)
     artist_of_spelling[members["number"].to_numpy()] = members["row"].to_numpy()
     return artists, artist_of_spelling, find_collisions(pairs, spelt["rows"].to_list())
-
-
-def _count_undecodable(spellings: pl.DataFrame) -> int:
-    """Count the spellings with the replacement character, which stands for invalid UTF-8."""
-    damaged = spellings.filter(pl.col("name").str.contains("\ufffd", literal=True))
-    return damaged.select(pl.coalesce("merged", "mbid"), "name").n_unique()
 
 
 def _popularity(artists: pd.DataFrame) -> list[Popularity]:
@@ -365,12 +348,3 @@ def _popularity(artists: pd.DataFrame) -> list[Popularity]:
         )
         for rank in ranks
     ]
-
-
-def _nothing_left(path: Path, report: ListensReport) -> DataError:
-    if not report.rows:
-        return DataError(path, "holds no listens", remedy=REMEDY)
-    rule = max(report.dropped, key=lambda rule: report.dropped[rule])
-    counts = ", ".join(f"{n} {rule}" for rule, n in report.dropped.items() if n)
-    found = f"no listens left of {report.rows} rows ({counts})"
-    return DataError(path, found, remedy=RULES[rule])

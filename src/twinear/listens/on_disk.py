@@ -9,20 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from duckdb import DuckDBPyConnection
 
 from twinear.compute.memory import FIXED, limited_engine
 from twinear.listens.in_memory import ROWS, LinesInMemory, join_blocks
-from twinear.listens.rules import KEPT, NUMBER, LineRules, RuleCounts, most_listened
+from twinear.listens.rules import KEPT, NUMBER, Array, LineRules, RuleCounts, most_listened
 from twinear.listens.scanner import Lines
-
-Array: TypeAlias = npt.NDArray[Any]
 
 BYTES_PER_LINE = 56  # in memory, with what they become
 SHARE = 3  # the share of the memory for DuckDB, which takes more than its limit

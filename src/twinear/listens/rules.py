@@ -29,21 +29,11 @@ KEPT = 0  # the number of a line that no rule drops
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LineRules:
-    """The rules that depend on the spelling or the listener of a line.
+    """The rules that depend on the spelling or the listener of a line."""
 
-    Attributes
-    ----------
-    spelling
-        (spellings,), uint8: the number of the rule that drops the spelling, or `KEPT`.
-    without_profile
-        (listeners,), bool; empty if no listener needs a profile.
-    summed
-        A line stands for as many rows as it has plays.
-    """
-
-    spelling: Array
-    without_profile: Array
-    summed: bool
+    spelling: Array  # (spellings,), uint8: the number of the rule that drops it, or `KEPT`
+    without_profile: Array  # (listeners,), bool; empty if no listener needs a profile
+    summed: bool  # a line stands for as many rows as it has plays
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

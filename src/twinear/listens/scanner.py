@@ -270,17 +270,12 @@ class Lines:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FileScan:
-    """A file's listeners and spellings, known when its lines have been read.
-
-    Attributes
-    ----------
-    spellings
-        The new spellings of each piece, as lines of the file without listener and plays.
-    """
+    """A file's listeners and spellings, known when its lines have been read."""
 
     path: Path
     parse_slowly: ParseSlowly
     listeners: Numbering = field(default_factory=Numbering)
+    # The new spellings of each piece, as lines of the file without listener and plays.
     spellings: list[Array] = field(default_factory=list)
     _numbering: Numbering = field(default_factory=Numbering)  # of spellings
 
@@ -293,22 +288,18 @@ class FileScan:
             texts = _read_texts(self.path)
             pending = [pool.submit(_scan_text, text) for text in islice(texts, READERS)]
             while pending:
-                text, scanned = pending.pop(0).result()
+                text, (listener, spelling, plays, starts, first, last) = pending.pop(0).result()
                 pending += [pool.submit(_scan_text, text) for text in islice(texts, 1)]
-                yield self._number(text, scanned)
-
-    def _number(self, text: Array, scanned: ScannedText) -> Lines:
-        listener, spelling, plays, starts, first, last = scanned
-        unparsed = np.flatnonzero(plays == UNPARSED)
-        if len(unparsed):
-            lines = b"".join(text[starts[i] : starts[i + 1]].tobytes() for i in unparsed)
-            names, counts = self.parse_slowly(lines)
-            plays[unparsed] = counts
-            listener[unparsed] = hash_texts(pl.Series(names, dtype=pl.String))
-        listeners, _ = self.listeners.number(listener)
-        spellings, new = self._numbering.number(spelling)
-        self.spellings.append(_copy_spellings(text, first[new], last[new]))
-        return Lines(listener=listeners, plays=plays, spelling=spellings)
+                unparsed = np.flatnonzero(plays == UNPARSED)
+                if len(unparsed):
+                    lines = b"".join(text[starts[i] : starts[i + 1]].tobytes() for i in unparsed)
+                    names, counts = self.parse_slowly(lines)
+                    plays[unparsed] = counts
+                    listener[unparsed] = hash_texts(pl.Series(names, dtype=pl.String))
+                listeners, _ = self.listeners.number(listener)
+                spellings, new = self._numbering.number(spelling)
+                self.spellings.append(_copy_spellings(text, first[new], last[new]))
+                yield Lines(listener=listeners, plays=plays, spelling=spellings)
 
 
 @compiled

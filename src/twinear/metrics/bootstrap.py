@@ -30,14 +30,8 @@ def resamples(n_queries: int, n_bootstrap: int, generator: np.random.Generator) 
 def bootstrap(values: Floats, drawn: Ints, confidence: float) -> list[Interval]:
     """Compute the interval of the mean over queries, for every column.
 
-    Parameters
-    ----------
-    values
-        (queries, columns); NaN where not defined, but never a whole column.
-    drawn
-        (n_bootstrap, queries), the result of `resamples`.
-    confidence
-        Between 0 and 1.
+    `values`, (queries, columns), are NaN where not defined, but never a whole column; `drawn` is
+    the result of `resamples`; `confidence` is between 0 and 1.
 
     Examples
     --------
@@ -50,19 +44,14 @@ def bootstrap(values: Floats, drawn: Ints, confidence: float) -> list[Interval]:
     sums = drawn @ np.where(defined, values, 0.0)
     # (n_bootstrap, columns); NaN where a resample drew only queries that are not defined
     means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-    observed = np.nanmean(values, axis=0)
-    return [
-        _between(value, column, confidence) for value, column in zip(observed, means.T, strict=True)
-    ]
+    pairs = zip(np.nanmean(values, axis=0), means.T, strict=True)
+    return [_between(value, column, confidence) for value, column in pairs]
 
 
 def band(rankings: Floats, confidence: float) -> Interval:
     """Compute the mean of repeated rankings and the central band of their means over queries.
 
-    Parameters
-    ----------
-    rankings
-        (n_rankings, queries), all rankings of the same queries.
+    `rankings`, (n_rankings, queries), are all of the same queries.
     """
     means = np.nanmean(rankings, axis=1)
     return _between(means.mean(), means, confidence)

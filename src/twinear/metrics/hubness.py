@@ -43,21 +43,12 @@ def k_occurrence(
 
 
 def hubness(
-    scores: Floats,
-    generator: np.random.Generator,
-    k: int = K,
-    candidates: Bools | None = None,
+    scores: Floats, generator: np.random.Generator, k: int = K, candidates: Bools | None = None
 ) -> Hubness:
     """Measure the hubs of a square table of scores in which every artist is a query.
 
-    Parameters
-    ----------
-    scores
-        (artists, artists), at least two; a constant gives the hubness of chance.
-    k
-        Limited to the number of candidates.
-    candidates
-        (artists, artists); all other artists by default.
+    It has at least two artists; a constant gives the hubness of chance. `k` is limited to the
+    number of `candidates`, (artists, artists), which are all other artists by default.
     """
     mask = others(len(scores)) if candidates is None else candidates
     occurrence = k_occurrence(scores, mask, k, generator)

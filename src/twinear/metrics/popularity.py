@@ -24,15 +24,9 @@ from twinear.metrics.ranking_metrics import Floats
 def popularity_corrected(similarity: npt.ArrayLike) -> Floats:
     """Divide the similarity by the two artists' mean similarities.
 
-    Parameters
-    ----------
-    similarity
-        (artists, artists), at least two, not negative; the diagonal is not read. If it is not
-        symmetric, rows and columns have means of their own.
-
-    Returns
-    -------
-    (artists, artists) in [0, 1], the diagonal 0. An artist without any similarity has none here.
+    It is (artists, artists), at least two, not negative; the diagonal is not read. If it is not
+    symmetric, rows and columns have means of their own. The result is in [0, 1], the diagonal 0; an
+    artist without any similarity has none there.
 
     Examples
     --------
@@ -50,16 +44,8 @@ def divide_by_popularity(
 ) -> npt.NDArray[Any]:
     """Divide each pair's similarity by the product of its two artists' popularities.
 
-    Parameters
-    ----------
-    similarity
-        (artists, artists)
-    rows, columns
-        (artists,), the popularity of each artist as a row and as a column.
-
-    Returns
-    -------
-    (artists, artists), of the dtype of `similarity`; 0 where the product is 0.
+    `rows` and `columns`, (artists,), are the popularity of each as a row and as a column. The
+    result has the dtype of `similarity`, and 0 where the product is 0.
     """
     expected = np.outer(rows, columns)
     corrected = np.zeros_like(similarity)

@@ -56,9 +56,8 @@ def others(n_artists: int) -> Bools:
 def ranked(values: npt.ArrayLike, candidates: Bools, generator: np.random.Generator) -> Ints:
     """Order each query's candidates by descending value, ties at random.
 
-    Returns
-    -------
-    (queries, artists), columns of the table; artists that are no candidates come last.
+    The result, (queries, artists), holds columns of the table; artists that are no candidates come
+    last.
 
     Examples
     --------
@@ -106,21 +105,9 @@ class Truth:
 
 
 def rank_truth(
-    similarity: npt.ArrayLike,
-    candidates: Bools,
-    n_relevant: int,
-    generator: np.random.Generator,
+    similarity: npt.ArrayLike, candidates: Bools, n_relevant: int, generator: np.random.Generator
 ) -> Truth:
-    """Rank each query's candidates by similarity.
-
-    Parameters
-    ----------
-    similarity
-        (queries, artists), not negative.
-    candidates
-        (queries, artists); at least one in each row.
-    n_relevant
-        How many of the most similar artists count as relevant.
+    """Rank each query's candidates by similarity; both are (queries, artists).
 
     Raises
     ------
@@ -139,9 +126,7 @@ def query_metrics(
 ) -> dict[str, Floats]:
     """Evaluate a system's scores, (queries, artists), by every metric of `METRICS`.
 
-    Returns
-    -------
-    Metric -> (queries,); NaN where the metric is not defined for the query.
+    The values of a metric, (queries,), are NaN where it is not defined for the query.
 
     Raises
     ------
@@ -159,13 +144,18 @@ def query_metrics(
     values = _checked("scores", scores, truth.candidates)
     order = ranked(values, truth.candidates, generator)
     position = _inverse(order)
+    capped = {n: np.minimum(n, truth.n_candidates) for n in TOP}
+    first = np.take_along_axis(position, truth.order[:, :1], axis=1)[:, 0]  # the most similar one's
+    relevant, n_relevant = truth.relevant, _count(truth.relevant)
+    hits = np.take_along_axis(relevant, order, axis=1)
+    precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
     metrics = {
-        **{f"unordered@{n}": _unordered(truth, position, n) for n in TOP},
-        **{f"edit@{n}": _edit(truth, position, n) for n in TOP},
+        **{f"unordered@{n}": _shared(truth, position, capped[n]) / capped[n] for n in TOP},
+        **{f"edit@{n}": _edit(truth, position, capped[n]) for n in TOP},
         **{f"ndcg@{n}": _ndcg(truth, order, n) for n in NDCG},
-        **{f"recall@{n}": _recall(truth, position, n) for n in RECALL},
-        "map": _average_precision(truth, order),
-        "mrr": _reciprocal_rank(truth, position),
+        **{f"recall@{n}": _share(_count(relevant & (position < n)), n_relevant) for n in RECALL},
+        "map": _share((precision * hits).sum(axis=1), n_relevant),
+        "mrr": np.where(relevant.any(axis=1), 1 / (first + 1), np.nan),
         "spearman": _spearman(truth, values),
     }
     return {metric: metrics[metric] for metric in METRICS}
@@ -209,13 +199,7 @@ def _shared(truth: Truth, position: Ints, n: Ints) -> Ints:
     return _count((truth.position < n[:, None]) & (position < n[:, None]))
 
 
-def _unordered(truth: Truth, position: Ints, n: int) -> Floats:
-    capped = np.minimum(n, truth.n_candidates)
-    return _shared(truth, position, capped) / capped
-
-
-def _edit(truth: Truth, position: Ints, n: int) -> Floats:
-    capped = np.minimum(n, truth.n_candidates)
+def _edit(truth: Truth, position: Ints, capped: Ints) -> Floats:
     shared = _shared(truth, position, capped)
     matched = shared.copy()  # right where at most one is shared
     for query in np.flatnonzero(shared > 1):
@@ -229,12 +213,8 @@ def _matched(pairs: list[tuple[int, int]]) -> int:
     """Count the elements that `SequenceMatcher` matches in two lists without repetitions.
 
     It takes the longest common run, the first of several, and goes on before and after it. This is
-    about ten times faster than difflib, because it looks at the few shared elements only.
-
-    Parameters
-    ----------
-    pairs
-        The positions of each shared element in the two lists, in the order of the first list.
+    about ten times faster than difflib, because it looks at the few shared elements only: `pairs`
+    are their positions in the two lists, in the order of the first list.
 
     Examples
     --------
@@ -259,21 +239,6 @@ def _ndcg(truth: Truth, order: Ints, n: int) -> Floats:
     gains = np.take_along_axis(truth.similarity, order[:, :n], axis=1)
     discount = 1 / np.log2(np.arange(gains.shape[1]) + 2)
     return _share(gains @ discount, truth.ideal[:, :n] @ discount)
-
-
-def _recall(truth: Truth, position: Ints, n: int) -> Floats:
-    return _share(_count(truth.relevant & (position < n)), _count(truth.relevant))
-
-
-def _average_precision(truth: Truth, order: Ints) -> Floats:
-    hits = np.take_along_axis(truth.relevant, order, axis=1)
-    precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
-    return _share((precision * hits).sum(axis=1), _count(hits))
-
-
-def _reciprocal_rank(truth: Truth, position: Ints) -> Floats:
-    place = np.take_along_axis(position, truth.order[:, :1], axis=1)[:, 0]
-    return np.where(truth.relevant.any(axis=1), 1 / (place + 1), np.nan)
 
 
 def _spearman(truth: Truth, values: Floats) -> Floats:

@@ -14,25 +14,13 @@ from twinear.model.statistics import embedding_statistics, spectrogram_statistic
 
 @dataclass(frozen=True, kw_only=True)
 class LogMel:
-    """A log-mel spectrogram, and by choice the embedding that is joined to it.
-
-    Parameters
-    ----------
-    n_mels, n_frames
-        Its shape.
-    frames_per_second
-        `sr / hop_length`.
-    top_db
-        What the value 0 stands for, in decibels below 1.
-    n_joined
-        Length of the joined embedding; 0 if there is none.
-    """
+    """A log-mel spectrogram, and by choice the embedding that is joined to it."""
 
     n_mels: int
     n_frames: int
-    frames_per_second: float
-    top_db: float
-    n_joined: int = 0
+    frames_per_second: float  # `sr / hop_length`
+    top_db: float  # what the value 0 stands for, in decibels below 1
+    n_joined: int = 0  # length of the joined embedding; 0 if there is none
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -40,31 +28,17 @@ class LogMel:
         return self.n_mels, self.n_frames
 
     def statistics(self, x: Tensor, joined: Tensor) -> list[Tensor]:
-        """Summarise clips by blocks of statistics (clips, n).
-
-        Parameters
-        ----------
-        x
-            (clips, n_mels, n_frames) in [0, 1].
-        joined
-            (clips, n_joined)
-        """
+        """Summarise clips by blocks (clips, n); `x` is (clips, n_mels, n_frames) in [0, 1]."""
         blocks = spectrogram_statistics(x, self.frames_per_second, self.top_db)
         return [*blocks, joined] if self.n_joined else blocks
 
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """The embedding of a pre-trained network: one vector a clip, or one a frame.
-
-    Parameters
-    ----------
-    n_dims, n_frames
-        Its shape; one frame where a clip has one vector.
-    """
+    """The embedding of a pre-trained network: one vector a clip, or one a frame."""
 
     n_dims: int
-    n_frames: int
+    n_frames: int  # 1 where a clip has one vector
     n_joined = 0  # nothing is joined to an embedding
 
     @property

@@ -66,15 +66,7 @@ class ModelParams(Params):
 
 
 class SiameseNet(nn.Module):
-    """Encoder and head.
-
-    Parameters
-    ----------
-    inputs
-        What one clip gives the network.
-    params
-        The shape of the network.
-    """
+    """Encoder and head."""
 
     def __init__(self, inputs: InputSpec, params: ModelParams) -> None:
         super().__init__()
@@ -94,14 +86,8 @@ class SiameseNet(nn.Module):
     def encode(self, x: Tensor, joined: Tensor, coordinates: Tensor | None = None) -> Tensor:
         """Encode clips to embeddings (clips, units), of length 1 for the cosine head.
 
-        Parameters
-        ----------
-        x
-            (clips, n_bands, n_frames)
-        joined
-            (clips, n_joined)
-        coordinates
-            `StatisticsBranch.coordinates` of these clips, where they are known already.
+        `x` is (clips, n_bands, n_frames), `joined` (clips, n_joined); `coordinates` are those of
+        the `StatisticsBranch`, where they are known already.
         """
         parts = []
         if self.statistics is not None:
@@ -205,14 +191,9 @@ class StatisticsBranch(nn.Module):
 
     @torch.no_grad()
     def fit(self, statistics: Tensor, artist_index: Tensor) -> None:
-        """Find the standardisation and the axes.
+        """Find the standardisation and the axes from the training clips, (clips, n).
 
-        Parameters
-        ----------
-        statistics
-            (clips, n) of the training clips.
-        artist_index
-            (clips,) the artist of each, from 0.
+        `artist_index`, (clips,), is the artist of each, from 0.
         """
         values = statistics.double()
         middle, deviation = values.mean(dim=0), values.std(dim=0, correction=0)
@@ -220,7 +201,9 @@ class StatisticsBranch(nn.Module):
         shares = (values.new_tensor(self.weights) / sizes).sqrt()
         weight = torch.repeat_interleave(shares, sizes) / (deviation + EPSILON)
         weight[deviation <= CONSTANT * middle.abs() + EPSILON] = 0  # else rounding is amplified
-        by_artist = _mean_by((values - middle) * weight, artist_index)  # (artists, n)
+        standard, counts = (values - middle) * weight, torch.bincount(artist_index)
+        sums = standard.new_zeros((len(counts), standard.shape[1]))
+        by_artist = sums.index_add_(0, artist_index, standard) / counts[:, None]  # (artists, n)
         axes = _principal_axes(by_artist)[:, : self.axes.shape[1]]
         length = (by_artist @ axes).square().sum(dim=1).mean().sqrt().clamp(min=EPSILON)
         self.middle.copy_(middle)
@@ -245,12 +228,6 @@ class StatisticsBranch(nn.Module):
         return embeddings
 
 
-def _mean_by(values: Tensor, artist_index: Tensor) -> Tensor:
-    n = int(artist_index.max()) + 1
-    sums = values.new_zeros((n, values.shape[1])).index_add_(0, artist_index, values)
-    return sums / torch.bincount(artist_index, minlength=n)[:, None]
-
-
 def _principal_axes(rows: Tensor) -> Tensor:
     """Find the principal axes of rows (rows, n): (n, axes), widest first, with a fixed sign."""
     _, lengths, axes = torch.linalg.svd(rows, full_matrices=False)
@@ -261,7 +238,6 @@ def _principal_axes(rows: Tensor) -> Tensor:
 
 def _block(inputs: int, outputs: int, kernel_size: int, dilation: int) -> nn.Sequential:
     padding = dilation * (kernel_size - 1) // 2 + (kernel_size % 2 == 0)
-    conv = nn.Conv2d(
-        inputs, outputs, (1, kernel_size), padding=(0, padding), dilation=(1, dilation)
-    )
+    size = (1, kernel_size)
+    conv = nn.Conv2d(inputs, outputs, size, padding=(0, padding), dilation=(1, dilation))
     return nn.Sequential(conv, nn.ReLU(), nn.BatchNorm2d(outputs))

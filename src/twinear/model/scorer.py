@@ -19,13 +19,7 @@ from safetensors.torch import save
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 from twinear.base.params import parse_params
-from twinear.model.inputs import (
-    Embedding,
-    InputSpec,
-    LogMel,
-    describe_input,
-    parse_input,
-)
+from twinear.model.inputs import Embedding, InputSpec, LogMel, describe_input, parse_input
 from twinear.model.network import ModelParams, SiameseNet
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
@@ -81,7 +75,19 @@ class Scorer:
             with safe_open(path, framework="pt") as file:
                 header = json.loads((file.metadata() or {})[HEADER])
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return _assemble(header, weights, path)
+            if "kind" not in header["inputs"]:
+                raise DataError(
+                    path,
+                    "was written by twinear 0.1, whose networks have other names inside",
+                    expected="a scorer of twinear 0.2 or later",
+                    remedy="train it again: 'dvc repro training'",
+                )
+            front = parse_params("spectrograms", SpectrogramsParams, header["spectrograms"], path)
+            model = parse_params("model", ModelParams, header["model"], path)
+            inputs = parse_input(header["inputs"])
+            net = SiameseNet(inputs, model)
+            net.load_state_dict(weights)
+            return cls(spectrograms=front, inputs=inputs, model=model, net=net.eval())
         except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise DataError(
                 path,
@@ -120,23 +126,16 @@ class Scorer:
     ) -> np.ndarray:
         """Encode clips to embeddings, (clips, units), float32.
 
-        Parameters
-        ----------
-        values
-            (clips, n_bands, n_frames)
-        joined
-            (clips, n_joined); may be left out where the scorer takes none.
+        `values` is (clips, n_bands, n_frames), `joined` (clips, n_joined); it may be left out where
+        the scorer takes none.
         """
         beside = np.zeros((len(values), 0)) if joined is None else joined
         embeddings = np.empty((len(values), self.net.units), dtype=np.float32)
         with torch.inference_mode():
             for start in progress(range(0, len(values), BATCH)):
                 rows = slice(start, start + BATCH)
-                x, v = (
-                    torch.from_numpy(np.array(each[rows], dtype=np.float32))
-                    for each in (values, beside)
-                )
-                embeddings[rows] = self.net.encode(x, v).numpy()
+                x, v = (np.array(each[rows], dtype=np.float32) for each in (values, beside))
+                embeddings[rows] = self.net.encode(torch.from_numpy(x), torch.from_numpy(v)).numpy()
         return embeddings
 
     def score(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -163,19 +162,3 @@ def _describe(front: SpectrogramsParams, inputs: InputSpec) -> dict[str, Any]:
     own = describe_input(inputs)
     own.pop("frames_per_second", None)  # follows from sr and hop_length
     return front.model_dump() | own
-
-
-def _assemble(header: dict[str, Any], weights: dict[str, torch.Tensor], path: Path) -> Scorer:
-    if "kind" not in header["inputs"]:
-        raise DataError(
-            path,
-            "was written by twinear 0.1, whose networks have other names inside",
-            expected="a scorer of twinear 0.2 or later",
-            remedy="train it again: 'dvc repro training'",
-        )
-    front = parse_params("spectrograms", SpectrogramsParams, header["spectrograms"], path)
-    model = parse_params("model", ModelParams, header["model"], path)
-    inputs = parse_input(header["inputs"])
-    net = SiameseNet(inputs, model)
-    net.load_state_dict(weights)
-    return Scorer(spectrograms=front, inputs=inputs, model=model, net=net.eval())

@@ -39,28 +39,18 @@ EPSILON = 1e-6
 
 
 def spectrogram_statistics(x: Tensor, frames_per_second: float, top_db: float) -> list[Tensor]:
-    """Summarise spectrograms by blocks of statistics.
+    """Summarise spectrograms by blocks of statistics (clips, n).
 
-    Parameters
-    ----------
-    x
-        (clips, n_mels, n_frames) in [0, 1], as `spectrograms.log_mel` makes them; at least two
-        frames.
-    frames_per_second
-        `sr / hop_length`.
-    top_db
-        What the value 0 stands for, in decibels below 1.
-
-    Returns
-    -------
-    Blocks (clips, n); how many and how long depends on `x.shape` only.
+    `x`, (clips, n_mels, n_frames) in [0, 1], is as `spectrograms.log_mel` makes it, of at least two
+    frames; how many blocks, and how long, depends on its shape only. `frames_per_second` is
+    `sr / hop_length`, `top_db` what the value 0 stands for, in decibels below 1.
     """
     bands = _means(_decibels(x, top_db), N_BANDS)  # (clips, bands, frames)
-    cepstrum = _cosines(bands) @ bands
+    cosines = dct(np.eye(bands.shape[1]), axis=0, norm="ortho")[:N_CEPSTRAL]
+    cepstrum = x.new_tensor(cosines) @ bands
     change = bands.diff(dim=2)
-    lags = [lag for lag in LAGS if lag < bands.shape[2]]
     return [
-        torch.cat([_change(bands, lag) for lag in lags], dim=1),
+        torch.cat([_change(bands, lag) for lag in LAGS if lag < bands.shape[2]], dim=1),
         torch.quantile(change, x.new_tensor(PERCENTILES), dim=2).permute(1, 2, 0).flatten(1),
         _skew(bands),
         _upper(_log_matrix(_covariance(bands))),
@@ -86,11 +76,6 @@ def _means(x: Tensor, n: int) -> Tensor:
     """Average neighbouring bands to at most `n`."""
     edges = np.linspace(0, x.shape[1], min(n, x.shape[1]) + 1).astype(int)
     return torch.stack([x[:, a:b].mean(dim=1) for a, b in pairwise(edges)], dim=1)
-
-
-def _cosines(x: Tensor) -> Tensor:
-    n = x.shape[1]
-    return x.new_tensor(dct(np.eye(n), axis=0, norm="ortho")[: min(N_CEPSTRAL, n)])
 
 
 def _change(x: Tensor, lag: int) -> Tensor:

@@ -40,12 +40,8 @@ def popularity(listeners: npt.ArrayLike) -> Floats:
 def l2(spectrograms: npt.NDArray[np.floating], artist_index: Ints) -> Floats:
     """Score artists by minus the mean L2 distance of their clips' spectrograms.
 
-    Parameters
-    ----------
-    spectrograms
-        (clips, n_mels, n_frames), may be a memory map.
-    artist_index
-        (clips,), the artist of each clip, from 0; every artist has at least one.
+    `spectrograms`, (clips, n_mels, n_frames), may be a memory map; `artist_index`, (clips,), is the
+    artist of each clip, from 0; every artist has at least one.
     """
     blocks = _blocks(artist_index)
     middle = np.mean([_flat(spectrograms, rows).mean(axis=0) for rows in blocks], axis=0)
@@ -68,14 +64,8 @@ def mfcc(mean: npt.ArrayLike, covariance: npt.ArrayLike, artist_index: Ints) -> 
     covariances S and their inverses P, Q. Written out, it is a sum of products of a term of one
     clip and a term of the other, so that two matrix products give all pairs.
 
-    Parameters
-    ----------
-    mean
-        (clips, n_mfcc)
-    covariance
-        (clips, n_mfcc, n_mfcc); made regular by adding `RIDGE` times the clips' mean variances.
-    artist_index
-        (clips,), the artist of each clip, from 0; every artist has at least one.
+    `mean` is (clips, n_mfcc), `covariance` (clips, n_mfcc, n_mfcc), made regular by adding `RIDGE`
+    times the clips' mean variances; `artist_index` as in `l2`.
     """
     means, covariances = (np.asarray(each, dtype=np.float64) for each in (mean, covariance))
     n_clips, n_mfcc = means.shape
@@ -100,14 +90,7 @@ def mfcc(mean: npt.ArrayLike, covariance: npt.ArrayLike, artist_index: Ints) -> 
 def mutual_proximity(scores: Floats) -> Floats:
     """Score two artists by the share of the others that are less similar to both of them.
 
-    Parameters
-    ----------
-    scores
-        (artists, artists), symmetric.
-
-    Returns
-    -------
-    (artists, artists), symmetric, in [0, 1].
+    The scores, (artists, artists), are symmetric; so is the result, in [0, 1].
     """
     n_artists = len(scores)
     near = scores.copy()

@@ -40,21 +40,7 @@ T = TypeVar("T")
 
 
 class RankingParams(Params):
-    """How a ranking is evaluated.
-
-    Parameters
-    ----------
-    n_relevant
-        How many of the most similar artists count as relevant (recall, MAP).
-    n_bootstrap
-        Resamples of the queries for each interval.
-    confidence
-        Of the intervals, in (0, 1).
-    n_chance
-        Random rankings that chance is measured with.
-    seed
-        Of all random streams.
-    """
+    """How a ranking is evaluated."""
 
     n_relevant: int = Field(ge=1)
     n_bootstrap: int = Field(ge=1)
@@ -69,24 +55,12 @@ class RankingParams(Params):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Systems:
-    """The scores of several systems for the same artists, and the similarity from listens.
+    """The scores of several systems for the same artists, and the similarity from listens."""
 
-    Attributes
-    ----------
-    artists
-        Columns `artist` (id, unique), `name`.
-    truth
-        (artists, artists), the similarity; a row for each query.
-    corrected
-        The same, corrected for popularity among all artists of the catalogue.
-    scores
-        System -> (artists, artists), a row for each query.
-    """
-
-    artists: pd.DataFrame
-    truth: Floats
-    corrected: Floats
-    scores: dict[str, Floats]
+    artists: pd.DataFrame  # columns `artist` (id, unique), `name`
+    truth: Floats  # (artists, artists), the similarity; a row for each query
+    corrected: Floats  # the same, corrected for popularity among all artists of the catalogue
+    scores: dict[str, Floats]  # system -> (artists, artists), a row for each query
 
     def select(self, ids: Sequence[str]) -> "Systems":
         """Select artists by id, in this order."""
@@ -102,27 +76,14 @@ class Systems:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ranking:
-    """How several systems rank the test artists for each other, and how well.
+    """How several systems rank the test artists for each other, and how well."""
 
-    Attributes
-    ----------
-    artists
-        Columns `artist` (id), `name`.
-    truth
-        (artists, artists), the similarity; a row for each query.
-    scores
-        System -> (artists, artists); without chance.
-    queries
-        Columns `query` (id), `system`, `metric`, `value` (NaN where not defined).
-    candidates
-        Which artists a query ranks: those of its "fold", or "all" others.
-    """
-
-    artists: pd.DataFrame
-    truth: Floats
-    scores: dict[str, Floats]
+    artists: pd.DataFrame  # columns `artist` (id), `name`
+    truth: Floats  # (artists, artists), the similarity; a row for each query
+    scores: dict[str, Floats]  # system -> (artists, artists); without chance
+    # columns `query` (id), `system`, `metric`, `value` (NaN where not defined)
     queries: pd.DataFrame
-    candidates: Candidates
+    candidates: Candidates  # which artists a query ranks: those of its "fold", or "all" others
 
     def write(self, folder: Path) -> None:
         """Write a folder, whole or not at all."""
@@ -165,13 +126,7 @@ class Ranking:
 
 
 def find_rows(artists: pd.DataFrame, ids: Sequence[str], place: str) -> list[int]:
-    """Find the rows of these ids in a table of artists.
-
-    Raises
-    ------
-    DataError
-        An id that is not in the table; `place` names the table.
-    """
+    """Find the rows of these ids in a table of artists; errors call the table `place`."""
     rows = {artist: row for row, artist in enumerate(artists["artist"])}
     missing = [artist for artist in ids if artist not in rows]
     if missing:
@@ -183,10 +138,8 @@ def find_rows(artists: pd.DataFrame, ids: Sequence[str], place: str) -> list[int
 def rank_test(test: Systems, params: RankingParams) -> tuple[Ranking, dict[str, Floats]]:
     """Let every test artist rank all other test artists, by every system and at random.
 
-    Returns
-    -------
-    The ranking, with `CORRECTED_NDCG` beside all `METRICS`, and the values of the random rankings:
-    metric -> (n_chance, queries).
+    Returns the ranking, with `CORRECTED_NDCG` beside all `METRICS`, and the values of the random
+    rankings: metric -> (n_chance, queries).
     """
     candidates = others(len(test.artists))
     queries = pd.DataFrame({"query": test.artists["artist"]})
@@ -230,20 +183,10 @@ def evaluate_queries(
     chance: Mapping[str, Floats],
     params: RankingParams,
 ) -> pd.DataFrame:
-    """Evaluate every system on every query.
+    """Evaluate every system on every query, in the columns and the order of `tabulate_queries`.
 
-    Parameters
-    ----------
-    queries
-        Column `query` (id), a row for each row of `truth`.
-    scores
-        System -> (queries, artists). The first is the one that others are compared with.
-    chance
-        The result of `random_rankings`; a query's value is its mean over them.
-
-    Returns
-    -------
-    Columns `query`, `system`, `metric`, `value`; the systems in the order of `with_chance`.
+    Of the `scores`, (queries, artists), the first are those that others are compared with; `chance`
+    is the result of `random_rankings`.
     """
     values = {
         system: query_metrics(truth, table, params.generator("scores"))
@@ -253,24 +196,13 @@ def evaluate_queries(
 
 
 def tabulate_queries(
-    queries: pd.DataFrame,
-    values: Mapping[str, Mapping[str, Floats]],
-    chance: Mapping[str, Floats],
+    queries: pd.DataFrame, values: Mapping[str, Mapping[str, Floats]], chance: Mapping[str, Floats]
 ) -> pd.DataFrame:
     """Make one row for each query, system and metric.
 
-    Parameters
-    ----------
-    queries
-        A row for each query; its columns are repeated.
-    values
-        System -> metric -> (queries,).
-    chance
-        Metric -> (n_chance, queries).
-
-    Returns
-    -------
-    The columns of `queries`, then `system`, `metric`, `value`.
+    The columns are those of `queries`, which has a row for each query, then `system`, `metric`,
+    `value`; the systems are in the order of `with_chance`. `values` are system -> metric ->
+    (queries,). `chance` is metric -> (n_chance, queries); a query's value is its mean over them.
     """
     mean_chance = {metric: drawn.mean(axis=0) for metric, drawn in chance.items()}
     return pd.concat(

@@ -23,36 +23,22 @@ RECORDS = ("reports", "dvc.lock")
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduction:
-    """A ranking beside the committed one.
+    """A ranking beside the committed one."""
 
-    Attributes
-    ----------
-    committed, here
-        As `reports/ranking.json`.
-    changed
-        Tracked files of reports and dvc.lock that differ from the commit.
-    edited
-        Tracked inputs (params, data, code) that differ from the commit.
-    """
-
-    committed: MetricTable
-    here: MetricTable
-    changed: Sequence[str]
-    edited: Sequence[str]
+    committed: MetricTable  # as `reports/ranking.json`
+    here: MetricTable  # as `reports/ranking.json`
+    changed: Sequence[str]  # tracked files of reports and dvc.lock that differ from the commit
+    edited: Sequence[str]  # tracked inputs (params, data, code) that differ from the commit
 
 
 def read_reproduction(root: Path = Path()) -> Reproduction | None:
-    """Compare `reports/ranking.json` with the one of the last commit.
-
-    Returns None where there is no commit to compare with (no git, or not tracked).
-    """
+    """Compare `reports/ranking.json` with that of the last commit; None where there is none."""
     committed = _git(root, "show", "HEAD:./reports/ranking.json")
     if committed is None:
         return None
-    here = json.loads((root / "reports/ranking.json").read_text(encoding="utf-8"))
     return Reproduction(
         committed=json.loads(committed),
-        here=here,
+        here=json.loads((root / "reports/ranking.json").read_text(encoding="utf-8")),
         changed=(_git(root, "diff", "--name-only", "HEAD", "--", *RECORDS) or "").split(),
         edited=(_git(root, "diff", "--name-only", "HEAD", "--", *INPUTS) or "").split(),
     )
@@ -77,7 +63,6 @@ def format_reproduction(reproduction: Reproduction) -> str:
     committed, here = reproduction.committed, reproduction.here
     if committed == here:
         return "The committed ranking was reproduced to the last digit."
-    n_changed = len(reproduction.changed)
     if reproduction.edited:
         why = f"because of edits: {', '.join(reproduction.edited)}"
     else:
@@ -91,19 +76,13 @@ def format_reproduction(reproduction: Reproduction) -> str:
             verdict = "new" if then is None else "gone"
         elif then == now:
             verdict = "the same"
-        elif (
-            then["low"] <= now["value"] <= then["high"]
-            and now["low"] <= then["value"] <= now["high"]
-        ):
-            verdict = "inside each other's interval"
         else:
-            verdict = "outside each other's interval"
+            inside = then["low"] <= now["value"] <= then["high"]
+            inside = inside and now["low"] <= then["value"] <= now["high"]
+            verdict = f"{'inside' if inside else 'outside'} each other's interval"
         rows.append([system, *figures, verdict])
-    lines = [
-        f"{n_changed} tracked files changed; {why}.",
-        "",
-        text_table(["NDCG@10", "committed", "here", ""], rows),
-    ]
+    table = text_table(["NDCG@10", "committed", "here", ""], rows)
+    lines = [f"{len(reproduction.changed)} tracked files changed; {why}.", "", table]
     if not reproduction.edited:
         lines += ["", "'git checkout reports dvc.lock' brings the committed results back."]
     return "\n".join(lines)

@@ -25,14 +25,8 @@ def summarise(
 
     The interval of a system shows how the mean would vary with other queries. That of chance is
     the central band of the means of single random rankings of these same queries: a system inside
-    it cannot be distinguished from a random one.
-
-    Parameters
-    ----------
-    queries
-        The result of `evaluate_queries`.
-    chance
-        The result of `random_rankings`: metric -> (n_chance, queries).
+    it cannot be distinguished from a random one. `queries` is the result of `evaluate_queries`,
+    `chance` that of `random_rankings`: metric -> (n_chance, queries).
 
     Raises
     ------
@@ -98,13 +92,13 @@ def count_undefined(queries: pd.DataFrame) -> dict[str, int]:
 
 def measure_hubness(systems: Systems, params: RankingParams) -> dict[str, Numbers]:
     """Measure the hubness of every system over all its artists; chance is a constant score."""
-    tables = with_chance(systems.scores, np.zeros(systems.truth.shape))
+    measured = {
+        system: asdict(hubness(table, params.generator("hubness")))
+        for system, table in with_chance(systems.scores, np.zeros(systems.truth.shape)).items()
+    }
     return {
-        system: {
-            name: round(value, DIGITS)
-            for name, value in asdict(hubness(table, params.generator("hubness"))).items()
-        }
-        for system, table in tables.items()
+        system: {name: round(value, DIGITS) for name, value in measures.items()}
+        for system, measures in measured.items()
     }
 
 
@@ -126,10 +120,9 @@ def _intervals(table: pd.DataFrame, params: RankingParams) -> MetricTable:
             remedy="bring more listens or a larger test split",
         )
     drawn = resamples(len(table), params.n_bootstrap, params.generator("bootstrap"))
+    computed = bootstrap(values, drawn, params.confidence)
     intervals: MetricTable = {}
-    for (system, metric), interval in zip(
-        names, bootstrap(values, drawn, params.confidence), strict=True
-    ):
+    for (system, metric), interval in zip(names, computed, strict=True):
         intervals.setdefault(system, {})[metric] = _rounded(interval)
     return intervals
 

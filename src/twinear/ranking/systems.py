@@ -28,24 +28,12 @@ BASELINES = ("popularity", "l2", "mfcc", "mfcc_mp")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EvaluationSet:
-    """The artists with similarity and clips, in descending order of listeners.
+    """The artists with similarity and clips, in descending order of listeners."""
 
-    Attributes
-    ----------
-    artists
-        Columns `artist` (id), `name`, `listeners`.
-    truth
-        (artists, artists), the similarity; a row for each query.
-    clips
-        (clips,), the rows of the spectrograms that belong to them.
-    artist_index
-        (clips,), the row in `artists` of each of those clips.
-    """
-
-    artists: pd.DataFrame
-    truth: Floats
-    clips: Ints
-    artist_index: Ints
+    artists: pd.DataFrame  # columns `artist` (id), `name`, `listeners`
+    truth: Floats  # (artists, artists), the similarity; a row for each query
+    clips: Ints  # (clips,), the rows of the spectrograms that belong to them
+    artist_index: Ints  # (clips,), the row in `artists` of each of those clips
 
     @property
     def ids(self) -> list[str]:
@@ -54,13 +42,7 @@ class EvaluationSet:
 
 
 def build_evaluation_set(spectrograms: "Spectrograms", similarity: "Similarity") -> EvaluationSet:
-    """Find the artists that have both similarity and clips.
-
-    Raises
-    ------
-    DataError
-        There are none.
-    """
+    """Find the artists that have both similarity and clips; a DataError if there are none."""
     artist_of_clip = spectrograms.clips["artist"]
     rows = np.flatnonzero(similarity.artists["artist"].isin(set(artist_of_clip)))
     artists = similarity.artists.iloc[rows].reset_index(drop=True)[["artist", "name", "listeners"]]
@@ -100,15 +82,8 @@ def score_baselines(
 def score_cosine(vectors: npt.ArrayLike, artist_index: Ints, known: npt.ArrayLike) -> Floats:
     """Score artists by the cosine of their mean vectors, dimensions standardised first.
 
-    Parameters
-    ----------
-    vectors
-        (clips, n_dims).
-    artist_index
-        (clips,), the artist of each clip, from 0; every artist has at least one.
-    known
-        (clips,), true for the clips whose mean and deviation standardise the dimensions; a
-        dimension that is constant among them is ignored.
+    The clips of `vectors` (clips, n_dims) that are `known`, (clips,), standardise the dimensions; a
+    dimension that is constant among them is ignored. `artist_index` as in `baselines.l2`.
     """
     standard = standardise(vectors, known)
     counts = np.bincount(artist_index)

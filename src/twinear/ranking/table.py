@@ -11,12 +11,8 @@ NOTE = "Mean over the test artists [interval]; for chance the band that random r
 def format_table(ranking: MetricTable, differences: MetricTable | None = None) -> str:
     """Lay out a few metrics of every system, and the lead of the first over each other.
 
-    Parameters
-    ----------
-    ranking
-        The content of `reports/ranking.json`.
-    differences
-        The content of `reports/differences.json`; without it that column is left out.
+    The arguments are the content of `reports/ranking.json` and `reports/differences.json`; without
+    the second the column of the leads is left out.
     """
     header, notes = ["", *SHOWN.values()], [NOTE]
     rows = [

@@ -1,1 +1,1 @@
-"""Retraining as a machine may do it: new data are checked first, and only a winner is promoted."""
+"""Retraining without supervision: new data are checked, and only a better scorer is promoted."""

@@ -1,20 +1,18 @@
-"""Whether new data look like the last accepted ones; a broken export must not reach training.
+"""Whether new data resemble the last accepted ones; a broken export must not reach training.
 
-Figures come from what the first stages made of the data: their schema, counts, the share that
-could not be used, and two distributions as quantiles. The drift of a distribution is the mean
-distance of its quantiles from the accepted ones (the Wasserstein distance of two quantile
-functions): of popularity in powers of ten of an artist's share of the listeners, of durations in
-seconds. More data is never a fault; less, worse or other data is one, for a person to look at.
+The statistics come from the results of the first stages: schema, counts, the share of unusable
+rows and clips, and two distributions as quantiles. The drift of a distribution is the mean distance
+of its quantiles from the accepted ones (the Wasserstein distance of two quantile functions): of
+popularity in powers of ten of an artist's share of the listeners, of durations in seconds. More
+data is never a fault. Less, worse or different data is one, for a person to look at.
 """
 
 import csv
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -38,42 +36,28 @@ class AcceptanceParams(Params):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
-    """What some data look like.
+class DataStatistics:
+    """Statistics of a data folder; counts are after cleaning."""
 
-    Parameters
-    ----------
-    format, columns
-        Of the listens, and of clips.csv.
-    artists, listeners, listens, clips
-        What is left after cleaning.
-    unusable_rows, unusable_clips
-        Shares of what there was.
-    popularity
-        Quantiles of log10(listeners of an artist / all listeners).
-    seconds
-        Quantiles of the clips' durations.
-    """
-
-    format: str
-    columns: tuple[str, ...]
+    format: str  # of the listens
+    columns: tuple[str, ...]  # of clips.csv
     artists: int
     listeners: int
     listens: int
     clips: int
-    unusable_rows: float
-    unusable_clips: float
-    popularity: tuple[float, ...]
-    seconds: tuple[float, ...]
+    unusable_rows: float  # share of all rows
+    unusable_clips: float  # share of all listed clips
+    popularity: tuple[float, ...]  # quantiles of log10(listeners of an artist / all listeners)
+    seconds: tuple[float, ...]  # quantiles of the clips' durations
 
     @property
     def counts(self) -> dict[str, int]:
-        """What may grow and hardly shrink."""
+        """The counts, which must not shrink much."""
         return {name: getattr(self, name) for name in ("artists", "listeners", "listens", "clips")}
 
     @property
     def unusable(self) -> dict[str, float]:
-        """Shares that may shrink and hardly grow."""
+        """The shares, which must not grow much."""
         return {"rows": self.unusable_rows, "clips": self.unusable_clips}
 
     def write(self, path: Path) -> None:
@@ -81,31 +65,36 @@ class Figures:
         write_text(path, json.dumps(asdict(self), indent=2, ensure_ascii=False))
 
 
-def read_accepted(path: Path) -> Figures | None:
-    """The figures of the last accepted data; None where none were accepted yet.
+def read_accepted(path: Path) -> DataStatistics | None:
+    """Read the statistics of the last accepted data; None where none were accepted yet.
 
     Raises
     ------
     DataError
-        The file is not what `Figures.write` wrote.
+        The file is not what `DataStatistics.write` wrote.
     """
     if not path.exists():
         return None
     try:
-        return TypeAdapter(Figures).validate_json(path.read_bytes())
+        return TypeAdapter(DataStatistics).validate_json(path.read_bytes())
     except ValidationError as error:
         found = f"is damaged ({error.errors()[0]['msg']})"
-        raise DataError(path, found, remedy="take it from git, or remove it") from error
+        raise DataError(path, found, remedy="restore it from git, or remove it") from error
 
 
-def measure_data(data: Path, artifacts: Path, reports: Path) -> Figures:
-    """Measure what the stages listens and clips made of the data."""
-    listens, clips = (_read(reports / f"{name}.json") for name in ("listens", "clips"))
+def measure_data(data: Path, artifacts: Path, reports: Path) -> DataStatistics:
+    """Compute the statistics from the results of the stages listens and clips."""
+    listens, clips = (
+        json.loads(require(path, "run 'dvc repro clips'").read_text(encoding="utf-8"))
+        for path in (reports / "listens.json", reports / "clips.json")
+    )
     artists = read_artists(artifacts / "listens" / "artists.csv", "run 'dvc repro listens'")
-    table = Clips.read(artifacts / "clips.csv").table
-    return Figures(
+    table = require(data / "clips.csv", "list every clip there")
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        columns = tuple(next(csv.reader(file), []))
+    return DataStatistics(
         format=listens["format"],
-        columns=tuple(_header(data / "clips.csv")),
+        columns=columns,
         artists=listens["artists"],
         listeners=listens["listeners"],
         listens=listens["kept"],
@@ -113,77 +102,47 @@ def measure_data(data: Path, artifacts: Path, reports: Path) -> Figures:
         unusable_rows=_share(sum(listens["dropped"].values()), listens["rows"]),
         unusable_clips=_share(clips["listed"] - clips["used"], clips["listed"]),
         popularity=_quantiles(np.log10(artists["listeners"] / listens["listeners"])),
-        seconds=_quantiles(table["seconds"]),
+        seconds=_quantiles(Clips.read(artifacts / "clips.csv").table["seconds"]),
     )
 
 
-def find_faults(now: Figures, accepted: Figures, params: AcceptanceParams) -> list[str]:
-    """Say what is wrong with new data beside the accepted ones; empty if nothing is."""
-    return [
-        *_schema_faults(now, accepted),
-        *_count_faults(now, accepted, params.max_lost),
-        *_unusable_faults(now, accepted, params.max_unusable),
-        *_drift_faults(now, accepted, params),
-    ]
-
-
-def _schema_faults(now: Figures, accepted: Figures) -> list[str]:
+def find_faults(
+    now: DataStatistics, accepted: DataStatistics, params: AcceptanceParams
+) -> list[str]:
+    """Compare new data with the accepted ones; return a line for each fault."""
     faults = []
     if now.format != accepted.format:
         faults.append(f"listens are {now.format}, accepted were {accepted.format}")
-    if lost := [each for each in accepted.columns if each not in now.columns]:
+    if lost := [column for column in accepted.columns if column not in now.columns]:
         faults.append(f"clips.csv has lost the columns {', '.join(lost)}")
-    return faults
-
-
-def _count_faults(now: Figures, accepted: Figures, most: float) -> list[str]:
-    return [
-        f"{now.counts[name]} {name}, accepted were {before}: more than {most:.0%} are gone"
-        for name, before in accepted.counts.items()
-        if now.counts[name] < before * (1 - most)
-    ]
-
-
-def _unusable_faults(now: Figures, accepted: Figures, most: float) -> list[str]:
-    return [
-        f"{now.unusable[name]:.0%} of the {name} cannot be used, accepted were {before:.0%}"
-        for name, before in accepted.unusable.items()
-        if now.unusable[name] > before + most
-    ]
-
-
-def _drift_faults(now: Figures, accepted: Figures, params: AcceptanceParams) -> list[str]:
+    for name, before in accepted.counts.items():
+        if now.counts[name] < before * (1 - params.max_lost):
+            limit = f"more than {params.max_lost:.0%} are gone"
+            faults.append(f"{now.counts[name]} {name}, accepted were {before}: {limit}")
+    for name, share in accepted.unusable.items():
+        if (found := now.unusable[name]) > share + params.max_unusable:
+            faults.append(f"{found:.0%} of the {name} cannot be used, accepted were {share:.0%}")
     popularity, seconds = drift(now, accepted)
-    faults = []
     if popularity > params.max_popularity_drift:
-        most = params.max_popularity_drift
-        faults.append(f"popularity has drifted by {popularity:.2f} powers of ten, may be {most:g}")
+        limit = f"may be {params.max_popularity_drift:g}"
+        faults.append(f"popularity has drifted by {popularity:.2f} powers of ten, {limit}")
     if seconds > params.max_duration_drift:
-        most = params.max_duration_drift
-        faults.append(f"durations have drifted by {seconds:.1f} s, may be {most:g}")
+        limit = f"may be {params.max_duration_drift:g}"
+        faults.append(f"durations have drifted by {seconds:.1f} s, {limit}")
     return faults
 
 
-def drift(now: Figures, accepted: Figures) -> tuple[float, float]:
-    """How far popularity (powers of ten) and durations (seconds) have moved."""
-    pairs = ((now.popularity, accepted.popularity), (now.seconds, accepted.seconds))
-    popularity, seconds = (float(np.mean(np.abs(np.subtract(*each)))) for each in pairs)
-    return popularity, seconds
+def drift(now: DataStatistics, accepted: DataStatistics) -> tuple[float, float]:
+    """Compute how far popularity (powers of ten) and durations (seconds) have moved."""
+    popularity = np.abs(np.subtract(now.popularity, accepted.popularity)).mean()
+    seconds = np.abs(np.subtract(now.seconds, accepted.seconds)).mean()
+    return float(popularity), float(seconds)
 
 
 def _quantiles(values: "pd.Series[float]") -> tuple[float, ...]:
-    found: npt.NDArray[np.float64] = np.quantile(values.to_numpy(dtype=np.float64), QUANTILES)
-    return tuple(round(float(each), DIGITS) for each in found)
+    quantiles = np.quantile(values.to_numpy(dtype=np.float64), QUANTILES)
+    return tuple(round(float(value), DIGITS) for value in quantiles)
 
 
 def _share(part: int, whole: int) -> float:
     return round(part / whole, DIGITS) if whole else 0.0
-
-
-def _header(path: Path) -> list[str]:
-    with require(path, "name every clip there").open(encoding="utf-8-sig", newline="") as file:
-        return next(csv.reader(file), [])
-
-
-def _read(path: Path) -> Any:
-    return json.loads(require(path, "run 'dvc repro clips'").read_text(encoding="utf-8"))

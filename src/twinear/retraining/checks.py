@@ -1,10 +1,10 @@
-"""What any scorer must pass before it is compared with another.
+"""Checks that any scorer must pass before it is compared with another.
 
-- *symmetry*: two clips score the same in either order;
-- *chance on shuffled labels*: when the artists exchange their scores at random, the ranking is that
-  of chance, or the judging itself favours some order;
+- *symmetry*: two clips have the same score in either order;
+- *chance on shuffled labels*: when the artists' scores are permuted at random, the NDCG must be
+  that of chance, else the evaluation favours some order;
 - *planted truth*: on the bundled sample, whose hidden styles are known (`truth.csv` beside the
-  data), scores follow the closeness of styles.
+  data), scores must follow the closeness of styles.
 """
 
 import math
@@ -18,66 +18,73 @@ from scipy.stats import spearmanr
 
 from twinear.metrics.ranking_metrics import Floats
 from twinear.model.scorer import Scorer
-from twinear.retraining.held_out import Jury
+from twinear.retraining.held_out import Evaluator
 from twinear.retraining.promotion_rule import PromotionParams
 
-ERRORS = 4  # standard errors that the mean of shuffled rankings may be away from chance
+MAX_ERRORS = 4  # standard errors that the mean of shuffled rankings may be away from chance
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
-    """One thing that was looked at, what was found, and whether that will do."""
+class CheckResult:
+    """The name of a check, whether it passed, and the figures."""
 
     name: str
     passed: bool
     found: str
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Write one line."""
         return f"{self.name}: {self.found}" + ("" if self.passed else " (failed)")
 
 
-def check_symmetry(scorer: Scorer, embeddings: np.ndarray, most: float) -> Check:
+def check_symmetry(scorer: Scorer, embeddings: np.ndarray, limit: float) -> CheckResult:
     """Compare both orders of every two clips; embeddings (clips, dense_units)."""
     scores = scorer.score(embeddings, embeddings)
-    apart = float(np.abs(scores - scores.T).max())
-    return Check(
-        name="symmetry", passed=apart <= most, found=f"{apart:.1e} apart at most, may be {most:.0e}"
-    )
+    difference = float(np.abs(scores - scores.T).max())
+    found = f"{difference:.1e} apart at most, may be {limit:.0e}"
+    return CheckResult(name="symmetry", passed=difference <= limit, found=found)
 
 
-def check_shuffled(jury: Jury, scores: Floats, n_shuffles: int) -> Check:
-    """Exchange artists at random and rank; scores (artists, artists)."""
-    generator = np.random.default_rng(jury.params.seed)
+def check_shuffled(evaluator: Evaluator, scores: Floats, n_shuffles: int) -> CheckResult:
+    """Permute the artists at random and evaluate; scores (artists, artists)."""
+    generator = np.random.default_rng(evaluator.params.seed)
     orders = [generator.permutation(len(scores)) for _ in range(n_shuffles)]
-    means = np.array([np.nanmean(jury.judge(scores[np.ix_(each, each)])) for each in orders])
-    apart = float(means.mean() - np.nanmean(jury.chance))
-    allowed = ERRORS * float(means.std(ddof=1)) / math.sqrt(n_shuffles)
-    found = f"NDCG@10 {apart:+.3f} from chance, may be {allowed:.3f}"
-    return Check(name="chance on shuffled labels", passed=abs(apart) <= allowed, found=found)
+    shuffled = (scores[np.ix_(order, order)] for order in orders)
+    means = np.array([np.nanmean(evaluator.ndcg(scores)) for scores in shuffled])
+    difference = float(means.mean() - np.nanmean(evaluator.chance))
+    limit = MAX_ERRORS * float(means.std(ddof=1)) / math.sqrt(n_shuffles)
+    passed = abs(difference) <= limit
+    found = f"NDCG@10 {difference:+.3f} from chance, may be {limit:.3f}"
+    return CheckResult(name="chance on shuffled labels", passed=passed, found=found)
 
 
-def check_planted(artists: list[str], scores: Floats, styles: pd.DataFrame, least: float) -> Check:
+def check_planted(
+    artists: list[str], scores: Floats, styles: pd.DataFrame, limit: float
+) -> CheckResult:
     """Correlate scores with the closeness of the artists' styles, pair by pair."""
     values, pairs = styles.loc[artists].to_numpy(), np.triu_indices(len(artists), k=1)
     closeness = -cdist(values, values)[pairs]
-    found = float(spearmanr(closeness, scores[pairs]).statistic)
-    return Check(
-        name="planted truth",
-        passed=found >= least,
-        found=f"correlation {found:.2f} with the hidden styles, should be {least:g} or more",
-    )
+    correlation = float(spearmanr(closeness, scores[pairs]).statistic)
+    found = f"correlation {correlation:.2f} with the hidden styles, should be {limit:g} or more"
+    return CheckResult(name="planted truth", passed=correlation >= limit, found=found)
 
 
-def examine(
-    scorer: Scorer, embeddings: np.ndarray, jury: Jury, planted: Path, params: PromotionParams
-) -> list[Check]:
-    """Make every check that applies; `planted` need not be there, nor know these artists."""
-    held_out = jury.held_out
+def run_checks(
+    scorer: Scorer,
+    embeddings: np.ndarray,
+    evaluator: Evaluator,
+    planted: Path,
+    params: PromotionParams,
+) -> list[CheckResult]:
+    """Run every check that applies.
+
+    Without the table `planted` of hidden styles, or if it lacks an artist, that check is left out.
+    """
+    held_out = evaluator.held_out
     scores = held_out.score(scorer, embeddings)
     checks = [
         check_symmetry(scorer, embeddings, params.max_asymmetry),
-        check_shuffled(jury, scores, params.n_shuffles),
+        check_shuffled(evaluator, scores, params.n_shuffles),
     ]
     if planted.exists():
         styles = pd.read_csv(planted).set_index("mbid").select_dtypes("number")

@@ -1,8 +1,8 @@
-"""The held-out artists on which scorers are judged: queries, truth, clips.
+"""The held-out artists on which scorers are compared: queries, truth, clips.
 
-Queries are the test artists of the present split. An artist that a scorer was trained or chosen on
-is no test for it: such are left out where enough queries remain, and counted where not. With
-`split.method: folds` artists never change sides, so that none is lost.
+Queries are the test artists of the present split. An artist that a scorer was trained or selected
+on is not a fair query: such artists are excluded if enough queries remain, and counted if not.
+With `split.method: folds` artists never change sides, so that none is lost.
 """
 
 import hashlib
@@ -29,15 +29,15 @@ NDCG_AT = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folders:
-    """Where the pipeline keeps what judging needs."""
+class PipelineFolders:
+    """The folders of the pipeline that a promotion reads."""
 
     data: Path
     artifacts: Path
 
     @property
     def split(self) -> Path:
-        """Who trains, who validates, who tests."""
+        """The present split."""
         return self.artifacts / "split.csv"
 
     @property
@@ -48,24 +48,12 @@ class Folders:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut:
-    """Some artists, what listeners say of them, and their clips.
+    """Some artists, their similarity, and their clips."""
 
-    Parameters
-    ----------
-    artists
-        Ids; each is a query and a candidate of the others.
-    truth
-        (artists, artists), similarity.
-    clips
-        The index of their clips.
-    spectrograms
-        Of the same clips, by the front end of the present params.
-    """
-
-    artists: list[str]
-    truth: Floats
+    artists: list[str]  # ids; each is a query and a candidate of the others
+    truth: Floats  # (artists, artists), similarity
     clips: Clips
-    spectrograms: Spectrograms
+    spectrograms: Spectrograms  # of the same clips, by the front end of the present params
 
     @property
     def digest(self) -> str:
@@ -80,78 +68,78 @@ class HeldOut:
     def artist_index(self) -> np.ndarray:
         """The row of each clip's artist, (clips,)."""
         rows = {artist: row for row, artist in enumerate(self.artists)}
-        return np.array([rows[each] for each in self.clips.table["artist"]], dtype=np.int64)
+        return np.array([rows[artist] for artist in self.clips.table["artist"]], dtype=np.int64)
 
-    def without(self, heard: Collection[str], min_queries: int) -> "HeldOut":
-        """Leave some artists out, unless fewer than `min_queries` remained."""
-        kept = [row for row, artist in enumerate(self.artists) if artist not in heard]
-        if len(kept) < max(min_queries, 2):
+    def exclude(self, artists: Collection[str], min_queries: int) -> "HeldOut":
+        """Leave some artists out, unless fewer than `min_queries` would remain."""
+        rows = [row for row, artist in enumerate(self.artists) if artist not in artists]
+        if len(rows) < max(min_queries, 2):
             return self
-        artists = [self.artists[row] for row in kept]
-        at = np.flatnonzero(self.clips.table["artist"].isin(artists))
+        remaining = [self.artists[row] for row in rows]
+        clip_rows = np.flatnonzero(self.clips.table["artist"].isin(remaining))
         return HeldOut(
-            artists=artists,
-            truth=self.truth[np.ix_(kept, kept)],
-            clips=Clips(table=self.clips.table.iloc[at].reset_index(drop=True)),
-            spectrograms=self.spectrograms.select(at),
+            artists=remaining,
+            truth=self.truth[np.ix_(rows, rows)],
+            clips=Clips(table=self.clips.table.iloc[clip_rows].reset_index(drop=True)),
+            spectrograms=self.spectrograms.select(clip_rows),
         )
 
     def encode(self, scorer: Scorer, data: Path, workers: Workers) -> np.ndarray:
-        """Embed every clip by the scorer's own front end, (clips, units)."""
+        """Embed every clip with the scorer's own front end, (clips, dense_units)."""
         front = scorer.spectrograms
         if front == self.spectrograms.front:
             return scorer.encode_spectrograms(self.spectrograms)
-        pretrained = read_embeddings(self.clips, data, front)
-        heard = compute_spectrograms(self.clips, data, front, iter, workers, pretrained)
-        return scorer.encode_spectrograms(heard)
+        joined = read_embeddings(self.clips, data, front)
+        computed = compute_spectrograms(self.clips, data, front, iter, workers, joined)
+        return scorer.encode_spectrograms(computed)
 
     def score(self, scorer: Scorer, embeddings: np.ndarray) -> Floats:
-        """Every artist with every other, (artists, artists)."""
+        """Score every artist with every other, (artists, artists)."""
         scores = score_artists(scorer, embeddings, self.artist_index)
         return np.asarray(scores, dtype=np.float64)
 
 
-def read_held_out(folders: Folders) -> HeldOut:
-    """The test artists of the pipeline's present split, with their clips."""
+def read_held_out(folders: PipelineFolders) -> HeldOut:
+    """Read the test artists of the pipeline's present split, with their clips."""
     artists = Split.read(folders.split).members("test")
     similarity = Similarity.read(folders.artifacts / "similarity")
     spectrograms = Spectrograms.read(folders.artifacts / "spectrograms")
     rows = find_rows(similarity.artists, artists, "similarity")
     table = Clips.read(folders.artifacts / "clips.csv").table
-    at = np.flatnonzero(table["artist"].isin(artists))
+    clip_rows = np.flatnonzero(table["artist"].isin(artists))
     if list(table["file"]) != list(spectrograms.clips["file"]):
         raise DataError(folders.artifacts, "is of several runs", remedy="run 'dvc repro'")
     return HeldOut(
         artists=artists,
         truth=similarity.matrix[np.ix_(rows, rows)].astype(np.float64),
-        clips=Clips(table=table.iloc[at].reset_index(drop=True)),
-        spectrograms=spectrograms.select(at),
+        clips=Clips(table=table.iloc[clip_rows].reset_index(drop=True)),
+        spectrograms=spectrograms.select(clip_rows),
     )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Jury:
-    """Judges scores of the held-out artists, all by the same truth and the same ties."""
+class Evaluator:
+    """Evaluates scores of the held-out artists, all with the same truth and the same ties."""
 
     held_out: HeldOut
     params: RankingParams
 
     @cached_property
     def truth(self) -> Truth:
-        """What the listeners say, ranked once."""
-        artists = others(len(self.held_out.artists))
-        return build_truth(self.held_out.truth, artists, self.params)
+        """The similarity of the held-out artists, ranked once."""
+        candidates = others(len(self.held_out.artists))
+        return build_truth(self.held_out.truth, candidates, self.params)
 
     @cached_property
     def chance(self) -> Floats:
         """The mean NDCG@10 of each query over random rankings, (queries,)."""
         generator, shape = self.params.generator("chance"), self.truth.similarity.shape
-        drawn = [
+        random_rankings = [
             query_ndcg(self.truth, generator.random(shape), NDCG_AT, generator)
             for _ in range(self.params.n_chance)
         ]
-        return np.asarray(np.mean(drawn, axis=0))
+        return np.asarray(np.mean(random_rankings, axis=0))
 
-    def judge(self, scores: Floats) -> Floats:
-        """NDCG@10 of each query, (queries,); NaN where it is not defined."""
+    def ndcg(self, scores: Floats) -> Floats:
+        """Compute NDCG@10 of each query, (queries,); NaN where it is not defined."""
         return query_ndcg(self.truth, scores, NDCG_AT, self.params.generator("scores"))

@@ -1,34 +1,31 @@
-"""A challenger against the champion: find both, judge both anew, decide, record.
+"""Compare a challenger with the champion: read both, evaluate both, decide, record.
 
-Both are judged on the present data by the present code, also when the champion was promoted on the
-same held-out queries: it costs seconds, and no figure of another day can flatter either.
+Both are evaluated on the present data by the present code, even if the champion was promoted on
+the same held-out queries: it takes seconds, and figures of another day cannot favour either. A
+champion that this version of twinear cannot read (an older one wrote it) can neither be evaluated
+nor serve: the challenger is then compared with chance alone, and the reason says so.
 """
 
 import json
 import tempfile
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from twinear.base.errors import DataError
 from twinear.base.files import sha256, write_text
 from twinear.compute.pool import Workers
+from twinear.metrics.ranking_metrics import Floats
 from twinear.model.scorer import Scorer
 from twinear.ranking.ranking import RankingParams
-from twinear.retraining.checks import Check, examine
-from twinear.retraining.held_out import Folders, HeldOut, Jury, read_held_out
-from twinear.retraining.promotion_rule import Match, PromotionParams, Verdict, decide
+from twinear.retraining.checks import CheckResult, run_checks
+from twinear.retraining.held_out import Evaluator, PipelineFolders, read_held_out
+from twinear.retraining.promotion_rule import PromotionParams, QueryNdcg, decide
 from twinear.split import Split
-from twinear.tracking.promotions import (
-    Decision,
-    Outcome,
-    Succession,
-    follow,
-    read_succession,
-    record,
-)
+from twinear.tracking.promotions import Outcome, Succession, follow, read_succession, record
 from twinear.tracking.registry import (
+    CHAMPION,
     SCHEME,
     Version,
     find_version,
@@ -42,7 +39,7 @@ from twinear.tracking.runs import open_run
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """All params that a promotion reads, and the sections of a run that has to be made."""
+    """All params of a promotion, and the sections to log if the challenger has no run yet."""
 
     promotion: PromotionParams
     ranking: RankingParams
@@ -51,25 +48,16 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """What was decided about a challenger.
+    """The decision about a challenger, which is `version` and `scorer`."""
 
-    Parameters
-    ----------
-    outcome
-        `promoted`, `refused`, `kept` (it is the champion already), `too late` (another change of
-        champion came first) or `rolled back`.
-    version, scorer
-        The challenger.
-    champion
-        The version that is champion now; None: there is none.
-    """
-
+    # `promoted`, `refused`, `kept` (it is the champion already), `too late` (another change of
+    # champion came first) or `rolled back`
     outcome: str
     reason: str
     version: int
     scorer: str
-    champion: int | None
-    checks: tuple[Check, ...] = ()
+    champion: int | None  # the version that is champion now; None if there is none
+    checks: tuple[CheckResult, ...] = ()
     numbers: Mapping[str, float]
 
     @property
@@ -80,30 +68,31 @@ class Promotion:
     def write(self, path: Path) -> None:
         """Write JSON for people and machines."""
         content = asdict(self)
-        content["numbers"] = {name: round(each, 6) for name, each in self.numbers.items()}
+        content["numbers"] = {name: round(value, 6) for name, value in self.numbers.items()}
         write_text(path, json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def promote(
-    challenger: str, folders: Folders, rules: Rules, workers: Workers, *, again: bool = False
+    challenger: str,
+    folders: PipelineFolders,
+    rules: Rules,
+    workers: Workers,
+    *,
+    again: bool = False,
 ) -> Promotion:
-    """Make the challenger champion if the rule says so; every decision is recorded.
+    """Make the challenger champion if the rule allows it; every decision is recorded.
 
-    Parameters
-    ----------
-    challenger
-        A scorer's file or `models:/…`; a file that is not registered is registered first.
-    again
-        Whether a scorer that was rolled back may come back.
+    The challenger is a scorer's file or `models:/…`; a file that is not registered is registered
+    first. One that was rolled back may return with `again`.
 
     Raises
     ------
     DataError
-        No such scorer, or the pipeline has not run.
+        The challenger cannot be read, or the pipeline has not run.
     TwinearError
         The registry cannot be reached.
     """
-    version = _registered(challenger, folders, rules)
+    version = _register(challenger, folders, rules)
     follow()
     succession = read_succession()
     champion = succession.champion
@@ -116,10 +105,44 @@ def promote(
             champion=champion.version,
             numbers={},
         )
-    digest, checks, verdict = _judge(version, champion, folders, rules, workers)
+    test = read_held_out(folders)
+    trained_on = _trained_on(version)
+    if champion:
+        trained_on |= _trained_on(get_version(champion.version))
+    held_out = test.exclude(trained_on, rules.promotion.min_queries)
+    evaluator = Evaluator(held_out=held_out, params=rules.ranking)
+    with scorer_file(version.uri) as path:
+        scorer = Scorer.read(path)
+    embeddings = held_out.encode(scorer, folders.data, workers)
+    checks = run_checks(scorer, embeddings, evaluator, folders.data / "truth.csv", rules.promotion)
+    champion_ndcg, unreadable = None, ""
+    if champion:
+        uri = get_version(champion.version).uri
+        champion_ndcg, unreadable = _champion_ndcg(uri, evaluator, folders.data, workers)
+    ndcg = QueryNdcg(
+        challenger=evaluator.ndcg(held_out.score(scorer, embeddings)),
+        chance=evaluator.chance,
+        champion=champion_ndcg,
+        same_queries=champion is not None and champion.held_out == test.digest,
+    )
+    outcome = decide(ndcg, rules.promotion.margin, rules.ranking)
+    promoted = outcome.promoted and all(check.passed for check in checks)
+    reasons = [str(check) for check in checks if not check.passed] + [outcome.reason]
+    if unreadable:
+        reasons.append(unreadable)
+    if seen := trained_on & set(held_out.artists):
+        reasons.append(f"{len(seen)} queries were in a training")
     if version.scorer in succession.rolled_back and not again:
-        verdict = replace(verdict, promoted=False, reason="it was rolled back; --again forgives it")
-    return _recorded(version, succession, digest, checks, verdict)
+        promoted, reasons = False, ["it was rolled back; --again allows it"]
+    return _record(
+        "promoted" if promoted else "refused",
+        "; ".join(reasons),
+        version,
+        succession,
+        digest=test.digest,
+        checks=checks,
+        numbers=outcome.numbers | {"trained_on": float(len(seen))},
+    )
 
 
 def roll_back() -> Promotion:
@@ -128,90 +151,63 @@ def roll_back() -> Promotion:
     Raises
     ------
     DataError
-        There is none before.
+        There is none before, or this version of twinear cannot read it.
     """
     succession = read_succession()
     if len(succession.champions) < 2:
         found = "there is no champion before this one" if succession.champion else "is empty"
-        raise DataError("models:/twinear@champion", found, remedy="run 'twinear promote' first")
-    leaving, back = succession.champions[-1], succession.champions[-2]
-    reason = f"version {leaving.version} was taken back"
-    verdict = Verdict(promoted=True, reason=reason, numbers={})
-    return _recorded(get_version(back.version), succession, "", [], verdict, "rolled back")
+        raise DataError(CHAMPION, found, remedy="run 'twinear promote' first")
+    leaving, returning = succession.champions[-1], succession.champions[-2]
+    version = get_version(returning.version)
+    with scorer_file(version.uri) as path:
+        Scorer.read(path)  # one that cannot be read could not serve
+    return _record("rolled back", f"version {leaving.version} was rolled back", version, succession)
 
 
-def _recorded(
+def _record(
+    outcome: Outcome,
+    reason: str,
     version: Version,
     succession: Succession,
-    digest: str,
-    checks: list[Check],
-    verdict: Verdict,
-    named: Outcome = "promoted",
+    *,
+    digest: str = "",
+    checks: Sequence[CheckResult] = (),
+    numbers: Mapping[str, float] | None = None,
 ) -> Promotion:
-    outcome: Outcome = named if verdict.promoted else "refused"
-    counts = record(outcome, version, succession.last, verdict.reason, digest, verdict.numbers)
+    numbers = numbers or {}
+    counts = record(outcome, version, succession.last, reason, digest, numbers)
     champion = follow()
     return Promotion(
         outcome=outcome if counts else "too late",
-        reason=verdict.reason if counts else "another change of champion came first; run it again",
+        reason=reason if counts else "another change of champion came first; run it again",
         version=version.number,
         scorer=version.scorer,
         champion=champion.number if champion else None,
         checks=tuple(checks),
-        numbers=verdict.numbers,
+        numbers=numbers,
     )
 
 
-def _registered(name: str, folders: Folders, rules: Rules) -> Version:
+def _register(name: str, folders: PipelineFolders, rules: Rules) -> Version:
+    """Find the version of a scorer; register a file that has none."""
     if name.startswith(SCHEME):
         return resolve(name)
     path = Path(name)
     scorer = Scorer.read(path)
     digest = sha256(path)
-    if found := find_version(digest):
-        return found
+    if version := find_version(digest):
+        return version
     with open_run(rules.sections, digest) as run:
-        if path.resolve() == folders.scorer.resolve():  # of this split
+        if path.resolve() == folders.scorer.resolve():  # trained on the present split
             run.log_files(folders.split)
         run.log_scorer(path, digest, scorer.inputs)
-    if found := find_version(digest):
-        return found
-    raise DataError(path, "could not be registered", remedy="see above what MLflow said")
+    if version := find_version(digest):
+        return version
+    raise DataError(path, "could not be registered", remedy="see MLflow's message above")
 
 
-def _judge(
-    version: Version, champion: Decision | None, folders: Folders, rules: Rules, workers: Workers
-) -> tuple[str, list[Check], Verdict]:
-    whole = read_held_out(folders)
-    heard = _heard(version) | (_heard(get_version(champion.version)) if champion else set())
-    held_out = whole.without(heard, rules.promotion.min_queries)
-    jury = Jury(held_out=held_out, params=rules.ranking)
-    scorer, embeddings = _encoded(version.uri, held_out, folders.data, workers)
-    planted = folders.data / "truth.csv"
-    checks = examine(scorer, embeddings, jury, planted, rules.promotion)
-    against = None
-    if champion:
-        uri = get_version(champion.version).uri
-        against = jury.judge(held_out.score(*_encoded(uri, held_out, folders.data, workers)))
-    match = Match(
-        challenger=jury.judge(held_out.score(scorer, embeddings)),
-        chance=jury.chance,
-        champion=against,
-        same=champion is not None and champion.held_out == whole.digest,
-    )
-    verdict = decide(match, rules.promotion.margin, rules.ranking)
-    verdict = _with_heard(verdict, heard & set(held_out.artists))
-    return whole.digest, checks, _with_checks(verdict, checks)
-
-
-def _encoded(uri: str, held_out: HeldOut, data: Path, workers: Workers) -> tuple[Scorer, Any]:
-    with scorer_file(uri) as path:
-        scorer = Scorer.read(path)
-    return scorer, held_out.encode(scorer, data, workers)
-
-
-def _heard(version: Version) -> set[str]:
-    """The artists that a version was trained or chosen on."""
+def _trained_on(version: Version) -> set[str]:
+    """The artists that a version was trained or selected on."""
     with tempfile.TemporaryDirectory() as folder:
         path = read_split(version, Path(folder))
         if path is None:
@@ -220,18 +216,15 @@ def _heard(version: Version) -> set[str]:
         return {*split.members("train"), *split.members("validation")}
 
 
-def _with_heard(verdict: Verdict, heard: Collection[str]) -> Verdict:
-    """Say how many queries one of the two has heard in training."""
-    numbers = verdict.numbers | {"heard": float(len(heard))}
-    if not heard:
-        return replace(verdict, numbers=numbers)
-    reason = f"{verdict.reason}; {len(heard)} queries were in a training"
-    return replace(verdict, reason=reason, numbers=numbers)
-
-
-def _with_checks(verdict: Verdict, checks: list[Check]) -> Verdict:
-    """Refuse a scorer that failed a check, whatever it ranks."""
-    failed = [str(each) for each in checks if not each.passed]
-    if not failed:
-        return verdict
-    return replace(verdict, promoted=False, reason="; ".join([*failed, verdict.reason]))
+def _champion_ndcg(
+    uri: str, evaluator: Evaluator, data: Path, workers: Workers
+) -> tuple[Floats | None, str]:
+    """Evaluate the champion, (queries,); None and a line if this version cannot read its file."""
+    with scorer_file(uri) as path:
+        try:
+            scorer = Scorer.read(path)
+        except DataError as error:
+            problem = str(error).removeprefix(f"{path}: ")
+            return None, f"the champion {uri} cannot be read and was not compared ({problem})"
+    embeddings = evaluator.held_out.encode(scorer, data, workers)
+    return evaluator.ndcg(evaluator.held_out.score(scorer, embeddings)), ""

@@ -1,29 +1,30 @@
 """The rule by which a challenger becomes champion: a pure function of numbers.
 
-A challenger must rank better than chance, always. Against a champion, query by query:
+A challenger must always rank better than chance. Against a champion, query by query:
 
 - on the same held-out queries it must be better: the lower bound of the mean paired difference of
   NDCG@10 is above zero;
-- when the held-out queries changed with the data, it may be worse by less than a margin: the lower
-  bound is above minus the margin. A scorer of today's data is worth a little.
+- if the held-out queries changed with the data, it may be worse by less than a margin: the lower
+  bound is above minus the margin. A scorer of the present data is worth a little.
 
-Intervals are percentile bootstraps over the queries, the same resamples for every difference.
+Intervals are percentile bootstraps over the queries, with the same resamples for every difference.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from pydantic import Field
 
 from twinear.base.errors import DataError
 from twinear.base.params import Params
+from twinear.base.text import format_interval
 from twinear.metrics.bootstrap import Interval, bootstrap, resamples
 from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.ranking import RankingParams
 
 
 class PromotionParams(Params):
-    """What a challenger must show."""
+    """The conditions of a promotion."""
 
     margin: float = Field(ge=0)
     min_queries: int = Field(ge=3)
@@ -33,35 +34,25 @@ class PromotionParams(Params):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Match:
-    """NDCG@10 of each held-out query, (queries,); NaN where it is not defined.
-
-    Parameters
-    ----------
-    chance
-        The mean over random rankings.
-    champion
-        None: there is none yet.
-    same
-        Whether the champion was promoted on these same queries, truth and clips.
-    """
+class QueryNdcg:
+    """NDCG@10 of each held-out query, (queries,); NaN where it is not defined."""
 
     challenger: Floats
-    chance: Floats
-    champion: Floats | None
-    same: bool
+    chance: Floats  # the mean over random rankings
+    champion: Floats | None  # None if there is no champion to compare with
+    same_queries: bool  # the champion was promoted on these same queries, truth and clips
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Whether the challenger becomes champion, why, and the numbers behind it."""
+class RuleOutcome:
+    """Whether the challenger becomes champion, the reason, and the numbers."""
 
     promoted: bool
     reason: str
     numbers: dict[str, float]
 
 
-def decide(match: Match, margin: float, params: RankingParams) -> Verdict:
+def decide(ndcg: QueryNdcg, margin: float, params: RankingParams) -> RuleOutcome:
     """Apply the rule.
 
     Raises
@@ -69,55 +60,48 @@ def decide(match: Match, margin: float, params: RankingParams) -> Verdict:
     DataError
         No query has a defined NDCG.
     """
-    lead = _difference(match.challenger, match.chance, params)
-    numbers = _means(match) | _named("lead", lead)
+    lead = _difference(ndcg.challenger, ndcg.chance, params)
+    systems = {"challenger": ndcg.challenger, "chance": ndcg.chance, "champion": ndcg.champion}
+    numbers = {
+        name: float(np.nanmean(values)) for name, values in systems.items() if values is not None
+    }
+    numbers |= {"queries": float(np.isfinite(ndcg.challenger).sum()), **_bounds("lead", lead)}
     if lead.low <= 0:
-        return Verdict(
-            promoted=False, reason=f"not better than chance: {_told(lead)}", numbers=numbers
-        )
-    if match.champion is None:
-        reason = f"the first champion, better than chance: {_told(lead)}"
-        return Verdict(promoted=True, reason=reason, numbers=numbers)
-    apart = _difference(match.challenger, match.champion, params)
-    numbers |= _named("difference", apart)
-    promoted, reason = _against(apart, margin, same=match.same)
-    return Verdict(promoted=promoted, reason=reason, numbers=numbers)
+        reason = f"not better than chance: {_format(lead)}"
+        return RuleOutcome(promoted=False, reason=reason, numbers=numbers)
+    if ndcg.champion is None:
+        reason = f"no champion to compare with, better than chance: {_format(lead)}"
+        return RuleOutcome(promoted=True, reason=reason, numbers=numbers)
+    difference = _difference(ndcg.challenger, ndcg.champion, params)
+    numbers |= _bounds("difference", difference)
+    promoted = difference.low > (0 if ndcg.same_queries else -margin)
+    if difference.low > 0:
+        reason = "better than the champion"
+    elif ndcg.same_queries:
+        reason = "not better than the champion on the same queries"
+    elif promoted:
+        reason = f"the data changed, and not worse by more than {margin:g}"
+    else:
+        reason = f"the data changed, but it may be worse by more than {margin:g}"
+    reason = f"{reason}: {_format(difference)}"
+    return RuleOutcome(promoted=promoted, reason=reason, numbers=numbers)
 
 
-def _against(apart: Interval, margin: float, *, same: bool) -> tuple[bool, str]:
-    if apart.low > 0:
-        return True, f"better than the champion: {_told(apart)}"
-    if same:
-        return False, f"not better than the champion on the same queries: {_told(apart)}"
-    if apart.low > -margin:
-        return True, f"the data changed, and not worse by more than {margin:g}: {_told(apart)}"
-    return False, f"the data changed, but it may be worse by more than {margin:g}: {_told(apart)}"
-
-
-def _difference(one: Floats, other: Floats, params: RankingParams) -> Interval:
-    apart = one - other
-    apart = apart[np.isfinite(apart)]
-    if not apart.size:
-        raise DataError(
-            "promotion",
-            "NDCG@10 is defined for no held-out query",
-            remedy="bring more listens or a larger test split",
-        )
-    drawn = resamples(len(apart), params.n_bootstrap, params.generator("bootstrap"))
-    (interval,) = bootstrap(apart[:, None], drawn, params.confidence)
+def _difference(first: Floats, second: Floats, params: RankingParams) -> Interval:
+    """The mean paired difference over the queries for which it is defined."""
+    differences = first - second
+    differences = differences[np.isfinite(differences)]
+    if not differences.size:
+        remedy = "add listens, or enlarge the test split"
+        raise DataError("promotion", "NDCG@10 is defined for no held-out query", remedy=remedy)
+    drawn = resamples(len(differences), params.n_bootstrap, params.generator("bootstrap"))
+    (interval,) = bootstrap(differences[:, None], drawn, params.confidence)
     return interval
 
 
-def _means(match: Match) -> dict[str, float]:
-    systems = {"challenger": match.challenger, "chance": match.chance, "champion": match.champion}
-    found = {name: float(np.nanmean(each)) for name, each in systems.items() if each is not None}
-    return found | {"queries": float(np.isfinite(match.challenger).sum())}
-
-
-def _named(name: str, interval: Interval) -> dict[str, float]:
+def _bounds(name: str, interval: Interval) -> dict[str, float]:
     return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def _told(interval: Interval) -> str:
-    value, low, high = (f"{each:+.3f}" for each in (interval.value, interval.low, interval.high))
-    return f"NDCG@10 {value} [{low}, {high}]"
+def _format(interval: Interval) -> str:
+    return f"NDCG@10 {format_interval(**asdict(interval), sign='+')}"

@@ -1,75 +1,59 @@
-"""From new data to a new champion, or to the reason why not: what `make retrain` does.
+"""From new data to a new champion, or to the reason why not: the command behind `make retrain`.
 
-1. The first stages clean the data; their figures are held against the last accepted ones.
+1. The first stages clean the data; their statistics are compared with the last accepted ones.
 2. `dvc repro --pull` runs what changed, or fetches it from the remote.
-3. The scorer is examined, held against the champion, and promoted or refused.
-4. When it stands, the data count as accepted and the artefacts are pushed.
+3. The scorer is checked, compared with the champion, and promoted or refused.
+4. If it is champion, the data count as accepted and the artefacts are pushed.
 
-Each step stops the rest when it fails. A summary says what happened, whatever happened.
+A step that fails ends the retraining. A summary is written in every case.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinear.base.files import sha256
 from twinear.compute.pool import Workers
 from twinear.retraining.acceptance import (
     AcceptanceParams,
-    Figures,
+    DataStatistics,
     find_faults,
     measure_data,
     read_accepted,
 )
-from twinear.retraining.held_out import Folders
+from twinear.retraining.held_out import PipelineFolders
 from twinear.retraining.promotion import Promotion, Rules, promote
-from twinear.retraining.subprocesses import Done, run_program
+from twinear.retraining.subprocesses import ProgramResult, run_program
 from twinear.tracking.promotions import follow
 
-LAST_OF_DATA = "clips"  # the stage after which the data can be judged
+LAST_DATA_STAGE = "clips"  # after it the data can be accepted or blocked
 ACCEPTED, DECISION = "accepted.json", "champion.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Errand:
-    """What retraining reads and obeys.
+class RetrainingRequest:
+    """The folders, the params and the options of a retraining."""
 
-    Parameters
-    ----------
-    reports
-        The folder of the reports, where the accepted figures and the decision are.
-    accept_drift
-        Whether a person has looked at the drift and takes the data.
-    """
-
-    folders: Folders
-    reports: Path
+    folders: PipelineFolders
+    reports: Path  # folder of the reports, of the accepted statistics and of the decision
     rules: Rules
     acceptance: AcceptanceParams
     workers: Workers
-    accept_drift: bool
+    accept_drift: bool  # whether a person has looked at the drift and accepts the data
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retraining:
-    """How it ended.
+    """The result of a retraining."""
 
-    Parameters
-    ----------
-    outcome
-        `blocked` (by the data), `failed` (a stage), or that of the promotion.
-    trained
-        Whether there is another scorer than before.
-    """
-
-    outcome: str
+    outcome: str  # `blocked` (by the data), `failed` (a stage), or that of the promotion
     reason: str
-    trained: bool = False
-    now: Figures | None = None
-    accepted: Figures | None = None
+    trained: bool = False  # whether there is another scorer than before
+    now: DataStatistics | None = None  # of the present data
+    accepted: DataStatistics | None = None  # of the last accepted
     promotion: Promotion | None = None
-    pushed: str = ""
-    changes: str = ""
+    pushed: str = ""  # whether the artefacts were pushed, or why not
+    changes: str = ""  # the output of `dvc metrics diff`
 
     @property
     def succeeded(self) -> bool:
@@ -77,66 +61,57 @@ class Retraining:
         return self.promotion is not None and self.promotion.stands
 
 
-def retrain(errand: Errand, run: Callable[..., Done] = run_program) -> Retraining:
-    """Do all steps as far as they go.
+def retrain(
+    request: RetrainingRequest, run: Callable[..., ProgramResult] = run_program
+) -> Retraining:
+    """Run all steps, as far as they succeed.
 
     Raises
     ------
     TwinearError
-        The tracking server cannot be reached, or the accepted figures are damaged.
+        The tracking server cannot be reached, or the accepted statistics are damaged.
     """
-    follow()  # nothing is worth training when nobody could be told
-    before = _scorer(errand)
-    accepted = read_accepted(errand.reports / ACCEPTED)
-    cleaned = run("dvc", "repro", "--pull", LAST_OF_DATA)
+    follow()  # an unreachable registry is an error before hours of training, not after
+    folders, reports = request.folders, request.reports
+    scorer_before = _scorer_digest(folders)
+    accepted = read_accepted(reports / ACCEPTED)
+    blocked = Retraining(outcome="blocked", reason="", accepted=accepted)
+    cleaned = run("dvc", "repro", "--pull", LAST_DATA_STAGE)
     if cleaned.status:
-        return Retraining(outcome="blocked", reason=cleaned.reason, accepted=accepted)
-    now = measure_data(errand.folders.data, errand.folders.artifacts, errand.reports)
-    faults = find_faults(now, accepted, errand.acceptance) if accepted else []
-    if faults and not errand.accept_drift:
-        return Retraining(outcome="blocked", reason="; ".join(faults), now=now, accepted=accepted)
+        return replace(blocked, reason=cleaned.reason)
+    now = measure_data(folders.data, folders.artifacts, reports)
+    faults = find_faults(now, accepted, request.acceptance) if accepted else []
+    if faults and not request.accept_drift:
+        return replace(blocked, reason="; ".join(faults), now=now)
     reproduced = run("dvc", "repro", "--pull")
     if reproduced.status:
-        reason = reproduced.reason
-        return Retraining(outcome="failed", reason=reason, now=now, accepted=accepted)
-    return _promoted(errand, now, accepted, run, trained=_scorer(errand) != before)
-
-
-def _promoted(
-    errand: Errand,
-    now: Figures,
-    accepted: Figures | None,
-    run: Callable[..., Done],
-    *,
-    trained: bool,
-) -> Retraining:
-    scorer = str(errand.folders.scorer)
-    promotion = promote(scorer, errand.folders, errand.rules, errand.workers)
+        return Retraining(outcome="failed", reason=reproduced.reason, now=now, accepted=accepted)
+    promotion = promote(str(folders.scorer), folders, request.rules, request.workers)
     if promotion.outcome != "kept":
-        promotion.write(errand.reports / DECISION)
+        promotion.write(reports / DECISION)
     if promotion.stands and now != accepted:
-        now.write(errand.reports / ACCEPTED)
-    changes = run("dvc", "metrics", "diff", "--md").output
+        now.write(reports / ACCEPTED)
     return Retraining(
         outcome=promotion.outcome,
         reason=promotion.reason,
-        trained=trained,
+        trained=_scorer_digest(folders) != scorer_before,
         now=now,
         accepted=accepted,
         promotion=promotion,
+        changes=run("dvc", "metrics", "diff", "--md").output,
         pushed=_push(run) if promotion.stands else "not pushed: it was not promoted",
-        changes=changes,
     )
 
 
-def _push(run: Callable[..., Done]) -> str:
-    """Push artefacts and what stages made of what; a remote that refuses is no failure."""
+def _push(run: Callable[..., ProgramResult]) -> str:
+    """Push artefacts and DVC's run cache; a remote that refuses them is not a failure."""
     if not run("dvc", "remote", "list").output.strip():
         return "not pushed: no DVC remote is set"
-    pushed = run("dvc", "push", "--run-cache")
-    return "pushed" if pushed.status == 0 else f"not pushed: {pushed.output.splitlines()[-1]}"
+    push = run("dvc", "push", "--run-cache")
+    if push.status == 0:
+        return "pushed"
+    return f"not pushed: {(push.output.splitlines() or [push.reason])[-1]}"
 
 
-def _scorer(errand: Errand) -> str:
-    path = errand.folders.scorer
-    return sha256(path) if path.exists() else ""
+def _scorer_digest(folders: PipelineFolders) -> str:
+    return sha256(folders.scorer) if folders.scorer.exists() else ""

@@ -1,16 +1,15 @@
-"""Other programs, run so that a person sees what they say and their errors are kept."""
+"""Run other programs: their output is shown as it comes, and kept together with their errors."""
 
 import subprocess
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-ERROR = "error: "
+ERROR = "error: "  # one-line errors, as twinear and DVC write them, begin with it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
-    """How a program ended: its status, its output, and the errors of one line it told."""
+class ProgramResult:
+    """The exit status of a program, its output, and the one-line errors in it."""
 
     status: int
     output: str
@@ -18,21 +17,26 @@ class Done:
 
     @property
     def reason(self) -> str:
-        """Why it failed, in one line."""
+        """Why it failed, in one line.
+
+        Examples
+        --------
+        >>> ProgramResult(status=1, output="", errors=("a.csv: is missing",)).reason
+        'a.csv: is missing'
+        >>> ProgramResult(status=2, output="", errors=()).reason
+        'exit status 2'
+        """
         return "; ".join(self.errors) or f"exit status {self.status}"
 
 
-def run_program(*words: str) -> Done:
-    """Run a command line; what it says is kept and passed on to our stderr line by line."""
+def run_program(*words: str) -> ProgramResult:
+    """Run a command line; its output is kept, and copied to stderr line by line."""
+    lines = []
     with subprocess.Popen(  # noqa: S603
         words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as program:
-        lines = list(_passed_on(program.stdout or ()))
-    errors = tuple(each.removeprefix(ERROR) for each in lines if each.startswith(ERROR))
-    return Done(status=program.returncode, output="\n".join(lines), errors=errors)
-
-
-def _passed_on(lines: Iterable[str]) -> Iterable[str]:
-    for line in lines:
-        print(line, end="", file=sys.stderr)
-        yield line.rstrip("\n")
+        for line in program.stdout or ():
+            print(line, end="", file=sys.stderr)
+            lines.append(line.rstrip("\n"))
+    errors = tuple(line.removeprefix(ERROR) for line in lines if line.startswith(ERROR))
+    return ProgramResult(status=program.returncode, output="\n".join(lines), errors=errors)

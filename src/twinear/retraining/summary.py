@@ -1,6 +1,7 @@
-"""What retraining did, in Markdown, for the page of a workflow and for `reports/`."""
+"""The summary of a retraining in Markdown, for the page of a workflow and for `reports/`."""
 
-from twinear.retraining.acceptance import Figures, drift
+from twinear.base.text import markdown_table
+from twinear.retraining.acceptance import drift
 from twinear.retraining.retraining import Retraining
 
 SHOWN = ("ndcg@10.value", "unordered@10.value", "mrr.value")
@@ -8,55 +9,40 @@ PICTURES = ("ranking", "training")
 
 
 def summarise(retraining: Retraining, *, pictures: bool) -> str:
-    """Lay out the outcome, its reason, the data, the checks and the metrics.
+    """Write the outcome, its reason, the data, the checks and the metrics.
 
-    Parameters
-    ----------
-    pictures
-        Whether to show those of the report; they are found from the folder of the reports only.
+    `pictures` links those of the report, which works from the folder of the reports only.
     """
-    parts = [_outcome(retraining), _data(retraining), _checks(retraining), _metrics(retraining)]
-    if pictures and retraining.promotion:
+    promotion = retraining.promotion
+    parts = [f"# Retraining: {retraining.outcome}", retraining.reason]
+    if promotion:
+        scorer = "A new scorer" if retraining.trained else "The same scorer as before"
+        champion = f"the champion is version {promotion.champion}"
+        champion = champion if promotion.champion else "there is no champion yet"
+        parts.append(f"{scorer} is version {promotion.version}, {champion}.")
+    parts += [retraining.pushed, _format_data(retraining)]
+    if promotion:
+        parts.append("\n".join(f"- {check}" for check in promotion.checks))
+    table = [line for line in retraining.changes.splitlines() if line.startswith("|")]
+    rows = [line for line in table[2:] if any(name in line for name in SHOWN)]
+    if rows:  # the main metrics of `dvc metrics diff --md`
+        parts.append("\n".join(["Metrics beside the last commit:", "", *table[:2], *rows]))
+    if pictures and promotion:
         parts += [f"![{name}](figures/{name}.png)" for name in PICTURES]
     return "\n\n".join(filter(None, parts))
 
 
-def _outcome(retraining: Retraining) -> str:
-    lines = [f"# Retraining: {retraining.outcome}", retraining.reason]
-    if promotion := retraining.promotion:
-        trained = "A new scorer" if retraining.trained else "The scorer of before"
-        champion = f"version {promotion.champion}" if promotion.champion else "nobody yet"
-        lines.append(f"{trained} is version {promotion.version}, champion is {champion}.")
-    return "\n\n".join([*lines, *([retraining.pushed] if retraining.pushed else [])])
-
-
-def _data(retraining: Retraining) -> str:
+def _format_data(retraining: Retraining) -> str:
     now, accepted = retraining.now, retraining.accepted
     if now is None:
         return ""
     rows = [
-        (name, value, accepted.counts[name] if accepted else "–")
-        for name, value in now.counts.items()
+        [name, str(count), str(accepted.counts[name]) if accepted else "–"]
+        for name, count in now.counts.items()
     ]
-    table = ["| data | now | accepted |", "|---|--:|--:|"]
-    table += [f"| {name} | {value} | {before} |" for name, value, before in rows]
-    return "\n".join(table) + (f"\n\n{_drift(now, accepted)}" if accepted else "")
-
-
-def _drift(now: Figures, accepted: Figures) -> str:
+    table = markdown_table(["data", "now", "accepted"], rows)
+    if accepted is None:
+        return table
     popularity, seconds = drift(now, accepted)
-    return f"Drift: popularity {popularity:.3f} powers of ten, durations {seconds:.2f} s."
-
-
-def _checks(retraining: Retraining) -> str:
-    checks = retraining.promotion.checks if retraining.promotion else ()
-    return "\n".join(f"- {each}" for each in checks)
-
-
-def _metrics(retraining: Retraining) -> str:
-    """The table of `dvc metrics diff`, the metrics that people read first only."""
-    head, *body = [line for line in retraining.changes.splitlines() if line[:1] == "|"] or [""]
-    rows = [line for line in body[1:] if any(name in line for name in SHOWN)]
-    if not rows:
-        return ""
-    return "\n".join(["Metrics beside the last commit:", "", head, body[0], *rows])
+    moved = f"popularity {popularity:.3f} powers of ten, durations {seconds:.2f} s"
+    return f"{table}\n\nDrift: {moved}."

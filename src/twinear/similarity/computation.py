@@ -27,8 +27,6 @@ class SimilarityReport:
     artists
         Artists compared with each other; fewer than `top_artists` where fewer have both listens
         and clips.
-    listeners
-        Listeners in the listens.
     capped_listeners
         Listeners who count only for their most played artists.
     similar_pairs
@@ -64,8 +62,6 @@ def compute(
         Ids of the artists that have clips.
     memory
         Bytes to keep to, where the listens come in parts.
-    workers
-        Threads of this machine, or the address of a Dask cluster.
 
     Raises
     ------
@@ -149,7 +145,8 @@ def _scale(matrix: npt.NDArray[np.floating], totals: ArtistTotals) -> npt.NDArra
     others = matrix.reshape(-1)[1:].reshape(n - 1, n + 1)[:, :-1]
     low, high = others.min(), others.max()
     if low == high:
-        found, remedy = f"every two of {n} artists are equally similar ({low:g})", ""
+        found = f"every two of {n} artists are equally similar ({low:g})"
+        remedy = "bring in more listens"
         params = totals.params
         if params.min_colisteners > 1:
             remedy += f", lower similarity.min_colisteners ({params.min_colisteners})"
@@ -157,12 +154,8 @@ def _scale(matrix: npt.NDArray[np.floating], totals: ArtistTotals) -> npt.NDArra
             found += f", {totals.n_capped} of {totals.n_listeners} listeners capped"
             most = params.max_artists_per_listener
             remedy += f", raise similarity.max_artists_per_listener ({most})"
-        raise DataError(
-            "similarity",
-            found,
-            expected="some listeners who share some of the artists",
-            remedy="bring in more listens" + remedy,
-        )
+        expected = "some listeners who share some of the artists"
+        raise DataError("similarity", found, expected=expected, remedy=remedy)
     matrix -= low
     matrix /= high - low
     np.fill_diagonal(matrix, 1)

@@ -10,20 +10,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from twinear.base.errors import TwinearError
 from twinear.compute.pool import Workers, map_in_processes
 from twinear.similarity import kernels
-from twinear.similarity.kernels import Nearest, SparseRows, Sums
+from twinear.similarity.kernels import Array, Nearest, SparseRows, Sums
 from twinear.similarity.measures import ArtistTotals
 from twinear.similarity.partitions import AllListeners, ListenerRange, ListensParts, Plays
-
-Array: TypeAlias = npt.NDArray[Any]
 
 TURNS = 4  # of a thread at the least: the rows of popular artists hold most of the work
 DENSE = 100  # artists known to more than one listener per so many artists are counted densely
@@ -34,23 +31,13 @@ BLOCK_SHARE = 3  # the share of the memory for a block of counts
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CoListening:
-    """The listens and the artists to compare, and the means to do it.
-
-    Attributes
-    ----------
-    artists
-        Rows of the listens' artists that are compared, rising.
-    memory
-        Bytes that a block of counts may share.
-    workers
-        The address of a Dask cluster, or a number of threads of this machine.
-    """
+    """The listens and the artists to compare, and the means to do it."""
 
     parts: ListensParts
     totals: ArtistTotals
-    artists: Array
-    memory: int
-    workers: Workers
+    artists: Array  # rows of the listens' artists that are compared, rising
+    memory: int  # bytes that a block of counts may share
+    workers: Workers  # the address of a Dask cluster, or a number of threads of this machine
 
     def matrix(self) -> Array:
         """Compare every artist with every other, (artists, artists); 0 on the diagonal.
@@ -163,44 +150,28 @@ class CoListening:
             task = partial(
                 _count_part, totals=self.totals, artists=self.artists, first=first, last=last
             )
-            for part_sums in self._count_parts(task):
+            parts = self.parts.parts
+            # In threads one at a time: the memory is shared.
+            results: Iterator[list[Plays] | None] = (
+                map(task, parts)
+                if isinstance(self.workers, int)
+                else map_in_processes(task, parts, self.workers, None)
+            )
+            for part, part_sums in zip(parts, results, strict=True):
+                if part_sums is None:
+                    found = f"a worker died twice counting {part}"
+                    remedy = "give the workers more memory, or set TWINEAR_MEMORY to less"
+                    raise TwinearError(self.workers, found, remedy=remedy)
                 for sums, added in zip(block, part_sums, strict=False):
                     entries = added.tocoo()
                     sums[entries.coords] += entries.data  # every pair occurs once
             yield first, block
 
-    def _count_parts(
-        self, task: Callable[[AllListeners | ListenerRange], list[Plays]]
-    ) -> Iterator[list[Plays]]:
-        parts = self.parts.parts
-        if isinstance(self.workers, int):
-            yield from map(task, parts)  # one at a time: the memory is shared
-            return
-        results = map_in_processes(task, parts, self.workers, None)
-        for part, part_sums in zip(parts, results, strict=True):
-            if part_sums is None:
-                raise TwinearError(
-                    self.workers,
-                    f"a worker died twice counting {part}",
-                    remedy="give the workers more memory, or set TWINEAR_MEMORY to less",
-                )
-            yield part_sums
-
 
 def _count_part(
-    part: AllListeners | ListenerRange,
-    totals: ArtistTotals,
-    artists: Array,
-    first: int,
-    last: int,
+    part: AllListeners | ListenerRange, totals: ArtistTotals, artists: Array, first: int, last: int
 ) -> list[Plays]:
-    """Sum one part's share of some rows as sparse matrices; runs in any process.
-
-    Returns
-    -------
-    list of csr_array
-        The fields of `Sums` that the kind needs, (last - first, artists).
-    """
+    """Sum one part's share of some rows, (last - first, artists): the fields of `Sums` needed."""
     weights = totals.weights(part.read(len(totals.listeners)), artists)
     ones = np.ones(weights.nnz, np.int32)
     listened = csr_array((ones, weights.indices, weights.indptr), shape=weights.shape)

@@ -22,19 +22,18 @@ listens, so that a similarity does not depend on the number of compared artists.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 from scipy.sparse import csr_array
 
 from twinear.base.params import Params
 from twinear.similarity import kernels
+from twinear.similarity.kernels import Array
 from twinear.similarity.partitions import ListensParts, Plays
 
 Measure = Literal["minimum", "asymmetric", "plays_minimum", "cosine", "jaccard", "pmi", "bm25"]
-Array: TypeAlias = npt.NDArray[Any]
 
 CODES: dict[Measure, int] = {
     "minimum": kernels.MINIMUM,
@@ -83,26 +82,14 @@ class SimilarityParams(Params):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ArtistTotals:
-    """What the measures need to know of all artists.
-
-    Attributes
-    ----------
-    listeners, plays
-        n and p, (artists,), int64.
-    norm
-        Of BM25's weights, (artists,), float64; empty for other measures.
-    n_listeners
-        L.
-    n_capped
-        Number of listeners with more than `max_artists_per_listener` artists.
-    """
+    """What the measures need to know of all artists."""
 
     params: SimilarityParams
-    listeners: Array
-    plays: Array
-    norm: Array
-    n_listeners: int
-    n_capped: int
+    listeners: Array  # n, (artists,), int64
+    plays: Array  # p, (artists,), int64
+    norm: Array  # of BM25's weights, (artists,), float64; empty for other measures
+    n_listeners: int  # L
+    n_capped: int  # listeners with more than `max_artists_per_listener` artists
 
     @property
     def kind(self) -> int:
@@ -121,20 +108,10 @@ class ArtistTotals:
         )
 
     def weights(self, plays: Plays, artists: Array) -> Plays:
-        """Turn the plays of some listeners into whole-number weights of some artists.
+        """Turn plays, (listeners, all artists), into whole-number weights of some artists.
 
-        Parameters
-        ----------
-        plays
-            (listeners, all artists).
-        artists
-            Rows of the artists, rising.
-
-        Returns
-        -------
-        csr_array
-            (listeners, len(artists)): 1 where only listeners count, plays, or BM25's weights times
-            2**UNIT. Artists rise within a row.
+        `artists` rise. Returns (listeners, len(artists)): 1 where only listeners count, plays, or
+        BM25's weights times 2**UNIT. Artists rise within a row.
         """
         plays = capped(plays, self.params.max_artists_per_listener)
         weights = plays.data

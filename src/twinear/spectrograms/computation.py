@@ -1,7 +1,4 @@
-"""Indexed clips -> their spectrograms, decoded and transformed by several processes.
-
-The result has the same bits for any number of workers.
-"""
+"""Indexed clips -> their spectrograms, decoded and transformed by several processes."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +12,7 @@ from twinear.base.files import sha256
 from twinear.clips.clips import Clips
 from twinear.clips.waveform import load_waveform
 from twinear.compute.pool import Progress, Workers, map_in_processes
-from twinear.spectrograms.embedding_table import TABLE, vectors_of
+from twinear.spectrograms.embedding_table import TABLE, read_clip_embeddings
 from twinear.spectrograms.front_end import Floats, SpectrogramsParams, log_mel, mfcc_statistics
 from twinear.spectrograms.spectrograms import COLUMNS, Spectrograms
 
@@ -25,7 +22,7 @@ def read_embeddings(clips: Clips, data_folder: Path, params: SpectrogramsParams)
     if params.embeddings == "none":
         return None
     files, sha256s = (list(clips.table[column]) for column in ("file", "sha256"))
-    return vectors_of(files, sha256s, data_folder / TABLE)
+    return read_clip_embeddings(files, sha256s, data_folder / TABLE)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,9 +72,8 @@ def compute_spectrograms(
     paths = [data_folder / file for file in table["file"]]
     indexed = zip(paths, table["sha256"], strict=True)
     crashed: _Features | str = "crashes the decoder"
-    features = map_in_processes(
-        partial(_compute_features, params=params), indexed, workers, crashed
-    )
+    compute = partial(_compute_features, params=params)
+    features = map_in_processes(compute, indexed, workers, crashed)
     for row, (path, result) in enumerate(zip(progress(paths), features, strict=True)):
         if isinstance(result, str):
             raise DataError(path, result, remedy="run 'dvc repro clips' to index the clips again")

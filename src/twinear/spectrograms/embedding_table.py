@@ -1,7 +1,7 @@
-"""Vectors of clips, made by any extractor: a table beside the mel-spectrogram or in its place.
+"""A table of embeddings of clips, by any pre-trained network.
 
-A table names each clip once, as `file` of `clips.csv` does, with one vector a clip or one vector
-a frame:
+The table names each clip once, as `file` in `clips.csv`, with one vector for the clip or one for
+each frame:
 
 ```
 .npz              clip (clips,) text; vector (clips, n_dims) or (clips, n_dims, n_frames) numbers;
@@ -9,9 +9,8 @@ a frame:
 .csv, .parquet    a column clip; every other column is a dimension
 ```
 
-`twinear evaluate` reads the same tables; there `artist` may stand in the place of `clip`.
-
-This module does not know how the vectors were made; `encoders` makes some.
+`twinear evaluate` reads the same tables; there `artist` may replace `clip`. This module does not
+know how the embeddings were made; `encoders` makes some.
 """
 
 import zipfile
@@ -32,28 +31,29 @@ from twinear.base.files import replacing, require
 Floats = npt.NDArray[np.float32]
 Key = Literal["clip", "artist"]
 
-TABLE = "clips/vectors.npz"  # under the data folder: where the pipeline finds the vectors
+TABLE = "clips/embeddings.npz"  # in the data folder
+OLD_TABLE = "clips/vectors.npz"  # its name in twinear 0.1
 KINDS = (".npz", ".csv", ".parquet")
 ARRAYS = "{} (text) and vector (numbers, as many in every row)"
 COLUMNS = "a column {}, all others numbers"
-MAKE = "make it with 'twinear embed' or bring it with 'twinear import --vectors'"
+MAKE = "make it with 'twinear embed' or bring it with 'twinear import --embeddings'"
 AGAIN = "make the table again"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Vectors:
-    """A table of vectors.
+class EmbeddingTable:
+    """A table of embeddings.
 
     Parameters
     ----------
     clips
-        The clips' names, each once; or the artists', where `key` says so.
+        Names of the clips, or of the artists where `key` says so; each once.
     vector
         (clips, n_dims), or (clips, n_dims, n_frames); finite.
     extractor, licence
-        What made them, and the licence of its weights; "" where unknown.
+        The network, and the licence of its weights; "" where unknown.
     sha256
-        Of the audio that was heard, (clips,), "" where unknown.
+        Of the encoded audio files, (clips,), "" where unknown.
     """
 
     clips: Sequence[str]
@@ -63,43 +63,43 @@ class Vectors:
     sha256: Sequence[str] = ()
     key: Key = "clip"
 
-    def of(self, clips: Sequence[str], sha256: Sequence[str], place: Path) -> Floats:
-        """The vectors of these clips, in this order.
+    def select(self, clips: Sequence[str], sha256: Sequence[str], place: Path) -> Floats:
+        """Select the embeddings of these clips, in this order.
 
         Parameters
         ----------
         clips
             Names.
         sha256
-            Of their audio as it is now.
+            Of their audio files now.
         place
             Where the table came from.
 
         Raises
         ------
         DataError
-            A clip has no vector, or its audio is not what the vector was made of.
+            A clip has no embedding, or its audio has changed since.
         """
         rows = {clip: row for row, clip in enumerate(self.clips)}
-        remedy = "make their vectors with 'twinear embed', or take their rows out of clips.csv"
+        remedy = "encode them with 'twinear embed', or take their rows out of clips.csv"
         _require_none([clip for clip in clips if clip not in rows], clips, "lacks", place, remedy)
-        heard = dict(zip(self.clips, self.sha256, strict=False))
+        encoded = dict(zip(self.clips, self.sha256, strict=False))
         changed = [
             clip
             for clip, content in zip(clips, sha256, strict=True)
-            if heard.get(clip, "") not in ("", content)
+            if encoded.get(clip, "") not in ("", content)
         ]
         found = "is older than the audio of"
         _require_none(changed, clips, found, place, "make it again with 'twinear embed'")
         return self.vector[[rows[clip] for clip in clips]]
 
-    def renamed(self, names: Mapping[str, str]) -> "Vectors":
-        """The vectors of the clips in `names`, old to new; two of one new name count once."""
+    def renamed(self, names: Mapping[str, str]) -> "EmbeddingTable":
+        """Rename the clips in `names`, old to new, and drop all others and duplicates."""
         contents = self.sha256 or [""] * len(self.clips)
         rows = {
             names[clip]: row for row, clip in reversed(list(enumerate(self.clips))) if clip in names
         }
-        return Vectors(
+        return EmbeddingTable(
             clips=list(rows),
             vector=self.vector[list(rows.values())],
             extractor=self.extractor,
@@ -136,7 +136,7 @@ class Vectors:
         dtype: npt.DTypeLike = np.float32,
         *,
         whole_numbers: bool = False,
-    ) -> "Vectors":
+    ) -> "EmbeddingTable":
         """Read a table.
 
         Parameters
@@ -164,14 +164,19 @@ class Vectors:
         return read
 
 
-def vectors_of(clips: Sequence[str], sha256: Sequence[str], path: Path) -> Floats:
-    """The vectors that the table at `path` holds of these clips, as `Vectors.of` gives them."""
+def read_clip_embeddings(clips: Sequence[str], sha256: Sequence[str], path: Path) -> Floats:
+    """Read the embeddings of these clips from the table at `path`, see `EmbeddingTable.select`."""
+    old = path.with_name(Path(OLD_TABLE).name)
+    if path.name == Path(TABLE).name and old.exists() and not path.exists():
+        raise DataError(
+            path, f"is missing, but {old.name} is there", remedy=f"rename it to {path.name}"
+        )
     require(path, f"{MAKE}; or set spectrograms.embeddings: none")
-    return Vectors.read(path).of(clips, sha256, path)
+    return EmbeddingTable.read(path).select(clips, sha256, path)
 
 
 def require_width(n_dims: int, expected: int, place: object) -> None:
-    """Refuse vectors of another width than a scorer was trained on."""
+    """Refuse embeddings of another length than a scorer was trained on."""
     if n_dims != expected:
         raise DataError(
             place,
@@ -194,21 +199,21 @@ def _require_kind(path: Path) -> None:
         raise DataError(path, "is no table of vectors", expected=f"a file {', '.join(KINDS)}")
 
 
-def _write_npz(vectors: Vectors, path: Path) -> None:
+def _write_npz(table: EmbeddingTable, path: Path) -> None:
     with path.open("wb") as file:
         arrays: dict[str, Any] = {
-            vectors.key: np.array(vectors.clips, np.str_),
-            "vector": vectors.vector,
-            "extractor": np.array(vectors.extractor, np.str_),
-            "licence": np.array(vectors.licence, np.str_),
-            "sha256": np.array(vectors.sha256, np.str_),
+            table.key: np.array(table.clips, np.str_),
+            "vector": table.vector,
+            "extractor": np.array(table.extractor, np.str_),
+            "licence": np.array(table.licence, np.str_),
+            "sha256": np.array(table.sha256, np.str_),
         }
         np.savez(file, **arrays)
 
 
 def _read_npz(
     path: Path, keys: Sequence[Key], dtype: npt.DTypeLike, whole_numbers: bool
-) -> Vectors:
+) -> EmbeddingTable:
     try:
         with path.open("rb") as file:
             held = np.load(file, allow_pickle=False)
@@ -235,7 +240,7 @@ def _read_npz(
         if array.dtype.kind != "U" or array.ndim != ndim:
             found = f"{name} is {array.dtype} {array.shape}"
             raise DataError(path, found, expected=("one text", "texts")[ndim], remedy=AGAIN)
-    return Vectors(
+    return EmbeddingTable(
         clips=names.tolist(),
         vector=_numbers(arrays["vector"], dtype, path),
         sha256=sha256.tolist(),
@@ -244,7 +249,7 @@ def _read_npz(
     )
 
 
-def _read_table(path: Path, keys: Sequence[Key], dtype: npt.DTypeLike) -> Vectors:
+def _read_table(path: Path, keys: Sequence[Key], dtype: npt.DTypeLike) -> EmbeddingTable:
     try:
         if path.suffix.lower() == ".csv":
             # Names are read as text: they may look like numbers, or like a missing value (NA).
@@ -264,7 +269,7 @@ def _read_table(path: Path, keys: Sequence[Key], dtype: npt.DTypeLike) -> Vector
             found = f"column {name} holds {str(kind).lower()}"
             raise DataError(path, found, expected=COLUMNS.format(key), remedy="take it out")
     names = table[key].cast(pl.String).fill_null("").to_list()
-    return Vectors(clips=names, vector=_numbers(numbers.to_numpy(), dtype, path), key=key)
+    return EmbeddingTable(clips=names, vector=_numbers(numbers.to_numpy(), dtype, path), key=key)
 
 
 def _find_key(held: Sequence[str], keys: Sequence[Key], path: Path) -> Key:
@@ -290,12 +295,12 @@ def _numbers(array: npt.NDArray[Any], dtype: npt.DTypeLike, path: Path) -> npt.N
     return array.astype(dtype)
 
 
-def _check(vectors: Vectors, path: Path) -> None:
-    names, vector, key = vectors.clips, vectors.vector, vectors.key
+def _check(table: EmbeddingTable, path: Path) -> None:
+    names, vector, key = table.clips, table.vector, table.key
     if not vector.size:
         found = f"holds no vectors {vector.shape}"
         raise DataError(path, found, expected=ARRAYS.format(key), remedy=AGAIN)
-    for what, n in (("vectors", len(vector)), ("hashes", len(vectors.sha256) or len(names))):
+    for what, n in (("vectors", len(vector)), ("hashes", len(table.sha256) or len(names))):
         if n != len(names):
             found = f"holds {n} {what} of {len(names)} {key}s"
             raise DataError(path, found, expected=f"one for each {key}", remedy=AGAIN)

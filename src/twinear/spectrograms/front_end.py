@@ -25,7 +25,6 @@ from twinear.base.params import Params
 
 Floats = npt.NDArray[np.float32]
 
-
 MFCC_N_FFT = 2048
 MFCC_HOP_LENGTH = 1024
 MFCC_N_MELS = 128

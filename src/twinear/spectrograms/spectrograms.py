@@ -20,7 +20,6 @@ from twinear.spectrograms.front_end import Floats, SpectrogramsParams
 
 HALF_ONE = 0x3C00  # the bits of 1.0 in float16; those of 0..1 run from 0 to here
 COLUMNS = ["file", "artist", "name"]
-FILES = ("params.json", "clips.csv", "spectrograms.npy", "mfcc.npz", "embeddings.npy")
 REMEDY = "run 'dvc repro spectrograms'"
 
 
@@ -78,7 +77,7 @@ class Spectrograms:
     @staticmethod
     def read(folder: Path) -> "Spectrograms":
         """Read and check what `write` wrote; `values` stay on disk until they are used."""
-        for name in FILES:
+        for name in "params.json", "clips.csv", "spectrograms.npy", "mfcc.npz", "embeddings.npy":
             require(folder / name, REMEDY)
         try:
             front = json.loads((folder / "params.json").read_text(encoding="utf-8"))
@@ -90,43 +89,27 @@ class Spectrograms:
             joined = np.load(folder / "embeddings.npy", allow_pickle=False)
         except (ValueError, KeyError, EOFError, ParamsError) as error:
             raise DataError(folder, f"cannot be read ({error})", remedy=REMEDY) from None
-        read = Spectrograms(
-            clips=clips,
-            values=values,
-            mfcc_mean=mean,
-            mfcc_cov=cov,
-            front=front,
-            joined=joined,
+        if list(clips.columns) != COLUMNS:
+            raise DataError(folder / "clips.csv", "has other columns", expected=", ".join(COLUMNS))
+        n, n_mfcc, alone = len(clips), mean.shape[-1], front.embeddings == "only"
+        n_dims = joined.shape[-1] if front.embeddings == "concat" else 0
+        heard = values.shape[1:] if alone else (front.n_mels, front.n_frames)
+        wanted: list[tuple[str, npt.NDArray[Any], Any, tuple[int, ...]]] = [
+            ("spectrograms.npy", values, np.float32 if alone else np.float16, (n, *heard)),
+            ("mfcc.npz", mean, np.float32, (n, n_mfcc)),
+            ("mfcc.npz", cov, np.float32, (n, n_mfcc, n_mfcc)),
+            ("embeddings.npy", joined, np.float32, (n, n_dims)),
+        ]
+        for name, array, dtype, shape in wanted:
+            if array.dtype != dtype or array.shape != shape:
+                found, expected = f"{array.dtype} {array.shape}", f"{np.dtype(dtype)} {shape}"
+                raise DataError(folder / name, found, expected=expected, remedy=REMEDY)
+        whole = all(np.isfinite(each).all() for each in (mean, cov, joined))
+        # The bits of a log-mel are ordered: it has no negative zeros.
+        in_range = np.isfinite(values).all() if alone else values.view(np.uint16).max() <= HALF_ONE
+        if not whole or values.ndim != 3 or not in_range:
+            expected = "finite numbers" if alone else "0 to 1"
+            raise DataError(folder, "holds values out of range", expected=expected, remedy=REMEDY)
+        return Spectrograms(
+            clips=clips, values=values, mfcc_mean=mean, mfcc_cov=cov, front=front, joined=joined
         )
-        _check(read, folder)
-        return read
-
-
-def _check(read: Spectrograms, folder: Path) -> None:
-    n, n_mfcc, alone = len(read.clips), read.mfcc_mean.shape[-1], read.front.embeddings == "only"
-    n_dims = read.joined.shape[-1] if read.front.embeddings == "concat" else 0
-    heard = read.values.shape[1:] if alone else (read.front.n_mels, read.front.n_frames)
-    if list(read.clips.columns) != COLUMNS:
-        raise DataError(folder / "clips.csv", "has other columns", expected=", ".join(COLUMNS))
-    wanted: list[tuple[str, npt.NDArray[Any], Any, tuple[int, ...]]] = [
-        ("spectrograms.npy", read.values, np.float32 if alone else np.float16, (n, *heard)),
-        ("mfcc.npz", read.mfcc_mean, np.float32, (n, n_mfcc)),
-        ("mfcc.npz", read.mfcc_cov, np.float32, (n, n_mfcc, n_mfcc)),
-        ("embeddings.npy", read.joined, np.float32, (n, n_dims)),
-    ]
-    for name, array, dtype, shape in wanted:
-        if array.dtype != dtype or array.shape != shape:
-            found = f"{array.dtype} {array.shape}"
-            raise DataError(
-                folder / name, found, expected=f"{np.dtype(dtype)} {shape}", remedy=REMEDY
-            )
-    whole = all(np.isfinite(each).all() for each in (read.mfcc_mean, read.mfcc_cov, read.joined))
-    if not whole or read.values.ndim != 3 or not _in_range(read.values):
-        expected = "finite numbers" if alone else "0 to 1"
-        raise DataError(folder, "holds values out of range", expected=expected, remedy=REMEDY)
-
-
-def _in_range(values: npt.NDArray[np.floating]) -> bool:
-    if values.dtype == np.float16:  # a log-mel: no negative zeros, so the bits are ordered
-        return bool(values.view(np.uint16).max() <= HALF_ONE)
-    return bool(np.isfinite(values).all())

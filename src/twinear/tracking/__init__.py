@@ -2,5 +2,5 @@
 
 Tracking goes to `MLFLOW_TRACKING_URI`, else to `mlflow.db` in the project's root (also from DVC's
 temporary experiment folders). `TWINEAR_TRACKING=off` turns it off. A run belongs to a scorer and is
-found again by the SHA-256 of the scorer's file.
+found by the SHA-256 of the scorer's file.
 """

@@ -1,8 +1,7 @@
 """Where runs and models are kept, and how long to wait for it.
 
-`MLFLOW_TRACKING_URI`, else `mlflow.db` in the project's root, also from DVC's temporary experiment
-folders. MLflow itself would wait four minutes for each answer of a server that is gone: here a
-request is given up after seconds, so that no stage hangs; its own variables say otherwise.
+MLflow itself would wait four minutes for each answer of a server that is gone. Here a request is
+given up after seconds, so that no stage hangs; MLflow's own variables change that.
 """
 
 import json
@@ -22,7 +21,9 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-# What MLflow's page of runs shows at `…/runs?viewStateShareKey=ranking`: which are best, of what.
+SQLITE = "sqlite:///"
+SQLITE_HEADER = b"SQLite format 3\0"
+# MLflow's page of runs at `…/runs?viewStateShareKey=ranking` shows these columns, best run first
 VIEW_TAG = "mlflow.sharedViewState.ranking"
 SHOWN = (
     *(f"metrics.`ndcg_at_10{end}`" for end in ("", "_low", "_high")),
@@ -39,17 +40,17 @@ VIEW = {
 
 
 def is_off() -> bool:
-    """Whether `TWINEAR_TRACKING=off` says that nothing is tracked."""
+    """Whether `TWINEAR_TRACKING=off` turns tracking off."""
     return os.environ.get("TWINEAR_TRACKING", "on") == "off"
 
 
 def connect() -> Any:
-    """Return the module `mlflow`, set to where this project's runs are kept.
+    """Return the module `mlflow`, connected to this project's runs.
 
     Raises
     ------
     TwinearError
-        It cannot be reached.
+        The server cannot be reached, or the database was written by another version of MLflow.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -59,27 +60,44 @@ def connect() -> Any:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+        mlflow.set_tracking_uri(f"{SQLITE}{root / 'mlflow.db'}")
+    uri = mlflow.get_tracking_uri()
+    _check_database(uri)
+    if "MLFLOW_EXPERIMENT_ID" in os.environ:
+        return mlflow
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     try:
-        if "MLFLOW_EXPERIMENT_ID" not in os.environ:
-            _set_experiment(mlflow, root)
+        if uri.startswith("sqlite:") and mlflow.get_experiment_by_name(name) is None:
+            mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
+        experiment, view = mlflow.set_experiment(name), json.dumps(VIEW)
+        if experiment.tags.get(VIEW_TAG) != view:
+            mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, VIEW_TAG, view)
     except mlflow.MlflowException as error:
-        raise unreachable(mlflow.get_tracking_uri(), error) from error
+        raise tracking_error(uri, error) from error
     return mlflow
 
 
-def unreachable(place: str, error: Exception) -> TwinearError:
-    """What is told when the tracking server does not answer."""
+def tracking_error(uri: str, error: Exception) -> TwinearError:
+    """Build the error for a tracking server or database that cannot be used."""
     reason = str(error).splitlines()[0][:200]
-    remedy = "start the server, mend MLFLOW_TRACKING_URI, or set TWINEAR_TRACKING=off"
-    return TwinearError(place, f"tracking cannot be reached ({reason})", remedy=remedy)
+    if "out-of-date database schema" in reason:
+        return TwinearError(
+            uri,
+            "has the database schema of another version of MLflow",
+            expected="that of the installed version",
+            remedy=f"back it up and run 'mlflow db upgrade {uri}', or move it away for a new one",
+        )
+    remedy = "start the server, correct MLFLOW_TRACKING_URI, or set TWINEAR_TRACKING=off"
+    return TwinearError(uri, f"tracking cannot be reached ({reason})", remedy=remedy)
 
 
-def _set_experiment(mlflow: Any, root: Path) -> None:
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    local = mlflow.get_tracking_uri().startswith("sqlite:")
-    if local and mlflow.get_experiment_by_name(name) is None:
-        mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
-    experiment, view = mlflow.set_experiment(name), json.dumps(VIEW)
-    if experiment.tags.get(VIEW_TAG) != view:
-        mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, VIEW_TAG, view)
+def _check_database(uri: str) -> None:
+    """Refuse a file that is not a database, for which MLflow would raise what the driver raises."""
+    path = Path(uri.removeprefix(SQLITE))
+    if not uri.startswith(SQLITE) or not path.is_file() or not path.stat().st_size:
+        return  # MLflow creates it
+    with path.open("rb") as file:
+        if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
+            expected = "the runs that MLflow wrote"
+            remedy = "restore it, or move it away for a new one"
+            raise TwinearError(path, "is not an SQLite database", expected=expected, remedy=remedy)

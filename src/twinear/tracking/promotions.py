@@ -1,79 +1,56 @@
-"""Every decision about the champion, in order, and who is champion by them.
+"""Every decision about the champion, in order, and the champion that follows from them.
 
 Decisions are versions of a registered model of their own, because the registry numbers versions
-one after the other, atomically, for all who share its database; setting an alias asks nobody. A
-change names the change that it follows. Of two that follow the same one the lower number counts
-and the other is void, whoever looks. So two promotions at once cannot both win, and one that is
-killed leaves no lock behind. The alias `champion`, which serving reads, is set after the decision
-and checked against all decisions until they agree; a version promoted by hand in MLflow's own
-pages is no decision and does not last.
+one after the other, atomically, for all who share its database; an alias can be overwritten by
+anyone. A change names the change that it follows. Of two that follow the same one, the lower number
+counts and the other is void, for every reader. So two promotions at once cannot both win, and one
+that is killed leaves no lock behind. The alias `champion`, which serving reads, is set after the
+decision and checked against all decisions until they agree. A version promoted by hand in MLflow's
+own pages is not a decision, and the next command sets the alias back.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from twinear.tracking.registry import (
     Version,
-    explained,
     get_champion,
     mark_run,
-    require_tracking,
+    registry_errors,
     set_champion,
 )
 from twinear.tracking.runs import metric_name
 
 DECISIONS = "twinear-decisions"
-ABOUT = "Who became champion, who was refused, and why: one version for each decision."
+ABOUT = "Which scorer became champion, which was refused, and why: one version for each decision."
 Outcome = Literal["promoted", "refused", "rolled back"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """One decision as it was recorded.
+    """One decision as it was recorded."""
 
-    Parameters
-    ----------
-    number
-        Its place among all decisions, from 1.
-    follows
-        The number of the change it was made after; 0 for none.
-    version
-        The version it is about; of a rollback, the one that became champion again.
-    scorer
-        SHA-256 of that version's file.
-    held_out
-        The digest of the queries, their truth and their clips; "" of a rollback.
-    """
-
-    number: int
+    number: int  # its place among all decisions, from 1
     outcome: str
-    follows: int
-    version: int
-    scorer: str
-    held_out: str
+    follows: int  # the number of the change it was made after; 0 for the first
+    version: int  # the version it is about; of a rollback, the one that became champion again
+    scorer: str  # SHA-256 of that version's file
+    held_out: str  # the digest of the queries, their truth and their clips; "" of a rollback
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Succession:
-    """What the decisions add up to: the changes that count, oldest first, and the champions.
+    """The result of all decisions."""
 
-    Parameters
-    ----------
-    champions
-        Versions that are or would be champion, by rolling back; the last one is.
-    rolled_back
-        The scorers (SHA-256) that were taken back.
-    """
-
-    changes: tuple[Decision, ...]
-    champions: tuple[Decision, ...]
-    rolled_back: frozenset[str]
+    changes: tuple[Decision, ...]  # those that count and changed the champion, oldest first
+    champions: tuple[Decision, ...]  # the champion (last) and those to which rolling back returns
+    rolled_back: frozenset[str]  # the scorers (SHA-256) that were rolled back
 
     @property
     def last(self) -> int:
-        """The number of the last change; 0 for none."""
+        """The number of the last change; 0 if there is none."""
         return self.changes[-1].number if self.changes else 0
 
     @property
@@ -82,19 +59,19 @@ class Succession:
         return self.champions[-1] if self.champions else None
 
 
-def succeed(decisions: Iterable[Decision]) -> Succession:
-    """Replay decisions in the order of their numbers; a change that came too late is void."""
+def replay(decisions: Iterable[Decision]) -> Succession:
+    """Apply decisions in the order of their numbers; a change that came too late is void."""
     changes: list[Decision] = []
     champions: list[Decision] = []
     rolled_back: set[str] = set()
-    for each in sorted(decisions, key=lambda each: each.number):
+    for decision in sorted(decisions, key=lambda decision: decision.number):
         last = changes[-1].number if changes else 0
-        if each.outcome == "refused" or each.follows != last:
+        if decision.outcome == "refused" or decision.follows != last:
             continue
-        changes.append(each)
-        if each.outcome == "promoted":
-            champions.append(each)
-            rolled_back.discard(each.scorer)
+        changes.append(decision)
+        if decision.outcome == "promoted":
+            champions.append(decision)
+            rolled_back.discard(decision.scorer)
         else:
             rolled_back.add(champions.pop().scorer)
     return Succession(
@@ -103,39 +80,31 @@ def succeed(decisions: Iterable[Decision]) -> Succession:
 
 
 def read_succession() -> Succession:
-    """What all decisions of this registry add up to."""
-    return succeed(read_decisions())
+    """Apply all decisions of this registry."""
+    return replay(read_decisions())
 
 
 def read_decisions() -> list[Decision]:
-    """Every decision, oldest first."""
-    mlflow = require_tracking()
-    with explained(mlflow, DECISIONS):
-        found = _all_versions(mlflow.MlflowClient())
-        return sorted(map(_decision, found), key=lambda each: each.number)
-
-
-def _all_versions(client: Any) -> list[Any]:
-    found, token = [], None
-    while True:
-        page = client.search_model_versions(f"name = '{DECISIONS}'", page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
-
-
-def _decision(found: Any) -> Decision:
-    tags = found.tags
-    return Decision(
-        number=int(found.version),
-        outcome=tags["outcome"],
-        follows=int(tags["follows"]),
-        version=int(tags["version"]),
-        scorer=tags["scorer"],
-        held_out=tags["held_out"],
-        reason=found.description or "",
-    )
+    """Read every decision, oldest first."""
+    with registry_errors(DECISIONS) as mlflow:
+        client = mlflow.MlflowClient()
+        page = client.search_model_versions(f"name = '{DECISIONS}'")
+        registered = [*page]
+        while page.token:
+            page = client.search_model_versions(f"name = '{DECISIONS}'", page_token=page.token)
+            registered += page
+    return [
+        Decision(
+            number=int(version.version),
+            outcome=version.tags["outcome"],
+            follows=int(version.tags["follows"]),
+            version=int(version.tags["version"]),
+            scorer=version.tags["scorer"],
+            held_out=version.tags["held_out"],
+            reason=version.description or "",
+        )
+        for version in sorted(registered, key=lambda version: int(version.version))
+    ]
 
 
 def record(
@@ -146,60 +115,39 @@ def record(
     held_out: str = "",
     numbers: Mapping[str, float] | None = None,
 ) -> bool:
-    """Record a decision and let the alias follow; whether it counts.
+    """Record a decision and set the alias; return whether the decision counts.
 
-    Parameters
-    ----------
-    follows
-        `Succession.last`, as it was when the decision was made. When another change came since,
-        this one is recorded and void.
-    numbers
-        What the decision rests on.
+    `follows` is `Succession.last`, as it was when the decision was made. If another change came
+    since, this one is recorded and void. `numbers` are what the decision is based on.
     """
-    mlflow = require_tracking()
-    number = _append(mlflow, outcome, version, follows, reason, held_out, numbers or {})
+    numbers = numbers or {}
+    tags = {"outcome": outcome, "follows": str(follows), "version": str(version.number)}
+    tags |= {"scorer": version.scorer, "held_out": held_out}
+    tags |= {name: f"{value:.6g}" for name, value in numbers.items()}
+    with registry_errors(DECISIONS) as mlflow:
+        client = mlflow.MlflowClient()
+        try:
+            client.create_registered_model(DECISIONS, description=ABOUT)
+        except mlflow.MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        created = client.create_model_version(
+            DECISIONS, version.uri, version.run_id, tags=tags, description=reason
+        )
+    number = int(created.version)
     counts = outcome == "refused" or number in {each.number for each in read_succession().changes}
-    named = outcome if counts else "too late"
-    measures = {f"promotion/{metric_name(name)}": each for name, each in (numbers or {}).items()}
-    mark_run(version, {"decision": named, "decision_reason": reason}, measures)
+    metrics = {f"promotion/{metric_name(name)}": value for name, value in numbers.items()}
+    decision = outcome if counts else "too late"
+    mark_run(version, {"decision": decision, "decision_reason": reason}, metrics)
     follow()
     return counts
 
 
-def _append(
-    mlflow: Any,
-    outcome: Outcome,
-    version: Version,
-    follows: int,
-    reason: str,
-    held_out: str,
-    numbers: Mapping[str, float],
-) -> int:
-    tags = {"outcome": outcome, "follows": str(follows), "version": str(version.number)}
-    tags |= {"scorer": version.scorer, "held_out": held_out}
-    tags |= {name: f"{value:.6g}" for name, value in numbers.items()}
-    client = mlflow.MlflowClient()
-    with explained(mlflow, DECISIONS):
-        _create(mlflow, client)
-        made = client.create_model_version(
-            DECISIONS, version.uri, version.run_id, tags=tags, description=reason
-        )
-    return int(made.version)
-
-
-def _create(mlflow: Any, client: Any) -> None:
-    try:
-        client.create_registered_model(DECISIONS, description=ABOUT)
-    except mlflow.MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-
-
 def follow() -> Version | None:
-    """Let the alias name the champion of the decisions, also when others decide meanwhile."""
+    """Set the alias to the champion of the decisions, also while others decide."""
     while champion := read_succession().champion:
-        named = get_champion()
-        if named and named.number == champion.version:
-            return named
-        set_champion(champion.version)
+        aliased = get_champion()
+        if aliased and aliased.number == champion.version:
+            return aliased
+        set_champion(champion.version)  # then look again: another decision may have come
     return None

@@ -1,4 +1,4 @@
-"""What a run came from: its kind, the git commit, the hash of the data.
+"""The origin of a run: its kind, the git commit, the hash of the data.
 
 Written as tags of a run, so that MLflow's table can show, filter and group by them.
 """
@@ -16,22 +16,22 @@ UNKNOWN = "unknown"
 
 
 def provenance(kind: str) -> dict[str, str]:
-    """The tags of a run of that kind (pipeline, crossval, tuning), made here and now."""
+    """Collect the tags of a run of that kind (pipeline, crossval, tuning)."""
     return {KIND_TAG: kind, COMMIT_TAG: _commit(), DATA_TAG: data_hash()}
 
 
 def describe(tags: Mapping[str, str]) -> str:
-    """Say in Markdown what the run is and how to read it."""
+    """Describe in Markdown what the run is and how to read it."""
     return (
         f"A run of the {tags[KIND_TAG]} at commit `{tags[COMMIT_TAG][:10]}` on data "
-        f"`{tags[DATA_TAG][:10]}`.\n\n`ndcg_at_10` is that of the scorer on the held-out artists, "
+        f"`{tags[DATA_TAG][:10]}`.\n\n`ndcg_at_10` is that of the catalogue on the test artists, "
         "between `ndcg_at_10_low` and `ndcg_at_10_high`; `validation_ndcg` is the curve by epoch. "
         "The tag `scorer` is the SHA-256 of the scorer's file."
     )
 
 
 def data_hash(path: Path = DATA) -> str:
-    """The hash by which DVC knows the data folder, as `data.dvc` pins it."""
+    """Return DVC's hash of the data folder, as `data.dvc` pins it."""
     try:
         return str(YAML(typ="safe").load(path)["outs"][0]["md5"])
     except (OSError, YAMLError, KeyError, IndexError, TypeError):
@@ -39,10 +39,10 @@ def data_hash(path: Path = DATA) -> str:
 
 
 def _commit() -> str:
-    """The commit that is checked out; that it is changed since is for git to say."""
+    """The commit that is checked out; uncommitted changes are not shown."""
     try:
         command = ["git", "rev-parse", "HEAD"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        git = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     except OSError:
         return UNKNOWN
-    return done.stdout.strip() if done.returncode == 0 else UNKNOWN
+    return git.stdout.strip() if git.returncode == 0 else UNKNOWN

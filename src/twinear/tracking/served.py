@@ -23,7 +23,7 @@ class ServedScorer(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def predict(
         self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None
     ) -> np.ndarray:
-        """Pairs (pairs, 2, n_bands, n_frames) to scores (pairs,) in (0, 1)."""
+        """Score pairs (pairs, 2, n_mels, n_frames); return (pairs,) in (0, 1)."""
         with torch.inference_mode():
             scores = self.net(torch.from_numpy(np.ascontiguousarray(model_input)))
         return np.asarray(scores)

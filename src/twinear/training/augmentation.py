@@ -34,12 +34,7 @@ def augment(
 ) -> Tensor:
     """Change spectrograms (clips, n_bands, n_frames) in [0, 1]; shape and range are kept.
 
-    Parameters
-    ----------
-    top_db
-        What the value 0 stands for, in decibels below 1.
-    generator
-        On the CPU.
+    `top_db` is what the value 0 stands for, in decibels below 1; the generator is on the CPU.
     """
     x = cropped(x, params.min_crop, generator)
     if params.mixup:

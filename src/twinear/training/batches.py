@@ -24,17 +24,10 @@ BLOCK = 64  # clips whose statistics are computed at a time
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClipInputs:
-    """What some clips give the network.
+    """What some clips give the network."""
 
-    Attributes
-    ----------
-    values
-        Spectrograms or embeddings, (clips, n_bands, n_frames).
-    joined
-        Embeddings of a pre-trained network beside them, (clips, n_joined); n_joined may be 0.
-    """
-
-    values: np.ndarray
+    values: np.ndarray  # spectrograms or embeddings, (clips, n_bands, n_frames)
+    # embeddings of a pre-trained network beside them, (clips, n_joined); n_joined may be 0
     joined: np.ndarray
 
     def select(self, rows: np.ndarray) -> "ClipInputs":
@@ -44,24 +37,13 @@ class ClipInputs:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Examples:
-    """The clips to learn from and to validate by, and the similarity of their artists.
+    """The clips to learn from and to validate by, and the similarity of their artists."""
 
-    Attributes
-    ----------
-    clip_inputs
-        One row for each clip.
-    artist_index
-        The artist of each clip, a row of `similarity`; (clips,), every artist has a clip.
-    similarity
-        The target, (artists, artists), in [0, 1].
-    validation
-        Which artists are there to validate by, (artists,).
-    """
-
-    clip_inputs: ClipInputs
+    clip_inputs: ClipInputs  # one row for each clip
+    # the artist of each clip, a row of `similarity`; (clips,), every artist has a clip
     artist_index: np.ndarray
-    similarity: np.ndarray
-    validation: np.ndarray
+    similarity: np.ndarray  # the target, (artists, artists), in [0, 1]
+    validation: np.ndarray  # which artists are there to validate by, (artists,)
 
     def select(self, chosen: np.ndarray) -> "Examples":
         """Select artists by a mask (artists,), with their clips."""
@@ -86,10 +68,7 @@ def collect_examples(
         An artist of the splits has no similarity.
     """
     artists = [*train, *validation]
-    row = {artist: i for i, artist in enumerate(artists)}
-    artist_index = np.array(
-        [row.get(artist, -1) for artist in clips.clips["artist"]], dtype=np.int64
-    )
+    artist_index = pd.Index(artists).get_indexer(pd.Index(clips.clips["artist"])).astype(np.int64)
     chosen = np.flatnonzero(artist_index >= 0)
     rows = pd.Index(similarity.artists["artist"]).get_indexer(artists)
     if rows.min(initial=0) < 0:
@@ -151,16 +130,9 @@ class Batches:
     def draw(
         self, size: int, n_clips: int, similar: float, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw the artists of one step, and the rows of their clips.
+        """Draw `size` artists of one step, and the rows of `n_clips` clips of each at most.
 
-        Parameters
-        ----------
-        size
-            Artists in a step.
-        n_clips
-            Clips of each artist, at most.
-        similar
-            The share of the artists that is drawn from those similar to the rest.
+        The share `similar` of the artists is drawn from those similar to the rest.
         """
         size = min(size, len(self.clips))
         n_random = size - min(int(similar * size), size - 1)
@@ -169,9 +141,8 @@ class Batches:
             # 1e-6: an artist similar to none may still be drawn when there are too few others
             weight = self.target[artists].double().sum(dim=0).cpu().numpy() + 1e-6
             weight[artists] = 0
-            more = rng.choice(
-                len(weight), size=size - n_random, replace=False, p=weight / weight.sum()
-            )
+            share = weight / weight.sum()
+            more = rng.choice(len(weight), size=size - n_random, replace=False, p=share)
             artists = np.append(artists, more)
         rows = [rng.permutation(self.clips[artist])[:n_clips] for artist in artists]
         return artists, np.concatenate(rows)
@@ -196,13 +167,7 @@ class Batches:
     def with_coordinates(
         self, branch: "StatisticsBranch", statistics: Tensor, *, only: bool
     ) -> "Batches":
-        """Project the statistics (clips, n) once, so that no step computes them again.
-
-        Parameters
-        ----------
-        only
-            Nothing else of the clips will be needed.
-        """
+        """Project the statistics (clips, n) once; `only` if nothing else will be needed."""
         return replace(self, coordinates=branch.project(statistics), only_coordinates=only)
 
     @torch.no_grad()

@@ -43,17 +43,11 @@ class Epoch:
 
 @dataclass(kw_only=True, eq=False)
 class State:
-    """Everything that changes while fitting; what a checkpoint holds.
-
-    Parameters
-    ----------
-    selection_window
-        How many epochs' validation NDCG are averaged to choose one.
-    """
+    """Everything that changes while fitting; what a checkpoint holds."""
 
     net: SiameseNet
     optimizer: torch.optim.Adam
-    selection_window: int
+    selection_window: int  # how many epochs' validation NDCG are averaged to choose one
     ema: AveragedModel | None = None
     pretrained: bool = False
     history: list[Epoch] = field(default_factory=list)

@@ -34,9 +34,8 @@ MAX_LOGIT = 14.0  # the logit of a similarity of one millionth
 
 def mse(logits: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:
     """Compute the mean squared error over all ordered pairs of clips of different artists."""
-    error = (
-        torch.sigmoid(logits) - target[artist_index][:, artist_index]
-    ).square()  # (clips, clips)
+    similarity = target[artist_index][:, artist_index]  # (clips, clips)
+    error = (torch.sigmoid(logits) - similarity).square()
     return error[artist_index[:, None] != artist_index].mean()
 
 
@@ -90,10 +89,9 @@ def by_artist(values: Tensor, artist_index: Tensor, n_artists: int) -> Tensor:
 def without_popularity(similarity: np.ndarray, strength: float) -> np.ndarray:
     """Divide the similarity by what the popularity of both artists lets expect.
 
-    With `strength` 1, `S[a, b] / (m[a] m[b])` where m is an artist's mean similarity to the
-    others, as association strength divides co-occurrences by occurrences (van Eck and Waltman,
-    JASIST 60, 2009); 0 leaves it as it is. Scaled so that the largest stays what it is; the
-    diagonal becomes 0.
+    With `strength` 1, `S[a, b] / (m[a] m[b])` where m is an artist's mean similarity to the others,
+    as in `metrics.popularity`; 0 leaves it as it is. Scaled so that the largest stays what it is;
+    the diagonal becomes 0.
 
     Examples
     --------

@@ -40,15 +40,17 @@ def pretrain(
 ) -> None:
     """Train the encoder of a network in place.
 
-    Parameters
-    ----------
-    x, joined
-        (clips, n_bands, n_frames) and (clips, n_dims), on the network's device.
-    identity_decay
-        As in training: draws the map of the statistics branch towards the identity.
-    generator
-        On the CPU.
+    `x`, (clips, n_bands, n_frames), and `joined`, (clips, n_dims), are on the network's device, the
+    generator on the CPU. As in training, `identity_decay` draws the map of the statistics branch
+    towards the identity.
     """
+
+    def part(x: Tensor) -> Tensor:
+        cut = cropped(x, params.min_crop, generator)
+        if isinstance(net.inputs, LogMel):
+            cut = augment(cut, augmentation, net.inputs.top_db, generator)
+        return cut
+
     optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate)
     net.train()
     for _ in range(params.epochs):
@@ -56,7 +58,7 @@ def pretrain(
         n_steps = max(len(x) // params.batch_clips, 1)
         for rows in order.tensor_split(n_steps):
             some = x[rows.to(x.device)].float()
-            parts = torch.cat([_part(some, params, augmentation, net, generator) for _ in range(2)])
+            parts = torch.cat([part(some), part(some)])
             beside = joined[rows.to(x.device)].repeat(2, 1)
             u = torch.nn.functional.normalize(net.encode(parts, beside).float(), dim=1)
             loss = agreement(u, params.temperature) + identity_decay * map_size(net)
@@ -77,16 +79,3 @@ def agreement(u: Tensor, temperature: float) -> Tensor:
 def map_size(net: SiameseNet) -> Tensor | float:
     """Square the distance of the map of the statistics branch from the identity."""
     return 0.0 if net.statistics is None else net.statistics.map.weight.square().sum()
-
-
-def _part(
-    x: Tensor,
-    params: PretrainingParams,
-    augmentation: AugmentationParams,
-    net: SiameseNet,
-    generator: torch.Generator,
-) -> Tensor:
-    part = cropped(x, params.min_crop, generator)
-    if isinstance(net.inputs, LogMel):
-        part = augment(part, augmentation, net.inputs.top_db, generator)
-    return part

@@ -5,12 +5,12 @@ clips from the embeddings; the objective compares the scores with the artists' s
 the loss of the same pairs encoded one pair at a time, at a hundredth of the work. An epoch has as
 many steps as it takes to score each pair of artists once on average, as in the original.
 
-The weights kept are those of the epoch with
-the best NDCG@10 among the validation artists (averaged over `selection_window` epochs); test
-artists never enter. By choice (`refit`) a second network is then trained on training and validation
-artists together, for as many epochs. The logits of an objective that knows only orders are
-calibrated on the validation artists, before the refit. Draws depend on (seed, epoch) only, and the
-checkpoint of an epoch holds everything else, so a killed training resumes to the same result.
+The weights kept are those of the epoch with the best NDCG@10 among the validation artists (averaged
+over `selection_window` epochs); test artists never enter. By choice (`refit`) a second network is
+then trained on training and validation artists together, for as many epochs. The logits of an
+objective that knows only orders are calibrated on the validation artists, before the refit. Draws
+depend on (seed, epoch) only, and the checkpoint of an epoch holds everything else, so a killed
+training resumes to the same result.
 """
 
 import math
@@ -62,21 +62,13 @@ class TrainingParams(Params):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
-    """A fitted network, its epochs, and the epoch that was chosen.
+    """A fitted network, its epochs, and the epoch that was chosen."""
 
-    Attributes
-    ----------
-    net
-        On the CPU, in evaluation mode.
-    before_refit
-        The network that has not been trained on the validation artists; `net` itself without a
-        refit. Whatever is tuned on validation artists is tuned with this one.
-    history, best
-        One record for each epoch, and the epoch with the best validation NDCG.
-    """
-
-    net: SiameseNet
+    net: SiameseNet  # on the CPU, in evaluation mode
+    # the network that has not been trained on the validation artists; `net` itself without a refit.
+    # Whatever is tuned on validation artists is tuned with this one.
     before_refit: SiameseNet
+    # one record for each epoch, and the epoch with the best validation NDCG
     history: list[Epoch]
     best: Epoch
 
@@ -96,10 +88,6 @@ def fit(
 
     Parameters
     ----------
-    inputs
-        What a clip gives the network.
-    examples
-        The clips to learn from and those to choose the epoch by.
     checkpoint
         Written after every epoch (and `.refit` beside it). One that an unfinished training of the
         same data, params and code left there is resumed; any other is replaced.
@@ -122,9 +110,8 @@ def fit(
     slope, shift = _validator(job, net.to(job.device), validation).calibrate(net)
     net.cpu()
     if params.refit:
-        refit_params = params.model_copy(update={"epochs": state.best_epoch.epoch})
         again = checkpoint.with_suffix(".refit")
-        job = replace(job, params=refit_params)
+        job = replace(job, params=params.model_copy(update={"epochs": state.best_epoch.epoch}))
         net = _train(job, examples, None, again, lambda epoch: None).best_net()
         again.unlink()
     finish(checkpoint)
@@ -152,7 +139,12 @@ def _train(
 ) -> State:
     """Train one network; without validation to the last epoch."""
     params = job.params
-    mark = _fingerprint(job, training, validation)
+    examples = [training] if validation is None else [training, validation]
+    clips = [part.clip_inputs for part in examples]
+    clips += [] if job.unlabelled is None else [job.unlabelled]
+    arrays = [array for part in clips for array in (part.values, part.joined)]
+    arrays += [array for part in examples for array in (part.artist_index, part.similarity)]
+    mark = fingerprint(params, job.inputs, arrays)
     torch.manual_seed(params.seed)
     net = SiameseNet(job.inputs, params.model).to(job.device)
     optimizer = torch.optim.Adam(net.parameters(), lr=params.learning_rate)
@@ -165,13 +157,30 @@ def _train(
         write_checkpoint(state, checkpoint, mark)
     for record in state.history:
         on_epoch(record)
-    while not _finished(state, params):
-        number = len(state.history) + 1
+    for number in range(len(state.history) + 1, params.epochs + 1):
+        if state.history and number - 1 - state.best_epoch.epoch >= params.patience:
+            break
         loss = _train_epoch(state, data, params, number)
         validated = (math.nan, math.nan) if validator is None else validator(state.evaluated)
-        _record(state, number, loss, validated)
+        if not math.isfinite(loss) or math.isinf(validated[0]):
+            raise TrainingError(
+                f"training: epoch {number}",
+                f"the loss is {loss}, of validation {validated[0]}",
+                expected="numbers",
+                remedy=f"lower training.learning_rate (now {state.learning_rate:g})",
+            )
+        record = Epoch(
+            epoch=number,
+            train_loss=loss,
+            validation_loss=validated[0],
+            validation_ndcg=validated[1],
+        )
+        state.history.append(record)
+        if state.best_epoch is record:
+            weights = state.evaluated.state_dict()
+            state.best = {name: tensor.clone() for name, tensor in weights.items()}
         write_checkpoint(state, checkpoint, mark)
-        on_epoch(state.history[-1])
+        on_epoch(record)
     return state
 
 
@@ -203,9 +212,7 @@ def _prepare(state: State, training: Examples, job: _Job) -> Batches:
     if net.statistics is not None:
         statistics = data.compute_statistics(net.statistics)
         net.statistics.fit(statistics, torch.from_numpy(data.artist_index).to(job.device))
-        if (
-            params.augmentation.changes_nothing
-        ):  # else every step changes the clips, and their statistics
+        if params.augmentation.changes_nothing:  # else every step changes clips and statistics
             only = net.convolutions is None
             data = data.with_coordinates(net.statistics, statistics, only=only)
     state.start_ema(params.ema_decay)
@@ -223,13 +230,6 @@ def _pretrain(state: State, data: Batches, job: _Job) -> None:
     )  # fmt: skip
     state.pretrained = True
     state.start_ema(params.ema_decay)
-
-
-def _finished(state: State, params: TrainingParams) -> bool:
-    if not state.history:
-        return False
-    since = len(state.history) - state.best_epoch.epoch
-    return len(state.history) >= params.epochs or since >= params.patience
 
 
 def _train_epoch(state: State, data: Batches, params: TrainingParams, number: int) -> float:
@@ -256,28 +256,8 @@ def _train_epoch(state: State, data: Batches, params: TrainingParams, number: in
     return float(torch.stack(losses).mean())
 
 
-def _record(state: State, number: int, loss: float, validated: tuple[float, float]) -> None:
-    validation_loss, validation_ndcg = validated
-    if not math.isfinite(loss) or math.isinf(validation_loss):
-        raise TrainingError(
-            f"training: epoch {number}",
-            f"the loss is {loss}, of validation {validation_loss}",
-            expected="numbers",
-            remedy=f"lower training.learning_rate (now {state.learning_rate:g})",
-        )
-    record = Epoch(
-        epoch=number,
-        train_loss=loss,
-        validation_loss=validation_loss,
-        validation_ndcg=validation_ndcg,
-    )
-    state.history.append(record)
-    if state.best_epoch is record:
-        weights = state.evaluated.state_dict()
-        state.best = {name: tensor.clone() for name, tensor in weights.items()}
-
-
 def _validator(job: _Job, net: SiameseNet, validation: Examples) -> Validator:
+    """Make the validator of a fitted network."""
     params, clips = job.params, Batches.from_examples(validation, job.device)
     if net.statistics is not None:
         statistics, only = clips.compute_statistics(net.statistics), net.convolutions is None
@@ -289,15 +269,6 @@ def _validator(job: _Job, net: SiameseNet, validation: Examples) -> Validator:
         precision=params.precision,
         seed=params.seed,
     )
-
-
-def _fingerprint(job: _Job, training: Examples, validation: Examples | None) -> str:
-    examples = [part for part in (training, validation) if part is not None]
-    inputs = [part.clip_inputs for part in examples]
-    inputs += [] if job.unlabelled is None else [job.unlabelled]
-    arrays = [array for part in inputs for array in (part.values, part.joined)]
-    arrays += [array for part in examples for array in (part.artist_index, part.similarity)]
-    return fingerprint(job.params, job.inputs, arrays)
 
 
 def _device(name: str) -> torch.device:

@@ -23,25 +23,13 @@ BLOCK = 256  # clips encoded at a time
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Validator:
-    """The validation artists and their clips.
+    """The validation artists and their clips."""
 
-    Attributes
-    ----------
-    clips
-        On the network's device.
-    truth
-        The similarity by listens, as `rank_validation` ranks it.
-    objective, precision
-        As in training.
-    seed
-        Breaks ties.
-    """
-
-    clips: Batches
-    truth: Truth
+    clips: Batches  # on the network's device
+    truth: Truth  # the similarity by listens, as `rank_validation` ranks it
     objective: ObjectiveName
     precision: str
-    seed: int
+    seed: int  # breaks ties
 
     def __call__(self, net: SiameseNet) -> tuple[float, float]:
         """Compute the objective and NDCG@10 of the validation artists among themselves.
@@ -77,13 +65,7 @@ class Validator:
 
 
 def rank_validation(similarity: np.ndarray, seed: int) -> Truth:
-    """Rank the validation artists (artists, artists) for each other.
-
-    Raises
-    ------
-    DataError
-        No two of them are similar.
-    """
+    """Rank the validation artists (artists, artists) for each other; some must be similar."""
     candidates = others(len(similarity))
     truth = rank_truth(similarity, candidates, NDCG_AT, np.random.default_rng(seed))
     if not (truth.similarity > 0).any():

@@ -1,6 +1,6 @@
-"""One trial: train on each part of the data, and say how well it ranks who was left out.
+"""One trial: train on each split of its job and measure the ranking of the held-out artists.
 
-Runs in a worker process; it knows neither what is searched nor why.
+Runs in a worker process; it does not know the search space or the sampler.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import numpy as np
 from twinear.base.files import sha256
 from twinear.base.params import parse_params
 from twinear.catalogue.catalogue import score_artists
-from twinear.metrics.ranking_metrics import Bools, Floats, query_ndcg, rank_truth
+from twinear.metrics.ranking_metrics import query_ndcg, rank_truth
 from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
@@ -28,14 +28,14 @@ from twinear.training.validation import NDCG_AT
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Where the stages left what a trial reads."""
+    """The artefacts of earlier stages that a trial reads."""
 
     spectrograms: Path
     similarity: Path
     split: Path
 
     def fingerprint(self) -> str:
-        """A hash of all of it."""
+        """Hash the content of every file."""
         files = (
             self.spectrograms / "clips.csv",
             self.spectrograms / "spectrograms.npy",
@@ -47,15 +47,15 @@ class Sources:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Data:
-    """What the trials of a process share."""
+class TrialData:
+    """What all trials of a process share."""
 
     spectrograms: Spectrograms
     similarity: Similarity
 
     @classmethod
-    def read(cls, sources: Sources) -> "Data":
-        """Read it, the spectrograms as they are used."""
+    def read(cls, sources: Sources) -> "TrialData":
+        """Read spectrograms and similarity."""
         return cls(
             spectrograms=Spectrograms.read(sources.spectrograms),
             similarity=Similarity.read(sources.similarity),
@@ -63,8 +63,8 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """Artists (ids) to learn from, to choose the epoch by, and to be judged on as queries."""
+class TrialSplit:
+    """Artists (ids) to train on, to choose the epoch by, and to evaluate on as queries."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -73,36 +73,38 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A trial for a worker: the section it needs, its parts, and the stem of its checkpoints."""
+    """A trial for a worker: the params section, the splits, and the stem of the checkpoints."""
 
     training: dict[str, Any]
-    parts: tuple[Part, ...]
+    splits: tuple[TrialSplit, ...]
     checkpoint: Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """An epoch of a part; `value` is the mean over the parts so far of their best NDCG."""
+class EpochReport:
+    """An epoch of a split; `value` is the mean, over the splits so far, of their best NDCG@10."""
 
-    part: int
-    record: Epoch
+    split: int
+    epoch: Epoch
     value: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """How a part ended: its best NDCG on validation, and that of each of its queries.
+class SplitResult:
+    """The best NDCG@10 on the validation artists of a split, and that of each of its queries.
 
-    The candidates of a query are all others that the training did not hear: the queries and the
-    validation artists. NaN where it is not defined.
+    The candidates of a query are all other artists that were not trained on: the queries and the
+    validation artists. NaN where the NDCG is not defined.
     """
 
     best: float
     queries: dict[str, float]
 
 
-def evaluate(job: Job, data: Data, on_step: Callable[[Step], None]) -> list[Judged]:
-    """Train and judge every part.
+def evaluate(
+    job: Job, data: TrialData, on_epoch: Callable[[EpochReport], None]
+) -> list[SplitResult]:
+    """Train and evaluate every split.
 
     Raises
     ------
@@ -110,68 +112,52 @@ def evaluate(job: Job, data: Data, on_step: Callable[[Step], None]) -> list[Judg
         These params cannot be trained.
     """
     params = parse_params("training", TrainingParams, job.training)
-    judged: list[Judged] = []
-    for number, part in enumerate(job.parts):
-        before = [each.best for each in judged]
-        judged.append(_evaluate_part(job, part, number, params, data, _steps(before, on_step)))
-    return judged
-
-
-def _steps(before: list[float], on_step: Callable[[Step], None]) -> Callable[[Epoch], None]:
-    best = -np.inf
-
-    def report(record: Epoch) -> None:
-        nonlocal best
-        best = max(best, record.validation_ndcg)
-        value = float(np.mean([*before, best]))
-        on_step(Step(part=len(before), record=record, value=value))
-
-    return report
-
-
-def _evaluate_part(
-    job: Job,
-    part: Part,
-    number: int,
-    params: TrainingParams,
-    data: Data,
-    on_epoch: Callable[[Epoch], None],
-) -> Judged:
-    # what is judged must not have been trained on the validation artists
+    # the refit would train on the validation artists, which are candidates here
     params = params.model_copy(update={"refit": False})
-    everyone = data.similarity.artists
-    trained = train_scorer(
-        data.spectrograms,
-        data.similarity,
-        Split.from_ids(everyone, train=part.train, validation=part.validation),
-        params,
-        checkpoint_of(job.checkpoint, number),
-        on_epoch,
-    )
-    queries = judge_queries(trained.scorer, part, data)
-    return Judged(best=trained.fit.best.validation_ndcg, queries=queries)
+    results: list[SplitResult] = []
+    for number, split in enumerate(job.splits):
+        values = [*(result.best for result in results), -np.inf]
+
+        def report(epoch: Epoch, values: list[float] = values) -> None:
+            values[-1] = max(values[-1], epoch.validation_ndcg)
+            value = float(np.mean(values))
+            on_epoch(EpochReport(split=len(values) - 1, epoch=epoch, value=value))
+
+        trained = train_scorer(
+            data.spectrograms,
+            data.similarity,
+            Split.from_ids(data.similarity.artists, train=split.train, validation=split.validation),
+            params,
+            checkpoint_path(job.checkpoint, number),
+            report,
+        )
+        best = trained.fit.best.validation_ndcg
+        results.append(SplitResult(best=best, queries=query_scores(trained.scorer, split, data)))
+    return results
 
 
-def checkpoint_of(stem: Path, part: int) -> Path:
-    """The checkpoint of a part."""
-    return stem.with_name(f"{stem.name}.{part}.pt")
+def checkpoint_path(stem: Path, split: int) -> Path:
+    """Name the checkpoint of a split.
+
+    Examples
+    --------
+    >>> checkpoint_path(Path("trial-7"), 2).name
+    'trial-7.2.pt'
+    """
+    return stem.with_name(f"{stem.name}.{split}.pt")
 
 
-def judge_queries(scorer: Scorer, part: Part, data: Data) -> dict[str, float]:
-    """The NDCG@10 of each query of a part among all that the training did not hear."""
-    if not part.queries:
+def query_scores(scorer: Scorer, split: TrialSplit, data: TrialData) -> dict[str, float]:
+    """Compute the NDCG@10 of each query of a split among all artists not trained on."""
+    if not split.queries:
         return {}
-    artists = list(dict.fromkeys([*part.queries, *part.validation]))
+    artists = list(dict.fromkeys([*split.queries, *split.validation]))  # queries come first
     examples = collect_examples(data.spectrograms, data.similarity, artists, [])
     embeddings = scorer.encode(examples.clip_inputs.values, examples.clip_inputs.joined)
     scores = score_artists(scorer, embeddings, examples.artist_index)
-    found = _ndcg(examples.similarity, scores, len(part.queries))
-    return dict(zip(part.queries, found.tolist(), strict=True))
-
-
-def _ndcg(similarity: np.ndarray, scores: np.ndarray, n_queries: int) -> Floats:
-    """Of the first rows of two tables (artists, artists): (queries,); ties the same each time."""
-    candidates: Bools = ~np.eye(len(similarity), dtype=np.bool_)[:n_queries]
-    generator = np.random.default_rng(0)
-    truth = rank_truth(similarity[:n_queries], candidates, NDCG_AT, generator)
-    return query_ndcg(truth, scores[:n_queries], NDCG_AT, generator)
+    n_queries = len(split.queries)
+    candidates = ~np.eye(len(artists), dtype=np.bool_)[:n_queries]
+    generator = np.random.default_rng(0)  # ties are broken alike for every trial
+    truth = rank_truth(examples.similarity[:n_queries], candidates, NDCG_AT, generator)
+    ndcg = query_ndcg(truth, scores[:n_queries], NDCG_AT, generator)
+    return dict(zip(split.queries, ndcg.tolist(), strict=True))

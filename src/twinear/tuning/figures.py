@@ -1,8 +1,8 @@
 """The figures of a study: pictures for a report, and one page to explore, which needs no network.
 
-History: every trial and the best so far. Importances: the share of the variance of the value that
-each param explains among the trials that were completed (fANOVA; Hutter et al., 2014). Parallel
-coordinates: a line a trial, through its values to what it is worth.
+History: every trial, and the best so far. Importances: the share of the variance of the value that
+each param explains among the completed trials (fANOVA; Hutter et al., 2014). Parallel coordinates:
+a line for each trial, through its values to its NDCG.
 """
 
 import html
@@ -13,80 +13,75 @@ from typing import Any
 import matplotlib
 import numpy as np
 import optuna
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from twinear.base.files import replacing
+from twinear.base.files import replacing, write_text
 from twinear.report.figures import BLUE, DPI, GREY, INK, ORANGE, style
-from twinear.tuning.space import SECTION, Choices, Range, Space
+from twinear.tuning.space import SECTION, Choices, NumberRange, Space
 from twinear.tuning.study import Study, Trial
 
-LEAST = 3  # completed trials, for importances and parallel coordinates to say anything
+MIN_TRIALS = 3  # completed ones, for importances and parallel coordinates to mean anything
 LABEL = "NDCG@10 of validation artists"
 PICTURES = ("history", "importances", "parallel")
 PAGE = "study.html"
 
 
 def importances(study: Study, seed: int) -> dict[str, float]:
-    """The share of each param, greatest first; empty where too few trials tell anything."""
-    values = [each.value for each in study.ended if each.state == "complete"]
-    if len(values) < LEAST or len(set(values)) == 1:
+    """Compute the share of each param, greatest first; empty where too few trials differ."""
+    values = [trial.value for trial in study.ended if trial.state == "complete"]
+    if len(values) < MIN_TRIALS or len(set(values)) == 1:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
-    found = optuna.importance.get_param_importances(study.inner, evaluator=evaluator)
-    return {name: float(share) for name, share in found.items()}
+    shares = optuna.importance.get_param_importances(study.optuna_study, evaluator=evaluator)
+    return {name: float(share) for name, share in shares.items()}
 
 
 def draw_figures(
     trials: Sequence[Trial], space: Space, shares: Mapping[str, float], folder: Path
 ) -> list[Path]:
-    """Draw what can be drawn of these trials; those of an earlier search go."""
-    complete = [each for each in trials if each.state == "complete"]
-    drawn: dict[str, Callable[[], Figure]] = {"history": lambda: draw_history(trials)}
+    """Draw what these trials allow; pictures of an earlier search are removed."""
+    complete = [trial for trial in trials if trial.state == "complete"]
+    figures: dict[str, Callable[[], Figure]] = {"history": lambda: draw_history(trials)}
     if shares:
-        drawn["importances"] = lambda: draw_importances(shares)
-    if len(complete) >= LEAST:
-        drawn["parallel"] = lambda: draw_parallel(complete, space)
+        figures["importances"] = lambda: draw_importances(shares)
+    if len(complete) >= MIN_TRIALS:
+        figures["parallel"] = lambda: draw_parallel(complete, space)
     for name in PICTURES:
         path = folder / f"{name}.png"
-        if name not in drawn:
+        if name not in figures:
             path.unlink(missing_ok=True)
             continue
         with style(), replacing(path) as temporary:
-            draw = drawn[name]
-            draw().savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-    return [folder / f"{name}.png" for name in drawn]
+            figure = figures[name]()
+            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+    return [folder / f"{name}.png" for name in figures]
 
 
 def draw_history(trials: Sequence[Trial]) -> Figure:
-    """Draw what each trial is worth, in order, and the best so far."""
+    """Draw the value of each trial, in order, and the best so far."""
     figure = Figure(figsize=(7.5, 3.4), layout="constrained")
     axes = figure.add_subplot()
+    numbers = {
+        state: [trial.number for trial in trials if trial.state == state]
+        for state in ("complete", "pruned", "failed")
+    }
+    values = {trial.number: trial.value or 0.0 for trial in trials}
     looks = {"complete": (BLUE, "o", "completed"), "pruned": (GREY, "v", "pruned")}
     for state, (colour, marker, label) in looks.items():
-        of = [(each.number, each.value) for each in trials if each.state == state]
-        if of:
-            numbers, worth = zip(*of, strict=True)
-            axes.scatter(numbers, worth, c=colour, marker=marker, s=26, label=label)
-    complete = [(each.number, each.value) for each in trials if each.state == "complete"]
-    if complete:
-        at, values = np.array(complete, dtype=np.float64).T
-        best = np.maximum.accumulate(values)
-        axes.step(at, best, where="post", color=ORANGE, lw=1.5, label="best so far")
-    for each in trials:
-        if each.state == "failed":
-            axes.axvline(each.number, color=INK, lw=0.8, ls=":", zorder=0)
+        if at := numbers[state]:
+            axes.scatter(at, [values[n] for n in at], c=colour, marker=marker, s=26, label=label)
+    if complete := numbers["complete"]:
+        best = np.maximum.accumulate(np.array([values[n] for n in complete], dtype=np.float64))
+        axes.step(complete, best, where="post", color=ORANGE, lw=1.5, label="best so far")
+    for number in numbers["failed"]:
+        axes.axvline(number, color=INK, lw=0.8, ls=":", zorder=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("trial" + _failed(trials))
+    n_failed = len(numbers["failed"])
+    axes.set_xlabel("trial" + (f" (dotted: {n_failed} failed)" if n_failed else ""))
     axes.set_ylabel(LABEL)
     axes.legend(loc="lower right", ncols=3, bbox_to_anchor=(1, 1))
     return figure
-
-
-def _failed(trials: Sequence[Trial]) -> str:
-    count = sum(each.state == "failed" for each in trials)
-    return f" (dotted: {count} failed)" if count else ""
 
 
 def draw_importances(shares: Mapping[str, float]) -> Figure:
@@ -104,41 +99,40 @@ def draw_importances(shares: Mapping[str, float]) -> Figure:
 
 
 def draw_parallel(trials: Sequence[Trial], space: Space) -> Figure:
-    """Draw a line a trial through an axis a param to its value; the best in full colour."""
-    values = np.array([each.value for each in trials], dtype=np.float64)
+    """Draw a line for each trial through one axis per param to its value; the best in orange."""
+    values = np.array([trial.value for trial in trials], dtype=np.float64)
     low, high = values.min(), values.max()
-    columns = [np.array([_place(space[name], each.values[name]) for each in trials])
-               for name in space]  # fmt: skip
-    columns.append((values - low) / (high - low if high > low else 1))
-    places = np.stack(columns, axis=1)  # (trials, params + 1)
+    columns = [
+        [_position(choices, trial.values[name]) for trial in trials]
+        for name, choices in space.items()
+    ]
+    columns.append(list((values - low) / (high - low if high > low else 1)))
+    positions = np.array(columns).T  # (trials, params + 1), 0 to 1
     figure = Figure(figsize=(max(7.5, 1.7 * len(columns)), 3.9), layout="constrained")
     axes = figure.add_subplot()
-    scale = matplotlib.colormaps["viridis_r"]
+    colours = matplotlib.colormaps["viridis_r"]
     for row in np.argsort(values):
-        best = row == values.argmax()
-        look = {"color": ORANGE, "lw": 2.4} if best else {"color": scale(places[row, -1]), "lw": 1}
-        axes.plot(places[row], **look, alpha=1 if best else 0.75)
-    labels = [_ends(space[name]) for name in space] + [{0.0: f"{low:.3f}", 1.0: f"{high:.3f}"}]
-    _draw_axes(axes, [*map(_short, space), "NDCG@10"], labels)
+        if row == values.argmax():
+            axes.plot(positions[row], color=ORANGE, lw=2.4)
+        else:
+            axes.plot(positions[row], color=colours(positions[row, -1]), lw=1, alpha=0.75)
+    labels = [*map(_tick_labels, space.values()), {0.0: f"{low:.3f}", 1.0: f"{high:.3f}"}]
+    for at, ticks in enumerate(labels):
+        axes.axvline(at, color=INK, lw=0.8)
+        for height, text in ticks.items():
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1}
+            axes.text(at + 0.03, height, text, ha="left", va="center", fontsize=8, bbox=box)
+    axes.set_xticks(range(len(labels)), [*map(_short, space), "NDCG@10"])
+    axes.tick_params(axis="x", length=0)
+    axes.set_yticks([])
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.set_xlim(-0.1, len(labels) - 1 + 0.35)
     axes.set_title(f"{len(trials)} completed trials; orange: the best", loc="left")
     return figure
 
 
-def _draw_axes(axes: Axes, names: Sequence[str], labels: Sequence[Mapping[float, str]]) -> None:
-    for at, marks in enumerate(labels):
-        axes.axvline(at, color=INK, lw=0.8)
-        for height, text in marks.items():
-            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1}
-            axes.text(at + 0.03, height, text, ha="left", va="center", fontsize=8, bbox=box)
-    axes.set_xticks(range(len(names)), names)
-    axes.tick_params(axis="x", length=0)
-    axes.set_yticks([])
-    axes.spines[["left", "bottom"]].set_visible(False)
-    axes.set_xlim(-0.1, len(names) - 1 + 0.35)
-
-
-def _place(values: Choices | Range, value: Any) -> float:
-    """Where on its axis a value stands, 0 to 1."""
+def _position(values: Choices | NumberRange, value: Any) -> float:
+    """Where a value is on its axis, 0 to 1."""
     if isinstance(values, Choices):
         return values.values.index(value) / max(1, len(values.values) - 1)
     ends = np.array([values.low, values.high, value], dtype=np.float64)
@@ -146,10 +140,10 @@ def _place(values: Choices | Range, value: Any) -> float:
     return float((at - low) / (high - low)) if high > low else 0.0
 
 
-def _ends(values: Choices | Range) -> dict[float, str]:
-    if isinstance(values, Choices):
-        return {_place(values, each): _text(each) for each in values.values}
-    return {0.0: f"{values.low:g}", 1.0: f"{values.high:g}"}
+def _tick_labels(values: Choices | NumberRange) -> dict[float, str]:
+    if isinstance(values, NumberRange):
+        return {0.0: f"{values.low:g}", 1.0: f"{values.high:g}"}
+    return {_position(values, value): _text(value) for value in values.values}
 
 
 def _text(value: Any) -> str:
@@ -161,22 +155,18 @@ def _short(name: str) -> str:
 
 
 def write_page(study: Study, shares: Mapping[str, float], path: Path) -> None:
-    """Write the same figures as one page to explore: zoom, hover, choose on an axis."""
-    import plotly.graph_objects as go  # takes its time
+    """Write the same figures as one interactive page: zoom, hover, select on an axis."""
+    import plotly.graph_objects as go  # is slow to import
     from optuna import visualization
 
-    plots = [visualization.plot_optimization_history(study.inner)]
+    plots = [visualization.plot_optimization_history(study.optuna_study)]
     if shares:
         bars = go.Bar(x=list(shares.values()), y=list(shares), orientation="h")
         plots.append(
             go.Figure(bars, layout={"title": "Importances", "yaxis": {"autorange": "reversed"}})
         )
-        plots.append(visualization.plot_parallel_coordinate(study.inner))
-    parts = [
-        each.to_html(full_html=False, include_plotlyjs=number == 0)
-        for number, each in enumerate(plots)
-    ]
+        plots.append(visualization.plot_parallel_coordinate(study.optuna_study))
+    parts = [plot.to_html(full_html=False, include_plotlyjs=plot is plots[0]) for plot in plots]
     title = html.escape(study.name)
     page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-    with replacing(path) as temporary:
-        temporary.write_text(page + "\n".join(parts) + "</html>\n", encoding="utf-8")
+    write_text(path, page + "\n".join(parts) + "</html>")

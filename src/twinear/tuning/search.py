@@ -1,7 +1,7 @@
-"""The loop: give trials to workers, let the study decide after each epoch, end what ended.
+"""The loop of a search: give trials to workers, prune after each epoch, record how trials end.
 
-Ends when the study has its trials or the time is over; what still runs then is put back, to be
-resumed by the next search.
+Ends when the study has its trials or the time is over. Trials that still run then are put back, to
+be resumed by the next search.
 """
 
 import time
@@ -10,74 +10,63 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from twinear.tuning.evaluation import Job, Part, Step, checkpoint_of
+from twinear.tuning.evaluation import EpochReport, Job, TrialSplit, checkpoint_path
 from twinear.tuning.space import changed
 from twinear.tuning.study import Study, Trial
-from twinear.tuning.worker_pool import Broken, Crew, Ended, Failed, News
+from twinear.tuning.worker_pool import WorkerPool
 
-WAIT_SECONDS = 1.0  # for news, before looking at the clock again
+WAIT_SECONDS = 1.0  # for a message, before the clock is checked again
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What every trial has in common: sections of params.yaml, parts, where checkpoints go."""
+    """What all trials have in common: the params section, splits, the folder of checkpoints."""
 
     training: dict[str, Any]
-    parts: tuple[Part, ...]
+    splits: tuple[TrialSplit, ...]
     checkpoints: Path
 
-    def job(self, values: dict[str, Any], name: str, parts: tuple[Part, ...] = ()) -> Job:
-        """Train with these values, on the parts of the search or on others."""
+    def job(self, values: dict[str, Any], name: str, splits: tuple[TrialSplit, ...] = ()) -> Job:
+        """Make the job of some values, on the splits of the search or on others."""
         return Job(
             training=changed(self.training, values),
-            parts=parts or self.parts,
+            splits=splits or self.splits,
             checkpoint=self.checkpoints / name,
         )
 
-    def forget(self, name: str, n_parts: int) -> None:
+    def remove_checkpoints(self, name: str, n_splits: int) -> None:
         """Remove the checkpoints of a training that ended."""
-        for part in range(n_parts):
-            checkpoint_of(self.checkpoints / name, part).unlink(missing_ok=True)
+        for split in range(n_splits):
+            checkpoint_path(self.checkpoints / name, split).unlink(missing_ok=True)
 
 
 def search(
     study: Study,
-    crew: Crew,
+    pool: WorkerPool,
     plan: Plan,
     trials: int,
     minutes: float,
     on_trial: Callable[[Trial], None],
 ) -> bool:
-    """Run trials until the study has `trials`; False when the time was over before."""
+    """Run trials until the study has `trials`; return False when the time was over before."""
     deadline = time.monotonic() + 60 * minutes
-    origins: dict[int, str] = {}
+    names: dict[int, str] = {}  # of the checkpoints; a resumed trial keeps those it began with
     while time.monotonic() < deadline:
-        while crew.has_room and study.counted < trials:
+        while pool.has_room and study.counted < trials:
             trial = study.ask()
-            origins[trial.number] = f"trial-{trial.origin}"
-            crew.give(trial.number, plan.job(trial.values, origins[trial.number]))
-        if not crew.running:
+            names[trial.number] = f"trial-{trial.origin}"
+            pool.start(trial.number, plan.job(trial.values, names[trial.number]))
+        if not pool.running:
             return True
-        for number, news in crew.news(WAIT_SECONDS):
-            ended = _take(study, crew, number, news)
-            if ended:
-                plan.forget(origins.pop(number), len(plan.parts))
+        for number, message in pool.messages(WAIT_SECONDS):
+            if isinstance(message, EpochReport):
+                record = {"split": message.split, **asdict(message.epoch)}
+                pool.answer(number, go_on=study.report(number, record, message.value))
+            else:
+                best = [result.best for result in message.results]
+                value = sum(best) / len(best) if message.state == "complete" else None
+                ended = study.end(number, message.state, value=value, reason=message.reason)
+                plan.remove_checkpoints(names.pop(number), len(plan.splits))
                 on_trial(ended)
         study.beat()
     return False
-
-
-def _take(study: Study, crew: Crew, number: int, news: News) -> Trial | None:
-    """Do what the news of a trial ask for; the trial when it ended."""
-    if isinstance(news, Step):
-        record = {"part": news.part, **asdict(news.record)}
-        crew.answer(number, go_on=study.report(number, record, news.value))
-        return None
-    if isinstance(news, Broken):
-        raise news.error
-    if isinstance(news, Failed):
-        return study.end(number, "failed", reason=news.reason)
-    if isinstance(news, Ended):
-        value = sum(each.best for each in news.judged) / len(news.judged)
-        return study.end(number, "complete", value=value)
-    return study.end(number, "pruned")

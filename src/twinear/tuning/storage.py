@@ -1,14 +1,15 @@
-"""Where a study is kept: a journal file, a database, or Optuna's gRPC proxy before one.
+"""The storage of a study: a journal file, a database, or Optuna's gRPC proxy for one.
 
-A place that does not answer is said at once, and one that goes away during the search ends it with
-one line: what was found is kept, and the same command goes on. Passwords are never shown.
+A storage that does not answer is an error at once. One that is lost during the search ends the
+search with one line: the trials so far are kept, and the same command goes on. Passwords are never
+shown.
 """
 
 import logging
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,58 +22,51 @@ from optuna.storages.journal import JournalFileBackend
 from twinear.base.errors import DataError, TwinearError
 
 CONNECT_SECONDS = 5
+PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 EXPECTED = "a file, postgresql+pg8000://user:password@host/database, or grpc://host:port"
 
 
 def open_storage(storage: str) -> Any:
-    """Open a storage.
-
-    Parameters
-    ----------
-    storage
-        A file's path, a database URL as SQLAlchemy writes it, or grpc://host:port.
+    """Open the file of a path, a database URL as SQLAlchemy writes it, or grpc://host:port.
 
     Raises
     ------
     TwinearError
-        It is none of these, does not answer, or lacks its driver.
+        It is nothing of the kind, does not answer, or lacks its driver.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if "://" not in storage:
-        return _journal(Path(storage))
-    _knock(storage)
+        return _open_journal(Path(storage))
+    _check_listening(storage)
     with lost_storage(storage):
-        return _proxy(storage) if storage.startswith("grpc://") else _database(storage)
+        return _open_proxy(storage) if storage.startswith("grpc://") else _open_database(storage)
 
 
-def _journal(path: Path) -> Any:
+def _open_journal(path: Path) -> Any:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(path)))
     except OSError as error:
-        raise DataError(
-            path,
-            f"cannot be used ({error.strerror or error})",
-            remedy="mend the permissions, or name another file with --storage",
-        ) from error
+        found = f"cannot be used ({error.strerror or error})"
+        remedy = "fix the permissions, or name another file with --storage"
+        raise DataError(path, found, remedy=remedy) from error
     except (ValueError, KeyError) as error:
-        raise DataError(
-            path,
-            f"is no journal of studies ({str(error).splitlines()[0]})",
-            remedy="move it away, or name another file with --storage",
-        ) from error
+        found = f"is not a journal of studies ({str(error).splitlines()[0]})"
+        remedy = "move it away, or name another file with --storage"
+        raise DataError(path, found, remedy=remedy) from error
 
 
-def _knock(storage: str) -> None:
-    """See that somebody listens, before a driver waits for long."""
+def _check_listening(storage: str) -> None:
+    """Connect once: the drivers themselves would wait for minutes."""
     try:
-        parts = urlsplit(storage)
-        host, port = parts.hostname, parts.port or _usual_port(parts.scheme)
+        url = urlsplit(storage)
+        host, port = url.hostname, url.port or PORTS.get(url.scheme.split("+")[0])
     except ValueError as error:
-        raise TwinearError(shown(storage), f"is no address ({error})", expected=EXPECTED) from None
+        found = f"is not an address ({error})"
+        raise TwinearError(shown(storage), found, expected=EXPECTED) from None
     if host is None or port is None:
-        if parts.scheme.startswith("sqlite"):
+        if url.scheme.startswith("sqlite"):
             return
         raise TwinearError(shown(storage), "names no host and port", expected=EXPECTED)
     try:
@@ -81,40 +75,43 @@ def _knock(storage: str) -> None:
         raise _unreachable(storage, error.strerror or str(error)) from None
 
 
-def _usual_port(scheme: str) -> int | None:
-    return {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}.get(scheme.split("+")[0])
-
-
 def _unreachable(storage: str, reason: str) -> TwinearError:
-    remedy = "start it, or mend --storage (TWINEAR_STORAGE)"
+    remedy = "start it, or correct --storage (TWINEAR_STORAGE)"
     return TwinearError(shown(storage), f"the storage cannot be reached ({reason})", remedy=remedy)
 
 
 def shown(storage: str) -> str:
-    """The storage without its password."""
+    """Hide the password of a storage.
+
+    Examples
+    --------
+    >>> shown("postgresql://me:secret@host/studies")
+    'postgresql://me:***@host/studies'
+    >>> shown("artifacts/tuning/journal.log")
+    'artifacts/tuning/journal.log'
+    """
     if "@" not in storage:
         return storage
     scheme, _, rest = storage.partition("://")
-    user = rest.rsplit("@", 1)[0].split(":")[0]
-    return f"{scheme}://{user}:***@{rest.rsplit('@', 1)[1]}"
+    login, host = rest.rsplit("@", 1)  # a password may hold an @
+    return f"{scheme}://{login.split(':')[0]}:***@{host}"
 
 
-def _database(storage: str) -> Any:
+def _open_database(storage: str) -> Any:
+    timeout = {"timeout": CONNECT_SECONDS} if "+pg8000" in storage.split("://")[0] else {}
     try:
-        seconds = {"timeout": CONNECT_SECONDS} if "+pg8000" in storage.split("://")[0] else {}
-        engine = {"pool_pre_ping": True, "connect_args": seconds}
-        return RDBStorage(storage, engine_kwargs=engine)
+        return RDBStorage(storage, engine_kwargs={"pool_pre_ping": True, "connect_args": timeout})
     except (ImportError, sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError) as error:
         raise TwinearError(
             shown(storage),
-            f"no driver for it ({str(error).splitlines()[0]})",
+            f"has no driver here ({str(error).splitlines()[0]})",
             expected=EXPECTED,
             remedy="pip install 'twinear[postgres]'",
         ) from None
 
 
-def _proxy(storage: str) -> Any:
-    parts = urlsplit(storage)
+def _open_proxy(storage: str) -> Any:
+    url = urlsplit(storage)
     try:
         import grpc  # noqa: F401
     except ModuleNotFoundError:
@@ -122,7 +119,7 @@ def _proxy(storage: str) -> Any:
         raise TwinearError(storage, found, remedy="pip install 'twinear[grpc]'") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        proxy = optuna.storages.GrpcStorageProxy(host=parts.hostname, port=parts.port)
+        proxy = optuna.storages.GrpcStorageProxy(host=url.hostname, port=url.port)
     try:
         proxy.wait_server_ready(timeout=CONNECT_SECONDS)
     except ConnectionError as error:
@@ -131,7 +128,7 @@ def _proxy(storage: str) -> Any:
 
 
 def close_storage(storage: Any) -> None:
-    """Let go of the connections."""
+    """Close the connections of a storage."""
     if isinstance(storage, RDBStorage):
         storage.remove_session()
         storage.engine.dispose()
@@ -141,28 +138,20 @@ def close_storage(storage: Any) -> None:
 
 @contextmanager
 def lost_storage(storage: str) -> Iterator[None]:
-    """Say in one line that the storage failed."""
-    try:
-        yield
-    except _failures() as error:
-        reason = _reason(error)
-        raise _unreachable(storage, reason) from error
-
-
-def _failures() -> tuple[type[BaseException], ...]:
-    known: list[type[BaseException]] = [
+    """Turn a failure of the storage into one line."""
+    failures: tuple[type[BaseException], ...] = (
         ConnectionError,
         sqlalchemy.exc.SQLAlchemyError,
         optuna.exceptions.StorageInternalError,
-    ]
-    try:
+    )
+    with suppress(ModuleNotFoundError):
         import grpc
-    except ModuleNotFoundError:
-        return tuple(known)
-    return (*known, grpc.RpcError)
 
-
-def _reason(error: BaseException) -> str:
-    details = getattr(error, "details", None)  # of gRPC
-    text = str(details() if callable(details) else error.__cause__ or error)
-    return (text.splitlines() or [type(error).__name__])[0][:200]
+        failures += (grpc.RpcError,)
+    try:
+        yield
+    except failures as error:
+        details = getattr(error, "details", None)  # of gRPC
+        text = str(details() if callable(details) else error.__cause__ or error)
+        reason = (text.splitlines() or [type(error).__name__])[0][:200]
+        raise _unreachable(storage, reason) from error

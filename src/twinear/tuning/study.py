@@ -1,83 +1,107 @@
-"""A study in our words: draw a trial, report its epochs, end it; found again after any death.
+"""A study: draw a trial, report its epochs, end it; it survives the death of any search.
 
-Draws depend on the seed and on how many trials there are, not on when they are made: a search that
-was killed goes on as if it had not been. A trial that nobody runs any more is failed as lost, and
-the same values wait to be tried again, from the checkpoint if it is still there. Lost trials do not
-count. A study belongs to one space, objective, data, params and code.
+Draws depend on the seed and on the number of trials, not on when they are made: a search that was
+killed goes on as if it had not been. A running trial whose search is dead is failed as lost, and
+the same values are queued again, to go on from the checkpoint if it is still there. Lost trials do
+not count. A study belongs to one space, objective, data, params and code.
 """
 
 import json
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import optuna
+from filelock import FileLock, Timeout
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from twinear.base.errors import TwinearError
-from twinear.tuning.heartbeat import Presence
-from twinear.tuning.space import Choices, Range, Space, TuningParams
+from twinear.tuning.space import Choices, NumberRange, Space, TuningParams
 from twinear.tuning.storage import close_storage, lost_storage, open_storage, shown
+from twinear.tuning.worker_pool import State
 
-State = Literal["complete", "pruned", "failed"]
 STATES: dict[str, Any] = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
-DIGITS = 4  # of a number drawn from a range
-WORDS = {state: word for word, state in STATES.items()}
+STATE_NAMES = {state: name for name, state in STATES.items()}
+BEAT_SECONDS = 15.0
+SILENT_SECONDS = 90.0  # more than the clocks of two machines differ
+DIGITS = 4  # significant ones of a number drawn from a range
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A trial that ended, or one to be run (without state).
-
-    Attributes
-    ----------
-    values
-        By whole name.
-    value
-        What it is worth: NDCG@10 of validation artists; None where it failed.
-    curve
-        A mapping for each epoch: part, epoch, train_loss, validation_loss, validation_ndcg.
-    run
-        The id of its run in MLflow, once logged.
-    origin
-        The number under which these values were first tried, before a search was killed.
-    """
+    """A trial that ended, or one to be run (without state)."""
 
     number: int
-    values: dict[str, Any]
-    origin: int
+    values: dict[str, Any]  # by full name
+    origin: int  # the number under which these values were first tried, before a search was killed
     state: str = ""
-    value: float | None = None
+    value: float | None = None  # NDCG@10 of validation artists; None where the trial failed
     reason: str = ""
     seconds: float = 0.0
+    # for each epoch: split, epoch, train_loss, validation_loss, validation_ndcg
     curve: list[dict[str, float]] = field(default_factory=list)
-    run: str = ""
+    run: str = ""  # the id of its run in MLflow, once logged
+
+
+class Heartbeat:
+    """The sign of life of a search, and the look at that of others.
+
+    A search holds a lock on a file of its own, which the system releases even after `kill -9`, and
+    writes the time into the study every `BEAT_SECONDS`. Searches that share the folder see each
+    other's locks. For searches on other machines, which do not, the time counts.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.id = uuid.uuid4().hex
+        self._folder = folder
+        self._lock = FileLock(folder / f"{self.id}.lock")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
+        self._last_beat = -BEAT_SECONDS
+
+    def close(self) -> None:
+        """Remove the lock file and release the lock."""
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._lock.release()
+
+    def is_due(self) -> bool:
+        """Whether it is time to write the time again."""
+        now = time.monotonic()
+        if now < self._last_beat + BEAT_SECONDS:
+            return False
+        self._last_beat = now
+        return True
+
+    def is_alive(self, search: str, beat: float) -> bool:
+        """Whether the search with that id, whose last beat was at the time `beat`, still runs."""
+        if search == self.id:
+            return True
+        path = self._folder / f"{search}.lock"
+        if not path.exists():  # it runs on another machine, or has ended
+            return time.time() < beat + SILENT_SECONDS
+        try:
+            with FileLock(path, blocking=False):
+                path.unlink(missing_ok=True)
+        except Timeout:
+            return True
+        return False
 
 
 class Study:
-    """A study that this process works on. Use it as a context: what it leaves is put back.
+    """A study that this process works on. A context: trials that still run at its end are put back.
 
-    Parameters
-    ----------
-    storage
-        As `open_storage` takes it.
-    name
-        The study's name there.
-    space
-        What is searched.
-    params
-        How.
-    folder
-        Where searches of this machine see each other.
+    `storage` is as `open_storage` takes it; the searches of this machine keep their locks in
+    `folder`.
     """
 
     def __init__(
@@ -86,9 +110,9 @@ class Study:
         self.name, self.place = name, storage
         self._space, self._params = space, params
         self._storage = open_storage(storage)
-        self._drawn = {each: _distribution(values) for each, values in space.items()}
-        self._presence = Presence(folder / "searches")
-        self._running: dict[int, tuple[Any, list[dict[str, float]]]] = {}
+        self._distributions = {name: _distribution(values) for name, values in space.items()}
+        self._heartbeat = Heartbeat(folder / "searches")
+        self._running: dict[int, tuple[Any, list[dict[str, float]]]] = {}  # trial and its curve
 
     def __enter__(self) -> "Study":
         return self
@@ -97,116 +121,96 @@ class Study:
         try:
             with lost_storage(self.place):
                 for trial, _curve in self._running.values():
-                    self._put_back(trial._trial_id, trial.number, trial.params, trial.user_attrs)
+                    self._put_back(trial)
         finally:
-            self._presence.close()
+            self._heartbeat.close()
             close_storage(self._storage)
 
-    def open(self, binding: Mapping[str, str], defaults: Mapping[str, Any], *, anew: bool) -> None:
-        """Find the study, or make it with the defaults as its first trial.
+    def open(
+        self, binding: Mapping[str, str], defaults: Mapping[str, Any], *, restart: bool
+    ) -> None:
+        """Find the study, or create it with the defaults as its first trial.
 
-        Parameters
-        ----------
-        binding
-            What the study belongs to: a word -> a text that changes with it.
-        defaults
-            The values that params.yaml has; tried first if the space holds them.
-        anew
-            Forget what is there.
+        `binding` is what the study belongs to: a word -> a text that changes with it. `defaults`,
+        the present values of params.yaml, are tried first if the space holds them.
 
         Raises
         ------
         TwinearError
-            It belongs to something else, or is in use and to be forgotten.
+            It belongs to something else, or is to be deleted while another search runs.
         """
         with lost_storage(self.place):
-            self._open(dict(binding), dict(defaults), anew=anew)
-
-    def _open(self, binding: dict[str, str], defaults: dict[str, Any], *, anew: bool) -> None:
-        if anew:
-            self._forget()
-        self._study = optuna.create_study(
-            storage=self._storage,
-            study_name=self.name,
-            direction="maximize",
-            pruner=_pruner(self._params),
-            load_if_exists=True,
-        )
-        self._check(binding)
-        self.beat()
-        self._put_back_lost()
-        fits = all(values.holds(defaults[name]) for name, values in self._space.items())
-        if fits and not self._all():
-            values = {each: _encoded(defaults[each]) for each in self._space}
-            self._study.enqueue_trial(values, user_attrs={"exact": True})
-
-    def _forget(self) -> None:
-        if self.name not in optuna.get_all_study_names(self._storage):
-            return
-        self._study = optuna.load_study(study_name=self.name, storage=self._storage)
-        if any(self._is_alive(each) for each in self._all() if each.state == TrialState.RUNNING):
-            raise TwinearError(
-                f"study '{self.name}'",
-                "is being searched by another process",
-                remedy="stop that first, or use --study NAME for a new one",
+            if restart and self.name in optuna.get_all_study_names(self._storage):
+                self._delete()
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=self.name,
+                direction="maximize",
+                pruner=_pruner(self._params),
+                load_if_exists=True,
             )
+            bound = self._study.user_attrs.get("binding")
+            if bound is None:
+                self._study.set_user_attr("identity", uuid.uuid4().hex)
+                self._study.set_user_attr("binding", dict(binding))
+            elif changed := [word for word in binding if bound.get(word) != binding[word]]:
+                place = f"study '{self.name}' in {shown(self.place)}"
+                found = f"was made with another {', '.join(changed)}"
+                remedy = "use --study NAME for a new one, or --restart to delete this one"
+                raise TwinearError(place, found, remedy=remedy)
+            self.beat()
+            self._put_back_lost()
+            in_space = all(values.holds(defaults[name]) for name, values in self._space.items())
+            if in_space and not self._trials():
+                values = {name: _encode(defaults[name]) for name in self._space}
+                self._study.enqueue_trial(values, user_attrs={"exact": True})
+
+    def _delete(self) -> None:
+        self._study = optuna.load_study(study_name=self.name, storage=self._storage)
+        running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
+        if any(map(self._is_alive, running)):
+            found = "is being searched by another process"
+            remedy = "stop that first, or use --study NAME for a new one"
+            raise TwinearError(f"study '{self.name}'", found, remedy=remedy)
         optuna.delete_study(study_name=self.name, storage=self._storage)
 
-    def _check(self, binding: dict[str, str]) -> None:
-        bound = self._study.user_attrs.get("binding")
-        if bound is None:
-            self._study.set_user_attr("identity", uuid.uuid4().hex)
-            self._study.set_user_attr("binding", binding)
-            return
-        other = [word for word in binding if bound.get(word) != binding[word]]
-        if other:
-            raise TwinearError(
-                f"study '{self.name}' in {shown(self.place)}",
-                f"was made with another {', '.join(other)}",
-                remedy="use --study NAME for a new one, or --restart to forget what it found",
-            )
-
-    def _all(self) -> list[Any]:
-        found: list[Any] = self._study.get_trials(deepcopy=False)
-        return found
+    def _trials(self) -> list[Any]:
+        trials: list[Any] = self._study.get_trials(deepcopy=False)
+        return trials
 
     def beat(self) -> None:
-        """Show from time to time that this search is alive."""
-        if self._presence.is_due():
+        """Write the time from time to time, as a sign that this search is alive."""
+        if self._heartbeat.is_due():
             with lost_storage(self.place):
-                self._study.set_user_attr(f"alive:{self._presence.id}", time.time())
+                self._study.set_user_attr(f"alive:{self._heartbeat.id}", time.time())
 
     def _is_alive(self, trial: Any) -> bool:
-        artist_index = trial.user_attrs.get("search", "")
-        return self._presence.is_alive(
-            artist_index,
-            self._study.user_attrs.get(f"alive:{artist_index}", trial.datetime_start.timestamp()),
-        )
+        search = trial.user_attrs.get("search", "")
+        started = trial.datetime_start.timestamp()
+        beat = self._study.user_attrs.get(f"alive:{search}", started)
+        return self._heartbeat.is_alive(search, beat)
 
     def _put_back_lost(self) -> None:
-        for each in self._all():
-            if each.state == TrialState.RUNNING and not self._is_alive(each):
-                self._put_back(each._trial_id, each.number, each.params, each.user_attrs)
+        for trial in self._trials():
+            if trial.state == TrialState.RUNNING and not self._is_alive(trial):
+                self._put_back(trial)
 
-    def _put_back(
-        self, trial_id: int, number: int, params: dict[str, Any], attrs: dict[str, Any]
-    ) -> None:
-        """Let the same values wait, then fail the trial: killed in between, neither is lost."""
-        waiting = {each.user_attrs.get("again") for each in self._all()}
-        complete = set(params) == set(self._space)  # else it died while they were drawn
-        if complete and number not in waiting:
-            known = {"again": number, "origin": attrs.get("origin", number)}
-            exact = {"exact": True} if attrs.get("exact") else {}
-            self._study.enqueue_trial(params, user_attrs=known | exact)
-        self._storage.set_trial_user_attr(trial_id, "lost", True)
-        try:
-            self._study.tell(number, state=TrialState.FAIL)
-        except ValueError:
-            return  # another search was faster
+    def _put_back(self, trial: Any) -> None:
+        """Queue the same values, then fail the trial: killed in between, neither is lost."""
+        queued = {each.user_attrs.get("again") for each in self._trials()}
+        is_drawn = set(trial.params) == set(self._space)  # else it died while they were drawn
+        if is_drawn and trial.number not in queued:
+            attrs = {"again": trial.number, "origin": trial.user_attrs.get("origin", trial.number)}
+            if trial.user_attrs.get("exact"):
+                attrs["exact"] = True
+            self._study.enqueue_trial(trial.params, user_attrs=attrs)
+        self._storage.set_trial_user_attr(trial._trial_id, "lost", True)
+        with suppress(ValueError):  # another search has ended it already
+            self._study.tell(trial.number, state=TrialState.FAIL)
 
     @property
     def identity(self) -> str:
-        """What no other study has, not even one of the same name after a restart."""
+        """A text that no other study has, not even one of the same name after a restart."""
         with lost_storage(self.place):
             return str(self._study.user_attrs["identity"])
 
@@ -214,35 +218,42 @@ class Study:
     def counted(self) -> int:
         """How many trials ended or run; lost ones do not count."""
         with lost_storage(self.place):
-            return self._counted()
-
-    def _counted(self) -> int:
-        waits = TrialState.WAITING
-        return sum(each.state != waits and "lost" not in each.user_attrs for each in self._all())
+            return sum(
+                trial.state != TrialState.WAITING and "lost" not in trial.user_attrs
+                for trial in self._trials()
+            )
 
     def ask(self) -> Trial:
-        """Draw the next trial to run: one that waits, else a new one."""
+        """Draw the next trial to run: a queued one, else a new one."""
         with lost_storage(self.place):
             self._put_back_lost()
-            self._study.sampler = self._sampler(self._counted())
-            trial = self._study.ask(self._drawn)
-            trial.set_user_attr("search", self._presence.id)
+            # a sampler for each draw: its seed depends on how many trials there are, so that a
+            # resumed search draws what the uninterrupted one would have drawn
+            seed = np.random.SeedSequence([self._params.seed, self.counted]).generate_state(1)[0]
+            self._study.sampler = optuna.samplers.TPESampler(
+                seed=int(seed), n_startup_trials=self._params.startup_trials
+            )
+            trial = self._study.ask(self._distributions)
+            trial.set_user_attr("search", self._heartbeat.id)
             self._running[trial.number] = (trial, [])
             origin = trial.user_attrs.get("origin", trial.number)
             return Trial(number=trial.number, values=self._values(trial), origin=origin)
 
     def _values(self, trial: Any) -> dict[str, Any]:
-        exact = trial.user_attrs.get("exact", False)
-        drawn = {name: _decoded(value) for name, value in trial.params.items()}
-        return drawn if exact else {name: _short(self._space[name], drawn[name]) for name in drawn}
-
-    def _sampler(self, n: int) -> Any:
-        seed = int(np.random.SeedSequence([self._params.seed, n]).generate_state(1)[0])
-        startup = self._params.startup_trials
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
+        values = {
+            name: json.loads(value) if isinstance(value, str) and value.startswith("[") else value
+            for name, value in trial.params.items()
+        }
+        if trial.user_attrs.get("exact"):  # the defaults keep all digits of params.yaml
+            return values
+        for name, choices in self._space.items():
+            if isinstance(choices, NumberRange) and not choices.is_integer and name in values:
+                rounded = float(f"{values[name]:.{DIGITS}g}")
+                values[name] = min(max(rounded, choices.low), choices.high)
+        return values
 
     def report(self, number: int, record: dict[str, float], value: float) -> bool:
-        """Take what a running trial is worth after one more epoch; whether it should go on."""
+        """Record an epoch of a running trial and its value so far; return whether to go on."""
         trial, curve = self._running[number]
         curve.append(record)
         with lost_storage(self.place):
@@ -252,7 +263,7 @@ class Study:
     def end(
         self, number: int, state: State, *, value: float | None = None, reason: str = ""
     ) -> Trial:
-        """End a running trial. A pruned one is worth what was reported last."""
+        """End a running trial. The value of a pruned one is the last that was reported."""
         trial, curve = self._running[number]
         with lost_storage(self.place):
             trial.set_user_attr("curve", json.dumps(curve))
@@ -260,12 +271,12 @@ class Study:
                 trial.set_user_attr("reason", reason[:1000])
             self._study.tell(trial, value, state=STATES[state])
             del self._running[number]
-            return next(self._said(each) for each in self._all() if each.number == number)
+            return next(self._read(each) for each in self._trials() if each.number == number)
 
-    def logged(self, number: int, run: str) -> None:
-        """Remember the run in MLflow of a trial that ended."""
+    def set_run(self, number: int, run: str) -> None:
+        """Remember the MLflow run of a trial that ended."""
         with lost_storage(self.place):
-            # Optuna lets nothing be added to a trial that ended: the study remembers it
+            # Optuna refuses attributes for a trial that ended: the study keeps them
             self._study.set_user_attr(f"run:{number}", run)
 
     @property
@@ -274,52 +285,40 @@ class Study:
         with lost_storage(self.place):
             runs = self._study.user_attrs
             return [
-                self._said(each, runs.get(f"run:{each.number}", ""))
-                for each in self._all()
-                if each.state in WORDS and "lost" not in each.user_attrs
+                self._read(trial, runs.get(f"run:{trial.number}", ""))
+                for trial in self._trials()
+                if trial.state in STATE_NAMES and "lost" not in trial.user_attrs
             ]
 
-    def _said(self, trial: Any, run: str = "") -> Trial:
-        took = trial.datetime_complete - trial.datetime_start
+    def _read(self, trial: Any, run: str = "") -> Trial:
         return Trial(
             number=trial.number,
             values=self._values(trial),
             origin=trial.user_attrs.get("origin", trial.number),
-            state=WORDS[trial.state],
+            state=STATE_NAMES[trial.state],
             value=trial.value,
             reason=trial.user_attrs.get("reason", ""),
-            seconds=took.total_seconds(),
+            seconds=(trial.datetime_complete - trial.datetime_start).total_seconds(),
             curve=json.loads(trial.user_attrs.get("curve", "[]")),
             run=run,
         )
 
     @property
-    def inner(self) -> Any:
+    def optuna_study(self) -> Any:
         """Optuna's own study, for its figures."""
         return self._study
 
 
-def _distribution(values: Choices | Range) -> Any:
+def _distribution(values: Choices | NumberRange) -> Any:
     if isinstance(values, Choices):
-        return CategoricalDistribution(tuple(map(_encoded, values.values)))
-    kind = IntDistribution if values.whole else FloatDistribution
+        return CategoricalDistribution(tuple(map(_encode, values.values)))
+    kind = IntDistribution if values.is_integer else FloatDistribution
     return kind(values.low, values.high, log=values.log)
 
 
-def _encoded(value: Any) -> Any:
-    """Optuna takes numbers, words, true, false and null; a list becomes a word."""
+def _encode(value: Any) -> Any:
+    """Write a list as JSON: Optuna takes numbers, words, true, false and null only."""
     return json.dumps(value) if isinstance(value, list) else value
-
-
-def _decoded(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) and value.startswith("[") else value
-
-
-def _short(values: Choices | Range, value: Any) -> Any:
-    """A drawn number with as many digits as tell anything, and within its range."""
-    if isinstance(values, Choices) or values.whole:
-        return value
-    return min(max(float(f"{value:.{DIGITS}g}"), values.low), values.high)
 
 
 def _pruner(params: TuningParams) -> Any:

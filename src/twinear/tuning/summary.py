@@ -1,74 +1,56 @@
-"""What a study found, for people and for machines: table, diff, comparison with the defaults."""
+"""The summary of a study for people and machines: table, diff, comparison with the defaults."""
 
 import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from twinear.base.files import write_text
-from twinear.tuning.confirmation import SAME, UNHEARD, Comparison, Confirmation
+from twinear.base.text import format_interval, format_number, markdown_table
+from twinear.tuning.confirmation import Confirmation
 from twinear.tuning.space import SECTION, Space
 from twinear.tuning.study import Trial
 
 ROWS = 10  # of the table of the best
 QUERIES = {
-    SAME: "validation artists of the split, which also chose the winner",
-    UNHEARD: "training artists left out of this training, which chose nothing",
+    "validation": "validation artists of the split, which also chose the best trial",
+    "held_out": "training artists left out of this training, which chose nothing",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What a study found.
-
-    Attributes
-    ----------
-    trials
-        All that ended and count.
-    best
-        The completed trial worth most.
-    diff
-        params.yaml with its values, as a unified diff; empty where they are the defaults.
-    complete
-        Whether the study has all its trials; False where the time was over.
-    confirmation
-        None where it was not asked for, or where the best are the defaults.
-    applied
-        Whether params.yaml was changed.
-    """
+class StudySummary:
+    """The result of a study."""
 
     study: str
     objective: str
     space: Space
-    trials: list[Trial]
-    best: Trial
+    trials: list[Trial]  # all that ended and count
+    best: Trial  # the completed trial of the highest value
     importances: Mapping[str, float]
-    diff: str
-    complete: bool
-    confirmation: Confirmation | None
-    applied: bool
+    diff: str  # the patch of params.yaml with its values; empty for the defaults
+    complete: bool  # False where the time was over
+    confirmation: Confirmation | None  # None: not asked for, or the best values are the defaults
+    applied: bool  # whether params.yaml was changed
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many trials ended how."""
+        """State -> number of trials."""
         states = ("complete", "pruned", "failed")
-        return {state: sum(each.state == state for each in self.trials) for state in states}
+        return {state: sum(trial.state == state for trial in self.trials) for state in states}
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
+        best = {"trial": self.best.number, "ndcg@10": self.best.value, "values": self.best.values}
         return {
             "study": self.study,
             "objective": self.objective,
             "trials": self.counts,
             "complete": self.complete,
-            "best": {
-                "trial": self.best.number,
-                "ndcg@10": self.best.value,
-                "values": self.best.values,
-            },
+            "best": best,
             "importances": dict(self.importances),
             "diff": self.diff,
             "confirmation": self.confirmation.as_json() if self.confirmation else None,
@@ -76,101 +58,80 @@ class Summary:
         }
 
 
-def best_of(trials: Sequence[Trial]) -> list[Trial]:
-    """The completed trials, those worth most first."""
-    complete = [each for each in trials if each.state == "complete"]
-    return sorted(complete, key=lambda each: -(each.value or 0))
+def best_first(trials: Sequence[Trial]) -> list[Trial]:
+    """Sort the completed trials by value, the highest first."""
+    complete = [trial for trial in trials if trial.state == "complete"]
+    return sorted(complete, key=lambda trial: -(trial.value or 0))
 
 
-def format_summary(summary: Summary) -> str:
-    """The summary as Markdown that is also read in a terminal."""
-    blocks = [_head(summary), _table(summary), _diff(summary), _confirmation(summary)]
-    failed = {each.reason for each in summary.trials if each.state == "failed"}
-    if failed:
-        blocks.append("Failed:\n\n" + "\n".join(f"- {reason}" for reason in sorted(failed)))
-    return "\n\n".join(filter(None, blocks))
-
-
-def _head(summary: Summary) -> str:
+def format_summary(summary: StudySummary) -> str:
+    """Write the summary as Markdown that is readable in a terminal."""
     counts = ", ".join(f"{count} {state}" for state, count in summary.counts.items() if count)
-    over = "" if summary.complete else "; the time was over, the same command goes on"
-    judge = (
+    paused = "" if summary.complete else "; the time was over, the same command goes on"
+    artists = (
         "the validation artists of the split"
         if summary.objective == "validation"
-        else "the mean over folds of all but the test artists"
+        else "validation artists, the mean over folds of all but the test artists"
     )
-    return f"Study {summary.study}: {counts}{over}. A trial is worth its NDCG@10 on {judge}."
-
-
-def _table(summary: Summary) -> str:
     names = list(summary.space)
-    head = ["trial", "NDCG@10", *(name.removeprefix(f"{SECTION}.") for name in names)]
+    header = ["trial", "NDCG@10", *(name.removeprefix(f"{SECTION}.") for name in names)]
     rows = [
-        [str(each.number), f"{each.value:.4f}", *(_text(each.values[name]) for name in names)]
-        for each in best_of(summary.trials)[:ROWS]
+        [str(trial.number), f"{trial.value:.4f}", *(_text(trial.values[name]) for name in names)]
+        for trial in best_first(summary.trials)[:ROWS]
     ]
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = [_line(head, widths), "|" + "|".join("-" * (w + 2) for w in widths) + "|"]
-    return "\n".join([*lines, *(_line(row, widths) for row in rows)])
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (f" {cell:>{width}} " for cell, width in zip(cells, widths, strict=True))
-    return "|" + "|".join(padded) + "|"
+    blocks = [
+        f"Study {summary.study}: {counts}{paused}. The value of a trial is NDCG@10 on {artists}.",
+        markdown_table(header, rows, left=0, padded=True),
+    ]
+    if summary.diff:
+        hint = "written to params.yaml" if summary.applied else "write them with --apply"
+        blocks.append(f"The best values ({hint}):\n\n```diff\n{summary.diff}\n```")
+    else:
+        blocks.append("The best values are the present ones of params.yaml.")
+    if summary.confirmation:
+        blocks.append(_format_confirmation(summary.confirmation))
+    reasons = {trial.reason for trial in summary.trials if trial.state == "failed"}
+    if reasons:
+        blocks.append("Failed:\n\n" + "\n".join(f"- {reason}" for reason in sorted(reasons)))
+    return "\n\n".join(blocks)
 
 
 def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
 
 
-def _diff(summary: Summary) -> str:
-    if not summary.diff:
-        return "The best values are those that params.yaml has."
-    done = "written to params.yaml" if summary.applied else "write them with --apply"
-    return f"The best values ({done}):\n\n```diff\n{summary.diff}\n```"
-
-
-def _confirmation(summary: Summary) -> str:
-    found = summary.confirmation
-    if found is None:
-        return ""
-    lines = [
-        "The best of many trials flatters itself. Trained anew with seeds that the search never"
-        " used, beside the defaults with the same seeds (NDCG@10, [interval over queries]):",
-        *(_compared(each) for each in found.comparisons),
-        *(f"- could not be trained: {each}" for each in found.failures),
-        "Test artists took no part.",
-    ]
-    return "\n\n".join(lines[:1]) + "\n\n" + "\n".join(lines[1:-1]) + "\n\n" + lines[-1]
-
-
-def _compared(each: Comparison) -> str:
-    apart = each.difference
+def _format_confirmation(confirmation: Confirmation) -> str:
+    lines = []
+    for comparison in confirmation.comparisons:
+        best, defaults = comparison.best.value, comparison.defaults.value
+        by_seed = (format_number(value, sign="+") for value in comparison.by_seed.values())
+        lines.append(
+            f"- {comparison.n_queries} {QUERIES[comparison.queries]}: best {format_number(best)},"
+            f" defaults {format_number(defaults)},"
+            f" difference {format_interval(**asdict(comparison.difference), sign='+')}:"
+            f" **{comparison.verdict}** (by seed: {', '.join(by_seed)})"
+        )
+    lines += [f"- could not be trained: {failure}" for failure in confirmation.failures]
     return (
-        f"- {each.n_queries} {QUERIES[each.queries]}: winner {each.winner.value:.3f},"
-        f" defaults {each.defaults.value:.3f}, difference {apart.value:+.3f}"
-        f" [{apart.low:+.3f}, {apart.high:+.3f}]: **{each.verdict}**"
-        f" (by seed: {', '.join(f'{value:+.3f}' for value in each.by_seed.values())})"
+        "The best of many trials is optimistically biased. So it was trained again with seeds that"
+        " the search has not used, and the defaults with the same seeds"
+        " (NDCG@10, [interval over queries]):\n\n"
+        + "\n".join(lines)
+        + "\n\nNo test artist was used."
     )
 
 
-def write_summary(summary: Summary, pictures: Sequence[Path], folder: Path) -> None:
+def write_summary(summary: StudySummary, pictures: Sequence[Path], folder: Path) -> None:
     """Write summary.md with the pictures, summary.json and trials.csv."""
-    shown = "\n\n".join(f"![{path.stem}]({path.name})" for path in pictures)
-    text = f"# Tuning\n\n{format_summary(summary)}\n\n{shown}"
-    write_text(folder / "summary.md", text)
+    links = "\n\n".join(f"![{path.stem}]({path.name})" for path in pictures)
+    write_text(folder / "summary.md", f"# Tuning\n\n{format_summary(summary)}\n\n{links}")
     numbers = json.dumps(summary.as_json(), indent=2, ensure_ascii=False)
     write_text(folder / "summary.json", numbers)
-    write_text(folder / "trials.csv", _history(summary))
-
-
-def _history(summary: Summary) -> str:
-    names = list(summary.space)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
+    names = list(summary.space)
     writer.writerow(["trial", "state", "ndcg@10", "epochs", "seconds", *names, "reason"])
-    for each in summary.trials:
-        values = [json.dumps(each.values[name]) for name in names]
-        row = [each.number, each.state, each.value, len(each.curve), round(each.seconds, 1)]
-        writer.writerow([*row, *values, each.reason])
-    return table.getvalue()
+    for trial in summary.trials:
+        cells = [trial.number, trial.state, trial.value, len(trial.curve), round(trial.seconds, 1)]
+        writer.writerow([*cells, *(json.dumps(trial.values[name]) for name in names), trial.reason])
+    write_text(folder / "trials.csv", table.getvalue())

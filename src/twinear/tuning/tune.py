@@ -1,9 +1,8 @@
-"""From params.yaml to the best values found: search, compare, draw, write."""
+"""From params.yaml to the best values: search, compare with the defaults, draw, write."""
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,59 +13,44 @@ from twinear.base.files import code_digest, require, write_text
 from twinear.base.params import read_params, read_sections
 from twinear.ranking.ranking import RankingParams
 from twinear.split import Split, SplitParams
-from twinear.tracking.runs import Child, Run
-from twinear.tracking.tuning_runs import open_study
+from twinear.tracking.runs import ChildRun, Run, open_study
 from twinear.training.training import TrainingParams
-from twinear.tuning.confirmation import DEFAULTS, WINNER, Confirmation, confirm, count_rounds
+from twinear.tuning.confirmation import Confirmation, confirm
 from twinear.tuning.evaluation import Sources
 from twinear.tuning.figures import PAGE, draw_figures, importances, write_page
 from twinear.tuning.params_patch import difference, with_values
 from twinear.tuning.search import Plan, search
 from twinear.tuning.space import SECTION, Space, TuningParams, changed, read_space, value_at
-from twinear.tuning.splits import parts_of
+from twinear.tuning.splits import objective_splits
 from twinear.tuning.study import Study, Trial
-from twinear.tuning.summary import Summary, best_of, write_summary
-from twinear.tuning.worker_pool import Crew
+from twinear.tuning.summary import StudySummary, best_first, write_summary
+from twinear.tuning.worker_pool import WorkerPool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is asked of the command, beside params.yaml.
-
-    Attributes
-    ----------
-    storage
-        As `open_storage` takes it.
-    folder
-        Where checkpoints lie while trials run.
-    reports
-        Where the summary and the figures go.
-    restart
-        Forget the study of that name.
-    apply
-        Write the best values into params.yaml.
-    """
+class TuningRequest:
+    """The options of the command, beside params.yaml."""
 
     params: Path
     sources: Sources
     study: str
-    storage: str
-    folder: Path
-    reports: Path
-    restart: bool
-    apply: bool
+    storage: str  # as `open_storage` takes it
+    folder: Path  # where checkpoints are kept while trials run
+    reports: Path  # where the summary and the figures are written
+    restart: bool  # delete the study of that name first
+    apply: bool  # write the best values into params.yaml
 
 
-class Progress(Protocol):
-    """A bar that tells how many of `total` are done and how long the rest takes."""
+class ProgressBar(Protocol):
+    """A progress bar as tqdm makes it."""
 
     def __call__(self, *, total: int, initial: int, desc: str) -> Any:
         """Open a bar: `update(n)`, `set_postfix_str(text)`, `close()`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Setting:
-    """Everything read and checked before a trial runs."""
+class _Setup:
+    """Everything that is read and checked before a trial runs."""
 
     tuning: TuningParams
     training: dict[str, Any]
@@ -80,204 +64,165 @@ class _Setting:
     def defaults(self) -> dict[str, Any]:
         return {name: value_at(self.training, name) for name in self.space}
 
-    def binding(self, sources: Sources) -> dict[str, str]:
-        """What a study belongs to."""
-        fixed = changed(self.training, dict.fromkeys(self.space))
-        words = {
-            "space": repr(sorted(self.space.items())),
-            "objective": repr(self.plan.parts),
-            "params": json.dumps(fixed, sort_keys=True),
-            "data": sources.fingerprint(),
-            "code": code_digest(model, training),
-        }
-        return {word: hashlib.sha256(text.encode()).hexdigest() for word, text in words.items()}
+
+def read_tuning(path: Path, **options: Any) -> TuningParams:
+    """Read the section `tuning`; options that are not None replace its values."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return read_params("tuning", TuningParams, path).model_copy(update=given)
 
 
-def read_tuning(path: Path, **given: Any) -> TuningParams:
-    """The section `tuning` with what the command line says in place of it, where not None."""
-    params = read_params("tuning", TuningParams, path)
-    return params.model_copy(
-        update={name: each for name, each in given.items() if each is not None}
-    )
-
-
-def tune(request: Request, tuning: TuningParams, progress: Progress) -> Summary:
-    """Search, compare the best with the defaults, and write what was found.
+def tune(request: TuningRequest, tuning: TuningParams, progress: ProgressBar) -> StudySummary:
+    """Search, compare the best with the defaults, and write the summary.
 
     Raises
     ------
     ParamsError
-        A space or another param that cannot be used; before any trial.
+        A search space or another param that cannot be used; before any trial.
     TwinearError
         The storage cannot be reached, or the study belongs to something else.
     TrainingError
         No trial was completed.
     """
-    setting = _read(request, tuning)
-    binding = setting.binding(request.sources)
+    setup = _read(request, tuning)
+    texts = {  # everything that the values of the trials depend on
+        "space": repr(sorted(setup.space.items())),
+        "objective": repr(setup.plan.splits),
+        "params": json.dumps(changed(setup.training, dict.fromkeys(setup.space)), sort_keys=True),
+        "data": request.sources.fingerprint(),
+        "code": code_digest(model, training),
+    }
+    binding = {word: hashlib.sha256(text.encode()).hexdigest() for word, text in texts.items()}
     with (
-        Study(request.storage, request.study, setting.space, tuning, request.folder) as study,
-        Crew(tuning.workers, request.sources) as crew,
+        Study(request.storage, request.study, setup.space, tuning, request.folder) as study,
+        WorkerPool(tuning.workers, request.sources) as pool,
     ):
-        study.open(binding, setting.defaults, anew=request.restart)
-        how = tuning.model_dump(mode="json")
-        with open_study(request.study, how, study.identity) as run:
-            complete = _search(study, crew, setting, run, progress)
-            best = _best(study, request)
-            confirmation = _confirm(best, crew, setting, progress)
-            summary = _write(request, setting, study, complete, confirmation)
-            run.log_metrics({"ndcg@10": best.value or 0.0, **_compared(confirmation)})
+        study.open(binding, setup.defaults, restart=request.restart)
+        params = tuning.model_dump(mode="json")
+        with open_study(request.study, params, study.identity) as run:
+            complete = _search(study, pool, setup, run, progress)
+            best = _best(study)
+            confirmation, seeds = None, tuning.confirm_seeds
+            if seeds and best.values != setup.defaults:
+                confirmation = confirm(
+                    {"best": best.values, "defaults": setup.defaults},
+                    setup.split,
+                    setup.plan,
+                    pool,
+                    seeds=seeds,
+                    n_folds=setup.split_params.n_folds if tuning.objective == "validation" else 0,
+                    params=setup.ranking,
+                    open_bar=lambda total: closing(
+                        progress(total=total, initial=0, desc="new seeds")
+                    ),
+                )
+            summary = _write(request, setup, study, complete, confirmation)
+            metrics = {"ndcg@10": best.value or 0.0}
+            for comparison in confirmation.comparisons if confirmation else ():
+                name, found = f"{comparison.queries}/difference", comparison.difference
+                metrics |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+            run.log_metrics(metrics)
             run.log_files(request.reports)
     return summary
 
 
-def _read(request: Request, tuning: TuningParams) -> _Setting:
+def _read(request: TuningRequest, tuning: TuningParams) -> _Setup:
     read_params(SECTION, TrainingParams, request.params)
     training = read_sections(request.params)[SECTION]
     space = read_space(tuning.space, training, TrainingParams, request.params)
     if training["seed"] in tuning.confirm_seeds:
-        raise ParamsError(
-            f"{request.params}: tuning.confirm_seeds",
-            f"holds {training['seed']}, the seed of the search (training.seed)",
-            expected="fresh seeds",
-        )
+        place = f"{request.params}: tuning.confirm_seeds"
+        found = f"holds {training['seed']}, the seed of the search (training.seed)"
+        raise ParamsError(place, found, expected="other seeds")
     split_params = read_params("split", SplitParams, request.params)
     require(request.sources.spectrograms, "run 'dvc repro'")
     split = Split.read(request.sources.split)
-    plan = Plan(
-        training=training,
-        parts=parts_of(split, tuning.objective, split_params.n_folds),
-        checkpoints=request.folder / "checkpoints" / _short_hash(request.study),
-    )
-    return _Setting(
+    folder = hashlib.sha256(request.study.encode()).hexdigest()[:8]  # a name may hold a slash
+    return _Setup(
         tuning=tuning,
         training=training,
         split_params=split_params,
         ranking=read_params("ranking", RankingParams, request.params),
         split=split,
         space=space,
-        plan=plan,
+        plan=Plan(
+            training=training,
+            splits=objective_splits(split, tuning.objective, split_params.n_folds),
+            checkpoints=request.folder / "checkpoints" / folder,
+        ),
     )
 
 
-def _short_hash(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:8]  # a name may hold any character
-
-
-def _search(study: Study, crew: Crew, setting: _Setting, run: Run, progress: Progress) -> bool:
-    before = study.ended
-    for each in before:
-        if not each.run:  # the search was killed, or tracking was away
-            _log(study, setting, run, each)
-    tuning = setting.tuning
-    with _bar(progress, tuning.trials, len(before), "trials") as bar:
-        top = max((each.value for each in best_of(before) if each.value), default=0.0)
+def _search(study: Study, pool: WorkerPool, setup: _Setup, run: Run, progress: ProgressBar) -> bool:
+    earlier = study.ended
+    for trial in earlier:
+        if not trial.run:  # the search was killed before it logged it, or tracking was off
+            _log(study, setup, run, trial)
+    tuning, n_earlier = setup.tuning, len(earlier)
+    best = max((trial.value or 0.0 for trial in best_first(earlier)), default=0.0)
+    total = max(tuning.trials, n_earlier)
+    with closing(progress(total=total, initial=n_earlier, desc="trials")) as bar:
 
         def on_trial(trial: Trial) -> None:
-            nonlocal top
+            nonlocal best
             if trial.state == "complete":
-                top = max(top, trial.value or 0.0)
-            bar.set_postfix_str(f"best {top:.4f}")
+                best = max(best, trial.value or 0.0)
+            bar.set_postfix_str(f"best {best:.4f}")
             bar.update()
-            _log(study, setting, run, trial)
+            _log(study, setup, run, trial)
 
-        return search(study, crew, setting.plan, tuning.trials, tuning.minutes, on_trial)
-
-
-@contextmanager
-def _bar(progress: Progress, total: int, initial: int, desc: str) -> Iterator[Any]:
-    bar = progress(total=max(total, initial), initial=initial, desc=desc)
-    try:
-        yield bar
-    finally:
-        bar.close()
+        return search(study, pool, setup.plan, tuning.trials, tuning.minutes, on_trial)
 
 
-def _log(study: Study, setting: _Setting, run: Run, trial: Trial) -> None:
-    child = Child(
-        name=f"trial-{trial.number}",
-        params={SECTION: changed(setting.training, trial.values)},
-        curve=[_point(each, len(setting.plan.parts)) for each in trial.curve],
-        metrics={"ndcg@10": trial.value} if trial.value is not None else {},
-        tags={
-            "kind": "trial",
-            "study_name": study.name,
-            "trial": str(trial.number),
-            "state": trial.state,
-            **({"reason": trial.reason} if trial.reason else {}),
-        },
-        failed=trial.state == "failed",
+def _log(study: Study, setup: _Setup, run: Run, trial: Trial) -> None:
+    """Log a trial that ended as a child run, its curve with a prefix for each of several splits."""
+    curve = []
+    for record in trial.curve:
+        prefix = f"fold_{record['split']:.0f}/" if len(setup.plan.splits) > 1 else ""
+        measures = {
+            prefix + name: value for name, value in record.items() if name not in ("split", "epoch")
+        }
+        curve.append((int(record["epoch"]), measures))
+    tags = {"kind": "trial", "study_name": study.name, "trial": str(trial.number)}
+    tags |= {"state": trial.state} | ({"reason": trial.reason} if trial.reason else {})
+    logged = run.log_child(
+        ChildRun(
+            name=f"trial-{trial.number}",
+            params={SECTION: changed(setup.training, trial.values)},
+            curve=curve,
+            metrics={"ndcg@10": trial.value} if trial.value is not None else {},
+            tags=tags,
+            failed=trial.state == "failed",
+        )
     )
-    if logged := run.log_child(child):
-        study.logged(trial.number, logged)
+    if logged:
+        study.set_run(trial.number, logged)
 
 
-def _point(record: dict[str, float], n_parts: int) -> tuple[int, dict[str, float]]:
-    """A step and its metrics; with several parts, each has names of its own."""
-    prefix = f"fold_{record['part']:.0f}/" if n_parts > 1 else ""
-    measures = {name: each for name, each in record.items() if name not in ("part", "epoch")}
-    return int(record["epoch"]), {prefix + name: each for name, each in measures.items()}
-
-
-def _best(study: Study, request: Request) -> Trial:
-    best = best_of(study.ended)
-    if best:
+def _best(study: Study) -> Trial:
+    if best := best_first(study.ended):
         return best[0]
-    failed = [each.reason for each in study.ended if each.reason]
-    raise TrainingError(
-        f"study '{request.study}'",
-        f"no trial was completed ({failed[-1] if failed else 'the time was over'})",
-        remedy="change tuning.space" if failed else "run it again, with more --minutes",
-    )
-
-
-def _confirm(best: Trial, crew: Crew, setting: _Setting, progress: Progress) -> Confirmation | None:
-    seeds = setting.tuning.confirm_seeds
-    if not seeds or best.values == setting.defaults:
-        return None
-    n_folds = setting.split_params.n_folds if setting.tuning.objective == "validation" else 0
-    rounds = count_rounds(len(seeds), setting.split, n_folds)
-    with _bar(progress, rounds, 0, "fresh seeds") as bar:
-        return confirm(
-            {WINNER: best.values, DEFAULTS: setting.defaults},
-            setting.split,
-            setting.plan,
-            crew,
-            seeds=seeds,
-            n_folds=n_folds,
-            params=setting.ranking,
-            on_round=bar.update,
-        )
-
-
-def _compared(confirmation: Confirmation | None) -> dict[str, float]:
-    """The differences as metrics."""
-    return {
-        f"{each.queries}/difference{suffix}": value
-        for each in (confirmation.comparisons if confirmation else [])
-        for suffix, value in (
-            ("", each.difference.value), ("_low", each.difference.low),
-            ("_high", each.difference.high),
-        )
-    }  # fmt: skip
+    reasons = [trial.reason for trial in study.ended if trial.reason]
+    found = f"no trial was completed ({reasons[-1] if reasons else 'the time was over'})"
+    remedy = "change tuning.space" if reasons else "run it again, with more --minutes"
+    raise TrainingError(f"study '{study.name}'", found, remedy=remedy)
 
 
 def _write(
-    request: Request,
-    setting: _Setting,
+    request: TuningRequest,
+    setup: _Setup,
     study: Study,
     complete: bool,
     confirmation: Confirmation | None,
-) -> Summary:
+) -> StudySummary:
     trials = study.ended
-    best = best_of(trials)[0]
+    best = best_first(trials)[0]
     old = request.params.read_text(encoding="utf-8")
     new = with_values(old, best.values, request.params)
-    shares = importances(study, setting.tuning.seed)
-    summary = Summary(
+    shares = importances(study, setup.tuning.seed)
+    summary = StudySummary(
         study=request.study,
-        objective=setting.tuning.objective,
-        space=setting.space,
+        objective=setup.tuning.objective,
+        space=setup.space,
         trials=trials,
         best=best,
         importances=shares,
@@ -286,7 +231,7 @@ def _write(
         confirmation=confirmation,
         applied=request.apply and new != old,
     )
-    pictures = draw_figures(trials, setting.space, shares, request.reports)
+    pictures = draw_figures(trials, setup.space, shares, request.reports)
     write_page(study, shares, request.reports / PAGE)
     write_summary(summary, pictures, request.reports)
     if summary.applied:

@@ -1,86 +1,73 @@
-"""Worker processes that each run one trial at a time, and tell of every epoch.
+"""Worker processes that each run one trial at a time and report every epoch.
 
-After each epoch a worker waits for the answer whether to go on: who asks decides, and a worker
-whose parent was killed notices and ends. A process that the system kills (out of memory) costs its
-trial only; a fresh one takes its place. Ctrl-C reaches the parent alone.
+After each epoch a worker waits for the answer whether to go on. So the parent decides on pruning,
+and a worker whose parent was killed notices it and ends. A process that the system kills (out of
+memory) costs its trial only; a new one takes its place. Ctrl-C reaches the parent alone.
 """
 
 import multiprocessing
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, Literal
 
 from twinear.base.errors import ParamsError, TrainingError, TwinearError
-from twinear.tuning.evaluation import Data, Job, Judged, Sources, Step, evaluate
+from twinear.tuning.evaluation import EpochReport, Job, Sources, SplitResult, TrialData, evaluate
 
+State = Literal["complete", "pruned", "failed"]
 STOP_SECONDS = 5  # for a process to end by itself
-BUG, TOLD_TO_STOP = 1, 143  # exit codes: Python's for an exception, the usual one for SIGTERM
+BUG, TERMINATED = 1, 143  # exit codes: Python's for an exception, the usual one for SIGTERM
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
-    """All parts are judged."""
+class TrialEnd:
+    """How a trial ended."""
 
-    judged: list[Judged]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stopped:
-    """The trial was told not to go on."""
+    state: State  # `pruned`: the answer after an epoch was no; `failed`: it cannot be trained
+    results: Sequence[SplitResult] = ()  # of every split, if the trial is complete
+    reason: str = ""  # why it failed
 
 
-@dataclass(frozen=True, kw_only=True)
-class Failed:
-    """These params cannot be trained."""
-
-    reason: str
+Message = EpochReport | TrialEnd
 
 
-@dataclass(frozen=True, kw_only=True)
-class Broken:
-    """No trial could run: the data are to blame."""
-
-    error: TwinearError
-
-
-News = Step | Ended | Stopped | Failed | Broken
-
-
-class _Stop(Exception):
+class _StopTrial(Exception):
     """The answer after an epoch was no."""
 
 
 class _Worker:
-    """A process, our end of the pipe to it, and whose trial it runs."""
+    """A process, the parent's end of its pipe, and the key of the trial that it runs."""
 
     def __init__(self, sources: Sources) -> None:
         # torch's threads do not survive a fork: fork from a server that has only imported it
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([evaluate.__module__])
-        self.pipe, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(
-            target=_work, args=(theirs, sources), daemon=True
-        )
+        self.pipe, child_pipe = context.Pipe()
+        arguments = (child_pipe, sources)
+        self.process: BaseProcess = context.Process(target=_work, args=arguments, daemon=True)
         self.process.start()
-        theirs.close()
+        child_pipe.close()  # else the pipe stays open here after the process has died
         self.key: Any = None
 
-    def read(self) -> News:
+    def read(self) -> Message:
+        """Receive a message; raise an error of the data, with which no trial can run."""
         try:
-            news: News = self.pipe.recv()
+            message: Message | TwinearError = self.pipe.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
             code = self.process.exitcode or 0
             if code == BUG:
                 raise RuntimeError("a worker of the search ended with the error above") from None
-            return Failed(reason=f"its process was killed (exit code {code}); out of memory?")
-        return news
+            reason = f"its process was killed (exit code {code}); out of memory?"
+            return TrialEnd(state="failed", reason=reason)
+        if isinstance(message, TwinearError):
+            raise message
+        return message
 
     def stop(self) -> None:
         self.pipe.close()
@@ -91,86 +78,88 @@ class _Worker:
             self.process.join()
 
 
-class Crew:
-    """Some workers; a trial is known by a key."""
+class WorkerPool:
+    """Up to `size` workers; a trial is identified by a key."""
 
     def __init__(self, size: int, sources: Sources) -> None:
         self._size, self._sources = size, sources
         self._workers: list[_Worker] = []
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in self._workers:
-            each.stop()
+        for worker in self._workers:
+            worker.stop()
 
     @property
     def running(self) -> list[Any]:
-        """The keys of the trials that run."""
-        return [each.key for each in self._workers if each.key is not None]
+        """The keys of the running trials."""
+        return [worker.key for worker in self._workers if worker.key is not None]
 
     @property
     def has_room(self) -> bool:
-        """Whether a trial can be given."""
+        """Whether another trial can be started."""
         return len(self.running) < self._size
 
-    def give(self, key: Any, job: Job) -> None:
-        """Let an idle worker run a trial."""
-        worker = next((each for each in self._workers if each.key is None), None)
+    def start(self, key: Any, job: Job) -> None:
+        """Run a trial on an idle worker, or on a new one."""
+        worker = next((worker for worker in self._workers if worker.key is None), None)
         if worker is None:
             worker = _Worker(self._sources)
             self._workers.append(worker)
         worker.key = key
         worker.pipe.send(job)
 
-    def news(self, seconds: float) -> Iterator[tuple[Any, News]]:
-        """What the workers have to say; a `Step` must be answered before they go on."""
-        pipes = {each.pipe: each for each in self._workers if each.key is not None}
-        for pipe in wait(list(pipes), seconds):
-            worker = pipes[pipe]  # type: ignore[index]
-            key, news = worker.key, worker.read()
-            if not isinstance(news, Step):
+    def messages(self, seconds: float) -> Iterator[tuple[Any, Message]]:
+        """Yield (key, message), waiting for the first; answer each `EpochReport`."""
+        workers = {worker.pipe: worker for worker in self._workers if worker.key is not None}
+        for pipe in wait(list(workers), seconds):
+            worker = workers[pipe]  # type: ignore[index]
+            key, message = worker.key, worker.read()
+            if not isinstance(message, EpochReport):
                 worker.key = None
                 if not worker.process.is_alive():
                     self._workers.remove(worker)
-            yield key, news
+            yield key, message
 
     def answer(self, key: Any, *, go_on: bool) -> None:
-        """Let the trial go on, or not."""
-        worker = next(each for each in self._workers if each.key == key)
-        with suppress(BrokenPipeError):  # it died meanwhile, which `news` will tell
+        """Let the trial go on, or stop it."""
+        worker = next(worker for worker in self._workers if worker.key == key)
+        with suppress(BrokenPipeError):  # it has died: `messages` reports that next
             worker.pipe.send(go_on)
 
 
 def _work(pipe: Connection, sources: Sources) -> None:
+    """Run the jobs that arrive until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TOLD_TO_STOP))  # leaves no half a file
+    # exit by an exception, so that no half-written file stays
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
         data = None
         while True:
             job = pipe.recv()
             try:
-                data = data or Data.read(sources)
+                data = data or TrialData.read(sources)
                 pipe.send(_run(job, data, pipe))
             except TwinearError as error:
-                pipe.send(Broken(error=error))
+                pipe.send(error)
 
 
-def _run(job: Job, data: Data, pipe: Connection) -> News:
-    def ask(step: Step) -> None:
-        pipe.send(step)
+def _run(job: Job, data: TrialData, pipe: Connection) -> Message:
+    def report(epoch: EpochReport) -> None:
+        pipe.send(epoch)
         if not pipe.recv():
-            raise _Stop
+            raise _StopTrial
 
     try:
-        return Ended(judged=evaluate(job, data, ask))
-    except _Stop:
-        return Stopped()
+        return TrialEnd(state="complete", results=evaluate(job, data, report))
+    except _StopTrial:
+        return TrialEnd(state="pruned")
     except (TrainingError, ParamsError) as error:
-        return Failed(reason=str(error))
+        return TrialEnd(state="failed", reason=str(error))
     except MemoryError:
-        return Failed(reason="out of memory")
-    except RuntimeError as error:  # what torch says of shapes that do not fit, and of memory
+        return TrialEnd(state="failed", reason="out of memory")
+    except RuntimeError as error:  # torch raises it for shapes that do not fit and for memory
         traceback.print_exc()
-        return Failed(reason=str(error).splitlines()[0])
+        return TrialEnd(state="failed", reason=str(error).splitlines()[0])

@@ -11,7 +11,6 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
@@ -21,6 +20,8 @@ from twinear.listens.readers.decompression import decompressed
 
 MAX_MEMBERS = 10_000
 PIECE_BYTES = 1 << 20
+
+Members = Iterator[tuple[str, IO[bytes]]]  # the requested files, each open, with its name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,29 +38,33 @@ def extract_files(
 ) -> dict[str, ExtractedFile]:
     """Write the files of these names to a folder.
 
-    Raises
-    ------
-    DataError
-        Damaged, too large or with too many members, without one of the files or with two of it.
+    `DataError` if the archive is damaged, unpacks to more bytes or members than allowed, or holds
+    one of the files twice or not at all.
     """
     files: dict[str, ExtractedFile] = {}
     members = _zip_members if zipfile.is_zipfile(path) else _tar_members
     bytes_left = max_bytes
-    with _translating_errors(path):
+    try:
         for name, file in members(path, names, max_bytes):
             if name in files:
                 raise DataError(path, f"holds {name} twice")
             files[name] = _write(file, into / name, bytes_left, path)
             bytes_left -= files[name].bytes
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+        raise DataError(path, f"is damaged ({error})") from error
+    except (NotImplementedError, RuntimeError) as error:  # from zipfile: a password, a method
+        raise DataError(path, f"cannot be unpacked ({error})") from error
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):  # those two come from damage, not the system
+            raise
+        raise DataError(path, f"is damaged ({error})") from error
     for name in names:
         if name not in files:
             raise DataError(path, f"holds no file {name}", expected=", ".join(names))
     return files
 
 
-def _tar_members(
-    path: Path, names: Collection[str], max_bytes: int
-) -> Iterator[tuple[str, IO[bytes]]]:
+def _tar_members(path: Path, names: Collection[str], max_bytes: int) -> Members:
     with decompressed(path) as stream:
         bounded = cast(IO[bytes], _BoundedStream(stream, max_bytes, path))
         with tarfile.open(fileobj=bounded, mode="r|") as archive:
@@ -73,9 +78,7 @@ def _tar_members(
             pass
 
 
-def _zip_members(
-    path: Path, names: Collection[str], max_bytes: int
-) -> Iterator[tuple[str, IO[bytes]]]:
+def _zip_members(path: Path, names: Collection[str], max_bytes: int) -> Members:
     with zipfile.ZipFile(path) as archive:
         for n, member in enumerate(archive.infolist()):
             _require_few(path, n)
@@ -116,17 +119,3 @@ class _BoundedStream:
         if self._n_read > self._max_bytes:
             raise DataError(self._path, f"unpacks to more than {self._max_bytes} bytes")
         return piece
-
-
-@contextmanager
-def _translating_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
-        raise DataError(path, f"is damaged ({error})") from error
-    except (NotImplementedError, RuntimeError) as error:  # from zipfile: a password, a method
-        raise DataError(path, f"cannot be unpacked ({error})") from error
-    except OSError as error:
-        if error.errno not in (None, errno.EINVAL):  # those two come from damage, not the system
-            raise
-        raise DataError(path, f"is damaged ({error})") from error

@@ -30,23 +30,13 @@ REFETCH = "it was removed: run it again to download it again"
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetReport:
-    """What was fetched.
-
-    Parameters
-    ----------
-    fetched
-        False if it was there already, intact.
-    files
-        File -> size in bytes.
-    checked
-        File -> "md5", or "" where no checksum is published.
-    """
+    """What was fetched."""
 
     dataset: str
     folder: str
-    fetched: bool
-    files: dict[str, int]
-    checked: dict[str, str]
+    fetched: bool  # False if it was there already, intact
+    files: dict[str, int]  # file -> size in bytes
+    checked: dict[str, str]  # file -> "md5", or "" where no checksum is published
     licence: str
 
 
@@ -61,15 +51,11 @@ def fetch_dataset(
 ) -> DatasetReport:
     """Fetch a data set into a data folder, whole or not at all.
 
-    Parameters
-    ----------
-    replace
-        Put it in place of other listens that are there.
-
     Raises
     ------
     DataError
-        Other listens are there, another fetch is running, or the archive is not as published.
+        Other listens are there, not to be replaced, another fetch is running, or the archive is not
+        as published.
     SourceError
         The download failed.
     """
@@ -77,13 +63,17 @@ def fetch_dataset(
     files = _read_intact(dataset, listens)
     fetched = not files
     if fetched:
-        _require_free(listens, replace)
+        names = sorted(path.name for path in listens.iterdir()) if listens.is_dir() else []
+        others = [name for name in names if name != REDIRECTS]
+        if others and not replace:
+            found = f"holds {', '.join(others[:3])}{', …' if others[3:] else ''}"
+            remedy = "replace it with --replace, or name another folder"
+            raise DataError(listens, found, remedy=remedy)
         archive = into.absolute().with_name(f".{into.absolute().name}.fetch") / dataset.archive
         with exclusive(archive.with_name("datasets.lock")):
             if not archive.is_file():
-                remote = RemoteFile(
-                    url=dataset.address, size=dataset.size, max_bytes=dataset.max_archive
-                )
+                url, size = dataset.address, dataset.size
+                remote = RemoteFile(url=url, size=size, max_bytes=dataset.max_archive)
                 download(remote, archive, progress, clock, policy)
             files = _install(dataset, archive, listens)
             remove_download(archive)
@@ -152,11 +142,3 @@ def _read_intact(dataset: Dataset, listens: Path) -> dict[str, ExtractedFile]:
         return {}
     published = all(files[name].md5 == md5 for name, md5 in dataset.files.items() if md5)
     return files if files == recorded and published else {}
-
-
-def _require_free(listens: Path, replace: bool) -> None:
-    names = sorted(path.name for path in listens.iterdir()) if listens.is_dir() else []
-    others = [name for name in names if name != REDIRECTS]
-    if others and not replace:
-        found = f"holds {', '.join(others[:3])}{', …' if others[3:] else ''}"
-        raise DataError(listens, found, remedy="replace it with --replace, or name another folder")

@@ -16,31 +16,17 @@ GB = 10**9
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A data set of listens.
-
-    Parameters
-    ----------
-    archive
-        Name of the archive's file.
-    url
-        URL of its folder.
-    size, md5
-        Of the archive; 0 and "" where not published.
-    files
-        The files to extract -> their MD5; "" where not published.
-    max_archive, max_files
-        Bytes beyond which archive or files are refused.
-    """
+    """A data set of listens."""
 
     name: str
-    archive: str
-    url: str
-    files: Mapping[str, str]
+    archive: str  # name of the archive's file
+    url: str  # of its folder
+    files: Mapping[str, str]  # the files to extract -> their MD5; "" where not published
     licence: str
-    size: int = 0
-    md5: str = ""
-    max_archive: int
-    max_files: int
+    size: int = 0  # of the archive; 0 where not published
+    md5: str = ""  # of the archive; "" where not published
+    max_archive: int  # bytes beyond which the archive is refused
+    max_files: int  # bytes beyond which the files are refused
 
     @property
     def address(self) -> str:
@@ -100,13 +86,7 @@ DATASETS = (
 
 
 def find_dataset(name: str) -> Dataset:
-    """The data set of that name.
-
-    Raises
-    ------
-    DataError
-        There is no data set of that name.
-    """
+    """The data set of that name; `DataError` if there is none."""
     known = {dataset.name: dataset for dataset in DATASETS}
     if name not in known:
         near = nearest(name, known) or list(known)

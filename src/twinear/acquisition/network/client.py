@@ -10,7 +10,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -30,10 +30,9 @@ from twinear.acquisition.network.errors import (
     ThrottledError,
     UnauthorisedError,
 )
-from twinear.acquisition.network.exchange import open_client, open_response
+from twinear.acquisition.network.exchange import open_client, open_response, time_limit
 from twinear.acquisition.network.rate_limit import CircuitBreaker, Clock, RateLimit, SystemClock
 from twinear.acquisition.network.response_cache import JsonObject, ResponseCache
-from twinear.acquisition.network.transport import time_limit
 from twinear.base.errors import TwinearError
 from twinear.base.files import replacing
 
@@ -46,58 +45,28 @@ DAY_SECONDS = 86400.0
 
 @dataclass(frozen=True, kw_only=True)
 class RequestPolicy:
-    """How a service is asked.
+    """How a service is asked."""
 
-    Parameters
-    ----------
-    n, seconds
-        At most n requests in any window of so many seconds.
-    throttling_statuses
-        The statuses by which the service asks for fewer requests.
-    throttles_by_reset
-        Whether it also resets connections to ask for fewer.
-    attempts
-        How often a request is tried.
-    backoff_seconds, max_backoff_seconds
-        The first wait, doubled from attempt to attempt, and the longest.
-    max_retry_after_seconds
-        A longer Retry-After is not waited for: the service counts as away.
-    failures, away_seconds
-        After so many failed requests in a row the service is left alone for so long.
-    connect_seconds, read_seconds, total_seconds
-        Time-outs of a connection, of a single read, and of a whole exchange.
-    max_json_bytes, max_clip_bytes
-        A larger body is refused.
-    max_age_seconds
-        An older response on disk is requested again.
-    """
-
-    n: int
-    seconds: float
-    throttling_statuses: frozenset[int] = frozenset({429, 503})
-    throttles_by_reset: bool = False
+    n: int  # at most n requests
+    seconds: float  # in any window of this length
+    throttling_statuses: frozenset[int] = frozenset({429, 503})  # they ask for fewer requests
+    throttles_by_reset: bool = False  # it also resets connections to ask for fewer
     attempts: int = 5
-    backoff_seconds: float = 1.0
+    backoff_seconds: float = 1.0  # the first wait, doubled from attempt to attempt
     max_backoff_seconds: float = 60.0
-    max_retry_after_seconds: float = 120.0
-    failures: int = 3
-    away_seconds: float = 300.0
+    max_retry_after_seconds: float = 120.0  # for a longer Retry-After the service counts as away
+    failures: int = 3  # so many failed requests in a row, and the service is left alone
+    away_seconds: float = 300.0  # for so long
     connect_seconds: float = 10.0
-    read_seconds: float = 20.0
-    total_seconds: float = 60.0
+    read_seconds: float = 20.0  # of a single read
+    total_seconds: float = 60.0  # of a whole exchange
     max_json_bytes: int = 4_000_000
     max_clip_bytes: int = 16_000_000
-    max_age_seconds: float = 30 * DAY_SECONDS
+    max_age_seconds: float = 30 * DAY_SECONDS  # an older response on disk is requested again
 
 
 def user_agent(contact: str) -> str:
-    """Name this program and its user's contact, an e-mail address or a web address.
-
-    Raises
-    ------
-    TwinearError
-        The contact is neither.
-    """
+    """Name this program and its user's contact; `TwinearError` if that is no address."""
     if not re.fullmatch(r"[!-'*-~]+@[!-'*-~]+\.[!-'*-~]+|https?://[!-'*-~]+", contact.strip()):
         raise TwinearError(
             "contact",
@@ -111,14 +80,8 @@ def user_agent(contact: str) -> str:
 class Client:
     """Sends requests to one service. Make one and share it: it holds the rate limit of all threads.
 
-    Parameters
-    ----------
-    service
-        Its name, for messages and for the responses on disk.
-    agent
-        As `user_agent` gives it.
-    cache
-        Where responses are kept; None to keep none.
+    `service` names it in messages and in `cache`, where responses are kept; `agent` is as
+    `user_agent` gives it.
     """
 
     def __init__(
@@ -148,10 +111,6 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
         self._http.close()
 
     def get(
@@ -177,19 +136,16 @@ class Client:
 
         Raises
         ------
-        ServiceUnavailableError, InvalidContentError
-            After all attempts.
-        RequestRefusedError
-            At once.
+        ServiceUnavailableError, InvalidContentError, RequestRefusedError
+            The first two after all attempts, the third at once.
         """
         # a name in a file may hold lone surrogates, which no URL can
         encodable = {
             name: str(value).encode("utf-8", "replace").decode()
             for name, value in (params or {}).items()
         }
-        request = self._http.build_request(
-            "GET", self._base_url + path, params=encodable, headers=headers
-        )
+        url = self._base_url + path
+        request = self._http.build_request("GET", url, params=encodable, headers=headers)
         if fresh or self._cache is None:
             return self._request_json(path, request, check)
         key = str(request.url)
@@ -252,7 +208,15 @@ class Client:
             with self._open(place, request, limited=True) as response:
                 self._require_ok(place, response)
                 body = b"".join(_body(place, response, self._policy.max_json_bytes))
-            answer = _parse(place, body)
+            try:
+                answer = json.loads(body)
+            except (ValueError, RecursionError):
+                start = body.lstrip()[:1]
+                found = {b"<": "is a web page", b"{": "is cut off"}.get(start, "is not JSON")
+                raise InvalidContentError(place, found, expected="JSON") from None
+            if not isinstance(answer, dict):
+                found = f"a JSON {type(answer).__name__}"
+                raise InvalidContentError(place, found, expected="an object")
             if check:
                 check(answer)
             return answer
@@ -302,10 +266,8 @@ class Client:
     ) -> AbstractContextManager[httpx.Response]:
         @contextmanager
         def bounded() -> Iterator[None]:  # each redirect counts as a request
-            with ExitStack() as stack:
-                if limited:
-                    stack.enter_context(self._limit.slot())
-                stack.enter_context(time_limit(self._policy.total_seconds))
+            slot = self._limit.slot() if limited else nullcontext()
+            with slot, time_limit(self._policy.total_seconds):
                 yield
 
         return open_response(self._http, request, place, bounded)
@@ -359,15 +321,3 @@ def _retry_after(header: str, now: float) -> float | None:
     except ValueError:
         return None
     return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
-
-
-def _parse(place: str, body: bytes) -> JsonObject:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        start = body.lstrip()[:1]
-        found = {b"<": "is a web page", b"{": "is cut off"}.get(start, "is not JSON")
-        raise InvalidContentError(place, found, expected="JSON") from None
-    if not isinstance(answer, dict):
-        raise InvalidContentError(place, f"a JSON {type(answer).__name__}", expected="an object")
-    return answer

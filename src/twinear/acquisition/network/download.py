@@ -8,11 +8,11 @@ start, and so the download starts over.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
@@ -23,9 +23,14 @@ from twinear.acquisition.network.errors import (
     RequestRefusedError,
     ServiceUnavailableError,
 )
-from twinear.acquisition.network.exchange import open_client, open_response, translate_errors
+from twinear.acquisition.network.exchange import (
+    lift_time_limit,
+    open_client,
+    open_response,
+    time_limit,
+    translate_errors,
+)
 from twinear.acquisition.network.rate_limit import Clock
-from twinear.acquisition.network.transport import lift_time_limit, time_limit
 from twinear.base.errors import DataError
 from twinear.base.files import write_text
 
@@ -45,46 +50,24 @@ DownloadProgress = Callable[[int, int | None], AbstractContextManager[ProgressBa
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadPolicy:
-    """How long a server is waited for.
+    """How long a server is waited for."""
 
-    Parameters
-    ----------
-    attempts
-        Attempts in a row that bring less than `stall_bytes`.
-    backoff_seconds, max_backoff_seconds
-        The first wait between them, doubled each time, and the longest.
-    answer_seconds
-        Until the headers of the response have come.
-    read_seconds
-        Between two pieces of the body.
-    stall_seconds, stall_bytes
-        A connection that brings fewer bytes in so many seconds is given up.
-    """
-
-    attempts: int = 5
-    backoff_seconds: float = 2.0
+    attempts: int = 5  # in a row that bring less than `stall_bytes`
+    backoff_seconds: float = 2.0  # the first wait between them, doubled each time
     max_backoff_seconds: float = 60.0
-    answer_seconds: float = 60.0
-    read_seconds: float = 30.0
-    stall_seconds: float = 60.0
-    stall_bytes: int = 10_000
+    answer_seconds: float = 60.0  # until the headers of the response have come
+    read_seconds: float = 30.0  # between two pieces of the body
+    stall_seconds: float = 60.0  # in so long a connection must bring
+    stall_bytes: int = 10_000  # at least so many bytes, or it is given up
 
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteFile:
-    """A file to download.
-
-    Parameters
-    ----------
-    size
-        In bytes; 0 if unknown.
-    max_bytes
-        A larger file is refused.
-    """
+    """A file to download."""
 
     url: str
-    size: int
-    max_bytes: int
+    size: int  # in bytes; 0 if unknown
+    max_bytes: int  # a larger file is refused
 
     def require_size(
         self, size: int | None, error: type[RequestRefusedError] = RequestRefusedError
@@ -121,7 +104,8 @@ def download(
     part = _part_of(to)
     part.parent.mkdir(parents=True, exist_ok=True)
     n_failed = 0
-    with open_client(f"twinear/{version('twinear')}", httpx.Timeout(policy.read_seconds)) as client:
+    agent = f"twinear/{metadata.version('twinear')}"
+    with open_client(agent, httpx.Timeout(policy.read_seconds)) as client:
         while True:
             n_before = _size(part)
             try:
@@ -166,79 +150,57 @@ def _attempt(
     limit = partial(time_limit, policy.answer_seconds)
     with open_response(client, request, file.url, limit, RESUME) as response:
         lift_time_limit()  # a large body may take hours
-        n = _first_byte(response, file, n)
-        total = _total(response, n)
+        n, total = _position(response, file, n)
         file.require_size(total)
-        new_version = _version(response) or (old_version if n else "")
+        # a strong ETag, else the date of the last change, names this version of the file
+        tag = response.headers.get("etag") or "W/"
+        version = response.headers.get("last-modified", "") if tag.startswith("W/") else tag
+        version = version or (old_version if n else "")
         if not n:  # old bytes go before the version changes, and new ones come after it
             part.write_bytes(b"")
-        if new_version != old_version or not n:
-            origin = {"url": file.url, "mark": new_version}
+        if version != old_version or not n:
+            origin = {"url": file.url, "mark": version}
             write_text(_origin_file(part), json.dumps(origin))
         with part.open("ab") as target, progress(n, total) as bar:
-            for piece in _pieces(response, file.url, clock, policy):
+            since, n_then = clock.now(), n
+            # the body of a 416 is not the file's
+            for piece in response.iter_raw() if response.status_code != 416 else ():
                 n += target.write(piece)
                 if n > file.max_bytes:
                     raise _WrongPartError(file.url, f"is larger than {file.max_bytes} bytes")
                 bar.update(len(piece))
+                if clock.now() - since > policy.stall_seconds:
+                    if n - n_then < policy.stall_bytes:
+                        found = "sends almost nothing"
+                        raise ServiceUnavailableError(file.url, found, remedy=RESUME)
+                    since, n_then = clock.now(), n
     if total is not None and n != total:
         found = f"broke off at {n} of {total} bytes"
         raise ServiceUnavailableError(file.url, found, remedy=RESUME)
     file.require_size(n, _WrongPartError)
 
 
-def _first_byte(response: httpx.Response, file: RemoteFile, asked: int) -> int:
-    """The position in the file of the first byte of the body."""
+def _position(response: httpx.Response, file: RemoteFile, asked: int) -> tuple[int, int | None]:
+    """Where in the file the body starts, and the size of the whole file if the server names it."""
     status = response.status_code
     content_range = response.headers.get("content-range", "")
     if status in (408, 425, 429) or status >= 500:
         raise ServiceUnavailableError(file.url, f"answers {status}", remedy=RESUME)
     if status == 206 and asked:
         if content_range.startswith(f"bytes {asked}-"):
-            return asked
+            size = re.search(r"/(\d+)$", content_range)
+            return asked, int(size[1]) if size else None
         raise RequestRefusedError(file.url, "sends another part than was asked for", remedy=RESUME)
     if status == 416 and asked:  # nothing is left to send, or the file is another one by now
         if content_range == f"bytes */{asked}":
-            return asked
+            return asked, asked
         raise _WrongPartError(file.url, f"is smaller than the {asked} bytes in its .part file")
     if status != 200:
         raise RequestRefusedError(file.url, f"answers {status}", expected="200")
     if response.headers.get("content-type", "").startswith("text/html"):
         raise RequestRefusedError(file.url, "is a web page", expected="an archive")
-    return 0
-
-
-def _total(response: httpx.Response, n: int) -> int | None:
-    """The size of the whole file, if the server names it."""
-    if response.status_code == 416:
-        return n
-    if response.status_code == 206:
-        match = re.search(r"/(\d+)$", response.headers.get("content-range", ""))
-        return int(match[1]) if match else None
     length = response.headers.get("content-length", "")
-    return int(length) if length.isdigit() else None
-
-
-def _pieces(
-    response: httpx.Response, url: str, clock: Clock, policy: DownloadPolicy
-) -> Iterator[bytes]:
-    """The body as it comes, given up when it nearly stalls; the body of a 416 is not the file's."""
-    if response.status_code == 416:
-        return
-    since, n = clock.now(), 0
-    for piece in response.iter_raw():
-        yield piece
-        n += len(piece)
-        if clock.now() - since > policy.stall_seconds:
-            if n < policy.stall_bytes:
-                raise ServiceUnavailableError(url, "sends almost nothing", remedy=RESUME)
-            since, n = clock.now(), 0
-
-
-def _version(response: httpx.Response) -> str:
-    """What names this version of the file: a strong ETag, else the date of its last change."""
-    tag: str = response.headers.get("etag", "")
-    return tag if tag and not tag.startswith("W/") else response.headers.get("last-modified", "")
+    return 0, int(length) if length.isdigit() else None
 
 
 def _read_version(part: Path, url: str) -> str:

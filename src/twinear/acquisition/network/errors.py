@@ -16,24 +16,12 @@ class ServiceUnavailableError(SourceError):
 
 
 class ThrottledError(ServiceUnavailableError):
-    """The service asks for fewer requests.
-
-    Parameters
-    ----------
-    seconds
-        How long it wants no request; None if it does not say.
-    """
+    """The service asks for no request for some seconds; None if it does not say how long."""
 
     def __init__(
-        self,
-        place: object,
-        found: str,
-        *,
-        expected: str = "",
-        remedy: str = "",
-        seconds: float | None = None,
+        self, place: object, found: str, *, seconds: float | None = None, **parts: str
     ) -> None:
-        super().__init__(place, found, expected=expected, remedy=remedy)
+        super().__init__(place, found, **parts)
         self.seconds = seconds
 
 

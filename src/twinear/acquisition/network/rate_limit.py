@@ -47,11 +47,7 @@ class SystemClock:
 class RateLimit:
     """At most `n` requests in any `seconds`, over all threads.
 
-    Parameters
-    ----------
-    last_request_file
-        A file whose modification time tells the next program when the last request was; None to
-        keep no record.
+    The modification time of `last_request_file` tells the next program when the last request was.
     """
 
     def __init__(

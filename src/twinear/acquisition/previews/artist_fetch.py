@@ -29,31 +29,15 @@ SPARE = 12  # previews listed beyond the clips requested, as some cannot be used
 
 @dataclass(frozen=True, kw_only=True)
 class FetchParams:
-    """How clips are fetched.
+    """How clips are fetched."""
 
-    Parameters
-    ----------
-    n_clips
-        For each artist.
-    usable
-        Audio that the stage clips would set aside is not taken.
-    min_confidence
-        A source that is less sure about the artist counts as ambiguous.
-    again
-        Ask again for artists who had too few clips the last time.
-    threads
-        How many artists are fetched at once.
-    rounds, pause_seconds
-        Artists whose sources were away are tried so often, with pauses between.
-    """
-
-    n_clips: int
-    usable: ClipsParams
-    min_confidence: float = 0.7
-    again: bool = False
-    threads: int = 8
-    rounds: int = 3
-    pause_seconds: float = 300.0
+    n_clips: int  # for each artist
+    usable: ClipsParams  # audio that the stage clips would set aside is not taken
+    min_confidence: float = 0.7  # a source that is less sure about the artist counts as ambiguous
+    again: bool = False  # ask again for artists who had too few clips the last time
+    threads: int = 8  # how many artists are fetched at once
+    rounds: int = 3  # artists whose sources were away are tried so often
+    pause_seconds: float = 300.0  # between rounds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from twinear.base.errors import ClipError, DataError
 from twinear.base.files import require, sha256
 from twinear.clips.waveform import load_waveform
 from twinear.compute.pool import Progress, map_in_processes
-from twinear.spectrograms.embedding_table import TABLE, vectors_of
+from twinear.spectrograms.embedding_table import TABLE, read_clip_embeddings
 
 CHECK_SR = 22050
 CHECK_SECONDS = 300.0
@@ -22,29 +22,18 @@ MAX_SHOWN = 50  # faults in the text for people
 
 @dataclass(frozen=True, kw_only=True)
 class CheckReport:
-    """What was found.
-
-    Parameters
-    ----------
-    faults
-        Kind (missing, size, sha256, unreadable, unnamed, vectors) -> place and finding of each
-        fault.
-    """
+    """What was found."""
 
     listed: int
     files: int
+    # missing, size, sha256, unreadable, unnamed or vectors -> place and finding of each fault
     faults: dict[str, list[dict[str, str]]]
 
 
 def check_clips(data_folder: Path, progress: Progress, workers: int) -> CheckReport:
     """Check every row of `clips.csv`, and every file of `clips/`.
 
-    Sizes and hashes are checked where the table has them.
-
-    Raises
-    ------
-    DataError
-        The table is missing or not readable.
+    Sizes and hashes are checked where the table has them. `DataError` if it cannot be read.
     """
     table = require(data_folder / "clips.csv", "fetch or import clips first")
     rows = read_rows(table)
@@ -64,8 +53,13 @@ def check_clips(data_folder: Path, progress: Progress, workers: int) -> CheckRep
         file = path.relative_to(data_folder).as_posix()
         if path.is_file() and file not in files | {TABLE}:
             add("unnamed", file, "no row of clips.csv names it")
-    if found := _fault_of_vectors(data_folder, files):
-        add("vectors", str(data_folder / TABLE), found)
+    vectors = data_folder / TABLE
+    if vectors.exists():
+        present = sorted(file for file in files if (data_folder / file).is_file())
+        try:
+            read_clip_embeddings(present, [sha256(data_folder / file) for file in present], vectors)
+        except DataError as error:
+            add("embeddings", str(vectors), reason(error, vectors))
     return CheckReport(listed=len(rows), files=len(files), faults=faults)
 
 
@@ -86,19 +80,6 @@ def _faults_of_clip(row: dict[str, str], data_folder: Path) -> list[tuple[str, s
     except ClipError as error:
         faults.append(("unreadable", reason(error, path)))
     return faults
-
-
-def _fault_of_vectors(data_folder: Path, files: set[str]) -> str:
-    """Why the table of embeddings cannot be used; "" if it can, or if there is no table."""
-    path = data_folder / TABLE
-    if not path.exists():
-        return ""
-    present = sorted(file for file in files if (data_folder / file).is_file())
-    try:
-        vectors_of(present, [sha256(data_folder / file) for file in present], path)
-    except DataError as error:
-        return reason(error, path)
-    return ""
 
 
 def format_check(report: CheckReport) -> str:

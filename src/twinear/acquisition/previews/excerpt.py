@@ -37,13 +37,7 @@ Levels = npt.NDArray[np.float64]
 
 
 def cut_excerpt(recording: Path, to: Path) -> None:
-    """Cut the excerpt out of a recording and write it, whole or not at all.
-
-    Raises
-    ------
-    ClipError
-        The recording is not readable as audio.
-    """
+    """Write the excerpt of a recording, whole or not at all; `ClipError` if it is not audio."""
     levels = read_levels(recording)
     start = find_excerpt(levels)
     seconds = min(EXCERPT_SECONDS, len(levels) - start)
@@ -69,12 +63,7 @@ def read_levels(recording: Path) -> Levels:
 
 
 def find_excerpt(levels: Levels) -> int:
-    """The second at which the excerpt starts.
-
-    Parameters
-    ----------
-    levels
-        In dB, of each second, (seconds,); may be empty.
+    """The second at which the excerpt starts; `levels` in dB, (seconds,), may be empty.
 
     Examples
     --------

@@ -5,12 +5,13 @@ more artists, more clips or other sources: nothing is fetched twice. Clips are a
 folder, never removed. Artists whose sources were away are tried again, after a pause, at the end.
 """
 
-from collections.abc import Sequence
-from contextlib import closing
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from twinear.acquisition.network.rate_limit import Clock
-from twinear.acquisition.network.threads import in_threads
 from twinear.acquisition.previews.artist_fetch import ArtistFetch, FetchParams
 from twinear.acquisition.previews.journal import ArtistOutcome, FetchJournal
 from twinear.acquisition.previews.provenance import read_rows, write_clips
@@ -23,6 +24,7 @@ from twinear.compute.pool import Progress
 CLIPS = "clips.csv"
 REDIRECTS = "listens/redirects.csv"  # beside the listens, whose ids it corrects
 WRITE_EVERY = 25  # artists between two writings of clips.csv
+POLL_SECONDS = 0.2
 
 
 def journal_folder(into: Path) -> Path:
@@ -39,19 +41,10 @@ def fetch_clips(
     progress: Progress,
     clock: Clock,
 ) -> FetchReport:
-    """Fetch clips of every artist into the data folder `into`.
+    """Fetch clips of every artist, each listed once, into the data folder `into`.
 
-    Parameters
-    ----------
-    artists
-        Each once.
-    clock
-        For the pauses between rounds.
-
-    Raises
-    ------
-    DataError
-        The folder cannot be written, its tables cannot be read, or another fetch is running.
+    `DataError` if the folder cannot be written, its tables cannot be read, or another fetch is
+    running. The clock is for the pauses between rounds.
     """
     read_rows(into / CLIPS), read_redirects(into / REDIRECTS)  # to fail now, not after hours
     journal = FetchJournal(journal_folder(into), into, params.usable)
@@ -67,7 +60,7 @@ def fetch_clips(
             for n in range(params.rounds):
                 if n:
                     clock.sleep(params.pause_seconds)
-                with closing(in_threads(artist_fetch.run, left, params.threads)) as results:
+                with closing(_in_threads(artist_fetch.run, left, params.threads)) as results:
                     pairs = zip(progress(left), results, strict=True)
                     for n_done, (_, outcome) in enumerate(pairs, 1):
                         outcomes[outcome.artist] = outcome
@@ -84,6 +77,47 @@ def fetch_clips(
         finally:
             _write_tables(in_order(), into)
     return summarise(in_order(), params.n_clips)
+
+
+def _in_threads(
+    fetch: Callable[[RequestedArtist], ArtistOutcome],
+    artists: Sequence[RequestedArtist],
+    n_threads: int,
+) -> Generator[ArtistOutcome]:
+    """Yield the outcomes as they come; an error in one of the threads ends the iteration."""
+    todo: SimpleQueue[RequestedArtist] = SimpleQueue()
+    done: SimpleQueue[ArtistOutcome | BaseException] = SimpleQueue()
+    for artist in artists:
+        todo.put(artist)
+    stopped = threading.Event()
+
+    def work() -> None:
+        with suppress(Empty):
+            while not stopped.is_set():
+                artist = todo.get_nowait()
+                try:
+                    done.put(fetch(artist))
+                except BaseException as error:  # raised again in the thread that iterates
+                    done.put(error)
+                    return
+
+    # daemons: a thread that waits minutes for a service does not delay the end of the program, as
+    # those of a `ThreadPoolExecutor` would
+    for _ in range(min(n_threads, len(artists))):
+        threading.Thread(target=work, daemon=True).start()
+    n_left = len(artists)
+    try:
+        while n_left:
+            try:
+                outcome = done.get(timeout=POLL_SECONDS)
+            except Empty:  # waiting without a timeout can miss an interrupt
+                continue
+            if isinstance(outcome, BaseException):
+                raise outcome
+            n_left -= 1
+            yield outcome
+    finally:
+        stopped.set()
 
 
 def _write_tables(outcomes: Sequence[ArtistOutcome], into: Path) -> None:

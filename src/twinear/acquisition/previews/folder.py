@@ -113,13 +113,7 @@ def write_excerpt(recording: Path, to: Path) -> None:
 
 
 def read_folder(folder: Path) -> list[Recording]:
-    """Read the tags of every recording under a folder, in the order of their paths.
-
-    Raises
-    ------
-    DataError
-        There is no recording with an artist.
-    """
+    """Read the tags of every recording with an artist, by path; `DataError` if there is none."""
     recordings = [_read_recording(folder, path) for path in find_audio(folder, "**/*")]
     recordings = [recording for recording in recordings if recording.artist]
     if not recordings:

@@ -42,25 +42,18 @@ T = TypeVar("T")
 
 CHECK_SR = 22050
 CHECK_SECONDS = 120
+PART = ".*.part"  # what `replacing` writes to
 
 
 @dataclass(frozen=True, kw_only=True)
 class FetchedAudio:
-    """The audio of a preview.
-
-    Parameters
-    ----------
-    fault
-        Why it cannot be used; "" if it can.
-    fetched
-        When, UTC, ISO 8601.
-    """
+    """The audio of a preview."""
 
     file: str = ""
     bytes: int = 0
     sha256: str = ""
-    fetched: str = ""
-    fault: str = ""
+    fetched: str = ""  # UTC, ISO 8601
+    fault: str = ""  # why it cannot be used; "" if it can
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,33 +66,17 @@ class FetchedClip:
 
 @dataclass(frozen=True, kw_only=True)
 class ArtistOutcome:
-    """What a fetch gave for an artist.
+    """What a fetch gave for an artist."""
 
-    Parameters
-    ----------
-    artist, name
-        Id and name.
-    asked
-        The request this is the outcome of: how many clips of which sources.
-    ambiguous, faults
-        Source -> why it gave nothing: several artists of that name, or an error.
-    away
-        The sources with faults that may pass.
-    set_aside
-        "source id" -> why that preview was not taken.
-    redirects
-        A merged MBID -> the current one.
-    """
-
-    artist: str
+    artist: str  # id
     name: str
-    asked: list[str]
+    asked: list[str]  # the request: how many clips of which sources
     clips: list[FetchedClip] = field(default_factory=list)
-    ambiguous: dict[str, str] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
-    away: list[str] = field(default_factory=list)
-    set_aside: dict[str, str] = field(default_factory=dict)
-    redirects: dict[str, str] = field(default_factory=dict)
+    ambiguous: dict[str, str] = field(default_factory=dict)  # source -> how many have the name
+    faults: dict[str, str] = field(default_factory=dict)  # source -> the error
+    away: list[str] = field(default_factory=list)  # sources with faults that may pass
+    set_aside: dict[str, str] = field(default_factory=dict)  # "source id" of a preview -> why
+    redirects: dict[str, str] = field(default_factory=dict)  # a merged MBID -> the current one
 
 
 AUDIO = TypeAdapter(FetchedAudio)
@@ -118,21 +95,11 @@ class FetchJournal:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Exclude other processes, and remove what a killed one left incomplete.
-
-        Raises
-        ------
-        DataError
-            Another fetch is running.
-        """
+        """Exclude other processes (`DataError`), and remove what a killed one left incomplete."""
         with exclusive(self._folder / "lock"):
-            for parts in (
-                self._into.glob(".*.part"),
-                (self._into / "clips").glob(".*.part"),
-                self._folder.rglob(".*.part"),
-            ):
-                for part in list(parts):
-                    shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+            parts = [*self._into.glob(PART), *(self._into / "clips").glob(PART)]
+            for part in [*parts, *self._folder.rglob(PART)]:
+                shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
             for staged in (self._folder / "audio").glob("*"):
                 if (self._folder / "heard" / f"{staged.name}.json").exists():
                     staged.unlink()
@@ -156,13 +123,7 @@ class FetchJournal:
         return path.is_file() and path.stat().st_size == clip.bytes
 
     def fetch_audio(self, preview: Preview, source: Source) -> FetchedAudio:
-        """Get a preview's audio, from before or else from its source, and check it.
-
-        Raises
-        ------
-        SourceError
-            The source cannot provide it.
-        """
+        """Get a preview's audio, from before or else from its source, and check it."""
         name = f"{source.name}\n{preview.source_id}\n{preview.duration_seconds}"
         with self._lock:
             lock = self._preview_locks[name]
@@ -175,21 +136,18 @@ class FetchJournal:
             if not staged.is_file():
                 staged.parent.mkdir(parents=True, exist_ok=True)
                 source.download(preview, staged)
-            audio = self._keep_usable(staged)
+            audio = FetchedAudio(fault=find_fault(staged, self._usable))
+            if not audio.fault:
+                content, status = sha256(staged), staged.stat()
+                file = f"clips/{content[:16]}{audio_suffix(staged)}"
+                with self._lock, replacing(self._into / file) as temporary:
+                    shutil.copyfile(staged, temporary)
+                at = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
+                size = status.st_size
+                audio = FetchedAudio(file=file, bytes=size, sha256=content, fetched=at)
             write_text(path, json.dumps(asdict(audio)))
             staged.unlink()
             return audio
-
-    def _keep_usable(self, staged: Path) -> FetchedAudio:
-        """Copy audio that can be used to the clips."""
-        if fault := find_fault(staged, self._usable):
-            return FetchedAudio(fault=fault)
-        content, status = sha256(staged), staged.stat()
-        file = f"clips/{content[:16]}{audio_suffix(staged)}"
-        with self._lock, replacing(self._into / file) as temporary:
-            shutil.copyfile(staged, temporary)
-        fetched = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
-        return FetchedAudio(file=file, bytes=status.st_size, sha256=content, fetched=fetched)
 
     def _path(self, kind: str, name: str) -> Path:
         key = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -17,40 +17,22 @@ from twinear.base.files import replacing
 
 @dataclass(frozen=True, kw_only=True)
 class ClipRow:
-    """A row of `clips.csv`.
+    """A row of `clips.csv`."""
 
-    Parameters
-    ----------
-    file
-        Under the data folder, named by its content.
-    artist, mbid
-        As the listens know the artist.
-    source_artist, source_id
-        The source's ids of the artist and of the recording.
-    url
-        Without the query, which may be a signature.
-    fetched
-        UTC, ISO 8601.
-    terms
-        What may be done with it.
-    confidence, why
-        How sure it is that the clip is by this artist, 0 to 1, and the reason.
-    """
-
-    file: str
-    artist: str
+    file: str  # under the data folder, named by its content
+    artist: str  # artist and MBID as the listens know them
     mbid: str
     title: str
     source: str
-    source_artist: str
-    source_id: str
-    url: str
-    fetched: str
+    source_artist: str  # the source's id of the artist
+    source_id: str  # the source's id of the recording
+    url: str  # without the query, which may be a signature
+    fetched: str  # UTC, ISO 8601
     bytes: int
     sha256: str
-    terms: str
-    confidence: float
-    why: str
+    terms: str  # what may be done with it
+    confidence: float  # how sure it is that the clip is by this artist, 0 to 1
+    why: str  # the reason
 
 
 COLUMNS = tuple(field.name for field in fields(ClipRow))

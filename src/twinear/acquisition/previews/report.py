@@ -13,40 +13,18 @@ Entry = dict[str, str]  # artist (id), name, why
 
 @dataclass(frozen=True, kw_only=True)
 class FetchReport:
-    """The outcome of a fetch; each artist is in exactly one of complete to failed.
-
-    Parameters
-    ----------
-    clips
-        Clips of these artists, including those of earlier fetches.
-    by_source
-        Source -> how many artists it gave clips of, and how many clips.
-    complete
-        Artists with as many clips as requested.
-    few
-        Artists with some clips, but fewer than requested.
-    ambiguous
-        Artists without clips because several have the name.
-    without_audio
-        Artists without clips because no source knows them or has a preview that can be used.
-    failed
-        Artists without clips because of errors.
-    set_aside
-        Previews that were not taken, and why.
-    merged
-        MusicBrainz id -> the one it was merged into.
-    """
+    """The outcome of a fetch; each artist is in exactly one of complete to failed."""
 
     artists: int
-    clips: int
-    by_source: dict[str, dict[str, int]]
-    complete: int
-    few: list[Entry]
-    ambiguous: list[Entry]
-    without_audio: list[Entry]
-    failed: list[Entry]
-    set_aside: list[Entry]
-    merged: dict[str, str]
+    clips: int  # of these artists, including those of earlier fetches
+    by_source: dict[str, dict[str, int]]  # source -> the numbers of its artists and clips
+    complete: int  # artists with as many clips as requested
+    few: list[Entry]  # artists with some clips, but fewer than requested
+    ambiguous: list[Entry]  # artists without clips because several have the name
+    without_audio: list[Entry]  # no source knows the artist or has a preview that can be used
+    failed: list[Entry]  # artists without clips because of errors
+    set_aside: list[Entry]  # previews that were not taken, and why
+    merged: dict[str, str]  # MusicBrainz id -> the one it was merged into
 
 
 def summarise(outcomes: Sequence[ArtistOutcome], n_clips: int) -> FetchReport:
@@ -56,7 +34,18 @@ def summarise(outcomes: Sequence[ArtistOutcome], n_clips: int) -> FetchReport:
     artists = Counter(source for of_artist in sources for source in set(of_artist))
     lists: defaultdict[str, list[Entry]] = defaultdict(list)
     for outcome in outcomes:
-        lists[_kind(outcome, n_clips)].append(_entry(outcome, _why(outcome)))
+        if outcome.clips:
+            kind = "complete" if len(outcome.clips) >= n_clips else "few"
+        elif outcome.faults:
+            kind = "failed"
+        else:
+            kind = "ambiguous" if outcome.ambiguous else "without_audio"
+        reasons = [f"{len(outcome.clips)} clips"] if outcome.clips else []
+        reasons += [f"{source}: {why}" for source, why in outcome.ambiguous.items()]
+        reasons += list(outcome.faults.values())
+        if outcome.set_aside:
+            reasons.append(f"{len(outcome.set_aside)} previews set aside")
+        lists[kind].append(_entry(outcome, "; ".join(reasons) or "no source has it"))
     return FetchReport(
         artists=len(outcomes),
         clips=clips.total(),
@@ -77,23 +66,6 @@ def summarise(outcomes: Sequence[ArtistOutcome], n_clips: int) -> FetchReport:
     )
 
 
-def _kind(outcome: ArtistOutcome, n_clips: int) -> str:
-    if outcome.clips:
-        return "complete" if len(outcome.clips) >= n_clips else "few"
-    if outcome.faults:
-        return "failed"
-    return "ambiguous" if outcome.ambiguous else "without_audio"
-
-
-def _why(outcome: ArtistOutcome) -> str:
-    reasons = [f"{len(outcome.clips)} clips"] if outcome.clips else []
-    reasons += [f"{source}: {why}" for source, why in outcome.ambiguous.items()]
-    reasons += list(outcome.faults.values())
-    if outcome.set_aside:
-        reasons.append(f"{len(outcome.set_aside)} previews set aside")
-    return "; ".join(reasons) or "no source has it"
-
-
 def _entry(outcome: ArtistOutcome, why: str) -> Entry:
     return {"artist": outcome.artist, "name": outcome.name or outcome.artist, "why": why}
 
@@ -101,9 +73,8 @@ def _entry(outcome: ArtistOutcome, why: str) -> Entry:
 def format_report(report: FetchReport) -> str:
     """The report as a table, and what is missing as lists."""
     lines = [f"{'source':<10} {'artists':>8} {'clips':>8}"]
-    lines += [
-        f"{source:<10} {n['artists']:>8} {n['clips']:>8}" for source, n in report.by_source.items()
-    ]
+    for source, n in report.by_source.items():
+        lines.append(f"{source:<10} {n['artists']:>8} {n['clips']:>8}")
     lines.append(f"{'all':<10} {report.artists:>8} {report.clips:>8}")
     lists = {
         "with fewer clips": report.few,

@@ -34,15 +34,8 @@ def top_artists(listens: Path, top: int) -> list[RequestedArtist]:
 def read_requested_artists(path: Path) -> list[RequestedArtist]:
     """The artists of a file, each once.
 
-    Parameters
-    ----------
-    path
-        A CSV with the column artist (or name) and optionally mbid; or one name or MBID a line.
-
-    Raises
-    ------
-    DataError
-        Missing, empty, not UTF-8, or a row without a name.
+    The file is a CSV with the column artist (or name) and optionally mbid; or it has one name or
+    MBID a line. `DataError` if it is missing, empty, not UTF-8, or has a row without a name.
     """
     require(path, REMEDY)
     try:

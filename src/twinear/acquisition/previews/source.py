@@ -12,70 +12,38 @@ from typing import Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class RequestedArtist:
-    """An artist whose clips are requested.
+    """An artist whose clips are requested."""
 
-    Parameters
-    ----------
-    artist
-        Our id.
-    mbid
-        The MusicBrainz id, or "".
-    titles
-        Of releases, where known: they tell artists of one name apart.
-    ids
-        Service -> the artist's id there, from MusicBrainz: deezer, itunes, spotify.
-    """
-
-    artist: str
+    artist: str  # our id
     name: str
-    mbid: str
-    titles: tuple[str, ...] = ()
+    mbid: str  # "" if unknown
+    titles: tuple[str, ...] = ()  # of known releases: they tell artists of one name apart
+    # deezer, itunes, spotify -> the artist's id there, from MusicBrainz
     ids: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """The artist of a source that is probably the requested one.
+    """The artist of a source that is probably the requested one."""
 
-    Parameters
-    ----------
-    artist_id
-        The source's id.
-    confidence
-        1: linked by MusicBrainz. .95: of several with the name, the one with releases of the
-        known titles. .9: the only one with the name. .7: by far the most popular with the name.
-        .5: a guess among several with the name.
-    why
-        The same in words.
-    """
-
-    artist_id: str
+    artist_id: str  # the source's
     name: str
+    # 1: linked by MusicBrainz. .95: of several with the name, the one with releases of the known
+    # titles. .9: the only one with the name. .7: by far the most popular with the name. .5: a guess
+    # among several with the name
     confidence: float
-    why: str
+    why: str  # the same in words
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """A piece of audio that a source offers.
+    """A piece of audio that a source offers."""
 
-    Parameters
-    ----------
-    source_id
-        The source's id of the recording.
-    url
-        Where the audio is, perhaps valid for some minutes only; for a local source a path.
-    duration_seconds
-        Of the whole recording, 0 if unknown.
-    terms
-        What may be done with the audio.
-    """
-
-    source_id: str
+    source_id: str  # the source's id of the recording
     title: str
-    url: str
-    duration_seconds: float
-    terms: str
+    url: str  # perhaps valid for some minutes only; for a local source a path
+    duration_seconds: float  # of the whole recording, 0 if unknown
+    terms: str  # what may be done with the audio
 
 
 class Source(Protocol):
@@ -96,10 +64,4 @@ class Source(Protocol):
         """List at most `limit` previews that have audio, the most popular first."""
 
     def download(self, preview: Preview, to: Path) -> None:
-        """Put the audio into a file, whole or not at all.
-
-        Raises
-        ------
-        SourceError
-            The source cannot provide it, not from a renewed URL either.
-        """
+        """Put the audio into a file, whole or not at all, else raise `SourceError`."""

@@ -35,22 +35,12 @@ Connect = Callable[[str, str, RequestPolicy], Client]
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSettings:
-    """What the command line says about sources.
+    """What the command line says about sources."""
 
-    Parameters
-    ----------
-    names
-        Of the sources, in the order in which they are asked.
-    music, table
-        The folder and the table, if they are given; asked first unless they are named.
-    contact
-        "" for TWINEAR_CONTACT.
-    """
-
-    names: Sequence[str]
-    music: Path | None = None
-    table: Path | None = None
-    contact: str = ""
+    names: Sequence[str]  # in the order in which they are asked
+    music: Path | None = None  # a folder, asked first unless it is named
+    table: Path | None = None  # a table, likewise
+    contact: str = ""  # "" for TWINEAR_CONTACT
 
     @property
     def order(self) -> list[str]:
@@ -80,18 +70,8 @@ def open_sources(
 ) -> Iterator[OpenSources]:
     """Open the sources, with one client for each service, shared by all threads.
 
-    Parameters
-    ----------
-    cache_folder
-        Where the responses of services are kept.
-    environment
-        See the module; an empty value counts as absent.
-
-    Raises
-    ------
-    TwinearError
-        An unknown source, one without its folder or table, services without a contact, or Spotify
-        without its keys.
+    An empty value in `environment` counts as absent. `TwinearError` for an unknown source, one
+    without its folder or table, services without a contact, or Spotify without its keys.
     """
     for name in settings.order:
         if name not in SOURCES:
@@ -112,9 +92,8 @@ def open_sources(
 
         identities = None
         if set(settings.order) & set(SERVICES):
-            identities = MusicBrainz(
-                connect(musicbrainz.NAME, musicbrainz.URL, musicbrainz.REQUEST_POLICY)
-            )
+            policy = musicbrainz.REQUEST_POLICY
+            identities = MusicBrainz(connect(musicbrainz.NAME, musicbrainz.URL, policy))
         sources = [_open(name, settings, connect, environment) for name in settings.order]
         yield OpenSources(musicbrainz=identities, sources=sources)
 

@@ -25,13 +25,7 @@ from twinear.base.errors import DataError
 
 
 class TableSource:
-    """The clips of a table.
-
-    Parameters
-    ----------
-    client
-        For URLs; None if the table has none.
-    """
+    """The clips of a table; the client is for URLs."""
 
     name = "table"
     terms = "as the table says"

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
+from av.codec.context import Flags
 
-from twinear.acquisition.sample.encoding import CODECS, encode
 from twinear.acquisition.sample.listeners import (
     PLAYS_FILE,
     PROFILE_FILE,
@@ -21,12 +22,7 @@ from twinear.acquisition.sample.listeners import (
     profile_text,
 )
 from twinear.acquisition.sample.sound import synthesise
-from twinear.acquisition.sample.style import (
-    DIMENSIONS,
-    ImaginedArtists,
-    imagine_artists,
-    invent_word,
-)
+from twinear.acquisition.sample.style import DIMENSIONS, imagine_artists, invent_word
 from twinear.base.errors import DataError
 from twinear.base.files import replacing
 from twinear.compute.pool import Progress
@@ -46,6 +42,25 @@ Made by `twinear sample --seed {seed}`. Licence: MIT, like twinear.
 
 
 @dataclass(frozen=True, kw_only=True)
+class Codec:
+    """One way to write a clip."""
+
+    suffix: str
+    muxer: str
+    encoder: str
+    sr: int
+    bit_rate: int
+
+
+# Small, and different: each has its own bandwidth, delay and artefacts.
+CODECS = (
+    Codec(suffix=".mp3", muxer="mp3", encoder="libmp3lame", sr=22050, bit_rate=24000),
+    Codec(suffix=".m4a", muxer="ipod", encoder="aac", sr=24000, bit_rate=18000),
+    Codec(suffix=".ogg", muxer="ogg", encoder="libopus", sr=24000, bit_rate=14000),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CorpusSize:
     """The size of a synthetic corpus."""
 
@@ -56,18 +71,7 @@ class CorpusSize:
 
 
 def write_sample(folder: Path, seed: int, progress: Progress = iter) -> None:
-    """Write the bundled sample to a new or empty folder, whole or not at all.
-
-    Parameters
-    ----------
-    progress
-        Wraps the artists while their clips are made, such as `tqdm`.
-
-    Raises
-    ------
-    DataError
-        `folder` holds something already, or cannot be written.
-    """
+    """Write the bundled sample to a new or empty folder, whole or not at all, else `DataError`."""
     write_corpus(folder, seed, CorpusSize(), progress)
 
 
@@ -90,24 +94,30 @@ def write_corpus(folder: Path, seed: int, size: CorpusSize, progress: Progress =
         listeners = imagine_listeners(artists, size.n_listeners, rng)
         _write(temporary / "listens" / PLAYS_FILE, listens_text(artists, listeners, rng))
         _write(temporary / "listens" / PROFILE_FILE, profile_text(listeners, rng))
-        _write_clips(temporary, artists, seed, size, progress)
+        rows = []
+        for artist in progress(range(size.n_artists)):
+            for clip in range(size.clips_per_artist):
+                # a generator for each clip: one more clip changes none of the others
+                rng = np.random.default_rng([seed, 2, artist, clip])
+                codec = CODECS[rng.integers(len(CODECS))]
+                file = f"clips/{artists.mbids[artist]}-{clip + 1}{codec.suffix}"
+                y = synthesise(artists.styles[artist], size.seconds, codec.sr, rng)
+                encode(y, codec, temporary / file)
+                title = f"{invent_word(rng)} {invent_word(rng)}"
+                rows.append([file, artists.names[artist], artists.mbids[artist], title])
+        _write_csv(temporary / "clips.csv", ["file", "artist", "mbid", "title"], rows)
 
 
-def _write_clips(
-    folder: Path, artists: ImaginedArtists, seed: int, size: CorpusSize, progress: Progress
-) -> None:
-    rows = []
-    for artist in progress(range(size.n_artists)):
-        for clip in range(size.clips_per_artist):
-            # a generator for each clip: one more clip changes none of the others
-            rng = np.random.default_rng([seed, 2, artist, clip])
-            codec = CODECS[rng.integers(len(CODECS))]
-            file = f"clips/{artists.mbids[artist]}-{clip + 1}{codec.suffix}"
-            y = synthesise(artists.styles[artist], size.seconds, codec.sr, rng)
-            encode(y, codec, folder / file)
-            title = f"{invent_word(rng)} {invent_word(rng)}"
-            rows.append([file, artists.names[artist], artists.mbids[artist], title])
-    _write_csv(folder / "clips.csv", ["file", "artist", "mbid", "title"], rows)
+def encode(y: np.ndarray, codec: Codec, path: Path) -> None:
+    """Write a mono waveform (n,) at the codec's sample rate: the same bytes each time."""
+    # the bit-exact modes leave out dates, version strings and the random serial number of an Ogg
+    with av.open(path, "w", format=codec.muxer, options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream(codec.encoder, rate=codec.sr, layout="mono")
+        stream.bit_rate = codec.bit_rate
+        stream.codec_context.flags |= Flags.bitexact
+        frame = av.AudioFrame.from_ndarray(y[None], format="fltp", layout="mono")
+        frame.sample_rate = codec.sr
+        container.mux([*stream.encode(frame), *stream.encode(None)])
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -36,18 +36,10 @@ _FIRST_SIGNUP = date(2002, 10, 29)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImaginedListeners:
-    """Listeners and how often they played each artist.
+    """Listeners and how often they played each artist."""
 
-    Attributes
-    ----------
-    ids
-        SHA-1-like hex of each listener; the last one has no profile.
-    plays
-        (listeners, artists), 0 where never played.
-    """
-
-    ids: list[str]
-    plays: np.ndarray
+    ids: list[str]  # SHA-1-like hex of each listener; the last one has no profile
+    plays: np.ndarray  # (listeners, artists), 0 where never played
 
 
 def imagine_listeners(
@@ -109,13 +101,13 @@ def _quirks(artists: ImaginedArtists, rng: np.random.Generator) -> Iterator[list
 
 def profile_text(listeners: ImaginedListeners, rng: np.random.Generator) -> str:
     """The rows of profiles, some fields empty; the last listener has none."""
-    return "".join(f"{listener}\t{_profile(rng)}\n" for listener in listeners.ids[:-1])
-
-
-def _profile(rng: np.random.Generator) -> str:
-    gender = ("f", "m", "")[rng.choice(3, p=(0.3, 0.6, 0.1))]
-    age = str(rng.integers(15, 60)) if rng.random() < 0.8 else ""
-    signup = _FIRST_SIGNUP + timedelta(days=int(rng.integers(2400)))
-    country = _COUNTRIES[rng.integers(len(_COUNTRIES))]
-    month = _MONTHS[3 * signup.month - 3 : 3 * signup.month]
-    return f"{gender}\t{age}\t{country}\t{month} {signup.day}, {signup.year}"
+    lines = []
+    for listener in listeners.ids[:-1]:
+        gender = ("f", "m", "")[rng.choice(3, p=(0.3, 0.6, 0.1))]
+        age = str(rng.integers(15, 60)) if rng.random() < 0.8 else ""
+        signup = _FIRST_SIGNUP + timedelta(days=int(rng.integers(2400)))
+        country = _COUNTRIES[rng.integers(len(_COUNTRIES))]
+        month = _MONTHS[3 * signup.month - 3 : 3 * signup.month]
+        date_text = f"{month} {signup.day}, {signup.year}"
+        lines.append("\t".join((listener, gender, age, country, date_text)) + "\n")
+    return "".join(lines)

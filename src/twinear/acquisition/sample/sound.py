@@ -76,19 +76,9 @@ class Traits:
 
 
 def synthesise(style: np.ndarray, seconds: float, sr: int, rng: np.random.Generator) -> Waveform:
-    """One clip of an artist.
+    """One clip of an artist: (seconds * sr,), peak below 1.
 
-    Parameters
-    ----------
-    style
-        (dimensions,), in [-1, 1].
-    rng
-        Draws melody and nuisances; the style decides none of them.
-
-    Returns
-    -------
-    Waveform
-        (seconds * sr,), peak below 1.
+    `style` is (dimensions,), in [-1, 1]; `rng` draws melody and nuisances, independent of it.
     """
     traits = Traits.from_style(style + WOBBLE * rng.standard_normal(len(style)))
     n = round(seconds * sr)
@@ -110,8 +100,10 @@ def _melody(traits: Traits, n: int, sr: int, rng: np.random.Generator) -> Wavefo
     degree = 0
     for start in _pulse(traits.notes_hz, n, sr, rng):
         degree = int(np.clip(degree + rng.integers(-3, 4), -4, 8))
-        hz = _hz(tonic + 12 * (degree // 7) + mode[degree % 7])
-        tone = _tone(_harmonics(hz, traits.roll_off, sr, rng), hz, length, sr)
+        midi = tonic + 12 * (degree // 7) + mode[degree % 7]
+        hz = float(440 * 2 ** ((midi - 69) / 12))
+        period = _harmonics(hz, traits.roll_off, sr, rng)
+        tone = period[(np.arange(length) * (hz * TABLE / sr)).astype(np.int64) % TABLE]
         y[start : start + length] += _gain(rng.uniform(*ACCENT_DB)) * envelope * tone
     return y[:n]
 
@@ -162,10 +154,6 @@ def _harmonics(hz: float, roll_off: float, sr: int, rng: np.random.Generator) ->
     return np.asarray(period / period.std(), dtype=np.float32)
 
 
-def _tone(period: Waveform, hz: float, n: int, sr: int) -> Waveform:
-    return period[(np.arange(n) * (hz * TABLE / sr)).astype(np.int64) % TABLE]
-
-
 def _envelope(n: int, attack: float, decay: float) -> Waveform:
     """Linear rise and exponential fall; lengths in steps of the waveform."""
     t = np.arange(n, dtype=np.float32)
@@ -178,10 +166,6 @@ def _peak_one(y: Waveform) -> Waveform:
 
 def _gain(db: float) -> np.float32:
     return np.float32(10 ** (db / 20))
-
-
-def _hz(midi: float) -> float:
-    return float(440 * 2 ** ((midi - 69) / 12))
 
 
 def _linear(ends: tuple[float, float], x: float) -> float:

@@ -22,33 +22,23 @@ _PATTERNS = ("{}", "{} {}", "The {}s", "{} & {}", "DJ {}", "{} {} Trio")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImaginedArtists:
-    """The artists and their hidden properties.
+    """The artists and their hidden properties."""
 
-    Attributes
-    ----------
-    names, mbids
-        Unique; ids are random UUIDs (version 4) that no real artist has.
-    styles
-        (artists, dimensions), in [-1, 1], in the order of `DIMENSIONS`.
-    popularity
-        (artists,), positive, sums to 1.
-    """
-
-    names: list[str]
-    mbids: list[str]
-    styles: np.ndarray
-    popularity: np.ndarray
+    names: list[str]  # unique
+    mbids: list[str]  # unique; random UUIDs (version 4) that no real artist has
+    styles: np.ndarray  # (artists, dimensions), in [-1, 1], in the order of `DIMENSIONS`
+    popularity: np.ndarray  # (artists,), positive, sums to 1
 
 
 def imagine_artists(n_artists: int, rng: np.random.Generator) -> ImaginedArtists:
     """Draw artists; one of them has an odd double quote in its name."""
+    # the order of the draws decides every value
     styles = 2 * qmc.LatinHypercube(len(DIMENSIONS), rng=rng).random(n_artists) - 1
-    return ImaginedArtists(
-        names=[QUOTED_NAME, *_names(n_artists - 1, rng)],
-        mbids=[random_mbid(rng) for _ in range(n_artists)],
-        styles=styles,
-        popularity=_zipf(n_artists, rng),
-    )
+    names = [QUOTED_NAME, *_names(n_artists - 1, rng)]
+    mbids = [random_mbid(rng) for _ in range(n_artists)]
+    weights = rng.permutation(np.arange(1, n_artists + 1) ** -ZIPF)
+    popularity = weights / weights.sum()
+    return ImaginedArtists(names=names, mbids=mbids, styles=styles, popularity=popularity)
 
 
 def random_mbid(rng: np.random.Generator) -> str:
@@ -69,8 +59,3 @@ def _names(n: int, rng: np.random.Generator) -> list[str]:
         words[invent_word(rng)] = None
     pairs = zip(*[iter(words)] * 2, strict=True)
     return [_PATTERNS[rng.integers(len(_PATTERNS))].format(*pair) for pair in pairs]
-
-
-def _zipf(n: int, rng: np.random.Generator) -> np.ndarray:
-    weights = rng.permutation(np.arange(1, n + 1) ** -ZIPF)
-    return np.asarray(weights / weights.sum())

@@ -55,21 +55,11 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FoldScores:
-    """The scores of the queries of one training.
+    """The scores of the queries of one training."""
 
-    Attributes
-    ----------
-    queries, artists
-        Ids.
-    scores
-        `TRAINED` -> (queries, artists), float64; NaN for artists that take no part.
-    history
-        The epochs of the training.
-    """
-
-    queries: list[str]
-    artists: list[str]
-    scores: dict[str, Floats]
+    queries: list[str]  # ids
+    artists: list[str]  # ids
+    scores: dict[str, Floats]  # `TRAINED` -> (queries, artists); NaN for artists that take no part
     history: list[Epoch]
 
     def write(self, path: Path, fingerprint: str) -> None:

@@ -49,16 +49,8 @@ class Fold:
 def cut_folds(artists: Sequence[str], fold: Ints, n_folds: int, on: On, least: int) -> list[Fold]:
     """Hold out every fold once.
 
-    Parameters
-    ----------
-    artists
-        Ids.
-    fold
-        (artists,), from 0 to `n_folds` - 1.
-    on
-        The fold that is evaluated: test or validation.
-    least
-        The fewest artists that a fold may have.
+    `artists` are ids, `fold` (artists,) is from 0 to `n_folds` - 1. `on` is the fold that is
+    evaluated; none may have fewer than `least` artists.
 
     Raises
     ------
@@ -104,14 +96,7 @@ def cut_folds(artists: Sequence[str], fold: Ints, n_folds: int, on: On, least: i
 
 
 def fold_by_column(artists: pd.DataFrame, clips: Path, column: str, n_folds: int) -> Ints:
-    """Find the fold of each artist by a column of clips.csv; (artists,).
-
-    Parameters
-    ----------
-    artists
-        Columns artist (id), name, mbid.
-    clips
-        A data folder's clips.csv.
+    """Find the fold of each artist (id, name, mbid) by a column of clips.csv; (artists,).
 
     Raises
     ------

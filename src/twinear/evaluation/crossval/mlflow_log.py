@@ -8,11 +8,11 @@ from twinear.evaluation.crossval.fold_scores import FoldScores
 from twinear.ranking.summary import flatten_metrics
 
 if TYPE_CHECKING:
-    from twinear.tracking.crossval_runs import FoldsRun
+    from twinear.tracking.runs import Run
 
 
 def log_comparison(
-    run: "FoldsRun", result: ComparisonResult, trained: Mapping[int, Sequence[FoldScores]]
+    run: "Run", result: ComparisonResult, trained: Mapping[int, Sequence[FoldScores]]
 ) -> None:
     """Log every metric with its interval; to each fold's child its means and training curves."""
     for protocol, numbers in result.protocols.items():
@@ -22,12 +22,8 @@ def log_comparison(
     for number, queries in against_similarity.groupby("fold"):
         means = queries.groupby(["protocol", "system", "metric"])["value"].mean().dropna()
         with run.child(f"fold {number}") as child:
-            child.log_metrics(
-                {
-                    "/".join(names): float(value)
-                    for names, value in zip(means.index, means, strict=True)
-                }
-            )
+            names = map("/".join, means.index)
+            child.log_metrics(dict(zip(names, map(float, means), strict=True)))
             ids = set(queries["query"])
             for seed, folds in trained.items():
                 for fold in folds:

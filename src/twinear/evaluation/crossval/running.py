@@ -23,12 +23,9 @@ def read_finished(tasks: Sequence[Task]) -> dict[Task, FoldScores]:
 def run_tasks(
     tasks: Sequence[Task], jobs: int, on_epoch: Callable[[Task, Epoch], None]
 ) -> Iterator[tuple[Task, FoldScores]]:
-    """Run every task; yield each with its scores when it is done.
+    """Run every task in `jobs` processes; yield each with its scores when it is done.
 
-    Parameters
-    ----------
-    jobs
-        Processes; with 1, everything runs in this process and `on_epoch` is called.
+    With 1 everything runs in this process, and `on_epoch` is called.
 
     Raises
     ------
@@ -40,7 +37,10 @@ def run_tasks(
             yield task, score_fold(task, partial(on_epoch, task))
         return
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_die_of_interrupts)
+    interrupts = (signal.SIGINT, signal.SIG_DFL)  # no traceback; the parent reports it
+    executor = ProcessPoolExecutor(
+        jobs, mp_context=context, initializer=signal.signal, initargs=interrupts
+    )
     done = False
     try:
         waiting = {executor.submit(score_fold, task): task for task in tasks}
@@ -61,7 +61,3 @@ def run_tasks(
             for process in multiprocessing.active_children():
                 process.terminate()
         executor.shutdown(cancel_futures=True)
-
-
-def _die_of_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback; the parent reports it

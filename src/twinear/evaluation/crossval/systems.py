@@ -54,25 +54,22 @@ def combine_folds(
 ) -> Comparison:
     """Combine the rows of every fold to square tables.
 
-    Parameters
-    ----------
-    trained
-        Seed -> the scores of each fold; may be empty if no trained system is among `systems`.
-    matrices
-        Name -> (artists, artists), in the order of `data.artists`.
+    `trained` holds the scores of each fold by seed; it may be empty if no trained system is among
+    `systems`. `matrices` are (artists, artists), in the order of `data.artists`.
     """
     ids = data.artists.ids
     row = {artist: at for at, artist in enumerate(ids)}
-    n = len(ids)
     scores: dict[str, list[Floats]] = {}
     for name in TRAINED:
         if name in systems:
-            scores[name] = [np.full((n, n), np.nan) for _ in trained]
-            for table, of_seed in zip(scores[name], trained.values(), strict=True):
+            scores[name] = []
+            for of_seed in trained.values():
+                table = np.full((len(ids), len(ids)), np.nan)
                 for fold_scores in of_seed:
                     queries = [row[query] for query in fold_scores.queries]
                     columns = [row[artist] for artist in fold_scores.artists]
                     table[np.ix_(queries, columns)] = fold_scores.scores[name]
+                scores[name].append(table)
     corrected, untrained = _score_untrained(data, folds, systems)
     scores |= {name: [table] for name, table in untrained.items()}
     scores |= {name: [table] for name, table in matrices.items() if name in systems}

@@ -40,13 +40,11 @@ def decompressed(path: Path) -> Iterator[IO[bytes]]:
         On reading: the file is cut off or damaged.
     """
     kind = compression(path)
-    with _explain_damage(path):
-        if not kind:
-            with path.open("rb") as file:
-                yield file
-        else:
-            with pa.CompressedInputStream(pa.OSFile(str(path)), kind) as stream:
-                yield stream
+    with (
+        _explain_damage(path),
+        pa.CompressedInputStream(pa.OSFile(str(path)), kind) if kind else path.open("rb") as stream,
+    ):
+        yield stream
 
 
 @contextmanager

@@ -43,25 +43,21 @@ def open_rows(files: ListensFiles, columns: TableColumns, period: Period) -> Ite
         raise ParamsError("listens.window", found, remedy='set both to ""')
     with TemporaryDirectory(prefix="twinear-") as folder:
         try:
-            rows = _open(files, columns, period, Path(folder))
+            match files.format:
+                case "lastfm_360k":
+                    rows = lastfm_360k(files, Path(folder))
+                case "lastfm_1k":
+                    rows = lastfm_1k(files, Path(folder), period)
+                case "hetrec":
+                    rows = hetrec(files, Path(folder))
+                case "listenbrainz":
+                    rows = listenbrainz(files, Path(folder), period)
+                case "table":
+                    rows = table(files, Path(folder), columns)
         except pl.exceptions.PolarsError as error:
             raise unreadable(files.plays, error) from error
         _require_columns_in_place(rows)
         yield rows
-
-
-def _open(files: ListensFiles, columns: TableColumns, period: Period, folder: Path) -> Rows:
-    match files.format:
-        case "lastfm_360k":
-            return lastfm_360k(files, folder)
-        case "lastfm_1k":
-            return lastfm_1k(files, folder, period)
-        case "hetrec":
-            return hetrec(files, folder)
-        case "listenbrainz":
-            return listenbrainz(files, folder, period)
-        case "table":
-            return table(files, folder, columns)
 
 
 def _require_columns_in_place(rows: Rows) -> None:
@@ -81,8 +77,6 @@ def _require_columns_in_place(rows: Rows) -> None:
     )
     for column, swapped in is_swapped.row(0, named=True).items():
         if swapped:
-            raise DataError(
-                rows.files.plays,
-                f"the column of the {column} holds MusicBrainz ids",
-                remedy="columns are swapped: fix the file or listens.columns",
-            )
+            found = f"the column of the {column} holds MusicBrainz ids"
+            remedy = "columns are swapped: fix the file or listens.columns"
+            raise DataError(rows.files.plays, found, remedy=remedy)

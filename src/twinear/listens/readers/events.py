@@ -15,8 +15,7 @@ from twinear.base.errors import DataError
 from twinear.listens.readers.decompression import chunks, decompressed
 from twinear.listens.readers.formats import ListensFiles
 from twinear.listens.readers.period import Period
-from twinear.listens.readers.rows import Rows, text
-from twinear.listens.readers.spool import LINE, Piece, spool
+from twinear.listens.readers.rows import LINE, Piece, Rows, spool, text
 from twinear.listens.readers.text import split_tabs
 
 LASTFM_1K = ("listener", "time", "mbid", "name", "recording_mbid", "recording")
@@ -83,26 +82,22 @@ def _read_lastfm_1k(path: Path, period: Period, counts: PeriodCounts) -> Iterato
         column: pl.when(~malformed).then(text(column)).otherwise(pl.lit(""))
         for column in ("listener", "mbid", "name")
     }
+    first, end = period.seconds
+    inside = (pl.col("seconds") >= first) & (pl.col("seconds") < end)
     first_line = 1
     with decompressed(path) as stream:
         for chunk in chunks(stream, path):
             lines = split_tabs(chunk, LASTFM_1K).with_row_index(LINE, first_line)
             listens = lines.select(LINE, malformed=malformed, seconds=seconds, **fields).collect()
-            yield Piece(frame=_sum_listens(listens, period, counts), file=str(path))
+            timed = listens.filter(~pl.col("malformed"))
+            n_inside = timed.filter(inside).height
+            counts.inside += n_inside
+            counts.outside += timed.height - n_inside
+            if timed.height:
+                times = timed.select(first=pl.col("seconds").min(), last=pl.col("seconds").max())
+                counts.add_times(*times.row(0))
+            remaining = listens.lazy().filter(pl.col("malformed") | inside)
+            groups = remaining.group_by("malformed", "listener", "mbid", "name")
+            sums = groups.agg(plays=pl.len(), **{LINE: pl.col(LINE).min()}).sort(LINE)
+            yield Piece(frame=sums, file=str(path))
             first_line += chunk.count(b"\n")
-
-
-def _sum_listens(listens: pl.DataFrame, period: Period, counts: PeriodCounts) -> pl.LazyFrame:
-    """Leave out the listens outside of the period, and sum the others."""
-    first, end = period.seconds
-    inside = (pl.col("seconds") >= first) & (pl.col("seconds") < end)
-    timed = listens.filter(~pl.col("malformed"))
-    n_inside = timed.filter(inside).height
-    counts.inside += n_inside
-    counts.outside += timed.height - n_inside
-    if timed.height:
-        times = timed.select(first=pl.col("seconds").min(), last=pl.col("seconds").max())
-        counts.add_times(*times.row(0))
-    remaining = listens.lazy().filter(pl.col("malformed") | inside)
-    groups = remaining.group_by("malformed", "listener", "mbid", "name")
-    return groups.agg(plays=pl.len(), **{LINE: pl.col(LINE).min()}).sort(LINE)

@@ -64,8 +64,6 @@ class ListensFiles:
         The files in that folder, in the order of time; only in an unpacked ListenBrainz dump.
     beside
         Profiles of Last.fm-360K, artists of HetRec.
-    redirects
-        The merged MusicBrainz ids.
     """
 
     format: Format
@@ -112,19 +110,25 @@ def find_listens(source: Path, form: Format | Literal["auto"] = "auto") -> Liste
     else:
         candidates = [path for path in paths if bare_name(path) == PLAYS.get(form)]
         if not candidates:
-            beside = {*BESIDE.values(), BESIDE_1K}
+            others = {*BESIDE.values(), BESIDE_1K}
             tables = (path for path in paths if file_type(path) in TABLES)
-            candidates = [path for path in tables if bare_name(path) not in beside]
+            candidates = [path for path in tables if bare_name(path) not in others]
     if len(candidates) != 1:
         found = ", ".join(path.name for path in candidates) or "no listens"
         raise DataError(source, f"holds {found}", expected=RECOGNISED, remedy=REMEDY)
     plays = require(candidates[0], REMEDY)
+    beside = None
+    if form in BESIDE:
+        paths = [plays.with_name(BESIDE[form] + suffix) for suffix in ("", *COMPRESSED)]
+        beside = next((path for path in paths if path.is_file()), None)
+        if beside is None and form == "hetrec":
+            beside = require(paths[0], "put it beside the listens")
     redirects = folder / REDIRECTS
     return ListensFiles(
         format=form,
         plays=plays,
         months=months if plays == source else (),
-        beside=_find_beside(plays, form),
+        beside=beside,
         redirects=redirects if redirects.is_file() else None,
     )
 
@@ -166,13 +170,3 @@ def _recognise(paths: Sequence[Path], months: Sequence[Path]) -> Format:
             return form
     types = {file_type(path) for path in paths}
     return "listenbrainz" if months or types & {*ARCHIVES, ".listens"} else "table"
-
-
-def _find_beside(plays: Path, form: Format) -> Path | None:
-    if form not in BESIDE:
-        return None
-    paths = [plays.with_name(BESIDE[form] + suffix) for suffix in ("", *COMPRESSED)]
-    beside = next((path for path in paths if path.is_file()), None)
-    if beside is None and form == "hetrec":
-        return require(paths[0], "put it beside the listens")
-    return beside

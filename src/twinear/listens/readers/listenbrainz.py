@@ -17,8 +17,7 @@ from twinear.listens.readers.decompression import chunks, open_months
 from twinear.listens.readers.events import PeriodCounts, summed_rows
 from twinear.listens.readers.formats import ListensFiles
 from twinear.listens.readers.period import Period
-from twinear.listens.readers.rows import Rows
-from twinear.listens.readers.spool import LINE, Piece
+from twinear.listens.readers.rows import LINE, Piece, Rows
 
 MAX_SUMS = 500_000  # in memory at once, about 150 MB
 MAX_SECONDS = 2.5e11  # since 1970: in the year 9892

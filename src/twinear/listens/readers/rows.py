@@ -1,6 +1,11 @@
-"""Rows of listens from any file, read lazily."""
+"""Rows of listens from any file, read lazily.
 
-from collections.abc import Callable
+What polars cannot scan in place (compressed text, JSON lines, logs of single listens) is read
+once, piece by piece, into Parquet files in a temporary folder: `spool`.
+"""
+
+import io
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +14,15 @@ import polars as pl
 from twinear.base.errors import DataError
 from twinear.listens.readers.formats import ListensFiles
 
+LINE = "\nline"  # a name that no column of a table can have
+SCHEMA = {
+    "malformed": pl.Boolean,
+    "listener": pl.String,
+    "mbid": pl.String,
+    "name": pl.String,
+    "plays": pl.Float64,
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
@@ -16,8 +30,6 @@ class Rows:
 
     Parameters
     ----------
-    files
-        Their source.
     frame
         listener, mbid, name (text without surrounding blanks, "" where missing), plays (float,
         null where not a number), malformed (bool).
@@ -62,3 +74,59 @@ def unreadable(path: Path, error: pl.exceptions.PolarsError) -> DataError:
     """Make a one-line error for a file that polars cannot read."""
     reason = str(error).partition("\n")[0]
     return DataError(path, f"cannot be read ({reason})", remedy="fix it or export it again")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A piece of the rows."""
+
+    # The columns of `Rows.frame`, of any type, and `LINE` (of the file, from 1).
+    frame: pl.LazyFrame
+    file: str  # for messages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spool:
+    """Pieces of rows on disk; `files` maps the first row of each piece to its file."""
+
+    folder: Path
+    files: dict[int, str]
+
+    @property
+    def frame(self) -> pl.LazyFrame:
+        """The rows of all pieces, in their order."""
+        if not self.files:
+            return pl.LazyFrame(schema=SCHEMA)
+        return pl.scan_parquet(self.folder / "*.parquet").select(*SCHEMA)
+
+    def locate(self, row: int) -> str:
+        """Return the place of a row, `file:line`."""
+        file = self.files[max(first for first in self.files if first <= row)]
+        lines = pl.scan_parquet(self.folder / "*.parquet").select(LINE)
+        return f"{file}:{lines.slice(row, 1).collect().item()}"
+
+
+def spool(pieces: Iterable[Piece], folder: Path) -> Spool:
+    """Write the pieces to an empty folder.
+
+    Raises
+    ------
+    DataError
+        The disk is full.
+    """
+    files: dict[int, str] = {}
+    n = 0
+    for number, piece in enumerate(pieces):
+        frame = tidy(piece.frame, LINE).collect()
+        if not frame.height:
+            continue
+        content = io.BytesIO()  # written by Python, so that a full disk is an OSError
+        frame.write_parquet(content, compression="lz4")
+        try:
+            (folder / f"{number:08}.parquet").write_bytes(content.getbuffer())
+        except OSError as error:
+            found = f"has no room for what is read ({error.strerror or error})"
+            raise DataError(folder, found, remedy="set TMPDIR to a larger disk") from error
+        files[n] = piece.file
+        n += frame.height
+    return Spool(folder=folder, files=files)

@@ -13,8 +13,7 @@ import polars as pl
 from twinear.base.errors import DataError, nearest
 from twinear.listens.readers.decompression import beginning, chunks, compression, decompressed
 from twinear.listens.readers.formats import ListensFiles, TableColumns, file_type
-from twinear.listens.readers.rows import Rows, text, tidy
-from twinear.listens.readers.spool import LINE, Piece, spool
+from twinear.listens.readers.rows import LINE, Piece, Rows, spool, text, tidy
 from twinear.listens.readers.text import csv_line, csv_names, split_csv, split_tabs
 
 LASTFM_360K = ("listener", "mbid", "name", "plays")
@@ -59,10 +58,8 @@ def parse_lastfm_360k(lines: bytes) -> pl.LazyFrame:
 def hetrec(files: ListensFiles, folder: Path) -> Rows:
     """Open the plays with the names of their artists; both files may lack their header."""
     plays, artists = files.plays, files.beside or files.plays
-    plays_format, artists_format = (
-        _tabs_format(plays, HETREC),
-        _tabs_format(artists, HETREC_ARTISTS),
-    )
+    plays_format = _tabs_format(plays, HETREC)
+    artists_format = _tabs_format(artists, HETREC_ARTISTS)
     _require_columns(plays, plays_format.columns, HETREC)
     _require_columns(artists, artists_format.columns, ("id", "name"))
     content = _read_whole(artists)

@@ -102,8 +102,7 @@ class Deezer:
 
     def _titles(self, profile: Profile) -> list[str]:
         top = self._top(profile.artist_id)
-        albums = [inner(row, "album") for row in top]
-        return [text(row, "title") for row in top + albums]
+        return [text(row, "title") for row in [*top, *(inner(row, "album") for row in top)]]
 
     def _top(self, artist_id: str) -> list[Row]:
         path = f"/artist/{artist_id}/top"
@@ -150,17 +149,17 @@ def _may_be_valid(url: str, now: float) -> bool:
 
 def _unsigned(answer: JsonObject) -> JsonObject:
     """The response without the signatures in the URLs of its previews."""
+
+    def without_signature(row: object) -> object:
+        if not isinstance(row, dict) or not isinstance(row.get("preview"), str):
+            return row
+        try:
+            parts = urlsplit(row["preview"])
+        except ValueError:
+            return {**row, "preview": ""}
+        return {**row, "preview": urlunsplit(parts._replace(query="", fragment=""))}
+
     data = answer.get("data")
     if isinstance(data, list):
-        return {**answer, "data": [_without_signature(row) for row in data]}
+        return {**answer, "data": [without_signature(row) for row in data]}
     return answer
-
-
-def _without_signature(row: object) -> object:
-    if not isinstance(row, dict) or not isinstance(row.get("preview"), str):
-        return row
-    try:
-        parts = urlsplit(row["preview"])
-    except ValueError:
-        return {**row, "preview": ""}
-    return {**row, "preview": urlunsplit(parts._replace(query="", fragment=""))}

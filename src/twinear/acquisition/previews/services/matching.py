@@ -47,12 +47,8 @@ def find_candidate(
 ) -> Candidate | None:
     """Find an artist by MusicBrainz's link, else by name; None if the service has none.
 
-    Parameters
-    ----------
-    lookup, search
-        Request the profile of an id, and the profiles of similar names.
-    titles_of
-        Requests titles of a profile's releases and recordings.
+    The functions request the profile of an id, the profiles of similar names, and titles of a
+    profile's releases and recordings.
     """
     artist_id = artist.ids.get(service, "")
     if is_key(artist_id):
@@ -70,30 +66,23 @@ def find_candidate(
         return None
     if len(same) == 1:
         return _candidate(same[0], 0.9, "the only one of that name")
-    if by_titles := _best_by_titles(artist, same[:MAX_COMPARED], titles_of):
-        return _candidate(by_titles, 0.95, f"one of {len(same)} of that name, by titles")
+    known = {_without_brackets(title) for title in artist.titles} - {""}
+    if known:
+        n_shared = [
+            len(known & {_without_brackets(title) for title in titles_of(profile)})
+            for profile in same[:MAX_COMPARED]
+        ]
+        most = max(n_shared)
+        if most and n_shared.count(most) == 1:  # one profile alone shares the most titles
+            why = f"one of {len(same)} of that name, by titles"
+            return _candidate(same[n_shared.index(most)], 0.95, why)
     if same[0].popularity > MUCH_MORE_POPULAR * same[1].popularity:
-        why = f"by far the most popular of {len(same)} of that name"
-        return _candidate(same[0], 0.7, why)
+        return _candidate(same[0], 0.7, f"by far the most popular of {len(same)} of that name")
     return _candidate(same[0], 0.5, f"a guess among {len(same)} of that name")
 
 
 def _candidate(profile: Profile, confidence: float, why: str) -> Candidate:
     return Candidate(artist_id=profile.artist_id, name=profile.name, confidence=confidence, why=why)
-
-
-def _best_by_titles(
-    artist: RequestedArtist, same: list[Profile], titles_of: Callable[[Profile], Iterable[str]]
-) -> Profile | None:
-    """The profile that alone shares the most titles with the artist."""
-    known = {_without_brackets(title) for title in artist.titles} - {""}
-    if not known:
-        return None
-    n_shared = [
-        len(known & {_without_brackets(title) for title in titles_of(profile)}) for profile in same
-    ]
-    most = max(n_shared)
-    return same[n_shared.index(most)] if most and n_shared.count(most) == 1 else None
 
 
 def _without_brackets(title: str) -> str:

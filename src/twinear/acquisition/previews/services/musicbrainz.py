@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from twinear.acquisition.network.client import Client, RequestPolicy
 from twinear.acquisition.network.errors import InvalidContentError, NotFoundError
-from twinear.acquisition.network.response_cache import JsonObject
 from twinear.acquisition.previews.services.matching import inner, number, rows, text
 from twinear.acquisition.previews.source import RequestedArtist
 from twinear.artists.identity import is_mbid, normalise_name
@@ -30,26 +29,15 @@ SERVICES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ArtistIdentity:
-    """Who an artist is.
+    """Who an artist is."""
 
-    Parameters
-    ----------
-    requested_mbid
-        The MBID that was looked up; "" if the artist was found by name, also because MusicBrainz
-        no longer has the MBID (which is not a merge).
-    mbid
-        The current one; another than `requested_mbid` after a merge.
-    ids
-        Service -> the artist's id there, as far as MusicBrainz links to it.
-    confidence
-        1 for an MBID, .9 for a name that only one artist has.
-    """
-
+    # the MBID that was looked up; "" if the artist was found by name, also because MusicBrainz no
+    # longer has the MBID (which is not a merge)
     requested_mbid: str
-    mbid: str
+    mbid: str  # the current one; another than `requested_mbid` after a merge
     name: str
-    ids: dict[str, str] = field(default_factory=dict, hash=False)
-    confidence: float = 1.0
+    ids: dict[str, str] = field(default_factory=dict, hash=False)  # service -> id, where linked
+    confidence: float = 1.0  # 1 for an MBID, .9 for a name that only one artist has
 
     @property
     def merged(self) -> bool:
@@ -85,9 +73,16 @@ class MusicBrainz:
         current = text(answer, "id").lower()
         if not is_mbid(current):
             raise InvalidContentError(f"{NAME} {path}", "has no MBID")
-        return ArtistIdentity(
-            requested_mbid=mbid, mbid=current, name=text(answer, "name"), ids=_ids(answer)
-        )
+        ids: dict[str, str] = {}  # the first link to each service that has not ended
+        relations = answer.get("relations")
+        for relation in relations if isinstance(relations, list) else []:
+            if isinstance(relation, dict) and relation.get("ended") is not True:
+                url = re.sub(r"[?#].*", "", text(inner(relation, "url"), "resource"))
+                for service, pattern in SERVICES.items():
+                    if match := pattern.fullmatch(url):
+                        ids.setdefault(service, match[1])
+        name = text(answer, "name")
+        return ArtistIdentity(requested_mbid=mbid, mbid=current, name=name, ids=ids)
 
     def search(self, name: str) -> list[str]:
         """The MBIDs of all artists of that name, the best match first."""
@@ -102,16 +97,3 @@ class MusicBrainz:
         same = [row for row in artists if normalise_name(text(row, "name")) == normalised]
         same.sort(key=lambda row: -number(row, "score"))
         return [mbid for row in same if is_mbid(mbid := text(row, "id").lower())]
-
-
-def _ids(answer: JsonObject) -> dict[str, str]:
-    """The first link to each service that has not ended."""
-    relations = answer.get("relations")
-    ids: dict[str, str] = {}
-    for relation in relations if isinstance(relations, list) else []:
-        if isinstance(relation, dict) and relation.get("ended") is not True:
-            url = re.sub(r"[?#].*", "", text(inner(relation, "url"), "resource"))
-            for service, pattern in SERVICES.items():
-                if match := pattern.fullmatch(url):
-                    ids.setdefault(service, match[1])
-    return ids

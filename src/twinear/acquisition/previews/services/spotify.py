@@ -43,13 +43,7 @@ EARLY_SECONDS = 60.0  # a token is renewed so long before it expires
 
 
 class AccessToken:
-    """A token for an application's own keys, renewed before it expires.
-
-    Parameters
-    ----------
-    client
-        Of the accounts service, which is another host.
-    """
+    """A token for an application's own keys, from the accounts service; renewed in time."""
 
     def __init__(self, client: Client, client_id: str, secret: str) -> None:
         self._client = client
@@ -101,13 +95,7 @@ class Spotify:
         return find_candidate(artist, NAME, self._lookup, self._search, lambda profile: ())
 
     def previews(self, candidate: Candidate, limit: int) -> list[Preview]:
-        """Raise the reason why there are none.
-
-        Raises
-        ------
-        RequestRefusedError
-            Always: the service shows none, or none that may be used.
-        """
+        """Raise `RequestRefusedError`: the service shows no previews, or none that may be used."""
         path = f"/artists/{candidate.artist_id}/top-tracks"
         place = f"{NAME} {path}"
         try:
@@ -123,8 +111,7 @@ class Spotify:
 
     def download(self, preview: Preview, to: Path) -> Never:
         """Refuse: no audio of Spotify is put on disk."""
-        place = f"{NAME} {preview.source_id}"
-        raise RequestRefusedError(place, "may not be used", remedy=REMEDY)
+        raise RequestRefusedError(f"{NAME} {preview.source_id}", "may not be used", remedy=REMEDY)
 
     def _lookup(self, artist_id: str) -> Profile | None:
         return next(iter(_profiles([self._get(f"/artists/{artist_id}")])), None)
