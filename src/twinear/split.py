@@ -15,7 +15,6 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
-from sklearn.model_selection import train_test_split
 
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
@@ -127,6 +126,8 @@ def split_artists(artists: pd.DataFrame, params: SplitParams) -> Split:
 def _by_fractions(ids: list[str], params: SplitParams) -> tuple[list[str], list[str]]:
     if len(ids) < 4:
         raise _too_few(f"{len(ids)} artists with similarity and clips", params.min_test)
+    from sklearn.model_selection import train_test_split  # slow to import, needed here alone
+
     _, validation, test = params.fractions
     first, second = params.seeds
     held_out = round(validation + test, 12)

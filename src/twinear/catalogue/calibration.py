@@ -8,7 +8,6 @@ listens of test artists never enter.
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.isotonic import IsotonicRegression
 
 from twinear.catalogue.collaborative import SMALLEST_DEVIATION, KnownArtists
 from twinear.catalogue.combination import CombinationParams, combine
@@ -26,6 +25,8 @@ def calibrate(
     The `siamese` scores, (artists, artists), are by a network that has not seen the validation
     artists, who are among the `known`: the queries, with the listens of training artists.
     """
+    from sklearn.isotonic import IsotonicRegression  # slow to import, needed here alone
+
     combined = combine(siamese, params, known.without_validation())
     queries, candidates = known.rows[known.validation], known.rows
     pairs = queries[:, None] != candidates
