@@ -58,7 +58,9 @@ def _no_tracking(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget_mlflow() -> None:
-    """Take away what MLflow, once used, leaves in the environment for its children."""
+    """Take away what MLflow, once used, leaves in the process and in its environment."""
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)  # it would win over the environment
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         del os.environ[name]
 

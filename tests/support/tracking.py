@@ -3,10 +3,12 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,14 @@ def _empty_database() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
         mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-        return path.read_bytes()
+        copy_database(path, path.with_name("copy.db"))
+        return path.with_name("copy.db").read_bytes()
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database that may be open: the last writes can still be in SQLite's log beside it."""
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
 
 
 def write_database(folder: Path) -> str:

@@ -1,6 +1,5 @@
 """The champion of a real registry: decisions in order, two promotions at once, going back."""
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -8,7 +7,7 @@ from threading import Barrier
 import pytest
 
 from tests.support.scorers import small_scorer
-from tests.support.tracking import register, write_database
+from tests.support.tracking import copy_database, register, write_database
 from twinear.base.errors import DataError, TwinearError
 from twinear.retraining.promotion import roll_back
 from twinear.tracking.promotions import (
@@ -46,7 +45,7 @@ def scorers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def registry(scorers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it that this test uses."""
-    shutil.copy(scorers / "mlflow.db", tmp_path)
+    copy_database(scorers / "mlflow.db", tmp_path / "mlflow.db")
     monkeypatch.setenv("TWINEAR_TRACKING", "on")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     return tmp_path
