@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Barrier
+from time import sleep
 
 import pytest
 
@@ -131,6 +132,15 @@ def proxy(folder: Path) -> Iterator[str]:
         server.wait()
 
 
+def study_waits(address: str) -> bool:
+    """Whether no trial of the study has been taken yet."""
+    storage = open_storage(address)
+    (study,) = storage.get_all_studies()
+    trials = storage.get_all_trials(study._study_id)
+    storage.close()
+    return all(trial.state.name == "WAITING" for trial in trials)
+
+
 def test_two_searches_share_a_study_through_the_proxy(tmp_path: Path) -> None:
     planted = project(tmp_path / "planted")
     sources = request(planted).sources
@@ -149,6 +159,8 @@ def test_two_searches_share_a_study_through_the_proxy(tmp_path: Path) -> None:
         ):
             study.open(BINDING, {"training.learning_rate": 3e-3}, restart=False)
             both_are_open.wait()
+            while name == "there" and study_waits(address):  # one of them takes the first trial
+                sleep(0.05)
             return search(study, pool, plan, 8, 10, lambda trial: None)
 
     with proxy(tmp_path) as address:
