@@ -8,7 +8,7 @@
 Each step can be called alone. Nothing here trains, and nothing prints.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -78,12 +78,12 @@ def embed(scorer: Scorer, paths: Iterable[Path | str]) -> np.ndarray:
     """
     front = scorer.spectrograms
     files = [require(Path(path), "name an audio file") for path in paths]
-    return embed_waveforms(
-        scorer, [load_waveform(path, front.sr, front.max_seconds) for path in files]
-    )
+    # decoded one by one, and none for a scorer that cannot use them
+    waveforms = (load_waveform(path, front.sr, front.max_seconds) for path in files)
+    return embed_waveforms(scorer, waveforms)
 
 
-def embed_waveforms(scorer: Scorer, waveforms: Sequence[Floats]) -> np.ndarray:
+def embed_waveforms(scorer: Scorer, waveforms: Iterable[Floats]) -> np.ndarray:
     """Encode waveforms at the sample rate of the scorer's front end, (waveforms, units).
 
     Parameters
@@ -104,9 +104,10 @@ def embed_waveforms(scorer: Scorer, waveforms: Sequence[Floats]) -> np.ndarray:
             expected="a scorer that needs audio alone",
             remedy="train one with spectrograms.embeddings: none",
         )
-    if not waveforms:
+    spectrograms = [log_mel(y, front) for y in waveforms]
+    if not spectrograms:
         return np.empty((0, scorer.net.units), np.float32)
-    return scorer.encode(np.stack([log_mel(y, front) for y in waveforms]))
+    return scorer.encode(np.stack(spectrograms))
 
 
 def score(scorer: Scorer, a: Path | str, b: Path | str) -> float:

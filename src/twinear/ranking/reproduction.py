@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinear.base.files import require
 from twinear.base.text import text_table
 from twinear.ranking.summary import MetricTable
 from twinear.ranking.table import format_numbers
@@ -36,9 +37,10 @@ def read_reproduction(root: Path = Path()) -> Reproduction | None:
     committed = _git(root, "show", "HEAD:./reports/ranking.json")
     if committed is None:
         return None
+    path = root / "reports/ranking.json"
     return Reproduction(
         committed=json.loads(committed),
-        here=json.loads((root / "reports/ranking.json").read_text(encoding="utf-8")),
+        here=json.loads(require(path, "run 'dvc repro'").read_text(encoding="utf-8")),
         changed=(_git(root, "diff", "--name-only", "HEAD", "--", *RECORDS) or "").split(),
         edited=(_git(root, "diff", "--name-only", "HEAD", "--", *INPUTS) or "").split(),
     )
