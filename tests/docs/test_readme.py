@@ -17,7 +17,7 @@ TEXT = README.read_text(encoding="utf-8")
 def test_it_has_at_most_120_lines_and_five_lines_of_python() -> None:
     assert len(TEXT.splitlines()) <= 120
     (block,) = read_blocks("python", README)
-    assert len(block.splitlines()) == 5
+    assert len([line for line in block.splitlines() if line]) == 5  # a formatter may space them
 
 
 def test_its_ranking_is_the_committed_one() -> None:
