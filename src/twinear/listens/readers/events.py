@@ -43,9 +43,44 @@ class PeriodCounts:
 
 def lastfm_1k(files: ListensFiles, folder: Path, period: Period) -> Rows:
     """Open the listens of Last.fm-1K, summed."""
+    return timed_rows(files, folder, _read_lastfm_1k(files.plays), period)
+
+
+def timed_rows(files: ListensFiles, folder: Path, pieces: Iterable[Piece], period: Period) -> Rows:
+    """Open rows of pieces that hold single listens, with `seconds` instead of plays; summed.
+
+    Raises
+    ------
+    DataError
+        There are listens, but none in the period.
+    """
     counts = PeriodCounts()
-    pieces = _read_lastfm_1k(files.plays, period, counts)
-    return summed_rows(files, folder, pieces, period, counts)
+    summed = (_sum_listens(piece, period, counts) for piece in pieces)
+    return summed_rows(files, folder, summed, period, counts)
+
+
+def _sum_listens(piece: Piece, period: Period, counts: PeriodCounts) -> Piece:
+    """Sum the listens of a piece that are in the period; one without a time is malformed."""
+    seconds = pl.col("seconds").cast(pl.Float64, strict=False)
+    malformed = pl.col("malformed") | seconds.is_null()
+    fields = {  # those of malformed lines mean nothing
+        column: pl.when(~malformed).then(text(column)).otherwise(pl.lit(""))
+        for column in ("listener", "mbid", "name")
+    }
+    first, end = period.seconds
+    inside = (pl.col("seconds") >= first) & (pl.col("seconds") < end)
+    listens = piece.frame.select(LINE, malformed=malformed, seconds=seconds, **fields).collect()
+    timed = listens.filter(~pl.col("malformed"))
+    n_inside = timed.filter(inside).height
+    counts.inside += n_inside
+    counts.outside += timed.height - n_inside
+    if timed.height:
+        times = timed.select(first=pl.col("seconds").min(), last=pl.col("seconds").max())
+        counts.add_times(*times.row(0))
+    remaining = listens.lazy().filter(pl.col("malformed") | inside)
+    groups = remaining.group_by("malformed", "listener", "mbid", "name")
+    sums = groups.agg(plays=pl.len(), **{LINE: pl.col(LINE).min()}).sort(LINE)
+    return Piece(frame=sums, file=piece.file)
 
 
 def summed_rows(
@@ -75,29 +110,11 @@ def summed_rows(
     )
 
 
-def _read_lastfm_1k(path: Path, period: Period, counts: PeriodCounts) -> Iterator[Piece]:
+def _read_lastfm_1k(path: Path) -> Iterator[Piece]:
     seconds = text("time").str.to_datetime(TIME, strict=False).dt.epoch("s").cast(pl.Float64)
-    malformed = pl.col("malformed") | seconds.is_null()
-    fields = {  # those of malformed lines mean nothing
-        column: pl.when(~malformed).then(text(column)).otherwise(pl.lit(""))
-        for column in ("listener", "mbid", "name")
-    }
-    first, end = period.seconds
-    inside = (pl.col("seconds") >= first) & (pl.col("seconds") < end)
     first_line = 1
     with decompressed(path) as stream:
         for chunk in chunks(stream, path):
             lines = split_tabs(chunk, LASTFM_1K).with_row_index(LINE, first_line)
-            listens = lines.select(LINE, malformed=malformed, seconds=seconds, **fields).collect()
-            timed = listens.filter(~pl.col("malformed"))
-            n_inside = timed.filter(inside).height
-            counts.inside += n_inside
-            counts.outside += timed.height - n_inside
-            if timed.height:
-                times = timed.select(first=pl.col("seconds").min(), last=pl.col("seconds").max())
-                counts.add_times(*times.row(0))
-            remaining = listens.lazy().filter(pl.col("malformed") | inside)
-            groups = remaining.group_by("malformed", "listener", "mbid", "name")
-            sums = groups.agg(plays=pl.len(), **{LINE: pl.col(LINE).min()}).sort(LINE)
-            yield Piece(frame=sums, file=str(path))
+            yield Piece(frame=lines.with_columns(seconds=seconds), file=str(path))
             first_line += chunk.count(b"\n")

@@ -5,7 +5,7 @@ once, piece by piece, into Parquet files in a temporary folder: `spool`.
 """
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,12 +77,44 @@ def unreadable(path: Path, error: pl.exceptions.PolarsError) -> DataError:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Piece:
-    """A piece of the rows."""
+class TextFile:
+    """A file of text, however it was packed and encoded.
 
-    # The columns of `Rows.frame`, of any type, and `LINE` (of the file, from 1).
+    Parameters
+    ----------
+    name
+        For messages: "listens/someone.csv", "export.zip:listens/2023/11.jsonl".
+    listener
+        To whom the listens belong where the format names no listener.
+    start
+        The first 64 KiB, in UTF-8 without a byte-order mark.
+    chunks
+        The whole text from its beginning, in UTF-8 without a byte-order mark, in pieces of some
+        32 MB that end with a line (the last may lack its line feed).
+    """
+
+    name: str
+    listener: str
+    start: bytes
+    chunks: Callable[[], Iterator[bytes]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A piece of the rows.
+
+    Parameters
+    ----------
+    frame
+        `LINE` (of the file, from 1; of an array the number of the item) and the columns of
+        `Rows.frame`, of any type; in a log of single listens `seconds` (since 1970, UTC, null where
+        unreadable) instead of plays.
+    file
+        For messages.
+    """
+
     frame: pl.LazyFrame
-    file: str  # for messages
+    file: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +136,32 @@ class Spool:
         file = self.files[max(first for first in self.files if first <= row)]
         lines = pl.scan_parquet(self.folder / "*.parquet").select(LINE)
         return f"{file}:{lines.slice(row, 1).collect().item()}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListensFormat:
+    """A format of text files: how a file of it is recognised, and how its rows are read.
+
+    Parameters
+    ----------
+    name
+        The value of `listens.format`.
+    title
+        For people: "Spotify, extended streaming history".
+    timed
+        Its rows are single listens with a time.
+    recognise
+        What is assumed of the file ("times in UTC"; "" if nothing), None if it is of another
+        format.
+    read
+        The rows of a file, in pieces.
+    """
+
+    name: str
+    title: str
+    timed: bool
+    recognise: Callable[[TextFile], str | None]
+    read: Callable[[TextFile], Iterator[Piece]]
 
 
 def spool(pieces: Iterable[Piece], folder: Path) -> Spool:
