@@ -5,6 +5,8 @@ quote never swallows the rows after it. Quotes follow RFC 4180 where a field is 
 anywhere else a quote is a letter, as in `"Weird Al" Yankovic` and `12" Ensemble`.
 """
 
+SEPARATORS = (",", ";", "\t", "|")  # of equally frequent ones the first
+
 
 def split_line(line: str, separator: str = ",") -> list[str] | None:
     """Split a line, without its end, into fields; None where a quoted field is not closed.
@@ -52,3 +54,14 @@ def _quoted_field(line: str, at: int, separator: str) -> tuple[int, str | None]:
             return after, line[at + 1 : end].replace('""', '"')
         return after, None  # a letter follows the quote: it does not close a field
     return -1, None
+
+
+def find_separator(header: str) -> str:
+    r"""Return the separator of a table's first line: the most frequent of comma, ; tab and |.
+
+    Examples
+    --------
+    >>> find_separator("listener;artist;plays"), find_separator("artist")
+    (';', ',')
+    """
+    return max(SEPARATORS, key=lambda separator: len(split_line(header, separator) or ()))
