@@ -132,6 +132,12 @@ class ListensReport:
     popularity: list[Popularity]
 
 
+class EmptyListensError(DataError):
+    """Listens of which the rules leave nothing; `report` says which rules."""
+
+    report: ListensReport
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Listens:
     """Plays of every artist by every listener.
@@ -270,7 +276,9 @@ def _clean(
         reasons = ", ".join(f"{n} {rule}" for rule, n in dropped.items() if n)
         found = f"no listens left of {report.rows} rows ({reasons})"
         rule = max(dropped, key=lambda rule: dropped[rule])
-        raise DataError(rows.files.plays, found, remedy=RULES[rule])
+        error = EmptyListensError(rows.files.plays, found, remedy=RULES[rule])
+        error.report = report
+        raise error
     return artists, plays, report
 
 

@@ -1,0 +1,135 @@
+"""What the pipeline will say of listens and clips, told before they are imported.
+
+The stages themselves are asked, as far as they need tables only: listens, similarity, split. Audio
+is not decoded, so clips that turn out to be unusable are not foreseen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+
+from twinear.artists.clip_table import resolve
+from twinear.base.errors import DataError
+from twinear.compute.pool import Workers
+from twinear.listens.listens import (
+    EmptyListensError,
+    ListensParams,
+    ListensReport,
+    clean_listens,
+)
+from twinear.listens.rules import ERRORS
+from twinear.similarity.computation import compute
+from twinear.similarity.measures import SimilarityParams
+from twinear.similarity.partitions import open_listens
+from twinear.split import SplitParams, split_artists
+
+N_EXAMPLES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What stops a stage: its name, and the line that it will print, with the remedy."""
+
+    stage: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What listens and clips become, and what will stop the pipeline.
+
+    Parameters
+    ----------
+    artists_with_clips, artists_with_both
+        Number of artists with clips, and of those that the cleaned listens have too.
+    without_listens
+        Names of some artists with clips and no listens.
+    compared
+        Number of artists whose similarity is computed, and how many of them are for testing; 0
+        where a stage before stops.
+    """
+
+    listens: ListensReport
+    artists_with_clips: int
+    artists_with_both: int
+    without_listens: list[str]
+    compared: int
+    test_artists: int
+    problems: list[Problem]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastParams:
+    """The sections of `params.yaml` that are asked."""
+
+    listens: ListensParams
+    similarity: SimilarityParams
+    split: SplitParams
+
+
+def forecast(
+    sources: Sequence[Path],
+    clips: pd.DataFrame,
+    params: ForecastParams,
+    memory: int,
+    workers: Workers,
+) -> Forecast:
+    """Read the listens once and ask the stages.
+
+    Parameters
+    ----------
+    clips
+        As `read_clip_table` gives it.
+    memory
+        Bytes to keep to.
+
+    Raises
+    ------
+    DataError
+        Listens that cannot be read at all.
+    """
+    problems = []
+    artists = pd.DataFrame({"artist": [], "name": [], "mbid": []}, dtype=str)
+    n_compared = n_test = 0
+    with TemporaryDirectory(prefix="twinear-") as temporary:
+        folder = Path(temporary) / "listens"
+        # every row is counted, also where the stage would stop at the first
+        tolerant = params.listens.model_copy(update={"strict": False})
+        try:
+            report = clean_listens(sources, tolerant, folder, memory)
+        except EmptyListensError as error:
+            report = error.report
+            problems.append(Problem(stage="listens", message=str(error)))
+        else:
+            if params.listens.strict and (n_wrong := sum(report.dropped[rule] for rule in ERRORS)):
+                message = f"{n_wrong} rows are wrong; fix them or set listens.strict to false"
+                problems.append(Problem(stage="listens", message=message))
+            parts = open_listens(folder, memory, workers)
+            artists = parts.artists
+            with_clips = set(resolve(clips, artists)["artist"])
+            # neighbours of artists without clips stop nothing
+            alone = params.similarity.model_copy(update={"neighbours": 0})
+            try:
+                similarity, _, _ = compute(parts, with_clips, alone, memory, workers)
+                n_compared = len(similarity.artists)
+            except DataError as error:
+                problems.append(Problem(stage="similarity", message=str(error)))
+            else:
+                try:
+                    n_test = len(split_artists(similarity.artists, params.split).members("test"))
+                except DataError as error:
+                    problems.append(Problem(stage="split", message=str(error)))
+    resolved = resolve(clips, artists).drop_duplicates("artist")
+    has_listens = resolved["artist"].isin(artists["artist"])
+    return Forecast(
+        listens=report,
+        artists_with_clips=len(resolved),
+        artists_with_both=int(has_listens.sum()),
+        without_listens=resolved["name"][~has_listens].head(N_EXAMPLES).to_list(),
+        compared=n_compared,
+        test_artists=n_test,
+        problems=problems,
+    )
