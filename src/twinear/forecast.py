@@ -133,3 +133,19 @@ def forecast(
         test_artists=n_test,
         problems=problems,
     )
+
+
+def format_forecast(forecast: Forecast) -> str:
+    """Write a forecast for people."""
+    listens = forecast.listens
+    dropped = {rule.replace("_", " "): n for rule, n in listens.dropped.items() if n}
+    lines = [
+        f"{listens.rows:,} rows of {listens.listeners:,} listeners and {listens.artists:,} artists"
+        " after cleaning" + (f", {listens.period}" if listens.period else ""),
+        *(f"  dropped: {n:,} {rule}" for rule, n in dropped.items()),
+        f"{forecast.artists_with_both:,} of {forecast.artists_with_clips:,} artists with clips "
+        "have listens",
+    ]
+    if forecast.without_listens:
+        lines.append(f"  without: {', '.join(forecast.without_listens)}, …")
+    return "\n".join(lines)
