@@ -45,14 +45,16 @@ class _Metadata(msgspec.Struct, gc=False):
     mbid_mapping: _Mapping | None = None
 
 
-class _Listen(msgspec.Struct, gc=False):
+class DumpListen(msgspec.Struct, gc=False):
+    """A listen in the JSON of ListenBrainz."""
+
     track_metadata: _Metadata
     listened_at: int | float | str
     user_id: int | str | None = None
     user_name: str | None = None
 
 
-DECODER = msgspec.json.Decoder(_Listen)
+DECODER = msgspec.json.Decoder(DumpListen)
 
 
 def listenbrainz(files: ListensFiles, folder: Path, period: Period) -> Rows:
@@ -68,7 +70,7 @@ def _read_dump(path: Path, period: Period, counts: PeriodCounts) -> Iterator[Pie
         sums = _ListenSums(period, counts)
         first_line = 1
         for chunk in chunks(stream, path):
-            listens = _decode(chunk)
+            listens = decode_listens(chunk)
             sums.add(listens, first_line)
             first_line += len(listens)
             if len(sums.plays) > MAX_SUMS:
@@ -77,12 +79,12 @@ def _read_dump(path: Path, period: Period, counts: PeriodCounts) -> Iterator[Pie
         yield Piece(frame=sums.frame(), file=name)
 
 
-def _decode(chunk: bytes) -> list[_Listen | None]:
+def decode_listens(chunk: bytes) -> list[DumpListen | None]:
     """Decode every line; None where it does not hold a listen."""
     n_lines = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
     try:
-        listens: list[_Listen | None] = [*DECODER.decode_lines(chunk)]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        listens: list[DumpListen | None] = [*DECODER.decode_lines(chunk)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         listens = []
     if len(listens) == n_lines:
         return listens
@@ -90,7 +92,7 @@ def _decode(chunk: bytes) -> list[_Listen | None]:
     for line in chunk.removesuffix(b"\n").split(b"\n"):
         try:
             listens.append(DECODER.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             listens.append(None)
     return listens
 
@@ -104,7 +106,7 @@ class _ListenSums:
         self._first, self._end = period.seconds
         self._counts = counts
 
-    def add(self, listens: Iterable[_Listen | None], line: int) -> None:
+    def add(self, listens: Iterable[DumpListen | None], line: int) -> None:
         """Add the listens of consecutive lines that are in the period."""
         counts, low, high = self._counts, float("inf"), float("-inf")
         for number, listen in enumerate(listens, line):
@@ -113,7 +115,7 @@ class _ListenSums:
                 self._count((True, "", "", ""), number)
                 continue
             low, high = min(low, seconds), max(high, seconds)
-            artists = _artists(listen.track_metadata)
+            artists = artists_of(listen.track_metadata)
             if not self._first <= seconds < self._end:
                 counts.outside += len(artists)
                 continue
@@ -152,7 +154,7 @@ def _seconds(listened_at: float | str) -> float | None:
     return float(listened_at) if abs(listened_at) < MAX_SECONDS else None
 
 
-def _artists(metadata: _Metadata) -> list[tuple[str, str]]:
+def artists_of(metadata: _Metadata) -> list[tuple[str, str]]:
     """Return (MBID, name) of each artist of a listen.
 
     Several artists who share one credited name get "", since the name is that of none of them.
