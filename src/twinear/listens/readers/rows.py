@@ -85,16 +85,25 @@ class TextFile:
     name
         For messages: "listens/someone.csv", "export.zip:listens/2023/11.jsonl".
     listener
-        To whom the listens belong where the format names no listener.
+        To whom the listens belong where the format names no listener: the file's path without its
+        suffixes, so that each file is one listener's.
+    folder_listener
+        The same where the files of a folder or an archive are parts of one listener's export: what
+        holds them.
+    encoding
+        Of the file, as far as its first letters beyond ASCII say.
     start
         The first 64 KiB, in UTF-8 without a byte-order mark.
     chunks
-        The whole text from its beginning, in UTF-8 without a byte-order mark, in pieces of some
-        32 MB that end with a line (the last may lack its line feed).
+        The whole text from its beginning, in valid UTF-8 without a byte-order mark, in pieces of
+        some 32 MB that end with a line (the last may lack its line feed). Lines end with a line
+        feed; a carriage return before it is left. JSON without line ends is one piece.
     """
 
     name: str
     listener: str
+    folder_listener: str
+    encoding: str = "utf-8"
     start: bytes
     chunks: Callable[[], Iterator[bytes]]
 
