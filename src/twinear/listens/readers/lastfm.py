@@ -28,7 +28,6 @@ from twinear.listens.readers.single_listens import (
     Parsed,
     find_header,
     first_lines,
-    header_names,
     listen_pieces,
     numbered_lines,
     row_pieces,
@@ -39,7 +38,8 @@ from twinear.listens.readers.single_listens import (
 DATE = re.compile(r"\d\d? [A-Z][a-z]{2} \d{4},? \d\d:\d\d")
 HEADER = ("uts", "artist", "track")
 OTHERS = {"listener", "user", "userid", "user_id"}  # columns of a table of several listeners
-STATS = ("artist", "album", "albumid", "track")
+STATS = ("artist", "album", "albumid", "track")  # and the date
+USER = re.compile(r'#([^"#]+)"?$')
 
 
 def _split_scrobble(line: str) -> tuple[str, str] | None:
@@ -64,7 +64,7 @@ def _recognise_csv(file: TextFile) -> str | None:
     scrobbles = [_split_scrobble(line) for line in first_lines(file)]
     is_scrobble = [scrobble is not None for scrobble in scrobbles]
     has_time = any(scrobble and scrobble[1] for scrobble in scrobbles)
-    return "times in UTC" if has_time and sum(is_scrobble) >= 0.8 * len(is_scrobble) else None
+    return "times in UTC" if has_time and sum(is_scrobble) > len(is_scrobble) / 2 else None
 
 
 def _read_csv(file: TextFile) -> Iterator[Piece]:
@@ -99,13 +99,12 @@ def _recognise_stats(file: TextFile) -> str | None:
 
 
 def _read_stats(file: TextFile) -> Iterator[Piece]:
-    header = first_lines(file, 1)[:1]
-    names = header_names(header[0], ";") if header else [""]
-    # the name of the user in its own case
-    listener = header[0].rpartition("#")[2].strip('"') if "#" in names[-1] else file.listener
+    user = USER.search("".join(first_lines(file, 1)))
+    listener = user[1] if user else file.listener
 
     def parse(row: dict[str, str]) -> Parsed:
-        return [Listen(row["artist"], row[names[-1]], listener)]
+        *_, time = row.values()
+        return [Listen(row["artist"], time, listener)]
 
     return row_pieces(file, ";", STATS, parse)
 

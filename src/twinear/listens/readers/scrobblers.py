@@ -57,7 +57,7 @@ def _recognise_lines(is_line: Callable[[str], bool]) -> Callable[[TextFile], str
 
     def recognise(file: TextFile) -> str | None:
         found = [is_line(line) for line in first_lines(file)]
-        return "" if found and sum(found) >= 0.8 * len(found) else None
+        return "" if found and sum(found) > len(found) / 2 else None
 
     return recognise
 
@@ -120,9 +120,9 @@ def _read_librefm(file: TextFile) -> Iterator[Piece]:
 
 
 def _is_lastexport(line: str) -> bool:
-    time, *_, artist, album = fields = line.split("\t")
-    is_mbid = all(map(MBID_OR_NOTHING.fullmatch, (artist, album)))
-    return len(fields) == 7 and UNIX_TIME.fullmatch(time) is not None and is_mbid
+    fields = line.split("\t")
+    is_scrobble = len(fields) == 7 and UNIX_TIME.fullmatch(fields[0]) is not None
+    return is_scrobble and all(map(MBID_OR_NOTHING.fullmatch, fields[5:]))
 
 
 def _parse_lastexport(file: TextFile, line: str) -> Parsed:
