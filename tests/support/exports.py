@@ -3,13 +3,12 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import polars as pl
 
 from tests.support.dumps import A, B
-from twinear.listens.readers.rows import LINE, ListensFormat, Piece, TextFile
+from twinear.listens.readers.rows import LINE, ListensFormat, TextFile
 
 DAY_2020 = 1_577_836_800  # 1 January, 0:00 UTC
 TEN = DAY_2020 + 36_000  # 10:00
@@ -36,12 +35,6 @@ def text_file(
         start=text[: 1 << 16],
         chunks=chunks,
     )
-
-
-def collect(pieces: Iterator[Piece], *columns: str) -> list[tuple[Any, ...]]:
-    """The columns of all pieces in their order; "" and nulls of malformed rows are kept."""
-    frames = [piece.frame.select(*columns).collect() for piece in pieces]
-    return list(chain.from_iterable(frame.rows() for frame in frames))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +112,7 @@ def api_track(artist: object, uts: str | None) -> dict[str, object]:
 
 
 MUSE, AIR = {"#text": "Muse", "mbid": A}, {"name": "Air", "mbid": "", "url": "…"}
+TRACKS: tuple[object, ...] = (api_track(MUSE, str(TEN)), [], api_track(AIR, "x"))
 APPLE_HEADER = (
     '"Apple ID Number","Artist Name","End Reason Type","Event Start Timestamp","Event Type",'
     '"Play Duration Milliseconds","Song Name"'
@@ -204,7 +198,8 @@ EXAMPLES = {
     "Apple Music": Example(
         format="apple_music",
         content=f"{APPLE_HEADER}\r\n"
-        '"1","Earth, Wind & Fire","NATURAL_END_OF_TRACK","2020-01-01T10:00:00.123Z","PLAY_END","180000","September"\r\n'
+        '"1","Earth, Wind & Fire","NATURAL_END_OF_TRACK","2020-01-01T10:00:00.123Z","PLAY_END",'
+        '"180000","September"\r\n'
         '"1","Muse","","2020-01-01T10:00:00Z","PLAY_START","","Hysteria"\r\n'
         '"1","","","2020-01-01T10:00:00Z","PLAY_END","","Unknown"\r\n'
         '"1","Muse"\r\n',
@@ -319,10 +314,7 @@ EXAMPLES = {
     ),
     "Last.fm, recent tracks as JSON lines": Example(
         format="lastfm_scrobbles",
-        content="".join(
-            json.dumps(track) + "\n"
-            for track in (api_track(MUSE, str(TEN)), [], api_track(AIR, "x"))
-        ),
+        content="".join(json.dumps(track) + "\n" for track in TRACKS),
         rows=[(1, "someone", A, "Muse", TEN)],
         malformed=[2, 3],
     ),

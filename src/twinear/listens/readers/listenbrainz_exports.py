@@ -91,17 +91,18 @@ def read_spark(path: Path, name: str) -> Iterator[Piece]:
     for column in SPARK_COLUMNS:
         if column not in columns:
             raise DataError(name, f"has no column '{column}'", remedy="fetch the dump again")
-    mbids = pl.col(SPARK_MBIDS) if SPARK_MBIDS in columns else pl.lit([""])
+    mbids = pl.col(SPARK_MBIDS) if SPARK_MBIDS in columns else pl.lit(None)
+    mbids = mbids.cast(pl.List(pl.String)).list.unique(maintain_order=True)
     rows = frame.with_row_index(LINE, 1).select(
         LINE,
         malformed=pl.lit(False),
         listener="user_id",
         seconds=parse_times("listened_at"),
-        mbid=mbids.cast(pl.List(pl.String)).list.unique(maintain_order=True),
+        mbid=pl.when(mbids.list.len() > 0).then(mbids).otherwise(pl.lit([""])),
         name="artist_name",
     )
     several = pl.col("mbid").list.len() > 1
     rows = rows.with_columns(name=pl.when(several).then(pl.lit("")).otherwise("name"))
     for first in range(0, n_rows, SPARK_ROWS):
         piece = rows.slice(first, SPARK_ROWS).explode("mbid")
-        yield Piece(frame=piece.with_columns(pl.col("mbid").fill_null("")), file=name)
+        yield Piece(frame=piece, file=name)
