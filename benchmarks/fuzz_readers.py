@@ -137,8 +137,8 @@ def _read_format(folder: Path, name: str) -> object:
 
 
 def _read_artists_to_leave_out(folder: Path, name: str) -> object:
-    artists = pd.DataFrame({"artist": [A, B], "name": ["Air", "Blur"], "mbid": [A, B]})
-    data: Any = SimpleNamespace(artists=SimpleNamespace(artists=artists))
+    artists = pd.DataFrame({"artist": [A, B], "name": ["Air", "Blur"]})
+    data: Any = SimpleNamespace(spectrograms=SimpleNamespace(clips=artists))
     return read_artists_to_leave_out(folder / name, data)
 
 
@@ -166,7 +166,7 @@ def targets() -> dict[str, Target]:
         found[name] = target
     rows = f"clip,x0,x1\na.mp3,1,{A}\n".replace(A, "0.5").encode() + b"b.mp3,-1e-3,2\n"
     embeddings, scores = io.BytesIO(), io.BytesIO()
-    np.savez(embeddings, clips=np.array(["a", "b"]), embeddings=np.eye(2, 3))
+    np.savez(embeddings, clip=np.array(["a", "b"]), vector=np.eye(2, 3))
     np.savez(scores, artists=np.array(["Air", "Blur"]), scores=np.eye(2))
     mbids = f"old,new\n{A},{B}\n".encode()
     artists = f'artist,mbid\n"Earth, Wind & Fire",{A}\nAir,\n'.encode()

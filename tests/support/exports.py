@@ -390,8 +390,8 @@ EXAMPLES = {
         rows=[
             (5, "someone", "", "Muse", TEN),
             (6, "someone", "", "Earth, Wind & Fire", TEN),
+            (7, "someone", "", "Air", TEN),
         ],
-        malformed=[7],
     ),
     "lastexport.py": Example(
         format="lastexport",

@@ -62,11 +62,11 @@ def _header(file: TextFile, columns: Sequence[str]) -> list[str]:
 
 
 def _split(file: TextFile, columns: Sequence[str], n_headers: int) -> Iterator[pl.LazyFrame]:
-    first_line = 1
+    line = 1
     for chunk in file.chunks():
-        skip = n_headers if first_line == 1 else 0
-        yield split_tabs(chunk, columns, skip).with_row_index(LINE, first_line + skip)
-        first_line += chunk.count(b"\n")
+        rows = split_tabs(chunk, columns).with_row_index(LINE, line)
+        yield rows.filter(pl.col(LINE) > n_headers)
+        line += chunk.count(b"\n")
 
 
 def _names(frames: Iterator[pl.LazyFrame], key: str) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """Single listens of an export, put together to pieces of rows."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 from typing import NamedTuple
 
 import msgspec
@@ -107,7 +107,8 @@ def row_pieces(
     columns
         Those that the header must have, in lower case; lines before it are no rows.
     parse
-        Gets a row by column. One with another number of fields than the header is malformed.
+        Gets a row by column. One with more fields than the header is malformed; in one with fewer
+        the others are empty.
 
     Raises
     ------
@@ -122,9 +123,10 @@ def row_pieces(
         is_below = False
         for number, line in numbered_lines(file):
             if is_below:
-                fields = split_line(line, separator) or ()
-                is_row = len(fields) == len(header)
-                yield number, parse(dict(zip(header, fields, strict=True))) if is_row else MALFORMED
+                fields = split_line(line, separator)
+                is_row = fields is not None and len(fields) <= len(header)
+                row = dict(zip_longest(header, fields or (), fillvalue=""))
+                yield number, parse(row) if is_row else MALFORMED
             is_below = is_below or header_names(line, separator) == header
 
     return listen_pieces(file, rows())

@@ -96,7 +96,7 @@ def _read_apple(file: TextFile) -> Iterator[Piece]:
     def parse(row: dict[str, str]) -> Parsed:
         name, time, event, milliseconds = (row[column] for column in APPLE)
         if event != "PLAY_END":  # the other events of a play
-            return NO_LISTEN
+            return NO_LISTEN if event else MALFORMED
         seconds = int(milliseconds) / 1000 if milliseconds.isdecimal() else None
         return [Listen(name, time, file.folder_listener, "", not name, seconds)]
 
