@@ -9,10 +9,33 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import ModuleType
 
 from twinear.base.errors import DataError
+
+SYSTEM_FILES = {
+    "@eaDir",
+    "#recycle",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "Thumbs.db",
+    "__MACOSX",
+}
+
+
+def is_system_file(relative: PurePath) -> bool:
+    """Whether a path below a folder of data is of the system or of a player, and no data.
+
+    It is if any part of it begins with a dot; only Rockbox hides its log of listens so.
+
+    Examples
+    --------
+    >>> is_system_file(PurePath("Air/._Sexy Boy.mp3")), is_system_file(PurePath(".scrobbler.log"))
+    (True, False)
+    """
+    names = relative.parts[:-1] if relative.name == ".scrobbler.log" else relative.parts
+    return any(name.startswith(".") or name in SYSTEM_FILES for name in names)
 
 
 @contextmanager
