@@ -14,28 +14,9 @@ from types import ModuleType
 
 from twinear.base.errors import DataError
 
-SYSTEM_FILES = {
-    "@eaDir",
-    "#recycle",
-    "$RECYCLE.BIN",
-    "System Volume Information",
-    "Thumbs.db",
-    "__MACOSX",
-}
-
-
-def is_system_file(relative: PurePath) -> bool:
-    """Whether a path below a folder of data is of the system or of a player, and no data.
-
-    It is if any part of it begins with a dot; only Rockbox hides its log of listens so.
-
-    Examples
-    --------
-    >>> is_system_file(PurePath("Air/._Sexy Boy.mp3")), is_system_file(PurePath(".scrobbler.log"))
-    (True, False)
-    """
-    names = relative.parts[:-1] if relative.name == ".scrobbler.log" else relative.parts
-    return any(name.startswith(".") or name in SYSTEM_FILES for name in names)
+# folders and files of file managers, network drives, archives and trash, in lower case
+SYSTEM = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "thumbs.db"}
+SYSTEM |= {"desktop.ini", "__macosx"}
 
 
 @contextmanager
@@ -95,6 +76,20 @@ def require(path: Path, remedy: str) -> Path:
     if path.is_file() and path.stat().st_size == 0:
         raise DataError(path, "is empty", remedy=remedy)
     return path
+
+
+def is_system_file(relative: PurePath) -> bool:
+    """Whether a path within a folder is the system's and never data: hidden, trash, thumbnails.
+
+    Only Rockbox hides its log of listens.
+
+    Examples
+    --------
+    >>> is_system_file(PurePath("Air/._Sexy Boy.mp3")), is_system_file(PurePath("Air/Sexy Boy.mp3"))
+    (True, False)
+    """
+    parts = relative.parts[:-1] if relative.name == ".scrobbler.log" else relative.parts
+    return any(part.startswith(".") or part.lower() in SYSTEM for part in parts)
 
 
 def sha256(path: Path) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from twinear.listens.readers.rows import Piece
 
-# The usual names of the files of plays, and of what belongs beside them.
+# The usual names of the files of the public data sets, and of what belongs beside them.
 PLAYS: dict[str, str] = {
     "lastfm_360k": "usersha1-artmbid-artname-plays.tsv",
     "lastfm_1k": "userid-timestamp-artid-artname-traid-traname.tsv",

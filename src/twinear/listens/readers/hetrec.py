@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from twinear.base.errors import DataError, nearest
-from twinear.listens.readers.rows import LINE, Piece, TextFile, text
+from twinear.listens.readers.rows import LINE, PairedFormat, Piece, TextFile, text
 from twinear.listens.readers.text import split_tabs
 
 PLAYS = ("userID", "artistID", "weight")
@@ -21,14 +21,9 @@ class _Tabs:
     header: bool
 
 
-def is_hetrec(file: TextFile) -> bool:
+def _is_hetrec(file: TextFile) -> bool:
     """Whether a file names the columns of plays."""
     return set(_first_line(file)) >= set(PLAYS)
-
-
-def is_artists(file: TextFile) -> bool:
-    """Whether a file names the columns of artists."""
-    return set(_first_line(file)) >= {"id", "name", "url"}
 
 
 def read_hetrec(plays: TextFile, artists: TextFile) -> Iterator[Piece]:
@@ -77,3 +72,13 @@ def _require_columns(file: TextFile, names: Sequence[str], columns: Sequence[str
         if column not in names:
             similar = ", ".join(nearest(column, names) or names)
             raise DataError(file.name, f"has no column '{column}' but {similar}")
+
+
+HETREC = PairedFormat(
+    name="hetrec",
+    title="HetRec 2011",
+    usual=("user_artists.dat", "artists.dat"),
+    timed=False,
+    read=read_hetrec,
+    recognise=_is_hetrec,
+)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 
@@ -20,8 +21,8 @@ LINE_1K = re.compile(
 CHECKED_LINES = 200
 
 
-def parse_lastfm_360k(lines: bytes) -> pl.LazyFrame:
-    """Parse lines of Last.fm-360K to the columns of `Rows.frame`."""
+def parse_lastfm_360k(lines: Path | bytes) -> pl.LazyFrame:
+    """Parse a file or some lines of Last.fm-360K to the columns of `Rows.frame`."""
     return tidy(split_tabs(lines, COLUMNS_360K))
 
 
@@ -56,13 +57,19 @@ def _read_1k(file: TextFile) -> Iterator[Piece]:
         line += chunk.count(b"\n")
 
 
-LASTFM_360K = ListensFormat(
-    name="lastfm_360k",
-    title="Last.fm-360K",
-    timed=False,
-    recognise=_recognise_360k,
-    read=_read_360k,
-)
-LASTFM_1K = ListensFormat(
-    name="lastfm_1k", title="Last.fm-1K", timed=True, recognise=_recognise_1k, read=_read_1k
+FORMATS: tuple[ListensFormat, ...] = (
+    ListensFormat(
+        name="lastfm_360k",
+        title="Last.fm-360K",
+        timed=False,
+        recognise=_recognise_360k,
+        read=_read_360k,
+    ),
+    ListensFormat(
+        name="lastfm_1k",
+        title="Last.fm-1K",
+        timed=True,
+        recognise=_recognise_1k,
+        read=_read_1k,
+    ),
 )

@@ -17,8 +17,22 @@ import polars as pl
 from twinear.base.errors import DataError
 from twinear.base.files import is_system_file, require
 from twinear.listens.readers.archives import archive_kind, open_members, unpack
-from twinear.listens.readers.formats import MONTH, REMEDY, bare_name, printable
+from twinear.listens.readers.formats import (
+    BESIDE,
+    COMPRESSED,
+    MONTH,
+    REDIRECTS,
+    REMEDY,
+    SOURCE,
+    bare_name,
+    printable,
+)
 
+# What is found also beside a file that is a source itself.
+COMPANIONS = (
+    *(name + suffix for name in BESIDE.values() for suffix in ("", *COMPRESSED)),
+    *(REDIRECTS, SOURCE),
+)
 MAX_DEPTH = 3  # of archives in archives
 SPARK_MEMBER = re.compile(r"(?:^|/)\d+\.parquet$")
 SPARK_COLUMNS = {"listened_at", "user_id", "artist_name", "artist_credit_mbids"}
@@ -88,6 +102,9 @@ def find_files(sources: Sequence[Path], unpacked: Path) -> list[FoundFile]:
             walker.walk(source, prefix, frozenset())
         else:
             walker.add_file(source, prefix / source.name)
+            for path in map(source.with_name, COMPANIONS):
+                if path.is_file() and walker.found:
+                    walker.add_file(path, prefix / path.name)
     return walker.found
 
 

@@ -5,7 +5,6 @@ ones by their usual synonyms. Without a column of plays a row is one listen, wit
 is a column of times; without a column of listeners the file is one listener's.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ import msgspec
 import polars as pl
 
 from twinear.base.delimited import find_separator, split_line
-from twinear.base.errors import DataError, nearest
-from twinear.listens.readers.decompression import AGAIN
+from twinear.base.errors import nearest
 from twinear.listens.readers.formats import USUAL_COLUMNS, TableColumns
+from twinear.listens.readers.json_text import NOT_JSON, decode, first_value, read_values
 from twinear.listens.readers.rows import LINE, Piece, TextFile, unreadable
 from twinear.listens.readers.text import split_table
 from twinear.listens.readers.times import parse_times
@@ -34,6 +33,7 @@ SYNONYMS = {
 }
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # as Excel writes it
 ROWS = 2**17  # in a piece of JSON or Parquet
+CHECKED_LINES = 1000  # of JSON, for its keys
 NEAR = 0.75  # a name this like the wanted one is a misspelling
 SHOWN = 8  # names of columns in a message
 
@@ -189,32 +189,20 @@ def _lines(file: TextFile) -> Iterator[Sequence[bytes]]:
         yield chunk.removesuffix(b"\n").split(b"\n")
 
 
-def _array_items(file: TextFile) -> Iterator[Sequence[msgspec.Raw]]:
-    try:
-        items = msgspec.json.decode(b"".join(file.chunks()), type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise DataError(file.name, f"is cut off or damaged ({error})", remedy=AGAIN) from error
+def _array_items(file: TextFile) -> Iterator[Sequence[bytes | msgspec.Raw]]:
+    items = read_values(file)
     for first in range(0, len(items), ROWS):
         yield items[first : first + ROWS]
 
 
 def _first_items(file: TextFile, is_array: bool) -> Iterator[dict[str, object]]:
-    """Decode what is whole at the beginning of JSON lines or of an array."""
-    text = file.start.decode(errors="replace")
-    decoder = json.JSONDecoder()
-    at = text.find("[") + 1 if is_array else 0
-    while at < len(text):
-        while text[at : at + 1] in (" ", ",", "\t", "\r", "\n"):
-            at += 1
-        try:
-            item, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            if is_array:
-                return
-            at = text.find("\n", at) + 1 or len(text)  # the next line may be whole
-            continue
-        if isinstance(item, dict):
-            yield item
+    """Decode the objects at the beginning of JSON lines or of an array."""
+    if is_array:
+        first = first_value(file.start)
+        items = first if isinstance(first, list) else []
+    else:
+        items = [decode(line, dict) for line in file.start.splitlines()[:CHECKED_LINES]]
+    return (item for item in items if isinstance(item, dict))
 
 
 def _select_values(
@@ -225,7 +213,7 @@ def _select_values(
     """Return whether an item is no object of plain values, then its values at the keys as text."""
     try:
         values = [*map(decoder.decode(item).get, keys)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         values = [True]
     if any(isinstance(value, (dict, list, bool)) for value in values):
         return (True, *(None for _ in keys))

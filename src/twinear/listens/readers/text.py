@@ -92,4 +92,4 @@ def _split_fast(
         glob=False,
     )
     blank = pl.all_horizontal(pl.col(*columns).is_null())
-    return frame.select(malformed=pl.col(EXTRA).is_not_null() | blank, *columns)
+    return frame.select((pl.col(EXTRA).is_not_null() | blank).alias("malformed"), *columns)

@@ -89,7 +89,7 @@ def open_text(path: Path, name: str, listener: str, folder_listener: str) -> Tex
         listener=listener,
         folder_listener=folder_listener,
         encoding=decoder.encoding or "utf-8",
-        start=_line_feeds(start, _has_only_returns(start)).decode(errors="replace").encode(),
+        start=_line_feeds(start, has_only_returns(start)).decode(errors="replace").encode(),
         chunks=chunks,
     )
 
@@ -108,7 +108,7 @@ def whole_lines(pieces: Iterable[bytes], place: object) -> Iterator[bytes]:
     only_returns = False
     for number, text in enumerate(_decoded(pieces)):
         if not number:
-            only_returns = _has_only_returns(text[:START_BYTES])
+            only_returns = has_only_returns(text[:START_BYTES])
             if text.lstrip()[:1] in (b"[", b"{"):
                 limit = MAX_DOCUMENT_BYTES
         text = _line_feeds(text, only_returns)
@@ -132,7 +132,8 @@ def _decoded(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield decoder.decode(b"", is_first=False, is_last=True)
 
 
-def _has_only_returns(start: bytes) -> bool:
+def has_only_returns(start: bytes) -> bool:
+    """Whether carriage returns end the lines of a text, as on old Macintoshes."""
     return b"\n" not in start and b"\r" in start
 
 
