@@ -140,8 +140,6 @@ OTHERS = {
     "table of plays without a header": "u1,Muse,5\nu2,Air,5\n",
     "table of listens": "listener,timestamp,artist,track\nu1,1700000000,Muse,Hysteria\n",
     "table of several users": "user,uts,artist,track\nu1,1700000000,Muse,Hysteria\n",
-    "Last.fm-360K": f"{'0' * 40}\t{A}\tMuse\t5\n",
-    "Last.fm-1K": f"user_000001\t2009-05-04T23:08:57Z\t{A}\tMuse\t\tHysteria\n",
     "HetRec": "2\t51\t13883\n2\t52\t11690\n",
     "LFM-1b": "31435741\t2\t4\t4\t1385212958\n",
     "a document": "Listens\n\nTime, artist, track and album of what I heard.\n",

@@ -124,7 +124,9 @@ EXAMPLES = {
         content="".join(
             json.dumps(listen, ensure_ascii=False) + "\n"
             for listen in (
-                lb_listen(TEN, "Muse", additional_info={"artist_mbids": [A]}),
+                lb_listen(
+                    TEN, "Muse", additional_info={"artist_mbids": [A], "duration_played": 200}
+                ),
                 lb_listen(TEN + 0.5, "Björk & Air", mbid_mapping={"artist_mbids": [A, B]}),
                 {
                     "listened_at": TEN,
@@ -144,6 +146,28 @@ EXAMPLES = {
             (5, "folder of someone", "", "Can", TEN),
         ],
         malformed=[4, 6],
+        played=[200.0, None, None, None, None],
+    ),
+    "ListenBrainz, month of the dump": Example(
+        format="listenbrainz",
+        content="".join(
+            json.dumps({"user_name": "another"} | lb_listen(TEN, name)) + "\n"
+            for name in ("Muse", "Air")
+        ),
+        rows=[(1, "another", "", "Muse", TEN), (2, "another", "", "Air", TEN)],
+    ),
+    "Last.fm-360K": Example(
+        format="lastfm_360k",
+        content=f'{"0" * 40}\t{A}\tMuse\t5\n{"0" * 40}\t\t"Air\t4\n{"0" * 40}\tMuse\t5\n',
+        rows=[(1, "0" * 40, A, "Muse", "5"), (2, "0" * 40, "", '"Air', "4")],
+        malformed=[3],
+    ),
+    "Last.fm-1K": Example(
+        format="lastfm_1k",
+        content=f"u1\t2020-01-01T10:00:00Z\t{A}\tMuse\t{B}\tHysteria\n"
+        "u1\t2020-01-01T10:00:00Z\t\tAir\t\t\nu1\t2020-01-01T10:00:00Z\tAir\n",
+        rows=[(1, "u1", A, "Muse", TEN), (2, "u1", "", "Air", TEN)],
+        malformed=[3],
     ),
     "ListenBrainz, one array": Example(
         format="listenbrainz_export",

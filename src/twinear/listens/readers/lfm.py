@@ -13,13 +13,9 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from twinear.base.errors import DataError
-from twinear.listens.readers.rows import LINE, Piece, TextFile, text
+from twinear.listens.readers.rows import LINE, PairedFormat, Piece, TextFile, text
 from twinear.listens.readers.text import split_tabs
 from twinear.listens.readers.times import parse_times
-
-LFM_1B = ("LFM-1b_LEs.txt", "LFM-1b_artists.txt")
-LFM_2B_EVENTS = ("listening-events.tsv", "tracks.tsv")
-LFM_2B_COUNTS = ("listening-counts.tsv", "tracks.tsv")
 
 
 def read_lfm_1b(events: TextFile, artists: TextFile) -> Iterator[Piece]:
@@ -78,3 +74,28 @@ def _names(frames: Iterator[pl.LazyFrame], key: str) -> pl.DataFrame:
 def _piece(file: TextFile, frame: pl.LazyFrame) -> Piece:
     frame = frame.with_columns(mbid=pl.lit(""), name=text("name"))
     return Piece(frame=frame, file=file.name)
+
+
+FORMATS = (
+    PairedFormat(
+        name="lfm_1b",
+        title="LFM-1b",
+        usual=("LFM-1b_LEs.txt", "LFM-1b_artists.txt"),
+        timed=True,
+        read=read_lfm_1b,
+    ),
+    PairedFormat(
+        name="lfm_2b",
+        title="LFM-2b, single listens",
+        usual=("listening-events.tsv", "tracks.tsv"),
+        timed=True,
+        read=read_lfm_2b,
+    ),
+    PairedFormat(
+        name="lfm_2b",
+        title="LFM-2b, counts",
+        usual=("listening-counts.tsv", "tracks.tsv"),
+        timed=False,
+        read=read_lfm_2b,
+    ),
+)

@@ -8,15 +8,16 @@ the dump for Spark, listenbrainz/dumps in https://github.com/metabrainz/listenbr
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
 
 from twinear.base.errors import DataError
 from twinear.listens.readers.json_text import decode, first_item, read_values
-from twinear.listens.readers.listenbrainz import DumpListen, artists_of, decode_listens
+from twinear.listens.readers.listenbrainz import DumpListen, decode_listens, listens_frame
 from twinear.listens.readers.rows import LINE, ListensFormat, Piece, TextFile, unreadable
-from twinear.listens.readers.single_listens import MALFORMED, Listen, Parsed, listen_pieces
+from twinear.listens.readers.single_listens import PIECE_ITEMS
 from twinear.listens.readers.times import parse_times
 
 SPARK_COLUMNS = ("listened_at", "user_id", "artist_name")
@@ -25,34 +26,33 @@ SPARK_ROWS = 1_000_000  # in memory at once, about 200 MB
 
 
 def recognise(file: TextFile) -> str | None:
-    """Recognise listens as JSON lines or as an array."""
+    """Recognise an array of listens, and JSON lines of listens that do not name the listener."""
     item = first_item(file.start)
     is_listen = "listened_at" in item and isinstance(item.get("track_metadata"), dict)
-    return "" if is_listen else None
+    is_dump = not _is_array(file) and ("user_id" in item or "user_name" in item)
+    return "" if is_listen and not is_dump else None
 
 
 def read(file: TextFile) -> Iterator[Piece]:
     """Read listens; the listener is in them or else named by the folder."""
-
-    def listens() -> Iterator[Parsed]:
-        for listen in _decode_listens(file):
-            if listen is None:
-                yield MALFORMED
-                continue
-            user = listen.user_name if listen.user_id is None else listen.user_id
-            listener = file.folder_listener if user is None else str(user)
-            artists = artists_of(listen.track_metadata)
-            yield [Listen(name, listen.listened_at, listener, mbid) for mbid, name in artists]
-
-    return listen_pieces(file, enumerate(listens(), 1))
+    line = 1
+    for listens in _decode(file):
+        listener = pl.col("listener").fill_null(file.folder_listener)
+        yield Piece(frame=listens_frame(listens, line).with_columns(listener), file=file.name)
+        line += len(listens)
 
 
-def _decode_listens(file: TextFile) -> Iterator[DumpListen | None]:
-    if file.start.lstrip().startswith(b"["):
-        yield from (decode(text, DumpListen) for text in read_values(file))
+def _is_array(file: TextFile) -> bool:
+    return file.start.lstrip().startswith(b"[")
+
+
+def _decode(file: TextFile) -> Iterator[list[DumpListen | None]]:
+    if _is_array(file):
+        texts = iter(read_values(file))
+        while batch := list(islice(texts, PIECE_ITEMS)):
+            yield [decode(text, DumpListen) for text in batch]
     else:
-        for chunk in file.chunks():
-            yield from decode_listens(chunk)
+        yield from map(decode_listens, file.chunks())
 
 
 FORMATS: tuple[ListensFormat, ...] = (
