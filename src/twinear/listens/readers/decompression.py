@@ -4,6 +4,7 @@ The compression is recognised by the first bytes of the file, not by its name. A
 damaged file is an error, never a silent end.
 """
 
+import errno
 import lzma
 import tarfile
 import zipfile
@@ -64,8 +65,10 @@ def explain_damage(place: object) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # an error of the system: those of pyarrow have no number
+        # An error of the system; those of pyarrow have no number, and a place in the file that
+        # cannot be is an invalid argument.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         raise DataError(place, f"is cut off or damaged ({error})", remedy=AGAIN) from error
 
 

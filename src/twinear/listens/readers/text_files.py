@@ -56,7 +56,8 @@ def _encoding(piece: bytes, is_first: bool) -> str:
     except UnicodeDecodeError:
         letter = BEYOND_ASCII.search(piece)
         first = letter.start() if letter else 0
-        return detect_encoding(piece[first : first + LETTERS_BYTES])
+        encoding = detect_encoding(piece[first : first + LETTERS_BYTES])
+        return "utf-8" if encoding == "utf-8" else "cp1252"  # a mark is none in the middle
     return "utf-8"
 
 
