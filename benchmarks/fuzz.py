@@ -19,8 +19,11 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tests.support.audio import CODECS, music, write_clip
@@ -113,41 +116,51 @@ def _plain(found: str) -> str:
     return "".join(character for character in found if not character.isdigit())
 
 
-def work(pipe: Connection, params: tuple[ClipsParams, SpectrogramsParams]) -> None:
-    """Answer paths with outcomes, within the limit of memory."""
+def work(pipe: Connection, attempt: Callable[[Any], str], limit_bytes: int) -> None:
+    """Answer cases with outcomes, within the limit of memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + LIMIT_BYTES, size + LIMIT_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (size + limit_bytes, size + limit_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(EOFError):  # the end of the run
         while True:
-            pipe.send(try_clip(pipe.recv(), params))
+            pipe.send(attempt(pipe.recv()))
 
 
 class Worker:
-    """A process that may die or hang, and is then replaced."""
+    """A process that tries cases; it may die or hang, and is then replaced."""
 
-    def __init__(self, params: tuple[ClipsParams, SpectrogramsParams]) -> None:
+    def __init__(self, attempt: Callable[[Any], str], limit_bytes: int = LIMIT_BYTES) -> None:
+        self._arguments = (attempt, limit_bytes)
+        self._start()
+
+    def _start(self) -> None:
         context = multiprocessing.get_context("forkserver")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=work, args=(theirs, params), daemon=True)
+        arguments = (theirs, *self._arguments)
+        self._process = context.Process(target=work, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
 
-    def try_clip(self, path: Path) -> str:
-        self._pipe.send(path)
+    def restart(self) -> None:
+        """Go on in a new process."""
+        self._process.kill()
+        self._start()
+
+    def attempt(self, case: Any) -> str:
+        """The outcome for a case."""
+        self._pipe.send(case)
         if not self._pipe.poll(LIMIT_SECONDS):
-            self._process.kill()
+            self.restart()
             return f"FINDING: took more than {LIMIT_SECONDS} s"
         try:
             outcome: str = self._pipe.recv()
             return outcome
         except EOFError:
             self._process.join()
-            return f"FINDING: killed its process (exit status {self._process.exitcode})"
-
-    def alive(self) -> bool:
-        return self._process.is_alive()
+            status = self._process.exitcode
+            self._start()
+            return f"FINDING: killed its process (exit status {status})"
 
 
 def fuzz(seeds: list[Path], scratch: Path, keep: Path, minutes: float, seed: int) -> Counter[str]:
@@ -156,24 +169,22 @@ def fuzz(seeds: list[Path], scratch: Path, keep: Path, minutes: float, seed: int
     params = (params[0].model_copy(update={"min_seconds": 0.2}), params[1])
     rng, outcomes = np.random.default_rng(seed), Counter[str]()
     contents = {path: path.read_bytes() for path in seeds}
-    worker = Worker(params)
+    worker = Worker(partial(try_clip, params=params))
     for path in seeds:
-        outcome = worker.try_clip(path)
+        outcome = worker.attempt(path)
         assert outcome == "used", f"{path.name}: {outcome}"
     until = time.monotonic() + 60 * minutes
     while time.monotonic() < until:
         path, other = (seeds[i] for i in rng.integers(len(seeds), size=2))
         case = scratch / f"case{path.suffix}"
         case.write_bytes(mutate(contents[path], contents[other], rng))
-        outcome = worker.try_clip(case)
+        outcome = worker.attempt(case)
         outcomes[outcome] += 1
         if outcome.startswith("FINDING"):
             keep.mkdir(parents=True, exist_ok=True)
             kept = keep / f"{outcomes.total()}-{path.name}"
             shutil.copyfile(case, kept)
             print(f"{kept}: {outcome}", flush=True)
-        if not worker.alive():
-            worker = Worker(params)
     return outcomes
 
 

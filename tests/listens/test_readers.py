@@ -32,7 +32,8 @@ from twinear.base.errors import DataError, ParamsError, TwinearError
 from twinear.listens.listens import Listens, ListensParams, read_listens
 from twinear.listens.readers import decompression
 from twinear.listens.readers.dispatch import open_rows
-from twinear.listens.readers.formats import PLAYS, find_listens
+from twinear.listens.readers.formats import PLAYS
+from twinear.listens.readers.recognition import find_listens
 
 SUFFIXES = ["", ".gz", ".zst", ".bz2"]
 PACKED = SUFFIXES[1:]
@@ -226,15 +227,15 @@ def test_nothing_stays_in_the_temporary_folder(
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     dump = write_dump(tmp_path / "dump.tar", MONTHS)
-    files = find_listens(dump)
-    with open_rows(files, listens_params().columns, listens_params().window) as rows:
+    chosen = listens_params()
+    with open_rows(dump, chosen.format, chosen.columns, chosen.window) as rows:
         assert list((tmp_path / "scratch").rglob("*.parquet"))
         assert rows.summed
     assert not list((tmp_path / "scratch").iterdir())
     dump.write_bytes(dump.read_bytes()[:3000])
     with (
         pytest.raises(DataError),
-        open_rows(files, listens_params().columns, listens_params().window),
+        open_rows(dump, chosen.format, chosen.columns, chosen.window),
     ):
         pass
     assert not list((tmp_path / "scratch").iterdir())

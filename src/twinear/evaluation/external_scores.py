@@ -6,7 +6,6 @@ may come in any order, which must be the same for rows and columns.
 """
 
 import csv
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from twinear.artists.identity import normalise_name
 from twinear.base.errors import DataError, nearest
 from twinear.base.files import require
 from twinear.metrics.ranking_metrics import Floats
+from twinear.spectrograms.embedding_table import NOT_ARRAYS
 
 FORMS = ".npz with artists (n,) and scores (n, n), or .csv with artists as header and first column"
 
@@ -140,8 +140,8 @@ def _read_npz(path: Path) -> ScoreMatrix:
                 raise DataError(path, found, expected=FORMS)
             artists = [str(artist) for artist in np.atleast_1d(arrays["artists"])]
             return ScoreMatrix(artists=artists, scores=arrays["scores"].astype(np.float64))
-    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0]
+    except (TypeError, *NOT_ARRAYS) as error:
+        reason = str(error).partition("\n")[0]
         raise DataError(path, f"cannot be read ({reason})", expected=FORMS) from error
 
 

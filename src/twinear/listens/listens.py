@@ -6,14 +6,15 @@ kept rows of one listener and one artist are added up. Rows become numbers as th
 listener is not stored.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 import polars as pl
-from pydantic import Field
+from pydantic import Field, field_validator
 from scipy.sparse import csr_array
 
 from twinear.artists.identity import (
@@ -26,15 +27,16 @@ from twinear.artists.identity import (
     write_artists,
 )
 from twinear.artists.redirects import read_redirects
-from twinear.base.errors import DataError
+from twinear.base.errors import DataError, nearest
 from twinear.base.files import replacing, require
 from twinear.base.params import Params
 from twinear.listens.in_memory import LinesInMemory, Matrix, plays_tables, write_plays
 from twinear.listens.lines import LinesSource, open_lines
 from twinear.listens.on_disk import hold_lines
 from twinear.listens.readers.dispatch import open_rows
-from twinear.listens.readers.formats import REMEDY, Format, TableColumns, find_listens
+from twinear.listens.readers.formats import REMEDY, Recognised, TableColumns
 from twinear.listens.readers.period import Period
+from twinear.listens.readers.registry import NAMES
 from twinear.listens.readers.rows import Rows
 from twinear.listens.rules import (
     ERRORS,
@@ -74,7 +76,7 @@ class ListensParams(Params):
         Drop artists with fewer listeners.
     """
 
-    format: Literal["auto"] | Format
+    format: str
     columns: TableColumns
     window: Period
     strict: bool
@@ -82,6 +84,15 @@ class ListensParams(Params):
     require_profile: bool
     drop_names: tuple[str, ...]
     min_listeners: int = Field(ge=1)
+
+    @field_validator("format")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in ("auto", *NAMES):
+            near = nearest(name, NAMES)
+            meant = f" (did you mean '{near[0]}'?)" if near else ""
+            raise ValueError(f"auto or one of {', '.join(NAMES)}{meant}")
+        return name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +110,10 @@ class ListensReport:
 
     Parameters
     ----------
+    sources
+        What each file of listens was taken for, and what was assumed of it.
+    left_out
+        Other files -> why they were not read.
     rows
         In a log of single listens: listens, where one by several artists counts for each.
     kept
@@ -119,6 +134,8 @@ class ListensReport:
 
     format: str
     files: list[str]
+    sources: list[Recognised]
+    left_out: dict[str, str]
     rows: int
     kept: int
     dropped: dict[str, int]
@@ -181,8 +198,10 @@ class Listens:
         return Listens(artists=artists, plays=matrix)
 
 
-def read_listens(source: Path, params: ListensParams) -> tuple[Listens, ListensReport]:
-    """Read and clean the listens of a folder or a file, in memory.
+def read_listens(
+    sources: Path | Sequence[Path], params: ListensParams
+) -> tuple[Listens, ListensReport]:
+    """Read and clean the listens of folders, files or archives, in memory.
 
     Raises
     ------
@@ -190,14 +209,15 @@ def read_listens(source: Path, params: ListensParams) -> tuple[Listens, ListensR
         Missing, empty, unreadable or unrecognised files, missing columns, or no row left; with
         `params.strict` a row with an error.
     """
-    files = find_listens(source, params.format)
-    with open_rows(files, params.columns, params.window) as rows:
+    with open_rows(sources, params.format, params.columns, params.window) as rows:
         read = open_lines(rows)
         artists, plays, report = _clean(LinesInMemory.hold(read.lines()), read, rows, params)
     return Listens(artists=artists, plays=plays.matrix), report
 
 
-def clean_listens(source: Path, params: ListensParams, folder: Path, memory: int) -> ListensReport:
+def clean_listens(
+    sources: Path | Sequence[Path], params: ListensParams, folder: Path, memory: int
+) -> ListensReport:
     """Read and clean listens of any size and write them to a folder, within `memory` bytes.
 
     The folder is the same as from `read_listens` and `Listens.write`. Lines that do not fit into
@@ -208,8 +228,10 @@ def clean_listens(source: Path, params: ListensParams, folder: Path, memory: int
     DataError
         As `read_listens`, or no room on the disk.
     """
-    files = find_listens(source, params.format)
-    with open_rows(files, params.columns, params.window) as rows, replacing(folder) as temporary:
+    with (
+        open_rows(sources, params.format, params.columns, params.window) as rows,
+        replacing(folder) as temporary,
+    ):
         temporary.mkdir()
         read = open_lines(rows)
         with hold_lines(read.lines(), memory, temporary / "lines.parquet") as lines:
@@ -258,6 +280,8 @@ def _clean(
     report = ListensReport(
         format=rows.files.format,
         files=rows.files.names,
+        sources=[file.recognised for file in rows.files.files],
+        left_out=rows.files.left_out,
         rows=int(counts.rows.sum()) + rows.n_outside,
         kept=n_kept,
         dropped=dropped,
@@ -271,12 +295,12 @@ def _clean(
         popularity=_popularity(artists),
     )
     if not report.rows:
-        raise DataError(rows.files.plays, "holds no listens", remedy=REMEDY)
+        raise DataError(rows.files.place, "holds no listens", remedy=REMEDY)
     if not report.kept:
         reasons = ", ".join(f"{n} {rule}" for rule, n in dropped.items() if n)
         found = f"no listens left of {report.rows} rows ({reasons})"
         rule = max(dropped, key=lambda rule: dropped[rule])
-        error = EmptyListensError(rows.files.plays, found, remedy=RULES[rule])
+        error = EmptyListensError(rows.files.place, found, remedy=RULES[rule])
         error.report = report
         raise error
     return artists, plays, report

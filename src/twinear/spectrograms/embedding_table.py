@@ -13,6 +13,7 @@ each frame:
 know how the embeddings were made; `encoders` makes some.
 """
 
+import lzma
 import zipfile
 import zlib
 from collections import Counter
@@ -38,6 +39,11 @@ ARRAYS = "{} (text) and vector (numbers, as many in every row)"
 COLUMNS = "a column {}, all others numbers"
 MAKE = "make it with 'twinear embed' or bring it with 'twinear import --embeddings'"
 AGAIN = "make the table again"
+# what numpy raises for an .npz that is damaged, encrypted, or packed by another method
+NOT_ARRAYS = (
+    *(OSError, ValueError, EOFError, MemoryError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -220,7 +226,7 @@ def _read_npz(
             if not isinstance(held, np.lib.npyio.NpzFile):
                 raise ValueError("one array without a name")
             arrays: dict[str, npt.NDArray[Any]] = {name: held[name] for name in held.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except NOT_ARRAYS as error:
         found, expected = f"cannot be read ({error})", ARRAYS.format(" or ".join(keys))
         raise DataError(path, found, expected=expected, remedy=AGAIN) from None
     key = _find_key(list(arrays), keys, path)

@@ -1,10 +1,10 @@
-"""Logs with a line for each listen: Last.fm-1K, and what every such log needs.
+"""Logs of single listens, each with a time: what all of them need.
 
 Listens outside of the period are left out; the others are summed by listener and artist, a piece
 at a time. A line without a readable time is malformed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,14 +12,10 @@ from pathlib import Path
 import polars as pl
 
 from twinear.base.errors import DataError
-from twinear.listens.readers.decompression import chunks, decompressed
 from twinear.listens.readers.formats import ListensFiles
 from twinear.listens.readers.period import Period
 from twinear.listens.readers.rows import LINE, Piece, Rows, spool, text
-from twinear.listens.readers.text import split_tabs
 
-LASTFM_1K = ("listener", "time", "mbid", "name", "recording_mbid", "recording")
-TIME = "%Y-%m-%dT%H:%M:%SZ"
 YEAR_1 = datetime(1, 1, 1, tzinfo=UTC).timestamp()
 YEAR_9999 = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
@@ -39,11 +35,6 @@ class PeriodCounts:
     def add_times(self, first: float, last: float) -> None:
         """Extend the times by the first and the last of some listens."""
         self.first, self.last = min(self.first, first), max(self.last, last)
-
-
-def lastfm_1k(files: ListensFiles, folder: Path, period: Period) -> Rows:
-    """Open the listens of Last.fm-1K, summed."""
-    return timed_rows(files, folder, _read_lastfm_1k(files.plays), period)
 
 
 def timed_rows(files: ListensFiles, folder: Path, pieces: Iterable[Piece], period: Period) -> Rows:
@@ -100,7 +91,7 @@ def summed_rows(
             for seconds in (counts.first, counts.last)
         )
         found = f"has no listens {period}, only from {first} to {last}"
-        raise DataError(files.plays, found, remedy="change listens.window")
+        raise DataError(files.place, found, remedy="change listens.window")
     return Rows(
         files=files,
         frame=spooled.frame,
@@ -108,13 +99,3 @@ def summed_rows(
         summed=True,
         n_outside=counts.outside,
     )
-
-
-def _read_lastfm_1k(path: Path) -> Iterator[Piece]:
-    seconds = text("time").str.to_datetime(TIME, strict=False).dt.epoch("s").cast(pl.Float64)
-    first_line = 1
-    with decompressed(path) as stream:
-        for chunk in chunks(stream, path):
-            lines = split_tabs(chunk, LASTFM_1K).with_row_index(LINE, first_line)
-            yield Piece(frame=lines.with_columns(seconds=seconds), file=str(path))
-            first_line += chunk.count(b"\n")

@@ -13,16 +13,14 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from twinear.listens.readers.decompression import chunks, open_months
-from twinear.listens.readers.events import PeriodCounts, summed_rows
-from twinear.listens.readers.formats import ListensFiles
-from twinear.listens.readers.period import Period
-from twinear.listens.readers.rows import LINE, Piece, Rows
+from twinear.listens.readers.archives import open_members
+from twinear.listens.readers.decompression import read_pieces
+from twinear.listens.readers.formats import MONTH
+from twinear.listens.readers.json_text import NOT_JSON, first_item
+from twinear.listens.readers.rows import LINE, ListensFormat, Piece, TextFile
+from twinear.listens.readers.text_files import whole_lines
 
-MAX_SUMS = 500_000  # in memory at once, about 150 MB
 MAX_SECONDS = 2.5e11  # since 1970: in the year 9892
-
-Key = tuple[bool, str, str, str]  # malformed, listener, mbid, name
 
 
 class _Artist(msgspec.Struct, gc=False):
@@ -37,6 +35,7 @@ class _Mapping(msgspec.Struct, gc=False):
 
 class _Info(msgspec.Struct, gc=False):
     artist_mbids: Any = None
+    duration_played: Any = None
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -45,44 +44,62 @@ class _Metadata(msgspec.Struct, gc=False):
     mbid_mapping: _Mapping | None = None
 
 
-class _Listen(msgspec.Struct, gc=False):
+class DumpListen(msgspec.Struct, gc=False):
+    """A listen in the JSON of ListenBrainz."""
+
     track_metadata: _Metadata
     listened_at: int | float | str
     user_id: int | str | None = None
     user_name: str | None = None
 
 
-DECODER = msgspec.json.Decoder(_Listen)
+DECODER = msgspec.json.Decoder(DumpListen)
 
 
-def listenbrainz(files: ListensFiles, folder: Path, period: Period) -> Rows:
-    """Open the listens of a dump, summed."""
-    counts = PeriodCounts()
-    paths = files.months or (files.plays,)
-    pieces = (piece for path in paths for piece in _read_dump(path, period, counts))
-    return summed_rows(files, folder, pieces, period, counts)
+def read_dump(path: Path, name: str) -> Iterator[Piece]:
+    """Read the months of a dump out of its archive, one after the other."""
+    for member in open_members(path, name):
+        if MONTH.search(str(member.name)):
+            place = f"{name}:{member.name}"
+            yield from _read(whole_lines(read_pieces(member.stream, place), place), place)
 
 
-def _read_dump(path: Path, period: Period, counts: PeriodCounts) -> Iterator[Piece]:
-    for name, stream in open_months(path):
-        sums = _ListenSums(period, counts)
-        first_line = 1
-        for chunk in chunks(stream, path):
-            listens = _decode(chunk)
-            sums.add(listens, first_line)
-            first_line += len(listens)
-            if len(sums.plays) > MAX_SUMS:
-                yield Piece(frame=sums.frame(), file=name)
-                sums = _ListenSums(period, counts)
-        yield Piece(frame=sums.frame(), file=name)
+def _read_month(file: TextFile) -> Iterator[Piece]:
+    return _read(file.chunks(), file.name)
 
 
-def _decode(chunk: bytes) -> list[_Listen | None]:
+def _recognise_month(file: TextFile) -> str | None:
+    item = first_item(file.start)
+    names_listener = "user_id" in item or "user_name" in item
+    is_dump = names_listener and {"listened_at", "track_metadata"} <= set(item)
+    return "" if is_dump and not file.start.lstrip().startswith(b"[") else None
+
+
+def _read(chunks: Iterable[bytes], name: str) -> Iterator[Piece]:
+    first_line = 1
+    for chunk in chunks:
+        listens = decode_listens(chunk)
+        yield Piece(frame=listens_frame(listens, first_line), file=name)
+        first_line += len(listens)
+
+
+FORMATS: tuple[ListensFormat, ...] = (
+    ListensFormat(
+        name="listenbrainz",
+        title="ListenBrainz, dump",
+        timed=True,
+        recognise=_recognise_month,
+        read=_read_month,
+    ),
+)
+
+
+def decode_listens(chunk: bytes) -> list[DumpListen | None]:
     """Decode every line; None where it does not hold a listen."""
     n_lines = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
     try:
-        listens: list[_Listen | None] = [*DECODER.decode_lines(chunk)]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        listens: list[DumpListen | None] = [*DECODER.decode_lines(chunk)]
+    except NOT_JSON:
         listens = []
     if len(listens) == n_lines:
         return listens
@@ -90,49 +107,42 @@ def _decode(chunk: bytes) -> list[_Listen | None]:
     for line in chunk.removesuffix(b"\n").split(b"\n"):
         try:
             listens.append(DECODER.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except NOT_JSON:
             listens.append(None)
     return listens
 
 
-class _ListenSums:
-    """Listens summed by listener and artist, with the line of the first."""
-
-    def __init__(self, period: Period, counts: PeriodCounts) -> None:
-        self.plays: dict[Key, int] = {}
-        self._lines: dict[Key, int] = {}
-        self._first, self._end = period.seconds
-        self._counts = counts
-
-    def add(self, listens: Iterable[_Listen | None], line: int) -> None:
-        """Add the listens of consecutive lines that are in the period."""
-        counts, low, high = self._counts, float("inf"), float("-inf")
-        for number, listen in enumerate(listens, line):
-            seconds = None if listen is None else _seconds(listen.listened_at)
-            if listen is None or seconds is None:
-                self._count((True, "", "", ""), number)
-                continue
-            low, high = min(low, seconds), max(high, seconds)
-            artists = _artists(listen.track_metadata)
-            if not self._first <= seconds < self._end:
-                counts.outside += len(artists)
-                continue
-            counts.inside += len(artists)
+def listens_frame(listens: Iterable[DumpListen | None], first_line: int) -> pl.LazyFrame:
+    """Return a row for each artist of each listen; its seconds are missing if it has no time."""
+    lines: list[int] = []
+    seconds: list[float | None] = []
+    listeners: list[str | None] = []
+    played: list[float | None] = []
+    artists: list[tuple[str, str]] = []  # MBID and name
+    for line, listen in enumerate(listens, first_line):
+        time = None if listen is None else _seconds(listen.listened_at)
+        if listen is None or time is None:
+            listener, length, by = None, None, [("", "")]
+        else:
             user = listen.user_name if listen.user_id is None else listen.user_id
-            for mbid, name in artists:
-                self._count((False, "" if user is None else str(user), mbid, name), number)
-        counts.add_times(low, high)
-
-    def _count(self, key: Key, line: int) -> None:
-        self.plays[key] = self.plays.get(key, 0) + 1
-        self._lines.setdefault(key, line)
-
-    def frame(self) -> pl.LazyFrame:
-        """Return the sums as rows, in the order of their first lines."""
-        schema = {"malformed": pl.Boolean} | dict.fromkeys(("listener", "mbid", "name"), pl.String)
-        frame = pl.LazyFrame(list(self.plays), schema=schema, orient="row")
-        plays, lines = list(self.plays.values()), list(self._lines.values())
-        return frame.with_columns(plays=pl.Series(plays), **{LINE: pl.Series(lines)})
+            listener = None if user is None else str(user)
+            info = listen.track_metadata.additional_info
+            length = info.duration_played if info else None
+            by = artists_of(listen.track_metadata)
+        for artist in by:
+            lines.append(line)
+            seconds.append(time)
+            listeners.append(listener)
+            played.append(length)
+            artists.append(artist)
+    rows = pl.DataFrame(artists, schema={"mbid": pl.String, "name": pl.String}, orient="row")
+    return rows.lazy().with_columns(
+        pl.Series(LINE, lines, pl.Int64),
+        pl.Series("seconds", seconds, pl.Float64),
+        pl.Series("listener", listeners, pl.String),
+        pl.Series("seconds_played", played, pl.Float64, strict=False),
+        malformed=pl.lit(False),
+    )
 
 
 def _seconds(listened_at: float | str) -> float | None:
@@ -152,7 +162,7 @@ def _seconds(listened_at: float | str) -> float | None:
     return float(listened_at) if abs(listened_at) < MAX_SECONDS else None
 
 
-def _artists(metadata: _Metadata) -> list[tuple[str, str]]:
+def artists_of(metadata: _Metadata) -> list[tuple[str, str]]:
     """Return (MBID, name) of each artist of a listen.
 
     Several artists who share one credited name get "", since the name is that of none of them.
