@@ -210,8 +210,8 @@ def test_a_csv_is_quoted_and_a_row_with_too_many_fields_is_malformed(tmp_path: P
     text = "\ufefflistener,artist,mbid,plays\n" + "\n".join(rows)
     (tmp_path / "plays[1].csv").write_text(text, encoding="utf-8")
     listens, report = read_listens(tmp_path, listens_params())
-    assert dense(listens) == {A: [0, 3], "a b c": [2, 0]}
-    assert list(listens.artists["name"]) == ['a, "b" c', "Air"]
+    assert dense(listens) == {A: [0, 3], "abc": [2, 0]}
+    assert list(listens.artists["name"]) == ["Air", 'a, "b" c']
     assert dropped(report) == {"malformed": 1, "bad_plays": 1}
 
 

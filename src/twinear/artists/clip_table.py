@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from twinear.artists.identity import artist_id, normalise_name
+from twinear.artists.identity import artist_id, normalise_name, strip_featured
 from twinear.base.errors import DataError, nearest
 from twinear.base.files import require
 
@@ -77,10 +77,11 @@ def _parse_row(
         raise DataError(place, f"file '{file}'", expected="a path under the table's folder")
     mbid = redirects.get(mbid.lower(), mbid)
     identity = artist_id(mbid, name)
+    mbid = mbid.lower() if mbid.lower() == identity else ""
     return {
         "file": file,
-        "artist": name,
-        "mbid": mbid.lower() if mbid.lower() == identity else "",
+        "artist": name if mbid else strip_featured(name),
+        "mbid": mbid,
         "title": title,
         "id": identity,
         "line": line,

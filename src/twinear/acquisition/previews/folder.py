@@ -16,10 +16,9 @@ from tinytag import TinyTag, TinyTagException
 
 from twinear.acquisition.import_corpus import find_audio, one_line
 from twinear.acquisition.network.errors import InvalidContentError
-from twinear.acquisition.previews.deduplication import FEATURED
 from twinear.acquisition.previews.excerpt import cut_excerpt
 from twinear.acquisition.previews.source import Candidate, Preview, RequestedArtist
-from twinear.artists.identity import is_mbid, normalise_name
+from twinear.artists.identity import is_mbid, normalise_name, strip_featured
 from twinear.base.errors import ClipError, DataError
 from twinear.base.files import require
 
@@ -137,7 +136,7 @@ def _read_recording(folder: Path, path: Path) -> Recording:
     duration = tags.duration or 0.0
     return Recording(
         path=inside.as_posix(),
-        artist=one_line(FEATURED.sub("", tags.artist or tags.albumartist or "") or artist_folder),
+        artist=one_line(strip_featured(tags.artist or tags.albumartist or "") or artist_folder),
         mbid=mbid if is_mbid(mbid) else "",
         title=one_line(tags.title) or one_line(path.stem),
         album=one_line(tags.album) or one_line("/".join(album)),
