@@ -30,6 +30,8 @@ MAX_SECONDS = 86400.0  # a longer duration is taken for a damaged tag
 MAX_EXAMPLES = 5  # of the files left out for one reason
 NON_ARTISTS = {"various artists", "unknown artist", "unknown", "various", "no artist"}
 
+COMPILATION = ("compilation", "tcmp", "cpil", "itunescompilation", "wmiscompilation")
+
 SYSTEM, NOT_AUDIO, UNREADABLE = "system file", "not audio", "unreadable"
 NOT_DECODED, NO_ARTIST, DUPLICATE = "cannot be decoded", "no artist", "duplicate"
 LINKED = "folder linked again"
@@ -211,7 +213,8 @@ def _credits(tags: Tags, folder: str) -> tuple[Credit, ...]:
     """Return the artists of a recording, the performer first; the first name is "" if unknown."""
     prefix = ""
     names = _names(tags.get("artist", []))
-    if not names and _first(tags, "compilation").lower() in ("", "0", "false", "no"):
+    of_many = {_first(tags, key).lower() for key in COMPILATION} - {"", "0", "false", "no"}
+    if not names and not of_many:
         names = _names(tags.get("albumartist", []))
         prefix = "album" if names else ""
     values = tags.get(f"musicbrainz{prefix}artistid", [])
