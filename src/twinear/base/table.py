@@ -110,12 +110,15 @@ def read_table(
     rows = []
     for n, line in lines:
         fields = split_fields(line, separator, path, n)
-        if any(fields[len(columns) :]):
+        if len(fields) > len(columns):
             close = f"put fields that hold '{separator}' in double quotes"
             raise DataError(f"{path}:{n}", "has more fields than the header", remedy=close)
         fields += [""] * (len(columns) - len(fields))
         if any(fields):
-            rows.append(Row(line=n, values=dict(zip(columns, fields, strict=False))))
+            values = dict(zip(columns, fields, strict=True))
+            values.pop("", None)
+            rows.append(Row(line=n, values=values))
+    columns = [column for column in columns if column]  # spreadsheets write some without a name
     return Table(columns=columns, rows=rows, encoding=read.encoding, separator=separator)
 
 

@@ -258,9 +258,9 @@ def _read_csv(path: Path, keys: Sequence[Key], dtype: npt.DTypeLike) -> Embeddin
     vector = np.empty((len(table.rows), len(columns)))
     for at, row in enumerate(table.rows):
         try:
-            vector[at] = [row.values[column] for column in columns]
+            vector[at] = [row.values[column] or "nan" for column in columns]
         except ValueError:
-            column = next(name for name in columns if not _is_number(row.values[name]))
+            column = next(name for name in columns if not _is_number(row.values[name] or "nan"))
             found = f"column {column} holds '{row.values[column]}'"
             expected = COLUMNS.format(key)
             raise DataError(f"{path}:{row.line}", found, expected=expected) from None
