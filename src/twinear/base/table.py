@@ -114,9 +114,8 @@ def read_table(
             close = f"put fields that hold '{separator}' in double quotes"
             raise DataError(f"{path}:{n}", "has more fields than the header", remedy=close)
         fields += [""] * (len(columns) - len(fields))
-        if any(fields):
-            values = dict(zip(columns, fields, strict=True))
-            values.pop("", None)
+        values = {column: field for column, field in zip(columns, fields, strict=True) if column}
+        if any(values.values()):
             rows.append(Row(line=n, values=values))
     columns = [column for column in columns if column]  # spreadsheets write some without a name
     return Table(columns=columns, rows=rows, encoding=read.encoding, separator=separator)

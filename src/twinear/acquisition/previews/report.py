@@ -99,6 +99,6 @@ def format_report(report: FetchReport) -> str:
             lines.append(f"  … and {len(entries) - MAX_SHOWN} more; --json shows all")
     if report.left_out:
         lines += ["", "files of the music folder left out:"]
-    for reason, n in report.left_out.items():
-        lines.append(f"  {n} {reason}: {', '.join(report.examples[reason])}")
+    for reason, n_files in report.left_out.items():
+        lines.append(f"  {n_files} {reason}: {', '.join(report.examples[reason])}")
     return "\n".join(lines)
