@@ -165,8 +165,11 @@ def _find_audio(folder: Path, left_out: LeftOut) -> Iterator[Path]:
             path = current / entry.name
             if is_system_file(PurePath(entry.name)):
                 left_out.add(SYSTEM, _text(path, folder))
-            elif os.path.isdir(path):  # noqa: PTH112  # False, and no error, for a circle of links
-                (links if entry.is_symlink() else folders).append(path)
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(path)
+            # Unlike `Path.is_dir`, this is False for every link that leads nowhere.
+            elif entry.is_symlink() and os.path.isdir(path):  # noqa: PTH112
+                links.append(path)
             elif path.suffix.lower() not in AUDIO:
                 left_out.add(NOT_AUDIO, _text(path, folder))
             elif not os.path.isfile(path):  # noqa: PTH113  # a link to nothing, a pipe

@@ -81,12 +81,15 @@ def require(path: Path, remedy: str) -> Path:
 def is_system_file(relative: PurePath) -> bool:
     """Whether a path within a folder is the system's and never data: hidden, trash, thumbnails.
 
+    Only Rockbox hides its log of listens.
+
     Examples
     --------
     >>> is_system_file(PurePath("Air/._Sexy Boy.mp3")), is_system_file(PurePath("Air/Sexy Boy.mp3"))
     (True, False)
     """
-    return any(part.startswith(".") or part.lower() in SYSTEM for part in relative.parts)
+    parts = relative.parts[:-1] if relative.name == ".scrobbler.log" else relative.parts
+    return any(part.startswith(".") or part.lower() in SYSTEM for part in parts)
 
 
 def sha256(path: Path) -> str:
