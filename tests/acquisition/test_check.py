@@ -34,6 +34,8 @@ def files(data: Path) -> list[Path]:
 
 
 def test_whole_clips_have_no_faults(data: Path) -> None:
+    for name in (".DS_Store", "._a.mp3", "Thumbs.db"):  # the system's, no clips
+        (data / "clips" / name).touch()
     report = check_clips(data, list, 1)
     assert (report.listed, report.files, report.faults) == (4, 4, {})
     assert format_check(report) == "4 rows, 4 files, 0 faults"

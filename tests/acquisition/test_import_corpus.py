@@ -1,11 +1,15 @@
 """Listens and clips of any origin become one data folder, whole or not at all."""
 
 import csv
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support.audio import music, tagged
 from twinear.acquisition import import_corpus as corpus
 from twinear.acquisition.import_corpus import CorpusReport, import_corpus
 from twinear.artists.clip_table import read_clip_table
@@ -43,6 +47,11 @@ def library(folder: Path) -> Path:
     return folder
 
 
+def dvc(folder: Path, *words: str) -> str:
+    command = [sys.executable, "-m", "dvc", *words]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
 def table_of(folder: Path) -> list[dict[str, str]]:
     with (folder / "clips.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -52,7 +61,16 @@ def test_folders_of_artists_become_a_corpus(tmp_path: Path, listens: Path) -> No
     into = tmp_path / "data"
     report = import_corpus(listens, library(tmp_path / "music"), into)
     assert report == CorpusReport(
-        listens=["user_artists.dat", "artists.dat"], clips=3, artists=2, duplicates=0
+        listens=["user_artists.dat", "artists.dat"],
+        clips=3,
+        artists=2,
+        duplicates=0,
+        left_out={"not audio": 1, "system file": 1, "no artist": 1},
+        examples={
+            "not audio": ["Air/cover.jpg"],
+            "system file": ["Air/._Sexy Boy.flac"],
+            "no artist": ["nobody's.mp3"],
+        },
     )
     rows = table_of(into)
     assert [(row["artist"], row["title"], row["source"]) for row in rows] == [
@@ -77,7 +95,7 @@ def test_a_table_keeps_its_other_columns(tmp_path: Path, listens: Path) -> None:
     audio(tmp_path / "in" / "a  b.mp3", "x")
     audio(tmp_path / "in" / "deep" / "c.wav", "y")
     table = tmp_path / "in" / "table.csv"
-    rows = ['1970,a  b.mp3,"Crash\nTest, ""D""",SOS', f",deep/c.wav,Air,,{A}"]
+    rows = ['1970,a  b.mp3,"Crash Test, ""D""",SOS', f",deep/c.wav,Air,,{A}"]
     table.write_text("\n".join(["year,file,artist,title,mbid", *rows]), encoding="utf-8")
     report = import_corpus(listens, table, tmp_path / "data")
     assert (report.clips, report.artists) == (2, 2)
@@ -100,6 +118,94 @@ def test_an_artist_has_each_recording_once(tmp_path: Path, listens: Path) -> Non
     assert rows[0]["file"] == rows[1]["file"]
 
 
+def test_tags_say_whose_a_clip_is_before_the_folder(tmp_path: Path, listens: Path) -> None:
+    (tmp_path / "music/Nirvana").mkdir(parents=True)
+    y = np.stack([music(1, 48000)] * 2)
+    for name, mbid in (("a", A), ("b", A.replace("a", "b"))):
+        path = tmp_path / f"music/Nirvana/{name}.flac"
+        tagged(path, y, artist="Nirvana feat. X", title=name.upper(), MUSICBRAINZ_ARTISTID=mbid)
+    report = import_corpus(listens, tmp_path / "music", tmp_path / "data")
+    assert (report.clips, report.artists) == (2, 2)  # two bands of one name
+    rows = [(row["artist"], row["mbid"], row["title"]) for row in table_of(tmp_path / "data")]
+    assert rows == [("Nirvana", A, "A"), ("Nirvana", A.replace("a", "b"), "B")]
+
+
+def test_names_that_are_not_utf_8_are_imported_as_their_text(tmp_path: Path, listens: Path) -> None:
+    music_folder = tmp_path / os.fsdecode(b"m\xfasic [1]*")
+    audio(music_folder / os.fsdecode(b"Bj\xf6rk/J\xf3ga.mp3"), "x")
+    audio(music_folder / "Air/a.mp3", "y")
+    into = tmp_path / os.fsdecode(b"d\xe4ta [2]?")
+    assert import_corpus(listens, music_folder, into).clips == 2
+    (into / "clips.csv").read_bytes().decode()  # UTF-8
+    found = [(row["artist"], row["title"], row["source"]) for row in table_of(into)]
+    assert found == [("Air", "a", "Air/a.mp3"), ("Björk", "Jóga", "Björk/Jóga.mp3")]
+    assert len(read_clip_table(into / "clips.csv")) == 2
+
+
+def test_a_table_may_name_files_anywhere(
+    tmp_path: Path, listens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    audio(tmp_path / "home/a.mp3", "a"), audio(tmp_path / "far/b.mp3", "b")
+    audio(tmp_path / "in/deep/c.mp3", "c")
+    table = tmp_path / "in/table.csv"
+    rows = ["~/a.mp3;NA", f"{tmp_path}/far/b.mp3;null", r"deep\c.mp3;None", "~no one/x;nan"]
+    table.write_text("\r\n".join(["File;Artist", *rows]))
+    with pytest.raises(DataError, match=r"table\.csv:5: no file .*~no one/x"):
+        import_corpus(listens, table, tmp_path / "data")
+    audio(tmp_path / "in/~no one/x", "x")
+    assert import_corpus(listens, table, tmp_path / "data").clips == 4
+    assert [row["artist"] for row in table_of(tmp_path / "data")] == ["NA", "null", "None", "nan"]
+    texts = [(tmp_path / "data" / row["file"]).read_text() for row in table_of(tmp_path / "data")]
+    assert texts == ["a", "b", "c", "x"]
+
+
+def test_what_is_left_out_of_a_folder_is_counted(tmp_path: Path, listens: Path) -> None:
+    folder = library(tmp_path / "music")
+    audio(folder / "Air/again.flac", "boy"), audio(folder / "Air/x.ape", "no MAC")
+    (folder / "Air/gone.mp3").symlink_to("nowhere")
+    report = import_corpus(listens, folder, tmp_path / "data")
+    assert (report.clips, report.duplicates) == (3, 1)
+    assert report.left_out == {
+        "not audio": 1,
+        "system file": 1,
+        "no artist": 1,
+        "duplicate": 1,
+        "cannot be decoded": 1,
+        "unreadable": 1,
+    }
+
+
+def test_linked_clips_leave_the_originals_as_they_are(tmp_path: Path, listens: Path) -> None:
+    """DVC takes what it adds into its cache and makes it read-only there, never the original."""
+    folder = library(tmp_path / "music")
+    project = tmp_path / "project"
+    project.mkdir()
+    dvc(project, "init", "--no-scm", "-q")
+    originals = sorted(folder.rglob("*.*"))
+    before = [(path.read_bytes(), path.stat().st_mode, path.stat().st_ino) for path in originals]
+    report = import_corpus(listens, folder, project / "data", link_files=True)
+    assert report.linked == 3
+    dvc(project, "add", "-q", "data")
+    for row in table_of(project / "data"):
+        (project / "data" / row["file"]).write_text("changed")
+    after = [(path.read_bytes(), path.stat().st_mode, path.stat().st_ino) for path in originals]
+    assert after == before
+
+
+def test_files_are_copied_where_dvc_would_take_the_originals(tmp_path: Path, listens: Path) -> None:
+    folder = library(tmp_path / "music")
+    dvc(tmp_path, "init", "--no-scm", "-q")
+    dvc(tmp_path, "config", "cache.type", "hardlink,copy")
+    originals = sorted(folder.rglob("*.*"))
+    before = [path.stat().st_mode for path in originals]
+    report = import_corpus(listens, folder, tmp_path / "data", link_files=True)
+    dvc(tmp_path, "add", "-q", "data")
+    assert [path.stat().st_mode for path in originals] == before
+    assert {path.stat().st_nlink for path in originals if path.is_file()} == {1}
+    assert report.clips == 3
+
+
 def test_a_corpus_is_replaced_only_if_asked(tmp_path: Path, listens: Path) -> None:
     music, into = library(tmp_path / "music"), tmp_path / "data"
     into.mkdir()
@@ -116,7 +222,8 @@ def test_a_corpus_can_be_made_of_itself(tmp_path: Path, listens: Path) -> None:
     into = tmp_path / "data"
     first = import_corpus(listens, library(tmp_path / "music"), into)
     files = [row["file"] for row in table_of(into)]
-    assert import_corpus(into / "listens", into / "clips.csv", into, replace=True) == first
+    second = import_corpus(into / "listens", into / "clips.csv", into, replace=True)
+    assert (second.clips, second.artists, second.left_out) == (first.clips, first.artists, {})
     assert [row["file"] for row in table_of(into)] == files
 
 
@@ -217,7 +324,7 @@ def test_what_is_missing_is_named(tmp_path: Path, listens: Path) -> None:
         import_corpus(tmp_path / "nowhere", music, into)
     with pytest.raises(DataError, match="nowhere: is missing; give a table of clips"):
         import_corpus(listens, tmp_path / "nowhere", into)
-    with pytest.raises(DataError, match=r"raw: holds no clips, expected Artist/… with \.mp3"):
+    with pytest.raises(DataError, match=r"raw: holds no music .*expected Artist/… with audio"):
         import_corpus(listens, listens, into)
     (listens / "artists.dat").unlink()
     with pytest.raises(DataError, match=r"artists\.dat: is missing; put it beside the listens"):

@@ -53,6 +53,14 @@ def test_a_list_may_be_a_table(tmp_path: Path, header: str) -> None:
     assert found[1].name in ("Earth, Wind & Fire", "Blur")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+@pytest.mark.parametrize("text", ['Björk\nNA\n"Heroes\n', "ID;Artist\r\n;Björk\r\n1;NA\r\n"])
+def test_a_list_of_any_program_is_read(tmp_path: Path, text: str, encoding: str) -> None:
+    (tmp_path / "list").write_bytes(text.encode(encoding))
+    names = [artist.name for artist in read_requested_artists(tmp_path / "list")]
+    assert names == ["Björk", "NA", '"Heroes'][: text.count("\n") if ";" not in text else 2]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -60,7 +68,12 @@ def test_a_list_may_be_a_table(tmp_path: Path, header: str) -> None:
         (b"\n\n", "names no artist"),
         (b"artist,mbid\n", "names no artist"),
         (b"artist,mbid\nAir,\n,x\n", r"list:3: has no artist"),
-        ("Björk".encode("latin-1"), "is not text in UTF-8"),
+        (
+            b'artist,mbid\nMuse,\n"Heroes,\nABBA,\nQueen,\n',
+            r"list:3: has a quoted field that is not",
+        ),
+        (b"artist,mbid\nEarth, Wind & Fire,\n", r"list:2: has more fields than the header"),
+        ("Ç\nБьörk\n".encode() + b"\xff", r"list:3: .*no text in UTF-8"),
     ],
 )
 def test_a_list_that_cannot_be_used_says_why(tmp_path: Path, content: bytes, message: str) -> None:

@@ -46,10 +46,10 @@ def test_a_table_that_makes_no_sense_is_refused(
 def test_a_file_that_is_no_such_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "redirects.csv"
     path.write_bytes(b"old,new\n\xff\xfe\n")
-    with pytest.raises(DataError, match=r"redirects\.csv: .*UTF-8"):
+    with pytest.raises(DataError, match=r"redirects\.csv:2: .*MusicBrainz ids"):
         read_redirects(path)
     path.write_text("from,to\n")
-    with pytest.raises(DataError, match=r"redirects\.csv: .*expected old,new"):
+    with pytest.raises(DataError, match=r"redirects\.csv:1: .*expected old and new"):
         read_redirects(path)
 
 

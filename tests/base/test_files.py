@@ -1,13 +1,23 @@
 """Files are whole or absent, and what stood there stays until the new one is complete."""
 
+import os
 import pickle
-from pathlib import Path
+import subprocess
+import sys
+from pathlib import Path, PurePath
 from types import ModuleType
 
 import pytest
 
 from twinear.base.errors import DataError, TwinearError, one_line_errors
-from twinear.base.files import code_digest, replacing, require, sha256, write_text
+from twinear.base.files import (
+    code_digest,
+    is_system_file,
+    replacing,
+    require,
+    sha256,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -100,6 +110,32 @@ def test_a_hash_is_of_the_bytes(tmp_path: Path) -> None:
     assert sha256(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223")
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "._plays.csv",
+        "a/.DS_Store",
+        ".Trash-1000/files/a.mp3",
+        "@eaDir/a.mp3",
+        "a/@EADIR/b",
+        "#recycle/a",
+        "$RECYCLE.BIN/a",
+        "System Volume Information/a",
+        "a/Thumbs.db",
+        "a/desktop.ini",
+        "__MACOSX/a",
+    ],
+)
+def test_files_of_systems_are_known_at_any_depth(path: str) -> None:
+    assert is_system_file(PurePath(path))
+    assert is_system_file(PurePath("deep") / path)
+
+
+@pytest.mark.parametrize("path", ["a.mp3", "recycle/a", "A.I/a", "eaDir", "Thumbs", "a.DS_Store"])
+def test_other_files_are_data(path: str) -> None:
+    assert not is_system_file(PurePath(path))
+
+
 def package(folder: Path, files: dict[str, str]) -> ModuleType:
     """A package of these files; it need not be importable."""
     for name, text in files.items():
@@ -141,6 +177,24 @@ def test_an_error_becomes_one_line_and_status_one(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit, match="1"), one_line_errors():
         raise TwinearError("clips.csv:17", "no file a.mp3", expected="a file", remedy="look")
     assert capsys.readouterr().err == "error: clips.csv:17: no file a.mp3, expected a file; look\n"
+
+
+def test_what_a_terminal_cannot_show_is_replaced() -> None:
+    code = (
+        "import os, sys; from twinear.base.errors import *\n"
+        "with one_line_errors():\n"
+        "    print('椎名林檎', 'Björk', os.fsdecode(b'Bj\\xf6rk'))\n"
+        "    raise DataError('椎名林檎.csv', 'is empty')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": "cp1252:strict"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.decode("cp1252").splitlines() == ["???? Björk Bj?rk"]
+    assert done.stderr.decode("cp1252").splitlines() == ["error: ????.csv: is empty"]
 
 
 def test_a_bug_keeps_its_traceback() -> None:

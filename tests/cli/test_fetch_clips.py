@@ -11,11 +11,12 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tests.conftest import PARAMS
-from tests.support.audio import music, write_clip
+from tests.support.audio import music, tagged, write_clip
 from tests.support.fetching import artists, mbid_of
 from tests.support.services import FakeArtist, FakeServices
 from twinear.artists.identity import write_artists
@@ -101,6 +102,56 @@ def test_ones_own_music_needs_no_contact_and_no_network(project: Path) -> None:
     with (project / "data/clips.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["terms"] for row in rows] == ["own library", "CC0"]
+
+
+def test_music_of_two_bands_of_one_name_is_told_apart_and_what_is_left_out_counted(
+    project: Path,
+) -> None:
+    one, two = mbid_of(1), mbid_of(2)
+    (project / "music").mkdir()
+    for n, mbid in enumerate((one, two), 1):
+        path = project / f"music/{n}.flac"
+        y = np.stack([music(3, 48000, n)] * 2)
+        tagged(path, y, artist="Nirvana", title=f"{n}", MUSICBRAINZ_ARTISTID=mbid)
+    (project / "music" / os.fsdecode(b"Bj\xf6rk")).mkdir()
+    write_clip(project / "music" / os.fsdecode(b"Bj\xf6rk/a.flac"), music(3, SR, 3), SR)
+    (project / "music/cover.jpg").touch()
+    wanted = ["artist,mbid", f"Nirvana,{two}", "Nirvana,", f"Nirvana,{mbid_of(9)}", "Björk,"]
+    (project / "wanted.csv").write_text("\n".join(wanted))
+    words = ("fetch", "clips", "--artists", "wanted.csv", "--sources", "folder", "--json")
+    done = run(project, *words, "--music", "music")
+    assert done.returncode == 0, done.stderr
+    with (project / "data/clips.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(row["artist"], row["mbid"], row["url"]) for row in csv.DictReader(file)]
+    assert rows == [("Nirvana", two, "2.flac"), ("Björk", "", "Björk/a.flac")]
+    report = json.loads(done.stdout)
+    assert [entry["why"] for entry in report["ambiguous"]] == ["folder: 2 artists of that name"]
+    assert [entry["artist"] for entry in report["without_audio"]] == [mbid_of(9)]
+    assert report["left_out"] == {"not audio": 1}
+    assert report["examples"] == {"not audio": ["cover.jpg"]}
+
+
+@pytest.mark.parametrize("as_json", ["--json", "--text"])
+def test_a_terminal_that_cannot_show_a_name_gets_a_replacement(project: Path, as_json: str) -> None:
+    (project / "wanted").write_text("椎名林檎\n", encoding="utf-8")
+    touched = project / "music/椎名林檎/a.flac"
+    touched.parent.mkdir(parents=True)
+    touched.write_text("not music")
+    words = ("fetch", "clips", "--artists", "wanted", "--sources", "folder", "--music", "music")
+    done = subprocess.run(
+        [*PROGRAM, *words, as_json],
+        cwd=project,
+        env={**environment(), "PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    text = done.stdout.decode("cp1252")
+    if as_json == "--json":
+        assert json.loads(text)["without_audio"][0]["name"] == "椎名林檎"
+    else:
+        assert "????: 1 previews set aside" in text
 
 
 @pytest.mark.parametrize(

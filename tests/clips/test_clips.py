@@ -84,10 +84,37 @@ def test_a_table_that_cannot_be_used_says_where(tmp_path: Path, text: str, messa
         _table(tmp_path, text)
 
 
-def test_a_table_in_another_encoding_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "clips.csv").write_bytes("file,artist\na.mp3,Björk\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"clips\.csv: .*UTF-8"):
-        read_clip_table(tmp_path / "clips.csv")
+def test_a_table_of_a_spreadsheet_reads_alike(tmp_path: Path) -> None:
+    text = "File;ARTIST;Mbid\na.mp3;Björk;\nb.mp3;NA;\n"
+    for encoding in ("cp1252", "utf-8-sig", "utf-16"):
+        (tmp_path / "clips.csv").write_bytes(text.encode(encoding))
+        table = read_clip_table(tmp_path / "clips.csv")
+        assert list(table["artist"]) == ["Björk", "NA"]
+        assert list(table["line"]) == [2, 3]
+
+
+def test_a_stray_quote_is_refused_or_a_letter_and_never_swallows_rows(tmp_path: Path) -> None:
+    path = tmp_path / "clips.csv"
+    path.write_text('file,artist\na.mp3,12" Ensemble\nb.mp3,"Weird Al" Yankovic\nc.mp3,Can\n')
+    found = list(read_clip_table(path)["artist"])
+    assert found == ['12" Ensemble', '"Weird Al" Yankovic', "Can"]
+    path.write_text('file,artist\na.mp3,"Heroes\nb.mp3,"Air"\nc.mp3,Can\n')
+    with pytest.raises(DataError, match=r"clips\.csv:2: has a quoted field that is not closed"):
+        read_clip_table(path)
+
+
+def test_paths_of_windows_are_found_and_those_outside_only_where_files_are_copied(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "clips.csv"
+    (tmp_path / "Air").mkdir()
+    (tmp_path / "Air/a.mp3").touch()
+    path.write_text("file,artist\nAir\\a.mp3,Air\n")
+    assert list(read_clip_table(path)["file"]) == ["Air/a.mp3"]
+    path.write_text(f"file,artist\n{tmp_path}/Air/a.mp3,Air\n")
+    assert len(read_clip_table(path, outside=True)) == 1
+    with pytest.raises(DataError, match=r"clips\.csv:2: file '/.*a path under the table's folder"):
+        read_clip_table(path)
 
 
 def test_clips_find_their_artist_by_mbid_then_by_name_and_namesakes_stay_apart(

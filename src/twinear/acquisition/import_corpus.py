@@ -7,27 +7,32 @@ into/clips.csv    file, artist, mbid, title, source (where the file was), then f
 into/clips/embeddings.npz    the clips' embeddings, if a table of them is given
 ```
 
-Clips come with a table, or in folders named by their artists. Audio is not decoded and listens are
-not cleaned here: the stages do that, and count it.
+Clips come with a table, or in a folder of music. Audio is not decoded and listens are not cleaned
+here: the stages do that, and count it.
 """
 
-import csv
 import os
 import shutil
-import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from twinear.acquisition.linking import link, may_link
+from twinear.acquisition.music_folder import (
+    DUPLICATE,
+    UNREADABLE,
+    LeftOut,
+    Recording,
+    read_music_folder,
+)
 from twinear.acquisition.previews.provenance import write_rows
-from twinear.artists.clip_table import read_clip_table
+from twinear.artists.clip_table import clip_path, read_clip_rows
 from twinear.artists.identity import artist_id
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require, sha256
 from twinear.listens.readers.recognition import find_listens
 from twinear.spectrograms.embedding_table import TABLE, EmbeddingTable
 
-AUDIO = (".mp3", ".m4a", ".aac", ".mp4", ".ogg", ".oga", ".opus", ".flac", ".wav")
 CORPUS_NAMES = {"listens", "clips", "clips.csv", "truth.csv", "README.md"}
 COLUMNS = ("file", "artist", "mbid", "title", "source")
 
@@ -43,40 +48,59 @@ class CorpusReport:
     artists: int
     duplicates: int  # clips left out because their artist has the same recording already
     embeddings: int = 0  # clips that have an embedding
+    linked: int = 0  # clips that share their bytes with the originals
+    left_out: dict[str, int] = field(default_factory=dict)  # reason -> files of the music folder
+    examples: dict[str, list[str]] = field(default_factory=dict)  # reason -> the first of them
 
 
 def import_corpus(
-    listens: Path, clips: Path, into: Path, replace: bool = False, embeddings: Path | None = None
+    listens: Path,
+    clips: Path,
+    into: Path,
+    replace: bool = False,
+    embeddings: Path | None = None,
+    link_files: bool = False,
 ) -> CorpusReport:
     """Copy listens and clips into a data folder, whole or not at all.
+
+    Files that cannot be read, and those of a folder that are no audio, are left out and counted.
 
     Parameters
     ----------
     listens
         A file of listens, or the folder that holds it.
     clips
-        A table (CSV: file, under the table's folder; artist; optionally mbid and title), or a
-        folder `Artist/…` with audio at any depth; the title is then the file's name.
+        A table (CSV: file, under the table's folder or an absolute path; artist; optionally mbid
+        and title), or a folder of music, see `music_folder`.
     embeddings
         A table of embeddings that names the clips as `clips` does: `file` of the table, or the
         path under the folder. It may lack some of the clips, and hold others.
+    link_files
+        Do not copy audio where the file system can share it, see `linking`.
 
     Raises
     ------
     DataError
-        Listens not recognised, a clip that is missing or unreadable, no clips, embeddings that
+        Listens not recognised, a clip of a table that is missing, no clips, embeddings that
         cannot be read or are of none of the clips, or an `into` that holds something else than a
         corpus to replace.
     """
     _require_free(into, replace)
     files = find_listens(listens)
     require(clips, "give a table of clips (CSV) or a folder Artist/… of audio")
-    listed = _clips_in_folders(clips) if clips.is_dir() else _clips_in_table(clips)
+    left_out = LeftOut()
+    if clips.is_dir():
+        music = read_music_folder(clips)
+        left_out, listed = music.left_out, [_listed(each) for each in music.recordings]
+    else:
+        listed = _clips_in_table(clips)
     table = EmbeddingTable.read(embeddings) if embeddings else None
     with replacing(into) as temporary:
         for place, path in files.copies.items():
             _copy(path, temporary / "listens" / place)
-        rows = _copy_clips(listed, temporary)
+        rows, n_linked = _copy_clips(listed, temporary, left_out, link_files and may_link(into))
+        if not rows:
+            raise DataError(clips, "holds no clip that can be read", remedy="name another")
         write_rows(rows, temporary / "clips.csv", COLUMNS)
         n_embeddings = 0
         if table is not None and embeddings is not None:
@@ -94,8 +118,11 @@ def import_corpus(
         listens=files.names,
         clips=len(rows),
         artists=len({artist_id(row["mbid"], row["artist"]) for row in rows}),
-        duplicates=len(listed) - len(rows),
+        duplicates=left_out.counts.get(DUPLICATE, 0),
         embeddings=n_embeddings,
+        linked=n_linked,
+        left_out=left_out.counts,
+        examples=left_out.examples,
     )
 
 
@@ -113,73 +140,49 @@ def _require_free(into: Path, replace: bool) -> None:
 
 
 def _clips_in_table(table: Path) -> list[ListedClip]:
-    checked = read_clip_table(table)
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
     clips = []
-    for row, file, line in zip(rows, checked["file"], checked["line"], strict=True):
-        path = table.parent / file
+    for row in read_clip_rows(table, outside=True).rows:
+        file = row.values["file"]
+        path = clip_path(table, file)
         if not path.is_file():
-            raise DataError(f"{table}:{line}", f"no file {path}", remedy="correct the path")
-        values = {column: one_line(value) for column, value in row.items() if column}
-        clips.append((path, values | {"source": file}))
+            raise DataError(f"{table}:{row.line}", f"no file {path}", remedy="correct the path")
+        clips.append((path, row.values | {"source": file}))
     return clips
 
 
-def _clips_in_folders(folder: Path) -> list[ListedClip]:
-    clips = []
-    for path in find_audio(folder, "*/**/*"):
-        source = path.relative_to(folder)
-        row = {"artist": one_line(source.parts[0]), "title": one_line(path.stem)}
-        clips.append((path, row | {"source": source.as_posix()}))
-    if not clips:
-        expected = f"Artist/… with {', '.join(AUDIO)}"
-        raise DataError(folder, "holds no clips", expected=expected, remedy="name another folder")
-    return clips
+def _listed(recording: Recording) -> ListedClip:
+    known = {"artist": recording.artist, "mbid": recording.mbid, "title": recording.title}
+    return recording.file, known | {"source": recording.name}
 
 
-def find_audio(folder: Path, pattern: str) -> list[Path]:
-    """The files of audio in a folder that match a pattern, sorted, without hidden ones."""
-    return [
-        path
-        for path in sorted(folder.glob(pattern))
-        if path.suffix.lower() in AUDIO and not path.name.startswith(".") and path.is_file()
-    ]
-
-
-def one_line(text: str | list[str] | None) -> str:
-    r"""A text on one line, in composed Unicode; file systems may store accents separately.
-
-    Examples
-    --------
-    >>> one_line("Sigur  Ro\N{COMBINING ACUTE ACCENT}s\n(live)")
-    'Sigur Rós (live)'
-    """
-    if not isinstance(text, str):
-        return ""
-    return unicodedata.normalize("NFC", " ".join(text.replace("\0", " ").split()))
-
-
-def _copy_clips(listed: Iterable[ListedClip], folder: Path) -> list[dict[str, str]]:
-    """Copy each recording of each artist once; give their rows."""
+def _copy_clips(
+    listed: Iterable[ListedClip], folder: Path, left_out: LeftOut, link_files: bool
+) -> tuple[list[dict[str, str]], int]:
+    """Copy each recording of each artist once; give their rows, and how many files are linked."""
     seen = set()
-    rows = []
+    rows, n_linked = [], 0
     for path, values in listed:
         row = dict.fromkeys(COLUMNS, "") | values
         try:
             content = sha256(path)
-        except OSError as error:
-            found = f"cannot be read ({error.strerror})"
-            raise DataError(path, found, remedy="make it readable") from error
+        except OSError:
+            left_out.add(UNREADABLE, row["source"])
+            continue
         recording = content, artist_id(row["mbid"], row["artist"])
         if recording in seen:
+            left_out.add(DUPLICATE, row["source"])
             continue
         seen.add(recording)
         row["file"] = f"clips/{content[:16]}{path.suffix.lower()}"
-        if not (folder / row["file"]).exists():
-            _copy(path, folder / row["file"])
+        target = folder / row["file"]
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if link_files and link(path, target):
+                n_linked += 1
+            else:
+                _copy(path, target)
         rows.append(row)
-    return rows
+    return rows, n_linked
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -4,28 +4,33 @@ The table is read without touching the audio. An artist is matched by MusicBrain
 normalised name.
 """
 
-import csv
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Any
 
 import pandas as pd
 
 from twinear.artists.identity import artist_id, normalise_name, strip_featured
-from twinear.base.errors import DataError, nearest
-from twinear.base.files import require
+from twinear.base.errors import DataError
+from twinear.base.table import Row, Table, read_table
 
 NO_REDIRECTS: Mapping[str, str] = MappingProxyType({})
+COLUMNS = ("file", "artist", "mbid", "title", "source", "terms")  # in any case; others are kept
+REMEDY = "name every clip and its artist there; 'twinear import' writes it"
 
 
-def read_clip_table(path: Path, redirects: Mapping[str, str] = NO_REDIRECTS) -> pd.DataFrame:
+def read_clip_table(
+    path: Path, redirects: Mapping[str, str] = NO_REDIRECTS, *, outside: bool = False
+) -> pd.DataFrame:
     """Read `clips.csv`.
 
     Parameters
     ----------
     redirects
         Merged MusicBrainz id -> current id.
+    outside
+        See `read_clip_rows`.
 
     Returns
     -------
@@ -36,55 +41,69 @@ def read_clip_table(path: Path, redirects: Mapping[str, str] = NO_REDIRECTS) -> 
     Raises
     ------
     DataError
+        As `read_clip_rows`.
+    """
+    rows = read_clip_rows(path, outside=outside).rows
+    return pd.DataFrame([_identified(row, redirects) for row in rows])
+
+
+def read_clip_rows(path: Path, *, outside: bool = False) -> Table:
+    """Read the rows of a `clips.csv` with all their columns.
+
+    Parameters
+    ----------
+    outside
+        Accept absolute paths, and those of a home (`~`): the table is of files to be copied.
+
+    Raises
+    ------
+    DataError
         Missing or empty file, a missing column, a row without file or artist, a file outside
         the folder.
     """
-    require(path, "name every clip and its artist there; 'twinear import' writes it")
-    rows = []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            for column in ("file", "artist"):
-                if column not in columns:
-                    near = nearest(column, columns)
-                    found = f"has no column '{column}'"
-                    expected = "file, artist and, if known, mbid and title"
-                    remedy = f"rename '{near[0]}'?" if near else "add it"
-                    raise DataError(f"{path}:1", found, expected=expected, remedy=remedy)
-            for row in reader:
-                rows.append(_parse_row(row, path, reader.line_num, redirects))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(path, f"is not a CSV table in UTF-8 ({error})") from None
-    if not rows:
+    table = read_table(path, COLUMNS, REMEDY, ("file", "artist"))
+    if not table.rows:
         raise DataError(path, "names no clip", expected="one row for each clip")
-    return pd.DataFrame(rows)
+    for row in table.rows:
+        place, file = f"{path}:{row.line}", row.values["file"]
+        if not file or not row.values["artist"]:
+            raise DataError(place, f"has no {'artist' if file else 'file'}", remedy="fill it in")
+        # a table of Windows; elsewhere a backslash may be part of a name
+        slashed = file.replace("\\", "/")
+        if slashed != file and (path.parent / slashed).exists():
+            row.values["file"] = file = slashed
+        if PurePosixPath(file).is_absolute() and not outside:
+            expected = "a path under the table's folder"
+            raise DataError(place, f"file '{file}'", expected=expected)
+        if ".." in PurePosixPath(file).parts:
+            expected = "a path under the table's folder" + " or an absolute one" * outside
+            raise DataError(place, f"file '{file}'", expected=expected)
+    return table
 
 
-def _parse_row(
-    row: dict[str | Any, str | Any], path: Path, line: int, redirects: Mapping[str, str]
-) -> dict[str, object]:
-    place = f"{path}:{line}"
-    if None in row:  # the key under which DictReader keeps surplus fields
-        remedy = "put fields that hold commas in double quotes"
-        raise DataError(place, "has more fields than the header", remedy=remedy)
-    file, name, mbid, title = (
-        (row.get(column) or "").strip() for column in ("file", "artist", "mbid", "title")
-    )
-    if not file or not name:
-        raise DataError(place, f"has no {'artist' if file else 'file'}", remedy="fill it in")
-    if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
-        raise DataError(place, f"file '{file}'", expected="a path under the table's folder")
+def clip_path(table: Path, file: str) -> Path:
+    """Return where a file is that a table names: under the table's folder unless it says more."""
+    path = Path(file)
+    if file.startswith("~"):
+        with suppress(RuntimeError):  # no such home: a name that begins so
+            path = path.expanduser()
+    return table.parent / path
+
+
+def _identified(row: Row, redirects: Mapping[str, str]) -> dict[str, object]:
+    values = row.values
+    mbid = values.get("mbid", "")
     mbid = redirects.get(mbid.lower(), mbid)
+    name = values["artist"]
     identity = artist_id(mbid, name)
     mbid = mbid.lower() if mbid.lower() == identity else ""
     return {
-        "file": file,
+        "file": values["file"],
         "artist": name if mbid else strip_featured(name),
         "mbid": mbid,
-        "title": title,
+        "title": values.get("title", ""),
         "id": identity,
-        "line": line,
+        "line": row.line,
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from twinear.artists.identity import is_mbid
 from twinear.base.errors import DataError
 from twinear.base.files import replacing
+from twinear.base.table import read_table
 
 COLUMNS = ("old", "new")
 REMEDY = "fix it or remove it"
@@ -25,22 +26,18 @@ def read_redirects(path: Path | None) -> dict[str, str]:
     """
     if path is None or not path.exists():
         return {}
+    table = read_table(path, COLUMNS, REMEDY, COLUMNS)
+    if tuple(table.columns) != COLUMNS:
+        raise DataError(path, "has other columns", expected="old,new", remedy=REMEDY)
     successors: dict[str, str] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise DataError(path, "has other columns", expected="old,new", remedy=REMEDY)
-            for row in reader:
-                place = f"{path}:{reader.line_num}"
-                old, new = ((row[column] or "").strip().lower() for column in COLUMNS)
-                if len(row) != len(COLUMNS) or not is_mbid(old) or not is_mbid(new):
-                    raise DataError(place, "is no pair of MusicBrainz ids", remedy=REMEDY)
-                if successors.setdefault(old, new) != new:
-                    found = f"{old} was merged into {successors[old]} above"
-                    raise DataError(place, found, remedy=REMEDY)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(path, f"is not a CSV table in UTF-8 ({error})", remedy=REMEDY) from None
+    for row in table.rows:
+        place = f"{path}:{row.line}"
+        old, new = (row.values[column].lower() for column in COLUMNS)
+        if not is_mbid(old) or not is_mbid(new):
+            raise DataError(place, "is no pair of MusicBrainz ids", remedy=REMEDY)
+        if successors.setdefault(old, new) != new:
+            found = f"{old} was merged into {successors[old]} above"
+            raise DataError(place, found, remedy=REMEDY)
     current = {}
     for old, new in successors.items():
         passed = {old}

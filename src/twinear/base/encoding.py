@@ -6,6 +6,7 @@ spreadsheets and old exports in western Europe, which contains Latin-1's letters
 """
 
 import codecs
+import os
 import re
 
 MARKS = (
@@ -47,6 +48,25 @@ def detect_encoding(text: bytes) -> str:
     # at most three bytes of a letter that the end of `text` cuts off are no damage
     n_damaged = len(BEYOND_ASCII.findall(others)) - _n_cut_off(text)
     return "cp1252" if n_damaged > n_letters else "utf-8"
+
+
+def decode_name(name: str) -> str:
+    r"""Return the text of a file name, which may hold bytes that are not UTF-8.
+
+    Python keeps such bytes as lone surrogates, which no UTF-8 file can hold. Each part of a path is
+    decoded by itself: an old folder may hold new files.
+
+    Examples
+    --------
+    >>> decode_name("Bj\udcf6rk/Jóga.mp3")
+    'Björk/Jóga.mp3'
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        parts = map(os.fsencode, name.split("/"))
+        return "/".join(part.decode(detect_encoding(part), "replace") for part in parts)
+    return name
 
 
 def _n_cut_off(text: bytes) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
+from io import TextIOWrapper
 
 
 class TwinearError(Exception):
@@ -81,7 +82,13 @@ def nearest(word: str, words: Iterable[str], n: int = 1, cutoff: float = 0.6) ->
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn a `TwinearError` into one line on stderr and exit status 1; an interrupt into 130."""
+    """Turn a `TwinearError` into one line on stderr and exit status 1; an interrupt into 130.
+
+    What a terminal cannot show is printed as a replacement.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         yield
     except TwinearError as error:

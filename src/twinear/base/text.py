@@ -1,9 +1,21 @@
-"""Numbers, intervals and tables as text: the one place that decides how they look."""
+"""Names, numbers, intervals and tables as text: the one place that decides how they look."""
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from itertools import zip_longest
+
+
+def one_line(text: str | None) -> str:
+    r"""Return a text on one line, in composed Unicode; file systems may store accents separately.
+
+    Examples
+    --------
+    >>> one_line("Sigur  Ro\N{COMBINING ACUTE ACCENT}s\n(live)")
+    'Sigur Rós (live)'
+    """
+    return unicodedata.normalize("NFC", " ".join((text or "").replace("\0", " ").split()))
 
 
 def format_number(value: float, decimals: int = 3, sign: str = "") -> str:

@@ -5,6 +5,7 @@ runs, so that `--help` answers at once.
 """
 
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -31,5 +32,6 @@ def print_result(value: Any, text: str, *, as_json: bool) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a value for machines."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    """Print a value for machines; in ASCII where the output has not every letter."""
+    whole = (sys.stdout.encoding or "").lower().startswith("utf")
+    print(json.dumps(value, ensure_ascii=not whole, indent=2))

@@ -31,12 +31,16 @@ def import_(
     replace: Annotated[
         bool, typer.Option("--replace/--keep", help="Replace what is there.")
     ] = False,
+    link: Annotated[
+        bool,
+        typer.Option("--link/--copy", help="Share audio with the originals where that is safe."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Import listens and clips into the data folder."""
     from twinear.acquisition.import_corpus import import_corpus
 
-    report = asdict(import_corpus(listens, clips, into, replace=replace, embeddings=embeddings))
+    report = asdict(import_corpus(listens, clips, into, replace, embeddings, link))
     if as_json:
         print_json(report)
         return

@@ -15,7 +15,17 @@ import numpy.typing as npt
 from twinear.base.errors import ClipError
 
 # Audio containers only: a playlist could lead the decoder to another file or to the network.
-CONTAINERS = "aac,aiff,caf,flac,matroska,mov,mp3,ogg,w64,wav"
+CONTAINERS = (
+    "aac,ac3,aiff,amr,ape,asf,au,caf,dsf,eac3,flac,iff,matroska,mov,mp3,mpc,mpc8,ogg,tak,tta,w64"
+    ",wav,wv"
+)
+
+# Suffixes of files in these containers. The first always hold audio that decodes, unless they are
+# damaged; the second may hold pictures only, or audio that is protected or of another codec.
+USUAL = ".mp3 .mp2 .m4a .m4b .aac .ogg .oga .opus .spx .flac .wav .w64 .aif .aiff .aifc .caf .au"
+UNUSUAL = ".mp4 .3gp .webm .mka .wma .asf .ape .wv .tta .tak .mpc .dsf .dff .ac3 .eac3 .amr .m4r"
+UNCERTAIN = frozenset(UNUSUAL.split())
+AUDIO = UNCERTAIN | frozenset(USUAL.split())
 
 # sample format -> dtype, zero and full scale; planar formats end in p
 FORMATS: dict[str, tuple[type[np.number[Any]], float, float]] = {

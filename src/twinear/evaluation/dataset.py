@@ -19,7 +19,7 @@ import pandas as pd
 from twinear.artists.clip_table import read_clip_table, resolve
 from twinear.artists.redirects import read_redirects
 from twinear.base.errors import DataError
-from twinear.base.files import require, sha256
+from twinear.base.files import is_system_file, require, sha256
 from twinear.base.params import Params
 from twinear.clips.clips import Clips, ClipsParams, index_clips
 from twinear.compute.pool import choose_workers
@@ -152,7 +152,11 @@ def read_data_clips(data: Path) -> pd.DataFrame:
 
 def _files(folder: Path) -> list[Path]:
     remedy = "name another folder"
-    files = sorted(path for path in require(folder, remedy).rglob("*") if path.is_file())
+    files = sorted(
+        path
+        for path in require(folder, remedy).rglob("*")
+        if path.is_file() and not is_system_file(path.relative_to(folder))
+    )
     if not files:
         raise DataError(folder, "holds no files", remedy=remedy)
     return files

@@ -5,7 +5,6 @@ that a scorer was trained on can be left out (`EvaluationOptions.without`): only
 never seen give a fair result.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from twinear.artists.identity import normalise_name
+from twinear.base.delimited import find_separator, split_line
 from twinear.base.errors import DataError
-from twinear.base.files import require
 from twinear.base.params import PARAMS
+from twinear.base.table import read_lines, read_table
 from twinear.catalogue.catalogue import CatalogueParams, build_catalogue
 from twinear.evaluation.comparison import (
     CORRECTED,
@@ -160,16 +160,15 @@ def read_artists_to_leave_out(path: Path, data: EvaluationData) -> set[str]:
     DataError
         Missing, empty or unreadable, or none of its artists is in the data.
     """
-    require(path, "name a file of artists")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(path, f"is not text in UTF-8 ({error.reason})") from None
-    if "artist" in next(csv.reader(lines[:1]), []):
-        rows = [row for row in csv.DictReader(lines) if row.get("split") != "test"]
+    remedy = "name a file of artists"
+    lines = read_lines(path, remedy).lines
+    header = lines[0][1].lower() if lines else ""
+    if "artist" in map(str.strip, split_line(header, find_separator(header)) or ()):
+        table = read_table(path, ("artist", "name", "split"), remedy)
+        rows = [row.values for row in table.rows if row.values.get("split") != "test"]
         words = {row[key] for row in rows for key in ("artist", "name") if row.get(key)}
     else:
-        words = {line.strip() for line in lines if line.strip()}
+        words = {line.strip() for _, line in lines}
     normal = {normalise_name(word) for word in words}
     artists = {
         str(row.artist)

@@ -5,12 +5,12 @@ rows. Vectors of several frames are averaged over them. A clip is named as in cl
 or by `source`, its name before it was imported. Vectors of other clips are ignored.
 """
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from twinear.artists.clip_table import read_clip_rows
 from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.evaluation.external_scores import artist_finder, match_artists
@@ -52,8 +52,8 @@ def score_embeddings(
     """
     row_of_name = {name: row for row, name in enumerate(table.clips)}
     if table.key == "clip":
-        with (data / "clips.csv").open(encoding="utf-8-sig", newline="") as file:
-            other_names = {row["file"]: row.get("source") or "" for row in csv.DictReader(file)}
+        rows_of_clips = [row.values for row in read_clip_rows(data / "clips.csv").rows]
+        other_names = {row["file"]: row.get("source", "") for row in rows_of_clips}
         wanted = list(clips)
         artist_index = artists.artist_index
     else:

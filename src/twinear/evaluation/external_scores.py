@@ -5,7 +5,6 @@ its first column. An artist is named by its id, or by a name that only one artis
 may come in any order, which must be the same for rows and columns.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ import numpy as np
 import pandas as pd
 
 from twinear.artists.identity import normalise_name
+from twinear.base.delimited import find_separator
 from twinear.base.errors import DataError, nearest
 from twinear.base.files import require
+from twinear.base.table import read_lines, split_fields
 from twinear.metrics.ranking_metrics import Floats
 from twinear.spectrograms.embedding_table import NOT_ARRAYS
 
@@ -146,14 +147,12 @@ def _read_npz(path: Path) -> ScoreMatrix:
 
 
 def _read_csv(path: Path) -> ScoreMatrix:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header, *rows = list(csv.reader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(path, f"is not a CSV table in UTF-8 ({error})", expected=FORMS) from None
-    artists, scores = header[1:], np.full((len(rows), len(header) - 1), np.nan)
-    for at, row in enumerate(rows):
-        place = f"{path}:{at + 2}"  # line 1 is the header
+    (top, first), *lines = read_lines(path, FORMS).lines or [(1, "")]
+    separator = find_separator(first)
+    header = split_fields(first, separator, path, top)
+    artists, scores = header[1:], np.full((len(lines), len(header) - 1), np.nan)
+    for at, (line, text) in enumerate(lines):
+        place, row = f"{path}:{line}", split_fields(text, separator, path, line)
         if len(row) != len(header):
             raise DataError(place, f"{len(row)} fields", expected=f"{len(header)} as in the header")
         if at < len(artists) and row[0] != artists[at]:

@@ -7,7 +7,6 @@ popularity in powers of ten of an artist's share of the listeners, of durations 
 data is never a fault. Less, worse or different data is one, for a person to look at.
 """
 
-import csv
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
+from twinear.artists.clip_table import read_clip_rows
 from twinear.artists.identity import read_artists
 from twinear.base.errors import DataError
 from twinear.base.files import require, write_text
@@ -89,12 +89,9 @@ def measure_data(data: Path, artifacts: Path, reports: Path) -> DataStatistics:
         for path in (reports / "listens.json", reports / "clips.json")
     )
     artists = read_artists(artifacts / "listens" / "artists.csv", "run 'dvc repro listens'")
-    table = require(data / "clips.csv", "list every clip there")
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        columns = tuple(next(csv.reader(file), []))
     return DataStatistics(
         format=listens["format"],
-        columns=columns,
+        columns=tuple(read_clip_rows(data / "clips.csv").columns),
         artists=listens["artists"],
         listeners=listens["listeners"],
         listens=listens["kept"],

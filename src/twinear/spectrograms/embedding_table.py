@@ -28,6 +28,7 @@ import polars as pl
 
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
+from twinear.base.table import read_table
 
 Floats = npt.NDArray[np.float32]
 Key = Literal["clip", "artist"]
@@ -165,7 +166,8 @@ class EmbeddingTable:
         if path.suffix.lower() == ".npz":
             read = _read_npz(path, keys, dtype, whole_numbers)
         else:
-            read = _read_table(path, keys, dtype)
+            reader = _read_csv if path.suffix.lower() == ".csv" else _read_parquet
+            read = reader(path, keys, dtype)
         _check(read, path)
         return read
 
@@ -255,15 +257,34 @@ def _read_npz(
     )
 
 
-def _read_table(path: Path, keys: Sequence[Key], dtype: npt.DTypeLike) -> EmbeddingTable:
+def _read_csv(path: Path, keys: Sequence[Key], dtype: npt.DTypeLike) -> EmbeddingTable:
+    table = read_table(path, keys, AGAIN)
+    key = _find_key(table.columns, keys, path)
+    columns = [column for column in table.columns if column != key]
+    vector = np.empty((len(table.rows), len(columns)))
+    for at, row in enumerate(table.rows):
+        try:
+            vector[at] = [row.values[column] or "nan" for column in columns]
+        except ValueError:
+            column = next(name for name in columns if not _is_number(row.values[name] or "nan"))
+            found = f"column {column} holds '{row.values[column]}'"
+            expected = COLUMNS.format(key)
+            raise DataError(f"{path}:{row.line}", found, expected=expected) from None
+    clips = [row.values[key] for row in table.rows]
+    return EmbeddingTable(clips=clips, vector=_numbers(vector, dtype, path), key=key)
+
+
+def _is_number(text: str) -> bool:
     try:
-        if path.suffix.lower() == ".csv":
-            # Names are read as text: they may look like numbers, or like a missing value (NA).
-            header = pl.read_csv(path, n_rows=0).columns
-            text = {column: pl.String for column in header if column in keys}
-            table = pl.read_csv(path, schema_overrides=text, infer_schema_length=None)
-        else:
-            table = pl.read_parquet(path)
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_parquet(path: Path, keys: Sequence[Key], dtype: npt.DTypeLike) -> EmbeddingTable:
+    try:
+        table = pl.read_parquet(path, glob=False)
     except pl.exceptions.PolarsError as error:
         found = f"cannot be read ({str(error).splitlines()[0]})"
         expected = COLUMNS.format(" or ".join(keys))

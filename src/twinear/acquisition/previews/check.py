@@ -10,13 +10,14 @@ from pathlib import Path
 from twinear.acquisition.previews.journal import reason
 from twinear.acquisition.previews.provenance import read_rows
 from twinear.base.errors import ClipError, DataError
-from twinear.base.files import require, sha256
+from twinear.base.files import is_system_file, require, sha256
 from twinear.clips.waveform import load_waveform
 from twinear.compute.pool import Progress, map_in_processes
 from twinear.spectrograms.embedding_table import TABLE, read_clip_embeddings
 
 CHECK_SR = 22050
 CHECK_SECONDS = 300.0
+PART_SUFFIX = ".part"  # of what `replacing` writes to
 MAX_SHOWN = 50  # faults in the text for people
 
 
@@ -49,8 +50,11 @@ def check_clips(data_folder: Path, progress: Progress, workers: int) -> CheckRep
     for row, clip_faults in zip(progress(rows), findings, strict=True):
         for kind, found in clip_faults:
             add(kind, f"{table}: {row['file']}", found)
-    for path in sorted((data_folder / "clips").rglob("*")):  # hidden and incomplete ones, too
-        file = path.relative_to(data_folder).as_posix()
+    for path in sorted((data_folder / "clips").rglob("*")):
+        relative = path.relative_to(data_folder)
+        file = relative.as_posix()
+        if is_system_file(relative) and path.suffix != PART_SUFFIX:  # what a fetch has left counts
+            continue
         if path.is_file() and file not in files | {TABLE}:
             add("unnamed", file, "no row of clips.csv names it")
     vectors = data_folder / TABLE

@@ -11,8 +11,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from twinear.acquisition.music_folder import LeftOut
 from twinear.acquisition.network.rate_limit import Clock
 from twinear.acquisition.previews.artist_fetch import ArtistFetch, FetchParams
+from twinear.acquisition.previews.folder import FolderSource
 from twinear.acquisition.previews.journal import ArtistOutcome, FetchJournal
 from twinear.acquisition.previews.provenance import read_rows, write_clips
 from twinear.acquisition.previews.report import FetchReport, summarise
@@ -76,7 +78,9 @@ def fetch_clips(
                     break
         finally:
             _write_tables(in_order(), into)
-    return summarise(in_order(), params.n_clips)
+    folders = [source for source in opened.sources if isinstance(source, FolderSource)]
+    left_out = folders[0].left_out() if folders else LeftOut()
+    return summarise(in_order(), params.n_clips, left_out)
 
 
 def _in_threads(

@@ -5,12 +5,13 @@ columns, before those that were.
 """
 
 import csv
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from twinear.artists.clip_table import read_clip_table
+from twinear.artists.clip_table import read_clip_rows
 from twinear.artists.identity import artist_id
 from twinear.base.files import replacing
 
@@ -58,10 +59,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """Every row of a `clips.csv` with all its columns; no rows if there is no such file."""
     if not path.exists():
         return []
-    read_clip_table(path)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [{column: value or "" for column, value in row.items()} for row in rows]
+    return [row.values for row in read_clip_rows(path).rows]
 
 
 def write_clips(clips: Iterable[ClipRow], path: Path) -> None:
@@ -80,7 +78,8 @@ def write_rows(rows: Sequence[Mapping[str, str]], path: Path, first_columns: Seq
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:  # a row is one line of the file
+            writer.writerow({key: re.sub(r"[\r\n]+", " ", value) for key, value in row.items()})
 
 
 def _key(row: Mapping[str, str]) -> tuple[str, str]:

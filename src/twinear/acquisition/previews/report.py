@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from twinear.acquisition.music_folder import LeftOut
 from twinear.acquisition.previews.journal import ArtistOutcome
 
 MAX_SHOWN = 20  # entries of a list in the text for people
@@ -25,9 +26,11 @@ class FetchReport:
     failed: list[Entry]  # artists without clips because of errors
     set_aside: list[Entry]  # previews that were not taken, and why
     merged: dict[str, str]  # MusicBrainz id -> the one it was merged into
+    left_out: dict[str, int]  # reason -> files of the folder of music that were left out
+    examples: dict[str, list[str]]  # reason -> the first of them
 
 
-def summarise(outcomes: Sequence[ArtistOutcome], n_clips: int) -> FetchReport:
+def summarise(outcomes: Sequence[ArtistOutcome], n_clips: int, left_out: LeftOut) -> FetchReport:
     """Count the outcomes of the artists."""
     sources = [[fetched.clip.source for fetched in outcome.clips] for outcome in outcomes]
     clips = Counter(source for of_artist in sources for source in of_artist)
@@ -63,6 +66,8 @@ def summarise(outcomes: Sequence[ArtistOutcome], n_clips: int) -> FetchReport:
             for preview, why in outcome.set_aside.items()
         ],
         merged={old: new for outcome in outcomes for old, new in outcome.redirects.items()},
+        left_out=left_out.counts,
+        examples=left_out.examples,
     )
 
 
@@ -92,4 +97,8 @@ def format_report(report: FetchReport) -> str:
             lines += [f"  {entry['name']}: {entry['why']}" for entry in entries[:MAX_SHOWN]]
         if len(entries) > MAX_SHOWN:
             lines.append(f"  … and {len(entries) - MAX_SHOWN} more; --json shows all")
+    if report.left_out:
+        lines += ["", "files of the music folder left out:"]
+    for reason, n_files in report.left_out.items():
+        lines.append(f"  {n_files} {reason}: {', '.join(report.examples[reason])}")
     return "\n".join(lines)

@@ -6,7 +6,6 @@ validation, the others train. To choose settings, `on="validation"` evaluates th
 and leaves the test fold out of everything, candidates and mutual proximity included.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from twinear.artists.clip_table import resolve
+from twinear.artists.clip_table import read_clip_rows, resolve
 from twinear.base.errors import DataError, nearest
 from twinear.evaluation.dataset import read_data_clips
 from twinear.metrics.ranking_metrics import Bools, Ints
@@ -103,18 +102,17 @@ def fold_by_column(artists: pd.DataFrame, clips: Path, column: str, n_folds: int
     DataError
         No such column, an artist without a value, or with several.
     """
-    with clips.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        known = reader.fieldnames or []
-        if column not in known:
-            near = nearest(column, known)
-            raise DataError(
-                f"{clips}:1",
-                f"has no column '{column}'",
-                expected=f"one of {', '.join(known)}",
-                remedy=f"did you mean '{near[0]}'?" if near else "name one of these in --fold-by",
-            )
-        value_of_file = {(row["file"] or "").strip(): (row[column] or "").strip() for row in reader}
+    table = read_clip_rows(clips)
+    known = table.columns
+    if column not in known:
+        near = nearest(column, known)
+        raise DataError(
+            f"{clips}:1",
+            f"has no column '{column}'",
+            expected=f"one of {', '.join(known)}",
+            remedy=f"did you mean '{near[0]}'?" if near else "name one of these in --fold-by",
+        )
+    value_of_file = {row.values["file"]: row.values[column] for row in table.rows}
     values_of_artist: dict[str, set[str]] = {}
     for row in resolve(read_data_clips(clips.parent), artists).itertuples():
         values_of_artist.setdefault(str(row.artist), set()).add(value_of_file[str(row.file)])
