@@ -30,8 +30,7 @@ MAX_SECONDS = 86400.0  # a longer duration is taken for a damaged tag
 MAX_EXAMPLES = 5  # of the files left out for one reason
 # what taggers write where the performer is not one artist
 NON_ARTISTS = NonArtists(
-    ["Various Artists", "Various", "VA", "Unknown Artist", "Unknown"]
-    + ["[unknown]", "<unknown>", "[no artist]"]
+    ("Various Artists", "Various", "VA", "Unknown Artist", "Unknown", "[unknown]", "<unknown>")
 )
 
 COMPILATION = ("compilation", "tcmp", "cpil", "itunescompilation", "wmiscompilation")
