@@ -51,7 +51,7 @@ from twinear.listens.listens import ListensParams, read_listens
 from twinear.listens.readers.registry import FORMATS
 
 LIMIT_BYTES = 4 * 2**30  # of address space; the threads of polars have much that they do not use
-CASES_OF_A_PROCESS = 500  # then its memory is given back
+CASES_OF_A_PROCESS = 2000  # then its memory is given back
 
 TOKENS = [
     *(

@@ -1,6 +1,7 @@
 """Exports of services and players: every format reads its own files, and no other claims them."""
 
 import json
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.dumps import A, B
+from tests.support.dumps import A, B, listens_params
 from tests.support.exports import (
     EXAMPLES,
     TEN,
@@ -21,6 +22,7 @@ from tests.support.exports import (
     text_file,
 )
 from twinear.base.errors import DataError
+from twinear.listens.listens import read_listens
 from twinear.listens.readers import lfm, listenbrainz_exports
 from twinear.listens.readers.registry import FORMATS
 from twinear.listens.readers.rows import LINE, ListensFormat, Piece
@@ -354,3 +356,38 @@ def test_any_artist_without_tabs_comes_out_of_a_log_as_it_went_in(
     rows = [f"{artist}\tb\tc\t1\t2\tL\t{time}\t\n" for artist, time in listens]
     read = names_and_times("rockbox", "#AUDIOSCROBBLER/1.1\n" + "".join(rows))
     assert read == [(name, time) for name, time in listens if not name.startswith("#")]
+
+
+# Found by fuzzing
+
+
+def test_a_byte_order_mark_in_the_middle_of_a_text_is_no_sign_of_its_encoding(
+    tmp_path: Path,
+) -> None:
+    rows = "listener,artist,plays\n" + "u1,Muse,1\n" * 9000
+    path = tmp_path / "plays.csv"
+    path.write_bytes(rows.encode() + b"u1,\xff\xfeAir,1\n" + rows.encode("cp1252"))
+    _, report = read_listens(path, listens_params())
+    assert report.rows == 18_002
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("plays.csv", "listener,artist,plays\nu1,Muse,1\n")
+    content = bytearray(path.read_bytes())
+    end = content.rindex(b"PK\5\6")
+    content[end + 16 : end + 20] = (1 << 20).to_bytes(4, "little")  # where its list begins
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"export\.zip: is cut off or damaged"):
+        read_listens(path, listens_params())
+
+
+def test_json_that_is_nested_deeply_is_refused_or_malformed() -> None:
+    deep = '{"a":' * 5000
+    good = '{"endTime": "2020-01-01 10:00", "artistName": "Muse", "msPlayed": 1}'
+    text = f"[{good}, {deep}1{'}' * 5000}]"
+    example = read_example(BY_NAME["spotify"], text_file(text))
+    assert (len(example.rows), example.malformed) == (1, [2])
+    with pytest.raises(DataError, match="cut off or damaged"):
+        read_example(BY_NAME["spotify"], text_file(deep))
