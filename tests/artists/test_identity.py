@@ -167,7 +167,9 @@ def letters(name: str) -> str:
     folded = unicodedata.normalize("NFKC", name).casefold()
     spelt = re.sub(r"&|(?<=[\w ])\+(?=[\w ])", "and", folded).replace("$", "s")
     plain = re.sub(r"^the\b", "", spelt)
-    for letter, spelling in zip("øłđðæœþ\u0131", ["o", "l", "d", "d", "ae", "oe", "th", "i"]):
+    for letter, spelling in zip(
+        "øłđðæœþ\u0131", ["o", "l", "d", "d", "ae", "oe", "th", "i"], strict=True
+    ):
         plain = plain.replace(letter, spelling)
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", plain)))
 
