@@ -1,9 +1,10 @@
 """One identity per artist, however the name is spelt.
 
 An artist is identified by its MusicBrainz id (MBID) where one is known, else by its normalised
-name, so that "Beyoncé" and "BEYONCE", "The Beatles" and "Beatles", "Simon & Garfunkel" and "Simon
-and Garfunkel" are one artist each. Two MBIDs are two artists, even if they share a name. Merged
-MBIDs are followed in `redirects`, not here.
+name without featured guests, so that "Beyoncé" and "BEYONCE", "The Beatles" and "Beatles, The",
+"R.E.M." and "REM", "Drake" and "Drake feat. Rihanna" are one artist each;
+`docs/explanation/identity.md` has every rule by example. Two MBIDs are two artists, even if they
+share a name. Merged MBIDs are followed in `redirects`, not here.
 """
 
 import csv
@@ -27,9 +28,8 @@ MBID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 PLAIN = {"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ł": "l", "ð": "d", "þ": "th", "ё": "е"}  # noqa: RUF001
 PLAIN |= {"\N{LATIN SMALL LETTER DOTLESS I}": "i", "\N{ARABIC TATWEEL}": ""}
 APOSTROPHES = "'`´‘’‛′ʹʻʼ"  # noqa: RUF001
-ARTICLES = frozenset(
-    ["a", "an", "das", "der", "die", "el", "la", "las", "le", "les", "los", "the"]
-)  # "Beatles, The"
+# Articles that stand behind the name in a sort name: "Beatles, The", "Toten Hosen, Die".
+ARTICLES = {"a", "an", "das", "der", "die", "el", "la", "las", "le", "les", "los", "the"}
 # Combining marks of European scripts and of symbols. In other scripts marks are vowels.
 ACCENTS = re.compile(
     "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f]"
