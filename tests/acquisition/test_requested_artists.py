@@ -34,7 +34,8 @@ def test_the_top_are_those_with_the_most_listeners(tmp_path: Path) -> None:
 
 def test_a_list_is_one_name_a_line(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
-    path.write_text(f"Earth, Wind & Fire\n\n  Björk \n{A.upper()}\nBJORK\n", encoding="utf-8")
+    names = f"Earth, Wind & Fire\n\n  Björk feat. Other\n{A.upper()}\nBJORK\n"
+    path.write_text(names, encoding="utf-8")
     assert read_requested_artists(path) == [
         RequestedArtist(artist="earth wind and fire", name="Earth, Wind & Fire", mbid=""),
         RequestedArtist(artist="bjork", name="Björk", mbid=""),

@@ -61,7 +61,7 @@ def test_the_table_is_read_with_identities_and_lines(tmp_path: Path) -> None:
     assert list(table["artist"]) == ["Who, The", "Abba"]
     assert list(table["title"]) == ["", "SOS"]
     assert list(table["mbid"]) == ["", A]
-    assert list(table["id"]) == ["who the", A]
+    assert list(table["id"]) == ["who", A]
     assert list(table["line"]) == [2, 4]
 
 
@@ -128,11 +128,14 @@ def test_clips_find_their_artist_by_mbid_then_by_name_and_namesakes_stay_apart(
         f"4.mp3,Beatles,{B[:-1]}c",  # the listens know it by name alone
         "5.mp3,Nobody Yet,",  # no listens: stays
         "6.mp3,nobody  yet,",  # one artist, two spellings
+        '7.mp3,"Beatles, The",',
+        "8.mp3,Nobody Yet (feat. Other),",
     ]
     table = resolve(_table(tmp_path, "\n".join(["file,artist,mbid", *rows])), artists)
-    assert list(table["artist"]) == [A, A, B, "beatles", "nobody yet", "nobody yet"]
+    nobody = ["nobody yet", "nobody yet"]
+    assert list(table["artist"]) == [A, A, B, "beatles", *nobody, "beatles", "nobody yet"]
     names = ["Nirvana", "Nirvana", "Nirvana", "The Beatles", "Nobody Yet", "Nobody Yet"]
-    assert list(table["name"]) == names
+    assert list(table["name"]) == [*names, "The Beatles", "Nobody Yet"]
 
 
 # the waveform

@@ -165,6 +165,41 @@ def test_namesakes_with_two_mbids_are_two_artists(tmp_path: Path) -> None:
     assert list(listens.artists["mbid"]) == [A, B, ""]
 
 
+def write_plays(folder: Path, names: list[str]) -> Path:
+    """One listener and 10 ** i plays for name number i."""
+    rows = [f"u{i}\t\t{name}\t{10**i}\n" for i, name in enumerate(names)]
+    return write_lastfm(folder, "".join(rows))
+
+
+def test_an_artist_is_one_however_it_is_spelt(tmp_path: Path) -> None:
+    names = ["R.E.M.", "REM", "AC/DC", "ACDC", "Beatles, The", "The Beatles", "Florence + the M"]
+    listens, _ = read_listens(write_plays(tmp_path, [*names, "Florence & the M"]), listens_params())
+    plays = dict(zip(listens.artists["artist"], listens.artists["plays"], strict=True))
+    both = {"rem": 11, "acdc": 1100, "beatles": 110_000, "florence and the m": 11_000_000}
+    assert plays == both
+
+
+def test_a_listen_of_an_artist_with_guests_counts_for_the_artist_alone(tmp_path: Path) -> None:
+    names = ["Drake feat. Rihanna", "Drake", "Drake (ft. Rihanna)", "Earth, Wind & Fire"]
+    listens, _ = read_listens(write_plays(tmp_path, names), listens_params())
+    assert list(listens.artists["name"]) == ["Drake", "Earth, Wind & Fire"]
+    assert list(listens.artists["plays"]) == [111, 1000]
+
+
+def test_what_is_no_artist_is_dropped_by_default_and_counted(tmp_path: Path) -> None:
+    names = ["Air", "Various Artists", "[unknown]", "<Unknown>", "[no artist]", "V.A.", "Unknown"]
+    source = write_plays(tmp_path, names)
+    listens, report = read_listens(source, listens_params())
+    assert dropped(report) == {"unwanted_name": 6}
+    assert list(listens.artists["name"]) == ["Air"]
+    assert read_listens(source, listens_params(drop_names=["[unknown]"]))[1].kept == 6
+    various = "89ad4ac3-39f7-470e-963a-56509c546377"
+    source = write_lastfm(tmp_path, f"u\t{various}\tVarious\t1\nu\t{A}\tVarious\t2\n")
+    listens, report = read_listens(source, listens_params())
+    assert dropped(report) == {"unwanted_name": 1}
+    assert dense(listens) == {A: [2]}  # somebody of that name
+
+
 def test_bytes_that_are_not_utf8_cost_a_letter_and_no_row(tmp_path: Path) -> None:
     text = b"u\t\tBj\xf6rk\t1\nv\t\tAir\t1\n"
     assert read_listens(write_lastfm(tmp_path, text), listens_params())[1].kept == 2
@@ -210,8 +245,8 @@ def test_a_csv_is_quoted_and_a_row_with_too_many_fields_is_malformed(tmp_path: P
     text = "\ufefflistener,artist,mbid,plays\n" + "\n".join(rows)
     (tmp_path / "plays[1].csv").write_text(text, encoding="utf-8")
     listens, report = read_listens(tmp_path, listens_params())
-    assert dense(listens) == {A: [0, 3], "a b c": [2, 0]}
-    assert list(listens.artists["name"]) == ['a, "b" c', "Air"]
+    assert dense(listens) == {A: [0, 3], "abc": [2, 0]}
+    assert list(listens.artists["name"]) == ["Air", 'a, "b" c']
     assert dropped(report) == {"malformed": 1, "bad_plays": 1}
 
 

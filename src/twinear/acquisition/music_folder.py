@@ -18,8 +18,8 @@ from pathlib import Path, PurePath
 import av
 from tinytag import TinyTag, TinyTagException
 
-from twinear.acquisition.previews.deduplication import FEATURED
-from twinear.artists.identity import MBID, normalise_name
+from twinear.artists.identity import MBID, strip_featured
+from twinear.artists.non_artists import SPECIAL_PURPOSE, NonArtists
 from twinear.base.encoding import decode_name
 from twinear.base.errors import ClipError, DataError
 from twinear.base.files import is_system_file
@@ -28,7 +28,12 @@ from twinear.clips.decoding import AUDIO, UNCERTAIN, frames, open_audio
 
 MAX_SECONDS = 86400.0  # a longer duration is taken for a damaged tag
 MAX_EXAMPLES = 5  # of the files left out for one reason
-NON_ARTISTS = {"various artists", "unknown artist", "unknown", "various", "no artist"}
+# What programs write where they know no artist, in some languages.
+NOBODY = """Various Artists; Various; VA; Unknown Artist; Unknown; No Artist; <unknown>
+Verschiedene Interpreten; Unbekannter Interpret; Artistes divers; Artiste inconnu; Varios Artistas
+Artista desconocido; Artisti Vari; Artista sconosciuto; Vários Artistas; Artista desconhecido
+Diverse artiesten; Onbekende artiest"""
+NON_ARTISTS = NonArtists([*SPECIAL_PURPOSE.values(), *re.split(r"; |\n", NOBODY)])
 
 COMPILATION = ("compilation", "tcmp", "cpil", "itunescompilation", "wmiscompilation")
 
@@ -214,24 +219,27 @@ def _first(tags: Tags, key: str) -> str:
 
 def _credits(tags: Tags, folder: str) -> tuple[Credit, ...]:
     """Return the artists of a recording, the performer first; the first name is "" if unknown."""
-    prefix = ""
-    names = _names(tags.get("artist", []))
+    names, mbids = _artists(tags, "")
     of_many = {_first(tags, key).lower() for key in COMPILATION} - {"", "0", "false", "no"}
     if not names and not of_many:
-        names = _names(tags.get("albumartist", []))
-        prefix = "album" if names else ""
-    values = tags.get(f"musicbrainz{prefix}artistid", [])
-    mbids = list(dict.fromkeys(MBID.findall(" ".join(values).lower())))
-    names = _split_names(names or _names([folder]), len(mbids)) or [""]
+        album_names, album_mbids = _artists(tags, "album")
+        names, mbids = (album_names, album_mbids) if album_names else (names, mbids)
+    if not names and not NON_ARTISTS.include("", folder):
+        names = [one_line(folder)]
+    names = _split_names(names, len(mbids)) or [""]
     if len(names) < len(mbids):  # whose the other ids are is not known
         names = [names[0], *[""] * (len(mbids) - 1)]
     mbids += [""] * (len(names) - len(mbids))
     return tuple(Credit(name=name, mbid=mbid) for name, mbid in zip(names, mbids, strict=True))
 
 
-def _names(values: list[str]) -> list[str]:
-    lines = (one_line(value) for value in values)
-    return [line for line in lines if line and normalise_name(line) not in NON_ARTISTS]
+def _artists(tags: Tags, album: str) -> tuple[list[str], list[str]]:
+    """Names and MusicBrainz ids in the tags of the track's artist, or of the "album"'s."""
+    found = MBID.findall(" ".join(tags.get(f"musicbrainz{album}artistid", [])).lower())
+    mbids = [mbid for mbid in dict.fromkeys(found) if not NON_ARTISTS.include(mbid, "")]
+    lines = (one_line(value) for value in tags.get(f"{album}artist", []))
+    known = mbids[0] if mbids else ""
+    return [line for line in lines if line and not NON_ARTISTS.include(known, line)], mbids
 
 
 def _split_names(names: list[str], n: int) -> list[str]:
@@ -252,4 +260,4 @@ def _split_names(names: list[str], n: int) -> list[str]:
         parts = [part.strip() for part in names[0].split(separator)] if names else []
         if n > 1 and len(parts) == n and all(parts):
             return parts
-    return [FEATURED.sub("", name) for name in names[:1]]
+    return [strip_featured(name) for name in names[:1]]

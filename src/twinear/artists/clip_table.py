@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from twinear.artists.identity import artist_id, normalise_name
+from twinear.artists.identity import artist_id, normalise_name, strip_featured
 from twinear.base.errors import DataError
 from twinear.base.table import Row, Table, read_table
 
@@ -92,13 +92,14 @@ def clip_path(table: Path, file: str) -> Path:
 
 def _identified(row: Row, redirects: Mapping[str, str]) -> dict[str, object]:
     values = row.values
-    mbid = values.get("mbid", "")
+    name, mbid = values["artist"], values.get("mbid", "")
     mbid = redirects.get(mbid.lower(), mbid)
-    identity = artist_id(mbid, values["artist"])
+    identity = artist_id(mbid, name)
+    mbid = mbid.lower() if mbid.lower() == identity else ""
     return {
         "file": values["file"],
-        "artist": values["artist"],
-        "mbid": mbid.lower() if mbid.lower() == identity else "",
+        "artist": name if mbid else strip_featured(name),
+        "mbid": mbid,
         "title": values.get("title", ""),
         "id": identity,
         "line": row.line,

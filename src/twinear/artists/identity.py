@@ -1,16 +1,17 @@
 """One identity per artist, however the name is spelt.
 
 An artist is identified by its MusicBrainz id (MBID) where one is known, else by its normalised
-name, so that "Beyoncé" and "BEYONCE", "The Beatles" and "Beatles", "Simon & Garfunkel" and "Simon
-and Garfunkel" are one artist each. Two MBIDs are two artists, even if they share a name. Merged
-MBIDs are followed in `redirects`, not here.
+name without featured guests, so that "Beyoncé" and "BEYONCE", "The Beatles" and "Beatles, The",
+"R.E.M." and "REM", "Drake" and "Drake feat. Rihanna" are one artist each;
+`docs/explanation/identity.md` has every rule by example. Two MBIDs are two artists, even if they
+share a name. Merged MBIDs are followed in `redirects`, not here.
 """
 
 import csv
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,53 +24,172 @@ COLUMNS = {"artist": str, "name": str, "mbid": str, "listeners": int, "plays": i
 
 MBID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
-# "&" is a word; the others are letters that Unicode does not decompose but plain spellings replace.
-PLAIN: dict[str, str | None] = {"&": " and ", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ł": "l"}
-PLAIN |= {"ð": "d", "þ": "th", "\N{LATIN SMALL LETTER DOTLESS I}": "i"}
+# Letters that Unicode does not decompose, but that plain spellings replace.
+PLAIN = {"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ł": "l", "ð": "d", "þ": "th", "ё": "е"}  # noqa: RUF001
+PLAIN |= {"\N{LATIN SMALL LETTER DOTLESS I}": "i", "\N{ARABIC TATWEEL}": ""}
+APOSTROPHES = "'`´‘’‛′ʹʻʼ"  # noqa: RUF001
+# Articles that stand behind the name in a sort name: "Beatles, The", "Toten Hosen, Die".
+ARTICLES = {"a", "an", "das", "der", "die", "el", "la", "las", "le", "les", "los", "the"}
+# Combining marks of European scripts and of symbols. In other scripts marks are vowels.
+ACCENTS = re.compile(
+    "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f]"
+)
+IS_NORMAL = re.compile(r"(?!the )(?=.*[a-z]{3})[a-z]{2,}(?: [a-z]{2,})*")
+N_FOR_AND = re.compile(r"'n(?:'|\b)")  # Rock'n'Roll
+AND = re.compile(r"&|(?<=\w)\+(?=\w)|(?<=\s)\+(?=\s)")  # not "+44"
+DOLLAR_FOR_S = re.compile(r"(?<=[^\W\d_])\$+|\$+(?=[^\W\d_])")  # Ke$ha, not $100
+LEADING_THE = re.compile(r"^(?:the\b[\s./\\_:-]*)+")
+# Signs that are often left out of short names: AC/DC, a-ha, UB-40, N*E*R*D
+JOINERS = re.compile(r"[\s./\\_:\"“”„«»·・‐-―-]+|(?<=\w)\*(?=\w)")  # noqa: RUF001
+GUESTS = re.compile(
+    r"(?<=[\s,;/])(?:feat|ft|featuring)"
+    r"(?:[.:]\s*\S|\s+(?!(?:feat|ft|featuring|and|with)\b)[\w$\"'])",
+    re.IGNORECASE,
+)
+GUESTS_IN_BRACKETS = re.compile(
+    r"[(\[{（【]\s*(?:feat|ft|featuring)\b[^)\]}）】]*[)\]}）】]*",  # noqa: RUF001
+    re.IGNORECASE,
+)
 
 
-class _Letters(dict[int, str | None]):
-    """A table for `str.translate`, filled on demand: accents are dropped, signs become spaces.
+class _Table(dict[int, str | None]):
+    """A table for `str.translate` that is filled on demand."""
 
-    Only the combining marks of European scripts are accents: in other scripts they are vowels.
-    Format characters (zero-width space) are dropped too.
-    """
+    def __init__(self, rule: Callable[[str], str | None]) -> None:
+        super().__init__()
+        self._rule = rule
 
     def __missing__(self, code: int) -> str | None:
-        kind = unicodedata.category(chr(code))
-        if 0x300 <= code <= 0x36F or kind == "Cf":
-            self[code] = None
-        else:
-            self[code] = chr(code) if kind[0] in "LMN" else " "
+        self[code] = self._rule(chr(code))
         return self[code]
 
 
-_LETTERS = _Letters(str.maketrans(PLAIN))
+def _seen(char: str) -> str | None:
+    """Drop format characters (zero-width space), read every apostrophe as one."""
+    if char in APOSTROPHES:
+        return "'"
+    return None if unicodedata.category(char) == "Cf" else char
+
+
+def _plain(char: str) -> str | None:
+    """Drop accents; in other scripts than Latin and Greek a letter with a mark is another one."""
+    if ACCENTS.match(char):
+        return None
+    base = unicodedata.normalize("NFD", char)[0]
+    letter = base if base < "\u0400" and char.isalpha() else char
+    return PLAIN.get(letter, letter)
+
+
+def _spaced(char: str) -> str:
+    """Read signs as spaces."""
+    return char if unicodedata.category(char)[0] in "LMN" else " "
+
+
+_SEEN, _PLAIN, _SPACED = _Table(_seen), _Table(_plain), _Table(_spaced)
 
 
 def normalise_name(name: str) -> str:
     """Reduce a name to what its spellings have in common.
 
-    Case, accents, punctuation, spacing and a leading "the" are dropped, "&" is read as "and".
-    When nothing is left ("!!!", "The"), it is the name in lower case. Idempotent; "" only for a
-    blank name.
+    `docs/explanation/identity.md` has the rules by example. A name without letters keeps its
+    signs, so that no two of them become one. Idempotent; "" only for a blank name.
 
     Examples
     --------
-    >>> normalise_name("The Beatles"), normalise_name("Beyoncé"), normalise_name("AC/DC")
-    ('beatles', 'beyonce', 'ac dc')
+    >>> [normalise_name(name) for name in ("The Beatles", "Beatles, The", "BEATLES", "Beyoncé")]
+    ['beatles', 'beatles', 'beatles', 'beyonce']
+    >>> [normalise_name(name) for name in ("R.E.M.", "AC/DC", "Destiny's Child", "Ke$ha")]
+    ['rem', 'acdc', 'destinys child', 'kesha']
+    >>> [normalise_name(name) for name in ("Florence + the Machine", "+44", "!!!", "The The")]
+    ['florence and the machine', '+44', '!!!', 'the the']
     """
     is_ascii = name.isascii()  # then there is nothing to decompose, which is the slow part
     if is_ascii:
-        letters = name.lower()
-    else:  # folding case can bring accents that have to be decomposed again
-        letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
-    words = letters.translate(_LETTERS).split()
+        text = name.lower()
+        if IS_NORMAL.fullmatch(text):  # most names: they have nothing that a rule is about
+            return text
+    else:  # folding case can bring accents that have to be composed again
+        text = unicodedata.normalize("NFKC", name.translate(_SEEN)).casefold()
+        text = unicodedata.normalize("NFKC", text).translate(_SEEN).translate(_PLAIN)
+    words = text.split()
+    spelt = text = " ".join(words)
+    if not "".join(words).isalnum():
+        text = _restore_article(text)
+        spelt = _spell_signs(text)
+        words = spelt.translate(_SPACED).split()
+    if 1 in map(len, words):
+        words = _join_initials(words)
+    n_words = len(words)
     while words and words[0] == "the":
         del words[0]
-    text = " ".join(words)
-    text = text if is_ascii else unicodedata.normalize("NFC", text)
-    return text or " ".join(name.casefold().split())
+    letters = "".join(words)
+    if not letters.isalpha() and not any(map(str.isalpha, letters)):
+        normal = text or " ".join(name.casefold().split())
+        normal = LEADING_THE.sub("", normal) if words else normal
+    elif max(map(len, words)) > 2:
+        normal = " ".join(words)
+    else:  # a short name
+        bare = JOINERS.sub("", LEADING_THE.sub("", spelt) if len(words) < n_words else spelt)
+        normal = bare if bare == text else normalise_name(bare)
+    if is_ascii or unicodedata.is_normalized("NFC", normal):
+        return normal
+    return normalise_name(unicodedata.normalize("NFC", normal))
+
+
+def _restore_article(text: str) -> str:
+    """Put the article of a sort name in front: "beatles, the"."""
+    head, _, article = text.rpartition(",")
+    if article.strip() in ARTICLES and any(map(str.isalnum, head)):
+        return _restore_article(f"{article.strip()} {head.strip()}")
+    return text
+
+
+def _spell_signs(text: str) -> str:
+    """Read "&" and "+" as "and", "$" as "s", apostrophes as nothing."""
+    if ("&" in text or "+" in text) and any(map(str.isalnum, text)):
+        text = AND.sub(" and ", text)
+    if "$" in text:
+        text = DOLLAR_FOR_S.sub(lambda dollars: "s" * len(dollars[0]), text)
+    if "'" in text or "`" in text:
+        text = N_FOR_AND.sub(" n ", text.replace("`", "'")).replace("'", "")
+    return text
+
+
+def _join_initials(words: list[str]) -> list[str]:
+    """Make one word of single letters that follow each other: r.e.m., j. j. cale."""
+    joined: list[str] = []
+    was_initial = False
+    for word in words:
+        is_initial = len(word) == 1 and word.isalpha()
+        if is_initial and was_initial:
+            joined[-1] += word
+        else:
+            joined.append(word)
+        was_initial = is_initial
+    return joined
+
+
+def strip_featured(name: str) -> str:
+    """Cut the featured guests off an artist's name; a name that consists of them is kept.
+
+    Examples
+    --------
+    >>> [strip_featured(name) for name in ("Drake feat. Rihanna", "Drake (ft. Rihanna)")]
+    ['Drake', 'Drake']
+    >>> [strip_featured(name) for name in ("Little Feat", "Ft. Lauderdale", "10 Ft. Ganja Plant")]
+    ['Little Feat', 'Ft. Lauderdale', '10 Ft. Ganja Plant']
+    """
+    if "f" not in name and "F" not in name:
+        return name
+    main = GUESTS_IN_BRACKETS.sub(" ", name)
+    if guests := GUESTS.search(main):
+        main = main[: guests.start()]
+        if main.strip().isdigit() and guests[0][:2].lower() == "ft":  # a length in feet
+            return name
+    if main == name:
+        return name
+    main = " ".join(main.split()).rstrip(" ,;/-–")
+    return name if main.casefold() in {"", "the"} else main
 
 
 def is_mbid(text: str) -> bool:
@@ -78,15 +198,32 @@ def is_mbid(text: str) -> bool:
 
 
 def artist_id(mbid: str, name: str) -> str:
-    """Return the MBID in lower case if it is valid, else the normalised name.
+    """Return the MBID in lower case if it is valid, else the normalised name without guests.
 
     Examples
     --------
-    >>> artist_id("n/a", "The Air")
+    >>> artist_id("n/a", "The Air feat. Other")
     'air'
     """
     mbid = mbid.strip().lower()
-    return mbid if is_mbid(mbid) else normalise_name(name)
+    return mbid if is_mbid(mbid) else normalise_name(strip_featured(name))
+
+
+def strip_spellings(spellings: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the names of (MBID, name) without featured guests.
+
+    A name with an MBID stays whole, and so does one that is borne by an artist with an MBID.
+    """
+    names, whole = [], set()
+    for mbid, name in spellings:
+        is_known = is_mbid(mbid.strip().lower())
+        names.append((name, name if is_known else strip_featured(name)))
+        if is_known and strip_featured(name) != name:
+            whole.add(normalise_name(name))
+    return [
+        name if stripped != name and normalise_name(name) in whole else stripped
+        for name, stripped in names
+    ]
 
 
 def normalise_spellings(spellings: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

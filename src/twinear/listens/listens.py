@@ -23,8 +23,10 @@ from twinear.artists.identity import (
     identify,
     normalise_spellings,
     read_artists,
+    strip_spellings,
     write_artists,
 )
+from twinear.artists.non_artists import NonArtists
 from twinear.artists.redirects import read_redirects
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
@@ -69,7 +71,7 @@ class ListensParams(Params):
     require_profile
         Drop listeners without a profile, where the listens come with profiles.
     drop_names
-        Names that do not denote an artist.
+        Names that do not denote an artist, see `artists.non_artists`.
     min_listeners
         Drop artists with fewer listeners.
     """
@@ -276,12 +278,13 @@ def _clean(
 
 def _rules_of_spellings(spellings: pl.DataFrame, params: ListensParams) -> Array:
     """Return the number of the rule that drops each spelling, or `KEPT`: uint8."""
-    unwanted = {name.strip().casefold() for name in params.drop_names}
+    non_artists = NonArtists(params.drop_names)
     names = spellings["name"].to_list()
     has_mbid = spellings["mbid"].str.to_lowercase().str.contains(IS_MBID).to_numpy()
     rules = np.full(len(names), KEPT, np.uint8)
     # The first rule that applies counts: they are assigned in reverse.
-    is_unwanted = np.fromiter((name.casefold() in unwanted for name in names), np.bool_, len(names))
+    pairs = zip(spellings["mbid"], names, strict=True)
+    is_unwanted = np.fromiter((non_artists.include(*pair) for pair in pairs), np.bool_, len(names))
     rules[is_unwanted] = NUMBER["unwanted_name"]
     if params.require_mbid:
         rules[~has_mbid] = NUMBER["without_mbid"]
@@ -295,16 +298,21 @@ def _identify(
 ) -> tuple[pd.DataFrame, Array, Collisions]:
     """Identify the artists of the kept lines: artist, name, mbid; sorted by artist.
 
-    An artist's name is the spelling in most rows, of those that are not blank. Also returns the
-    row of the artist of each spelling, (spellings,), int32: 0 where no line was kept.
+    An artist's name is the spelling in most rows, of those that are not blank, without featured
+    guests. Also returns the row of the artist of each spelling, (spellings,), int32: 0 where no
+    line was kept.
     """
-    spelt = (
+    kept = (
         spellings.with_columns(
             rows=pl.Series(counts.spelling_rows), total=pl.Series(counts.spelling_plays)
         )
         .with_row_index("number")
         .filter(pl.col("rows") > 0)
-        .group_by("mbid", "name")  # they were different only by blanks around them
+    )
+    names = strip_spellings(kept.select("mbid", "name").iter_rows())
+    spelt = (
+        kept.with_columns(name=pl.Series(names, dtype=pl.String))
+        .group_by("mbid", "name")  # they were different only by guests or blanks around them
         .agg("number", pl.col("rows").sum(), pl.col("total").sum())
         .sort(
             pl.col("name") == "",

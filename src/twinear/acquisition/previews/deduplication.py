@@ -8,7 +8,7 @@ that name another edition of the same recording are dropped; marks that name ano
 import re
 from pathlib import Path
 
-from twinear.artists.identity import normalise_name
+from twinear.artists.identity import normalise_name, strip_featured
 
 EDITION = re.compile(
     r"\b(re-?master\w*|mono|stereo|deluxe|bonus|anniversary|expanded|explicit|clean|edition"
@@ -17,7 +17,6 @@ EDITION = re.compile(
 )
 ANOTHER = re.compile(r"\b(live|remix|acoustic|demo|instrumental|karaoke)\b", re.IGNORECASE)
 MARK = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\s[-–—]\s.*$")
-FEATURED = re.compile(r"\s(feat|ft|featuring)\.?\s.*$", re.IGNORECASE)
 SAME_SECONDS = 2.0
 
 # first bytes of a file -> its suffix
@@ -49,7 +48,7 @@ def plain_title(title: str) -> str:
         is_edition = EDITION.search(mark[0]) and not ANOTHER.search(mark[0])
         return " " if is_edition else mark[0]
 
-    reduced = FEATURED.sub("", MARK.sub(drop_edition, title))
+    reduced = strip_featured(MARK.sub(drop_edition, title))
     return normalise_name(reduced) or normalise_name(title)
 
 

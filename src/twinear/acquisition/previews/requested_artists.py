@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from twinear.acquisition.previews.source import RequestedArtist
-from twinear.artists.identity import artist_id, is_mbid, read_artists
+from twinear.artists.identity import artist_id, is_mbid, read_artists, strip_featured
 from twinear.base.delimited import find_separator, split_line
 from twinear.base.errors import DataError, TwinearError
 from twinear.base.table import read_lines, read_table
@@ -65,4 +65,5 @@ def read_requested_artists(path: Path) -> list[RequestedArtist]:
 
 
 def _artist(name: str, mbid: str) -> RequestedArtist:
-    return RequestedArtist(artist=artist_id(mbid, name), name=name, mbid=mbid)
+    main = name if mbid else strip_featured(name)
+    return RequestedArtist(artist=artist_id(mbid, name), name=main, mbid=mbid)
