@@ -11,6 +11,7 @@ written is their text, and the path is opened as it is.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
