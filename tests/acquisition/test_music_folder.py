@@ -24,6 +24,7 @@ from twinear.clips.waveform import load_waveform
 
 A = "aaaaaaaa-0000-4000-8000-000000000000"
 B = "bbbbbbbb-0000-4000-8000-000000000000"
+VARIOUS = "89ad4ac3-39f7-470e-963a-56509c546377"
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,10 @@ def test_without_tags_the_place_says_it(tmp_path: Path) -> None:
         ({"artist": "Q;B", "MUSICBRAINZ_ARTISTID": f"{A};{B}"}, [("Q", A), ("B", B)]),
         ({"artist": "Q feat. B", "MUSICBRAINZ_ARTISTID": f"{A}; {B}"}, [("Q", A), ("B", B)]),
         ({"artist": "Q + B", "MUSICBRAINZ_ARTISTID": f"{A} / {B}"}, [("Q + B", A), ("", B)]),
+        ({"artist": "Unknown", "MUSICBRAINZ_ARTISTID": A}, [("Unknown", A)]),  # a band
+        ({"artist": "Various Artists", "MUSICBRAINZ_ARTISTID": VARIOUS}, [("Folder", "")]),
+        ({"artist": "[unknown]"}, [("Folder", "")]),
+        ({"artist": "Q (ft. B)"}, [("Q", "")]),
         ({"artist": "Q", "MUSICBRAINZ_ARTISTID": "none"}, [("Q", "")]),
         ({"artist": "Q", "MUSICBRAINZ_ALBUMARTISTID": B}, [("Q", "")]),
         ({"album_artist": "Q", "MUSICBRAINZ_ALBUMARTISTID": B}, [("Q", B)]),

@@ -1,6 +1,6 @@
 """Audio in the data folder that shares its bytes with the original, where that is safe.
 
-A file system that can clone files (Btrfs, XFS, APFS) shares them until one is changed: nothing that
+A file system that can clone files (Btrfs, XFS) shares them until one is changed: nothing that
 happens to one file ever shows in the other. Elsewhere a hard link is a second name of the same
 file. That is safe with DVC's default, which makes files of its own when data is added. With
 `cache.type: hardlink` DVC would make the original its cache and take away the right to write it:

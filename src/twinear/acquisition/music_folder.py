@@ -11,6 +11,7 @@ written is their text, and the path is opened as it is.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -19,7 +20,7 @@ import av
 from tinytag import TinyTag, TinyTagException
 
 from twinear.artists.identity import MBID, strip_featured
-from twinear.artists.non_artists import NonArtists
+from twinear.artists.non_artists import SPECIAL_PURPOSE, NonArtists
 from twinear.base.encoding import decode_name
 from twinear.base.errors import ClipError, DataError
 from twinear.base.files import is_system_file
@@ -28,10 +29,12 @@ from twinear.clips.decoding import AUDIO, UNCERTAIN, frames, open_audio
 
 MAX_SECONDS = 86400.0  # a longer duration is taken for a damaged tag
 MAX_EXAMPLES = 5  # of the files left out for one reason
-# what taggers write where the performer is not one artist
-NON_ARTISTS = NonArtists(
-    ("Various Artists", "Various", "VA", "Unknown Artist", "Unknown", "[unknown]", "<unknown>")
-)
+# What programs write where they know no artist, in some languages.
+NOBODY = """Various Artists; Various; VA; Unknown Artist; Unknown; No Artist; <unknown>
+Verschiedene Interpreten; Unbekannter Interpret; Artistes divers; Artiste inconnu; Varios Artistas
+Artista desconocido; Artisti Vari; Artista sconosciuto; Vários Artistas; Artista desconhecido
+Diverse artiesten; Onbekende artiest"""
+NON_ARTISTS = NonArtists([*SPECIAL_PURPOSE.values(), *re.split(r"; |\n", NOBODY)])
 
 COMPILATION = ("compilation", "tcmp", "cpil", "itunescompilation", "wmiscompilation")
 
@@ -217,24 +220,27 @@ def _first(tags: Tags, key: str) -> str:
 
 def _credits(tags: Tags, folder: str) -> tuple[Credit, ...]:
     """Return the artists of a recording, the performer first; the first name is "" if unknown."""
-    prefix = ""
-    names = _names(tags.get("artist", []))
+    names, mbids = _artists(tags, "")
     of_many = {_first(tags, key).lower() for key in COMPILATION} - {"", "0", "false", "no"}
     if not names and not of_many:
-        names = _names(tags.get("albumartist", []))
-        prefix = "album" if names else ""
-    values = tags.get(f"musicbrainz{prefix}artistid", [])
-    mbids = list(dict.fromkeys(MBID.findall(" ".join(values).lower())))
-    names = _split_names(names or _names([folder]), len(mbids)) or [""]
+        album_names, album_mbids = _artists(tags, "album")
+        names, mbids = (album_names, album_mbids) if album_names else (names, mbids)
+    if not names and not NON_ARTISTS.include("", folder):
+        names = [one_line(folder)]
+    names = _split_names(names, len(mbids)) or [""]
     if len(names) < len(mbids):  # whose the other ids are is not known
         names = [names[0], *[""] * (len(mbids) - 1)]
     mbids += [""] * (len(names) - len(mbids))
     return tuple(Credit(name=name, mbid=mbid) for name, mbid in zip(names, mbids, strict=True))
 
 
-def _names(values: list[str]) -> list[str]:
-    lines = (one_line(value) for value in values)
-    return [line for line in lines if line and not NON_ARTISTS.include("", line)]
+def _artists(tags: Tags, album: str) -> tuple[list[str], list[str]]:
+    """Names and MusicBrainz ids in the tags of the track's artist, or of the "album"'s."""
+    found = MBID.findall(" ".join(tags.get(f"musicbrainz{album}artistid", [])).lower())
+    mbids = [mbid for mbid in dict.fromkeys(found) if not NON_ARTISTS.include(mbid, "")]
+    lines = (one_line(value) for value in tags.get(f"{album}artist", []))
+    known = mbids[0] if mbids else ""
+    return [line for line in lines if line and not NON_ARTISTS.include(known, line)], mbids
 
 
 def _split_names(names: list[str], n: int) -> list[str]:

@@ -92,9 +92,8 @@ def clip_path(table: Path, file: str) -> Path:
 
 def _identified(row: Row, redirects: Mapping[str, str]) -> dict[str, object]:
     values = row.values
-    mbid = values.get("mbid", "")
+    name, mbid = values["artist"], values.get("mbid", "")
     mbid = redirects.get(mbid.lower(), mbid)
-    name = values["artist"]
     identity = artist_id(mbid, name)
     mbid = mbid.lower() if mbid.lower() == identity else ""
     return {
