@@ -9,10 +9,9 @@ import polars as pl
 
 from twinear.artists.identity import MBID
 from twinear.base.errors import DataError, ParamsError
-from twinear.listens.readers.events import lastfm_1k
+from twinear.listens.readers.events import ListenRules, lastfm_1k
 from twinear.listens.readers.formats import TIMED, ListensFiles, TableColumns
 from twinear.listens.readers.listenbrainz import listenbrainz
-from twinear.listens.readers.period import Period
 from twinear.listens.readers.rows import Rows, unreadable
 from twinear.listens.readers.tables import hetrec, lastfm_360k, table
 
@@ -20,14 +19,14 @@ CHECKED_ROWS = 10_000
 
 
 @contextmanager
-def open_rows(files: ListensFiles, columns: TableColumns, period: Period) -> Iterator[Rows]:
+def open_rows(files: ListensFiles, columns: TableColumns, rules: ListenRules) -> Iterator[Rows]:
     """Open the rows of listens; temporary files are removed at the end.
 
     Parameters
     ----------
     columns
         Of tables only.
-    period
+    rules
         For formats with times only.
 
     Raises
@@ -36,22 +35,26 @@ def open_rows(files: ListensFiles, columns: TableColumns, period: Period) -> Ite
         A file that is damaged or of another format than its name says, columns that are missing
         or swapped; no listens in the period.
     ParamsError
-        A period, but a format without times.
+        A period or sessions, but a format without times.
     """
-    if period and files.format not in TIMED:
-        found = f"{period}, but {files.format} has no times"
-        raise ParamsError("listens.window", found, remedy='set both to ""')
+    if files.format not in TIMED:
+        if rules.period:
+            found = f"{rules.period}, but {files.format} has no times"
+            raise ParamsError("listens.window", found, remedy='set both to ""')
+        if rules.keep_times:
+            found = f"session, but {files.format} has no times"
+            raise ParamsError("similarity.basket", found, remedy="set it to listener")
     with TemporaryDirectory(prefix="twinear-") as folder:
         try:
             match files.format:
                 case "lastfm_360k":
                     rows = lastfm_360k(files, Path(folder))
                 case "lastfm_1k":
-                    rows = lastfm_1k(files, Path(folder), period)
+                    rows = lastfm_1k(files, Path(folder), rules)
                 case "hetrec":
                     rows = hetrec(files, Path(folder))
                 case "listenbrainz":
-                    rows = listenbrainz(files, Path(folder), period)
+                    rows = listenbrainz(files, Path(folder), rules)
                 case "table":
                     rows = table(files, Path(folder), columns)
         except pl.exceptions.PolarsError as error:

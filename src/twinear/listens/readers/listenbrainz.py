@@ -14,15 +14,11 @@ import msgspec
 import polars as pl
 
 from twinear.listens.readers.decompression import chunks, open_months
-from twinear.listens.readers.events import PeriodCounts, summed_rows
+from twinear.listens.readers.events import ListenRules, timed_rows
 from twinear.listens.readers.formats import ListensFiles
-from twinear.listens.readers.period import Period
 from twinear.listens.readers.rows import LINE, Piece, Rows
 
-MAX_SUMS = 500_000  # in memory at once, about 150 MB
 MAX_SECONDS = 2.5e11  # since 1970: in the year 9892
-
-Key = tuple[bool, str, str, str]  # malformed, listener, mbid, name
 
 
 class _Artist(msgspec.Struct, gc=False):
@@ -37,6 +33,7 @@ class _Mapping(msgspec.Struct, gc=False):
 
 class _Info(msgspec.Struct, gc=False):
     artist_mbids: Any = None
+    duration_played: Any = None
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -55,26 +52,19 @@ class _Listen(msgspec.Struct, gc=False):
 DECODER = msgspec.json.Decoder(_Listen)
 
 
-def listenbrainz(files: ListensFiles, folder: Path, period: Period) -> Rows:
+def listenbrainz(files: ListensFiles, folder: Path, rules: ListenRules) -> Rows:
     """Open the listens of a dump, summed."""
-    counts = PeriodCounts()
     paths = files.months or (files.plays,)
-    pieces = (piece for path in paths for piece in _read_dump(path, period, counts))
-    return summed_rows(files, folder, pieces, period, counts)
+    return timed_rows(files, folder, (piece for path in paths for piece in _read_dump(path)), rules)
 
 
-def _read_dump(path: Path, period: Period, counts: PeriodCounts) -> Iterator[Piece]:
+def _read_dump(path: Path) -> Iterator[Piece]:
     for name, stream in open_months(path):
-        sums = _ListenSums(period, counts)
         first_line = 1
         for chunk in chunks(stream, path):
             listens = _decode(chunk)
-            sums.add(listens, first_line)
+            yield Piece(frame=_to_frame(listens, first_line), file=name)
             first_line += len(listens)
-            if len(sums.plays) > MAX_SUMS:
-                yield Piece(frame=sums.frame(), file=name)
-                sums = _ListenSums(period, counts)
-        yield Piece(frame=sums.frame(), file=name)
 
 
 def _decode(chunk: bytes) -> list[_Listen | None]:
@@ -95,44 +85,37 @@ def _decode(chunk: bytes) -> list[_Listen | None]:
     return listens
 
 
-class _ListenSums:
-    """Listens summed by listener and artist, with the line of the first."""
-
-    def __init__(self, period: Period, counts: PeriodCounts) -> None:
-        self.plays: dict[Key, int] = {}
-        self._lines: dict[Key, int] = {}
-        self._first, self._end = period.seconds
-        self._counts = counts
-
-    def add(self, listens: Iterable[_Listen | None], line: int) -> None:
-        """Add the listens of consecutive lines that are in the period."""
-        counts, low, high = self._counts, float("inf"), float("-inf")
-        for number, listen in enumerate(listens, line):
-            seconds = None if listen is None else _seconds(listen.listened_at)
-            if listen is None or seconds is None:
-                self._count((True, "", "", ""), number)
-                continue
-            low, high = min(low, seconds), max(high, seconds)
-            artists = _artists(listen.track_metadata)
-            if not self._first <= seconds < self._end:
-                counts.outside += len(artists)
-                continue
-            counts.inside += len(artists)
+def _to_frame(listens: Iterable[_Listen | None], first_line: int) -> pl.LazyFrame:
+    """Return a row for each artist of each listen; its seconds are missing if it has no time."""
+    lines: list[int] = []
+    seconds: list[float | None] = []
+    listeners: list[str | None] = []
+    played: list[float | None] = []
+    artists: list[tuple[str, str]] = []  # MBID and name
+    for line, listen in enumerate(listens, first_line):
+        time = None if listen is None else _seconds(listen.listened_at)
+        if listen is None or time is None:
+            listener, length, by = None, None, [("", "")]
+        else:
             user = listen.user_name if listen.user_id is None else listen.user_id
-            for mbid, name in artists:
-                self._count((False, "" if user is None else str(user), mbid, name), number)
-        counts.add_times(low, high)
-
-    def _count(self, key: Key, line: int) -> None:
-        self.plays[key] = self.plays.get(key, 0) + 1
-        self._lines.setdefault(key, line)
-
-    def frame(self) -> pl.LazyFrame:
-        """Return the sums as rows, in the order of their first lines."""
-        schema = {"malformed": pl.Boolean} | dict.fromkeys(("listener", "mbid", "name"), pl.String)
-        frame = pl.LazyFrame(list(self.plays), schema=schema, orient="row")
-        plays, lines = list(self.plays.values()), list(self._lines.values())
-        return frame.with_columns(plays=pl.Series(plays), **{LINE: pl.Series(lines)})
+            listener = None if user is None else str(user)
+            info = listen.track_metadata.additional_info
+            length = None if info is None else info.duration_played
+            by = _artists(listen.track_metadata)
+        for artist in by:
+            lines.append(line)
+            seconds.append(time)
+            listeners.append(listener)
+            played.append(length)
+            artists.append(artist)
+    rows = pl.DataFrame(artists, schema={"mbid": pl.String, "name": pl.String}, orient="row")
+    return rows.lazy().with_columns(
+        pl.Series(LINE, lines, pl.Int64),
+        pl.Series("seconds", seconds, pl.Float64),
+        pl.Series("listener", listeners, pl.String),
+        pl.Series("seconds_played", played, pl.Float64, strict=False),
+        malformed=pl.lit(False),
+    )
 
 
 def _seconds(listened_at: float | str) -> float | None:
