@@ -29,7 +29,8 @@ from twinear.acquisition.network.rate_limit import Clock
 from twinear.base.errors import DataError, TwinearError
 from twinear.base.params import read_params
 from twinear.listens.listens import ListensParams, read_listens
-from twinear.listens.readers.formats import BESIDE, BESIDE_1K, PLAYS, SOURCE, find_listens
+from twinear.listens.readers.formats import BESIDE, BESIDE_1K, PLAYS, SOURCE
+from twinear.listens.readers.recognition import find_listens
 
 HASTE = DownloadPolicy(
     attempts=3, backoff_seconds=0.01, read_seconds=20.0, stall_seconds=0.3, stall_bytes=1000

@@ -11,7 +11,8 @@ from twinear.acquisition.import_corpus import CorpusReport, import_corpus
 from twinear.artists.clip_table import read_clip_table
 from twinear.base.errors import DataError
 from twinear.base.files import sha256
-from twinear.listens.readers.formats import BESIDE, PLAYS, find_listens
+from twinear.listens.readers.formats import BESIDE, PLAYS
+from twinear.listens.readers.recognition import find_listens
 from twinear.spectrograms.embedding_table import EmbeddingTable
 
 A = "aaaaaaaa-0000-4000-8000-000000000000"

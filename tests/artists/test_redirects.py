@@ -10,7 +10,7 @@ from twinear.artists.clip_table import read_clip_table, resolve
 from twinear.artists.redirects import add_redirects, read_redirects, write_redirects
 from twinear.base.errors import DataError
 from twinear.listens.listens import read_listens
-from twinear.listens.readers.formats import find_listens
+from twinear.listens.readers.recognition import find_listens
 
 
 def table(folder: Path, *pairs: tuple[str, str]) -> Path:

@@ -33,7 +33,8 @@ from twinear.listens.listens import Listens, ListensParams, read_listens
 from twinear.listens.readers import decompression
 from twinear.listens.readers.dispatch import open_rows
 from twinear.listens.readers.events import ListenRules
-from twinear.listens.readers.formats import PLAYS, find_listens
+from twinear.listens.readers.formats import PLAYS
+from twinear.listens.readers.recognition import find_listens
 
 SUFFIXES = ["", ".gz", ".zst", ".bz2"]
 PACKED = SUFFIXES[1:]
@@ -227,14 +228,13 @@ def test_nothing_stays_in_the_temporary_folder(
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     dump = write_dump(tmp_path / "dump.tar", MONTHS)
-    files = find_listens(dump)
-    columns, rules = listens_params().columns, ListenRules(period=listens_params().window)
-    with open_rows(files, columns, rules) as rows:
+    chosen, rules = listens_params(), ListenRules(period=listens_params().window)
+    with open_rows(dump, chosen.format, chosen.columns, rules) as rows:
         assert list((tmp_path / "scratch").rglob("*.parquet"))
         assert rows.summed
     assert not list((tmp_path / "scratch").iterdir())
     dump.write_bytes(dump.read_bytes()[:3000])
-    with pytest.raises(DataError), open_rows(files, columns, rules):
+    with pytest.raises(DataError), open_rows(dump, chosen.format, chosen.columns, rules):
         pass
     assert not list((tmp_path / "scratch").iterdir())
 

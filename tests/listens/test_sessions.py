@@ -25,9 +25,8 @@ from twinear.compute.memory import FIXED
 from twinear.listens import in_memory
 from twinear.listens.listens import Listens, clean_listens, read_listens
 from twinear.listens.readers import decompression, events
-from twinear.listens.readers.events import ListenRules, timed_rows
-from twinear.listens.readers.formats import find_listens
-from twinear.listens.readers.rows import LINE, Piece
+from twinear.listens.readers.events import ListenCounts, ListenRules, select_listens
+from twinear.listens.readers.rows import LINE
 from twinear.listens.sessions import BasketParams
 
 GAP = 1800  # seconds
@@ -221,9 +220,7 @@ def test_listens_shorter_than_asked_for_are_dropped_by_the_rule_skipped(tmp_path
         read_listens(tmp_path, listens_params(min_played_seconds=30))
 
 
-def test_a_listen_that_the_player_calls_skipped_is_dropped(tmp_path: Path) -> None:
-    source = write_scrobbles(tmp_path / "raw", [("u", 0, 1)])
-    (tmp_path / "spool").mkdir()
+def test_a_listen_that_the_player_calls_skipped_is_dropped() -> None:
     frame = pl.LazyFrame(
         {
             LINE: [1, 2, 3, 4],
@@ -236,10 +233,10 @@ def test_a_listen_that_the_player_calls_skipped_is_dropped(tmp_path: Path) -> No
         }
     )
     rules = ListenRules(period=listens_params(window={"from": "2000-01-01", "to": ""}).window)
-    pieces = [Piece(frame=frame, file="log")]
-    rows = timed_rows(find_listens(source), tmp_path / "spool", pieces, rules)
-    assert (rows.n_outside, rows.n_skipped) == (1, 1)
-    assert rows.frame.collect().select("malformed", "plays").rows() == [(False, 1), (True, 1)]
+    counts = ListenCounts()
+    listens = select_listens(frame, rules, counts)
+    assert listens.select(LINE, "malformed").rows() == [(2, False), (4, True)]
+    assert (counts.inside, counts.outside, counts.skipped) == (1, 1, 1)
 
 
 # bad input

@@ -24,7 +24,7 @@ from twinear.artists.clip_table import read_clip_table
 from twinear.artists.identity import artist_id
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require, sha256
-from twinear.listens.readers.formats import SOURCE, find_listens
+from twinear.listens.readers.recognition import find_listens
 from twinear.spectrograms.embedding_table import TABLE, EmbeddingTable
 
 AUDIO = (".mp3", ".m4a", ".aac", ".mp4", ".ogg", ".oga", ".opus", ".flac", ".wav")
@@ -74,10 +74,8 @@ def import_corpus(
     listed = _clips_in_folders(clips) if clips.is_dir() else _clips_in_table(clips)
     table = EmbeddingTable.read(embeddings) if embeddings else None
     with replacing(into) as temporary:
-        for path, name in zip(files.paths, files.names, strict=True):
-            _copy(path, temporary / "listens" / name)
-        if (source := files.plays.with_name(SOURCE)).is_file():
-            _copy(source, temporary / "listens" / SOURCE)
+        for place, path in files.copies.items():
+            _copy(path, temporary / "listens" / place)
         rows = _copy_clips(listed, temporary)
         write_rows(rows, temporary / "clips.csv", COLUMNS)
         n_embeddings = 0

@@ -38,7 +38,8 @@ class TwinearError(Exception):
             message += f", expected {expected}"
         if remedy:
             message += f"; {remedy}"
-        super().__init__(message)
+        # a file name that is not UTF-8 must not stop the message from being printed
+        super().__init__(message.encode(errors="replace").decode())
 
     def __reduce__(self) -> tuple[Callable[..., "TwinearError"], tuple[object, ...]]:
         """Pickle by the four parts, so that the error survives the way from another process."""
@@ -62,15 +63,20 @@ class TrainingError(TwinearError):
     """A training that cannot go on."""
 
 
-def nearest(word: str, words: Iterable[str], n: int = 1) -> list[str]:
+def nearest(word: str, words: Iterable[str], n: int = 1, cutoff: float = 0.6) -> list[str]:
     """Find the `n` words most like `word`, best first; empty if none is near.
+
+    Parameters
+    ----------
+    cutoff
+        The least likeness, in [0, 1].
 
     Examples
     --------
     >>> nearest("learning_rat", ["learning_rate", "epochs"])
     ['learning_rate']
     """
-    return get_close_matches(word, list(words), n=n, cutoff=0.6)
+    return get_close_matches(word, list(words), n=n, cutoff=cutoff)
 
 
 @contextmanager

@@ -9,10 +9,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import ModuleType
 
 from twinear.base.errors import DataError
+
+# folders and files of file managers, network drives, archives and trash, in lower case
+SYSTEM = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "thumbs.db"}
+SYSTEM |= {"desktop.ini", "__macosx"}
 
 
 @contextmanager
@@ -72,6 +76,20 @@ def require(path: Path, remedy: str) -> Path:
     if path.is_file() and path.stat().st_size == 0:
         raise DataError(path, "is empty", remedy=remedy)
     return path
+
+
+def is_system_file(relative: PurePath) -> bool:
+    """Whether a path within a folder is the system's and never data: hidden, trash, thumbnails.
+
+    Only Rockbox hides its log of listens.
+
+    Examples
+    --------
+    >>> is_system_file(PurePath("Air/._Sexy Boy.mp3")), is_system_file(PurePath("Air/Sexy Boy.mp3"))
+    (True, False)
+    """
+    parts = relative.parts[:-1] if relative.name == ".scrobbler.log" else relative.parts
+    return any(part.startswith(".") or part.lower() in SYSTEM for part in parts)
 
 
 def sha256(path: Path) -> str:

@@ -12,9 +12,8 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from twinear.listens.readers.decompression import compression
+from twinear.listens.readers.lastfm_datasets import parse_lastfm_360k
 from twinear.listens.readers.rows import TIMES, Rows, unreadable
-from twinear.listens.readers.tables import parse_lastfm_360k
 from twinear.listens.rules import Array
 from twinear.listens.scanner import (
     BAD_PLAYS,
@@ -51,9 +50,10 @@ class LinesSource(Protocol):
 
 def open_lines(rows: Rows) -> LinesSource:
     """Choose the fastest way to read some rows."""
-    plays = rows.files.plays
-    if rows.files.format == "lastfm_360k" and not compression(plays):
-        return _ScannedLines(rows=rows, scan=FileScan(path=plays, parse_slowly=_parse_slowly))
+    scannable = [file.scannable for file in rows.files.files]
+    if len(scannable) == 1 and scannable[0]:
+        scan = FileScan(path=scannable[0], parse_slowly=_parse_slowly)
+        return _ScannedLines(rows=rows, scan=scan)
     return _QueriedLines(rows=rows)
 
 
@@ -113,7 +113,7 @@ class _QueriedLines:
                     times=_flatten(batch[TIMES]) if self.rows.timed else None,
                 )
         except pl.exceptions.PolarsError as error:
-            raise unreadable(self.rows.files.plays, error) from error
+            raise unreadable(self.rows.files.place, error) from error
 
     def spellings(self) -> pl.DataFrame:
         return pl.concat([NO_SPELLINGS, *self._spellings])

@@ -6,14 +6,15 @@ kept rows of one listener and one artist are added up. Rows become numbers as th
 listener is not stored.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 import polars as pl
-from pydantic import Field
+from pydantic import Field, field_validator
 from scipy.sparse import csr_array
 
 from twinear.artists.identity import (
@@ -26,7 +27,7 @@ from twinear.artists.identity import (
     write_artists,
 )
 from twinear.artists.redirects import read_redirects
-from twinear.base.errors import DataError
+from twinear.base.errors import DataError, nearest
 from twinear.base.files import replacing, require
 from twinear.base.params import Params
 from twinear.listens.in_memory import SESSIONS, LinesInMemory, plays_tables, write_plays
@@ -34,8 +35,9 @@ from twinear.listens.lines import LinesSource, open_lines
 from twinear.listens.on_disk import hold_lines
 from twinear.listens.readers.dispatch import open_rows
 from twinear.listens.readers.events import ListenRules
-from twinear.listens.readers.formats import REMEDY, Format, TableColumns, find_listens
+from twinear.listens.readers.formats import REMEDY, Recognised, TableColumns
 from twinear.listens.readers.period import Period
+from twinear.listens.readers.registry import NAMES
 from twinear.listens.readers.rows import Rows
 from twinear.listens.rules import (
     ERRORS,
@@ -80,7 +82,7 @@ class ListensParams(Params):
         Drop artists with fewer listeners.
     """
 
-    format: Literal["auto"] | Format
+    format: str
     columns: TableColumns
     window: Period
     min_played_seconds: float = Field(ge=0)
@@ -89,6 +91,15 @@ class ListensParams(Params):
     require_profile: bool
     drop_names: tuple[str, ...]
     min_listeners: int = Field(ge=1)
+
+    @field_validator("format")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in ("auto", *NAMES):
+            near = nearest(name, NAMES)
+            meant = f" (did you mean '{near[0]}'?)" if near else ""
+            raise ValueError(f"auto or one of {', '.join(NAMES)}{meant}")
+        return name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +117,10 @@ class ListensReport:
 
     Parameters
     ----------
+    sources
+        What each file of listens was taken for, and what was assumed of it.
+    left_out
+        Other files -> why they were not read.
     rows
         In a log of single listens: listens, where one by several artists counts for each.
     kept
@@ -128,6 +143,8 @@ class ListensReport:
 
     format: str
     files: list[str]
+    sources: list[Recognised]
+    left_out: dict[str, str]
     rows: int
     kept: int
     dropped: dict[str, int]
@@ -208,9 +225,9 @@ def read_plays(folder: Path, basket: Basket, n_artists: int) -> tuple[Matrix, Ar
 
 
 def read_listens(
-    source: Path, params: ListensParams, session_gap: int | None = None
+    sources: Path | Sequence[Path], params: ListensParams, session_gap: int | None = None
 ) -> tuple[Listens, ListensReport]:
-    """Read and clean the listens of a folder or a file, in memory.
+    """Read and clean the listens of folders, files or archives, in memory.
 
     Parameters
     ----------
@@ -225,8 +242,8 @@ def read_listens(
     ParamsError
         A period or sessions, but listens without times.
     """
-    files = find_listens(source, params.format)
-    with open_rows(files, params.columns, _listen_rules(params, session_gap)) as rows:
+    rules = _listen_rules(params, session_gap)
+    with open_rows(sources, params.format, params.columns, rules) as rows:
         read = open_lines(rows)
         lines = LinesInMemory.hold(read.lines())
         artists, plays, report = _clean(lines, read, rows, params, session_gap)
@@ -234,7 +251,7 @@ def read_listens(
 
 
 def clean_listens(
-    source: Path,
+    sources: Path | Sequence[Path],
     params: ListensParams,
     folder: Path,
     memory: int,
@@ -252,9 +269,11 @@ def clean_listens(
     ParamsError
         As `read_listens`.
     """
-    files = find_listens(source, params.format)
     rules = _listen_rules(params, session_gap)
-    with open_rows(files, params.columns, rules) as rows, replacing(folder) as temporary:
+    with (
+        open_rows(sources, params.format, params.columns, rules) as rows,
+        replacing(folder) as temporary,
+    ):
         temporary.mkdir()
         read = open_lines(rows)
         with hold_lines(read.lines(), memory, temporary / "lines.parquet") as lines:
@@ -324,6 +343,8 @@ def _clean(
     report = ListensReport(
         format=rows.files.format,
         files=rows.files.names,
+        sources=[file.recognised for file in rows.files.files],
+        left_out=rows.files.left_out,
         rows=int(counts.rows.sum()) + rows.n_outside + rows.n_skipped,
         kept=n_kept,
         dropped=dropped,
@@ -338,12 +359,12 @@ def _clean(
         popularity=_popularity(artists),
     )
     if not report.rows:
-        raise DataError(rows.files.plays, "holds no listens", remedy=REMEDY)
+        raise DataError(rows.files.place, "holds no listens", remedy=REMEDY)
     if not report.kept:
         reasons = ", ".join(f"{n} {rule}" for rule, n in dropped.items() if n)
         found = f"no listens left of {report.rows} rows ({reasons})"
         rule = max(dropped, key=lambda rule: dropped[rule])
-        raise DataError(rows.files.plays, found, remedy=RULES[rule])
+        raise DataError(rows.files.place, found, remedy=RULES[rule])
     return artists, plays, report
 
 

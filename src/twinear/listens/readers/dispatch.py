@@ -1,7 +1,9 @@
 """Open files of listens as rows of one shape, and check that their columns are in place."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,21 +11,25 @@ import polars as pl
 
 from twinear.artists.identity import MBID
 from twinear.base.errors import DataError, ParamsError
-from twinear.listens.readers.events import ListenRules, lastfm_1k
-from twinear.listens.readers.formats import TIMED, ListensFiles, TableColumns
-from twinear.listens.readers.listenbrainz import listenbrainz
-from twinear.listens.readers.rows import Rows, unreadable
-from twinear.listens.readers.tables import hetrec, lastfm_360k, table
+from twinear.listens.readers.events import ListenCounts, ListenRules, select_listens, timed_rows
+from twinear.listens.readers.formats import ListensFile, ListensFiles, TableColumns
+from twinear.listens.readers.lastfm_datasets import parse_lastfm_360k
+from twinear.listens.readers.recognition import find_listens
+from twinear.listens.readers.rows import Piece, Rows, spool, unreadable
 
 CHECKED_ROWS = 10_000
 
 
 @contextmanager
-def open_rows(files: ListensFiles, columns: TableColumns, rules: ListenRules) -> Iterator[Rows]:
-    """Open the rows of listens; temporary files are removed at the end.
+def open_rows(
+    sources: Path | Sequence[Path], form: str, columns: TableColumns, rules: ListenRules
+) -> Iterator[Rows]:
+    """Open the rows of all listens in some sources; temporary files are removed at the end.
 
     Parameters
     ----------
+    form
+        A value of `listens.format`.
     columns
         Of tables only.
     rules
@@ -32,35 +38,66 @@ def open_rows(files: ListensFiles, columns: TableColumns, rules: ListenRules) ->
     Raises
     ------
     DataError
-        A file that is damaged or of another format than its name says, columns that are missing
-        or swapped; no listens in the period.
+        No listens are recognised; a file that is damaged, columns that are missing or swapped; no
+        listens in the period.
     ParamsError
         A period or sessions, but a format without times.
     """
-    if files.format not in TIMED:
-        if rules.period:
-            found = f"{rules.period}, but {files.format} has no times"
-            raise ParamsError("listens.window", found, remedy='set both to ""')
-        if rules.keep_times:
-            found = f"session, but {files.format} has no times"
-            raise ParamsError("similarity.basket", found, remedy="set it to listener")
     with TemporaryDirectory(prefix="twinear-") as folder:
+        unpacked, spooled = Path(folder, "unpacked"), Path(folder, "rows")
+        unpacked.mkdir()
+        spooled.mkdir()
+        files = find_listens(sources, form, columns, unpacked)
         try:
-            match files.format:
-                case "lastfm_360k":
-                    rows = lastfm_360k(files, Path(folder))
-                case "lastfm_1k":
-                    rows = lastfm_1k(files, Path(folder), rules)
-                case "hetrec":
-                    rows = hetrec(files, Path(folder))
-                case "listenbrainz":
-                    rows = listenbrainz(files, Path(folder), rules)
-                case "table":
-                    rows = table(files, Path(folder), columns)
+            rows = _rows(files, spooled, rules)
         except pl.exceptions.PolarsError as error:
-            raise unreadable(files.plays, error) from error
+            raise unreadable(files.place, error) from error
         _require_columns_in_place(rows)
         yield rows
+
+
+def _rows(files: ListensFiles, folder: Path, rules: ListenRules) -> Rows:
+    untimed = [file for file in files.files if not file.timed]
+    if not untimed:
+        return timed_rows(
+            files, folder, chain.from_iterable(file.read() for file in files.files), rules
+        )
+    without = f"but {untimed[0].recognised.format} has no times"
+    if rules.period:
+        raise ParamsError("listens.window", f"{rules.period}, {without}", remedy='set both to ""')
+    if rules.keep_times:
+        remedy = "set it to listener"
+        raise ParamsError("similarity.basket", f"session, {without}", remedy=remedy)
+    profiles = [file.profiles for file in files.files]
+    known = [each for each in profiles if each is not None]
+    with_profile = pl.concat(known) if len(known) == len(profiles) else None
+    scannable = files.files[0].scannable
+    if scannable and len(files.files) == 1:
+        return Rows(
+            files=files,
+            frame=parse_lastfm_360k(scannable),
+            locate=lambda row: f"{files.place}:{row + 1}",
+            profiles=with_profile,
+        )
+    counts = ListenCounts()
+    pieces = (_read_as_plays(file, rules, counts) for file in files.files)
+    rows = spool(chain.from_iterable(pieces), folder)
+    return Rows(
+        files=files,
+        frame=rows.frame,
+        locate=rows.locate,
+        n_skipped=counts.skipped,
+        profiles=with_profile,
+    )
+
+
+def _read_as_plays(file: ListensFile, rules: ListenRules, counts: ListenCounts) -> Iterator[Piece]:
+    """Read a file; beside files of plays each single listen is a row of one play."""
+    for piece in file.read():
+        if file.timed:
+            listens = select_listens(piece.frame, rules, counts).lazy()
+            piece = replace(piece, frame=listens.with_columns(plays=pl.lit(1)))
+        yield piece
 
 
 def _require_columns_in_place(rows: Rows) -> None:
@@ -82,4 +119,4 @@ def _require_columns_in_place(rows: Rows) -> None:
         if swapped:
             found = f"the column of the {column} holds MusicBrainz ids"
             remedy = "columns are swapped: fix the file or listens.columns"
-            raise DataError(rows.files.plays, found, remedy=remedy)
+            raise DataError(rows.files.place, found, remedy=remedy)

@@ -1,4 +1,4 @@
-"""Logs with a line for each listen: Last.fm-1K, and what every such log needs.
+"""Logs of single listens, each with a time: what all of them need.
 
 Listens outside of the period are left out; the others are summed by listener and artist, a piece
 at a time. A line without a readable time is malformed.
@@ -12,14 +12,10 @@ from pathlib import Path
 import polars as pl
 
 from twinear.base.errors import DataError
-from twinear.listens.readers.decompression import chunks, decompressed
 from twinear.listens.readers.formats import ListensFiles
 from twinear.listens.readers.period import Period
 from twinear.listens.readers.rows import LINE, TIMES, Piece, Rows, spool, text
-from twinear.listens.readers.text import split_tabs
 
-LASTFM_1K = ("listener", "time", "mbid", "name", "recording_mbid", "recording")
-TIME = "%Y-%m-%dT%H:%M:%SZ"
 GROUP = ("malformed", "listener", "mbid", "name")
 MAX_SUMS = 500_000  # added up in memory, about 100 MB
 MAX_LISTENS = 10_000_000
@@ -59,11 +55,6 @@ class ListenCounts:
     last: float = float("-inf")
 
 
-def lastfm_1k(files: ListensFiles, folder: Path, rules: ListenRules) -> Rows:
-    """Open the listens of Last.fm-1K, summed."""
-    return timed_rows(files, folder, _read_lastfm_1k(files.plays), rules)
-
-
 def timed_rows(
     files: ListensFiles, folder: Path, pieces: Iterable[Piece], rules: ListenRules
 ) -> Rows:
@@ -84,7 +75,7 @@ def timed_rows(
             for seconds in (counts.first, counts.last)
         )
         found = f"has no listens {rules.period}, only from {first} to {last}"
-        raise DataError(files.plays, found, remedy="change listens.window")
+        raise DataError(files.place, found, remedy="change listens.window")
     return Rows(
         files=files,
         frame=spooled.frame,
@@ -103,21 +94,33 @@ def _sum_pieces(
     sums: list[pl.DataFrame] = []
     file = ""
     for piece in pieces:
-        n_rows, n_listens = (
-            sum(part.height for part in sums),
-            sum(part["plays"].sum() for part in sums),
-        )
+        n_rows = sum(part.height for part in sums)
+        n_listens = sum(part["plays"].sum() for part in sums)
         if sums and (piece.file != file or n_rows > MAX_SUMS or n_listens > MAX_LISTENS):
             yield Piece(frame=_add_sums(sums), file=file)
             sums = []
-        sums.append(_sum_listens(piece.frame, rules, counts))
+        listens = select_listens(piece.frame, rules, counts).lazy()
+        grouped = {"plays": pl.len(), LINE: pl.col(LINE).min()}
+        if rules.keep_times:
+            grouped[TIMES] = pl.col("seconds").fill_null(0).clip(0, LAST_SECOND).cast(pl.UInt32)
+        sums.append(listens.group_by(GROUP).agg(**grouped).sort(LINE).collect())
         file = piece.file
     if sums:
         yield Piece(frame=_add_sums(sums), file=file)
 
 
-def _sum_listens(frame: pl.LazyFrame, rules: ListenRules, counts: ListenCounts) -> pl.DataFrame:
-    """Sum the listens of a piece that count; one without a time is malformed."""
+def _add_sums(sums: list[pl.DataFrame]) -> pl.LazyFrame:
+    """Add up the plays of all parts by listener and artist, in the order of the first lines."""
+    if len(sums) == 1:
+        return sums[0].lazy()
+    added = {"plays": pl.col("plays").sum(), LINE: pl.col(LINE).min()}
+    if TIMES in sums[0].columns:
+        added[TIMES] = pl.col(TIMES).explode()
+    return pl.concat(sums).lazy().group_by(GROUP).agg(**added).sort(LINE)
+
+
+def select_listens(frame: pl.LazyFrame, rules: ListenRules, counts: ListenCounts) -> pl.DataFrame:
+    """Select the listens of a piece that count, and count all; one without a time is malformed."""
     columns = frame.collect_schema().names()
     seconds = pl.col("seconds").cast(pl.Float64, strict=False)
     malformed = pl.col("malformed") | seconds.is_null() | seconds.is_nan()
@@ -134,41 +137,17 @@ def _sum_listens(frame: pl.LazyFrame, rules: ListenRules, counts: ListenCounts) 
         LINE, malformed=malformed, seconds=seconds, skipped=skipped, **fields
     ).collect()
     first, end = rules.period.seconds
+    timed, counted = ~pl.col("malformed"), ~pl.col("skipped")
     inside = (pl.col("seconds") >= first) & (pl.col("seconds") < end)
-    timed = ~pl.col("malformed")
     n_inside, n_outside, n_skipped, earliest, latest = listens.select(
-        (timed & inside & ~pl.col("skipped")).sum().alias("inside"),
-        (timed & ~inside).sum().alias("outside"),
-        (timed & inside & pl.col("skipped")).sum().alias("skipped"),
-        pl.col("seconds").filter(timed).min().fill_null(counts.first).alias("first"),
-        pl.col("seconds").filter(timed).max().fill_null(counts.last).alias("last"),
+        (timed & inside & counted).sum(),
+        outside=(timed & ~inside).sum(),
+        skipped=(timed & inside & ~counted).sum(),
+        first=pl.col("seconds").filter(timed).min().fill_null(counts.first),
+        last=pl.col("seconds").filter(timed).max().fill_null(counts.last),
     ).row(0)
     counts.inside += n_inside
     counts.outside += n_outside
     counts.skipped += n_skipped
     counts.first, counts.last = min(counts.first, earliest), max(counts.last, latest)
-    remaining = listens.lazy().filter(~timed | (inside & ~pl.col("skipped")))
-    sums = {"plays": pl.len(), LINE: pl.col(LINE).min()}
-    if rules.keep_times:
-        sums[TIMES] = pl.col("seconds").fill_null(0).clip(0, LAST_SECOND).cast(pl.UInt32)
-    return remaining.group_by(GROUP).agg(**sums).sort(LINE).collect()
-
-
-def _add_sums(sums: list[pl.DataFrame]) -> pl.LazyFrame:
-    """Add up the plays of all parts by listener and artist, in the order of the first lines."""
-    if len(sums) == 1:
-        return sums[0].lazy()
-    added = {"plays": pl.col("plays").sum(), LINE: pl.col(LINE).min()}
-    if TIMES in sums[0].columns:
-        added[TIMES] = pl.col(TIMES).explode()
-    return pl.concat(sums).lazy().group_by(GROUP).agg(**added).sort(LINE)
-
-
-def _read_lastfm_1k(path: Path) -> Iterator[Piece]:
-    seconds = text("time").str.to_datetime(TIME, strict=False).dt.epoch("s").cast(pl.Float64)
-    first_line = 1
-    with decompressed(path) as stream:
-        for chunk in chunks(stream, path):
-            lines = split_tabs(chunk, LASTFM_1K).with_row_index(LINE, first_line)
-            yield Piece(frame=lines.with_columns(seconds=seconds), file=str(path))
-            first_line += chunk.count(b"\n")
+    return listens.filter(~timed | (inside & counted))

@@ -13,10 +13,12 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from twinear.listens.readers.decompression import chunks, open_months
-from twinear.listens.readers.events import ListenRules, timed_rows
-from twinear.listens.readers.formats import ListensFiles
-from twinear.listens.readers.rows import LINE, Piece, Rows
+from twinear.listens.readers.archives import open_members
+from twinear.listens.readers.decompression import read_pieces
+from twinear.listens.readers.formats import MONTH
+from twinear.listens.readers.json_text import NOT_JSON, first_item
+from twinear.listens.readers.rows import LINE, ListensFormat, Piece, TextFile
+from twinear.listens.readers.text_files import whole_lines
 
 MAX_SECONDS = 2.5e11  # since 1970: in the year 9892
 
@@ -42,37 +44,62 @@ class _Metadata(msgspec.Struct, gc=False):
     mbid_mapping: _Mapping | None = None
 
 
-class _Listen(msgspec.Struct, gc=False):
+class DumpListen(msgspec.Struct, gc=False):
+    """A listen in the JSON of ListenBrainz."""
+
     track_metadata: _Metadata
     listened_at: int | float | str
     user_id: int | str | None = None
     user_name: str | None = None
 
 
-DECODER = msgspec.json.Decoder(_Listen)
+DECODER = msgspec.json.Decoder(DumpListen)
 
 
-def listenbrainz(files: ListensFiles, folder: Path, rules: ListenRules) -> Rows:
-    """Open the listens of a dump, summed."""
-    paths = files.months or (files.plays,)
-    return timed_rows(files, folder, (piece for path in paths for piece in _read_dump(path)), rules)
+def read_dump(path: Path, name: str) -> Iterator[Piece]:
+    """Read the months of a dump out of its archive, one after the other."""
+    for member in open_members(path, name):
+        if MONTH.search(str(member.name)):
+            place = f"{name}:{member.name}"
+            yield from _read(whole_lines(read_pieces(member.stream, place), place), place)
 
 
-def _read_dump(path: Path) -> Iterator[Piece]:
-    for name, stream in open_months(path):
-        first_line = 1
-        for chunk in chunks(stream, path):
-            listens = _decode(chunk)
-            yield Piece(frame=_to_frame(listens, first_line), file=name)
-            first_line += len(listens)
+def _read_month(file: TextFile) -> Iterator[Piece]:
+    return _read(file.chunks(), file.name)
 
 
-def _decode(chunk: bytes) -> list[_Listen | None]:
+def _recognise_month(file: TextFile) -> str | None:
+    item = first_item(file.start)
+    names_listener = "user_id" in item or "user_name" in item
+    is_dump = names_listener and {"listened_at", "track_metadata"} <= set(item)
+    return "" if is_dump and not file.start.lstrip().startswith(b"[") else None
+
+
+def _read(chunks: Iterable[bytes], name: str) -> Iterator[Piece]:
+    first_line = 1
+    for chunk in chunks:
+        listens = decode_listens(chunk)
+        yield Piece(frame=_to_frame(listens, first_line), file=name)
+        first_line += len(listens)
+
+
+FORMATS: tuple[ListensFormat, ...] = (
+    ListensFormat(
+        name="listenbrainz",
+        title="ListenBrainz, dump",
+        timed=True,
+        recognise=_recognise_month,
+        read=_read_month,
+    ),
+)
+
+
+def decode_listens(chunk: bytes) -> list[DumpListen | None]:
     """Decode every line; None where it does not hold a listen."""
     n_lines = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
     try:
-        listens: list[_Listen | None] = [*DECODER.decode_lines(chunk)]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        listens: list[DumpListen | None] = [*DECODER.decode_lines(chunk)]
+    except NOT_JSON:
         listens = []
     if len(listens) == n_lines:
         return listens
@@ -80,12 +107,12 @@ def _decode(chunk: bytes) -> list[_Listen | None]:
     for line in chunk.removesuffix(b"\n").split(b"\n"):
         try:
             listens.append(DECODER.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except NOT_JSON:
             listens.append(None)
     return listens
 
 
-def _to_frame(listens: Iterable[_Listen | None], first_line: int) -> pl.LazyFrame:
+def _to_frame(listens: Iterable[DumpListen | None], first_line: int) -> pl.LazyFrame:
     """Return a row for each artist of each listen; its seconds are missing if it has no time."""
     lines: list[int] = []
     seconds: list[float | None] = []
@@ -100,8 +127,8 @@ def _to_frame(listens: Iterable[_Listen | None], first_line: int) -> pl.LazyFram
             user = listen.user_name if listen.user_id is None else listen.user_id
             listener = None if user is None else str(user)
             info = listen.track_metadata.additional_info
-            length = None if info is None else info.duration_played
-            by = _artists(listen.track_metadata)
+            length = info.duration_played if info else None
+            by = artists_of(listen.track_metadata)
         for artist in by:
             lines.append(line)
             seconds.append(time)
@@ -135,7 +162,7 @@ def _seconds(listened_at: float | str) -> float | None:
     return float(listened_at) if abs(listened_at) < MAX_SECONDS else None
 
 
-def _artists(metadata: _Metadata) -> list[tuple[str, str]]:
+def artists_of(metadata: _Metadata) -> list[tuple[str, str]]:
     """Return (MBID, name) of each artist of a listen.
 
     Several artists who share one credited name get "", since the name is that of none of them.

@@ -1,7 +1,7 @@
 """Rows of listens from any file, read lazily.
 
-What polars cannot scan in place (compressed text, JSON lines, logs of single listens) is read
-once, piece by piece, into Parquet files in a temporary folder: `spool`.
+All but plain Last.fm-360K is read once, piece by piece, into Parquet files in a temporary folder:
+`spool`.
 """
 
 import io
@@ -12,9 +12,11 @@ from pathlib import Path
 import polars as pl
 
 from twinear.base.errors import DataError
+from twinear.listens.readers.decompression import explain_full_disk
 from twinear.listens.readers.formats import ListensFiles
 
 LINE = "\nline"  # a name that no column of a table can have
+MAX_NAME = 1000  # letters of an artist; more is no name but damage
 SCHEMA = {
     "malformed": pl.Boolean,
     "listener": pl.String,
@@ -61,13 +63,15 @@ class Rows:
         try:
             return query.collect(engine="streaming")
         except pl.exceptions.PolarsError as error:
-            raise unreadable(self.files.plays, error) from error
+            raise unreadable(self.files.place, error) from error
 
 
 def tidy(frame: pl.LazyFrame, *more: str) -> pl.LazyFrame:
     """Bring columns of any type to the types of `Rows.frame`; keep `more`."""
     plays = text("plays").cast(pl.Float64, strict=False)
-    return frame.select("malformed", text("listener"), text("mbid"), text("name"), plays, *more)
+    name = text("name")
+    malformed = pl.col("malformed") | (name.str.len_chars() > MAX_NAME)
+    return frame.select(malformed, text("listener"), text("mbid"), name, plays, *more)
 
 
 def text(column: str) -> pl.Expr:
@@ -75,10 +79,10 @@ def text(column: str) -> pl.Expr:
     return pl.col(column).cast(pl.String).fill_null("").str.strip_chars()
 
 
-def unreadable(path: Path, error: pl.exceptions.PolarsError) -> DataError:
+def unreadable(place: object, error: pl.exceptions.PolarsError) -> DataError:
     """Make a one-line error for a file that polars cannot read."""
     reason = str(error).partition("\n")[0]
-    return DataError(path, f"cannot be read ({reason})", remedy="fix it or export it again")
+    return DataError(place, f"cannot be read ({reason})", remedy="fix it or export it again")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,16 +94,25 @@ class TextFile:
     name
         For messages: "listens/someone.csv", "export.zip:listens/2023/11.jsonl".
     listener
-        To whom the listens belong where the format names no listener.
+        To whom the listens belong where the format names no listener: the file's path without its
+        suffixes, so that each file is one listener's.
+    folder_listener
+        The same where the files of a folder or an archive are parts of one listener's export: what
+        holds them.
+    encoding
+        Of the file, as far as its first letters beyond ASCII say.
     start
         The first 64 KiB, in UTF-8 without a byte-order mark.
     chunks
-        The whole text from its beginning, in UTF-8 without a byte-order mark, in pieces of some
-        32 MB that end with a line (the last may lack its line feed).
+        The whole text from its beginning, in valid UTF-8 without a byte-order mark, in pieces of
+        some 32 MB that end with a line (the last may lack its line feed). Lines end with a line
+        feed; a carriage return before it is left. JSON without line ends is one piece.
     """
 
     name: str
     listener: str
+    folder_listener: str
+    encoding: str = "utf-8"
     start: bytes
     chunks: Callable[[], Iterator[bytes]]
 
@@ -181,6 +194,26 @@ class ListensFormat:
     read: Callable[[TextFile], Iterator[Piece]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairedFormat:
+    """A format in which a second text file, in the same folder, names the artists.
+
+    Parameters
+    ----------
+    usual
+        The usual names of the two files.
+    recognise
+        Whether a file is the first of them, whatever its name.
+    """
+
+    name: str
+    title: str
+    usual: tuple[str, str]
+    timed: bool
+    read: Callable[[TextFile, TextFile], Iterator[Piece]]
+    recognise: Callable[[TextFile], bool] = lambda _: False
+
+
 def spool(pieces: Iterable[Piece], folder: Path, timed: bool = False) -> Spool:
     """Write the pieces, which have `TIMES` if `timed`, to an empty folder.
 
@@ -198,11 +231,8 @@ def spool(pieces: Iterable[Piece], folder: Path, timed: bool = False) -> Spool:
             continue
         content = io.BytesIO()  # written by Python, so that a full disk is an OSError
         frame.write_parquet(content, compression="lz4")
-        try:
+        with explain_full_disk(folder):
             _piece_path(folder, len(files)).write_bytes(content.getbuffer())
-        except OSError as error:
-            found = f"has no room for what is read ({error.strerror or error})"
-            raise DataError(folder, found, remedy="set TMPDIR to a larger disk") from error
         files[n] = piece.file
         n += frame.height
     return Spool(folder=folder, files=files, columns=columns)

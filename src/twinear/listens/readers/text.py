@@ -1,24 +1,23 @@
-"""Text split into fields: tab-separated and CSV, of a file or of a piece of one.
+"""Text split into fields: lines of tabs, and tables whose fields may be quoted.
 
-In tab-separated text only tab and line feed have a meaning: quotes and carriage returns are
-letters, and a line with another number of tabs is malformed. CSV is quoted as in RFC 4180: a row
-with too many fields is malformed, in one with too few the others are empty.
+A row is one line. In lines of tabs only tab and line feed have a meaning: quotes and carriage
+returns are letters, and a line with another number of tabs is malformed. In tables a line with a
+quote is split as `base.delimited` says; one with a quote that is not closed, or with too many
+fields, is malformed; in one with too few the others are empty.
 """
 
-import csv
-import io
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
 import polars as pl
 
-from twinear.listens.readers.decompression import decompressed
+from twinear.base.delimited import split_line
 
 EXTRA = "\n"  # a name that no column can have
+ROW = "\nrow"
 
 
-def split_tabs(source: Path | bytes, columns: Sequence[str], skip: int = 0) -> pl.LazyFrame:
+def split_tabs(source: Path | bytes, columns: Sequence[str]) -> pl.LazyFrame:
     r"""Split tab-separated text into `columns` and malformed; only a line feed ends a line.
 
     Examples
@@ -31,7 +30,6 @@ def split_tabs(source: Path | bytes, columns: Sequence[str], skip: int = 0) -> p
         separator="\0",  # not in any text: a line is one field
         quote_char=None,
         has_header=False,
-        skip_lines=skip,
         schema={"line": pl.String},
         extra_columns="ignore",
         encoding="utf8-lossy",
@@ -43,31 +41,55 @@ def split_tabs(source: Path | bytes, columns: Sequence[str], skip: int = 0) -> p
     return lines.select(malformed=malformed, fields=fields).unnest("fields")
 
 
-def split_csv(source: Path | bytes, columns: Sequence[str], skip: int = 0) -> pl.LazyFrame:
-    """Split CSV into `columns` and malformed."""
+def split_table(text: bytes, columns: Sequence[str], separator: str) -> pl.LazyFrame:
+    r"""Split a table's lines of text in valid UTF-8 into `columns` and malformed.
+
+    Examples
+    --------
+    >>> split_table(b'a,"b, c"\n"d,e\n12" f\n', ["x", "y"], ",").collect().rows()
+    [(False, 'a', 'b, c'), (True, None, None), (False, '12" f', None)]
+    """
+    if b'"' not in text:
+        return _split_fast(text, columns, separator, quote=None)
+    # What is not quoted as a whole goes through `split_line`: libraries lose other rows over it.
+    lines = pl.Series("line", [text.decode().removesuffix("\n")]).str.split("\n").explode()
+    field = f'(?:[^"{separator}]*|"(?:[^"]|"")*")'
+    usual = lines.str.contains(rf"^{field}(?:{_escape(separator)}{field})*\r?$")
+    if usual.all():
+        return _split_fast(text, columns, separator, quote='"')
+    emptied = lines.zip_with(usual, pl.Series([""])).str.join("\n")[0].encode() + b"\n"
+    fast = _split_fast(emptied, columns, separator, quote='"').with_row_index(ROW)
+    fields = [split_line(line.rstrip("\r"), separator) for line in lines.filter(~usual)]
+    n = len(columns)
+    schema = {"malformed": pl.Boolean} | dict.fromkeys(columns, pl.String)
+    none = [None] * n
+    rows = [
+        (True, *none) if row is None or len(row) > n else (False, *row, *none[len(row) :])
+        for row in fields
+    ]
+    slow = pl.DataFrame(rows, schema=schema, orient="row").lazy()
+    slow = slow.with_columns(pl.Series(ROW, (~usual).arg_true(), dtype=pl.UInt32))
+    others = fast.filter(pl.Series(usual))
+    return pl.concat([others, slow.select(ROW, *schema)]).sort(ROW).drop(ROW)
+
+
+def _escape(separator: str) -> str:
+    return "\\|" if separator == "|" else separator
+
+
+def _split_fast(
+    text: bytes, columns: Sequence[str], separator: str, quote: str | None
+) -> pl.LazyFrame:
+    """Split lines of which each is a row for certain."""
     frame = pl.scan_csv(
-        source,
+        text,
+        separator=separator,
+        quote_char=quote,
         has_header=False,
-        skip_rows=skip,
         schema=dict.fromkeys([*columns, EXTRA], pl.String),
         extra_columns="ignore",
         missing_columns="insert",
         glob=False,
     )
-    return frame.with_columns(malformed=pl.col(EXTRA).is_not_null()).drop(EXTRA)
-
-
-def csv_names(start: bytes) -> list[str]:
-    """Return the names of a CSV's columns from the beginning of the file."""
-    return pl.scan_csv(start, infer_schema=False).collect_schema().names()
-
-
-def csv_line(path: Path, row: int) -> int:
-    """Return the line of a CSV in which a row begins; row 0 is the first after the header."""
-    with decompressed(path) as stream:
-        reader = csv.reader(
-            io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
-        )
-        for _ in islice(reader, row + 1):
-            pass
-        return reader.line_num + 1
+    blank = pl.all_horizontal(pl.col(*columns).is_null())
+    return frame.select((pl.col(EXTRA).is_not_null() | blank).alias("malformed"), *columns)
