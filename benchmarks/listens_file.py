@@ -1,8 +1,8 @@
-"""A generated file like Last.fm-360K: long-tailed, with its quirks, written fast.
+"""Generated files like Last.fm-360K and Last.fm-1K: long-tailed, with quirks, written fast.
 
-At full size it has 17.5 million rows, 1.6 GB, 359,000 listeners and 160,000 artists. A few rows in
-a hundred thousand are malformed or have plays that are not a number, one artist in three has no
-MusicBrainz id, and one name in a thousand holds a quote.
+At full size the first has 17.5 million rows, 1.6 GB, 359,000 listeners and 160,000 artists. A few
+rows in a hundred thousand are malformed or have plays that are not a number, one artist in three
+has no MusicBrainz id, and one name in a thousand holds a quote.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ ROWS = 17_559_530
 ROWS_PER_LISTENER = 48.87  # of Last.fm-360K
 ARTISTS = 292_000  # that can be drawn; more than half of them are at full size
 LISTENERS_AT_A_TIME = 20_000
+LISTENS, LISTENERS_1K = 19_150_868, 992  # of Last.fm-1K
 
 
 def write_listens(path: Path, n_rows: int = ROWS, seed: int = 1) -> int:
@@ -91,3 +92,39 @@ def _rows(
             ).to_series(),
         }
     )
+
+
+def write_scrobbles(path: Path, n_listens: int = LISTENS, seed: int = 1) -> int:
+    """Write a log like Last.fm-1K of about `n_listens` listens; returns how many.
+
+    A listener has a few hundred artists, and listens in sessions of some ten recordings, mostly
+    several by one artist, four minutes apart; most recent first, as in the original.
+    """
+    random = np.random.default_rng(seed)
+    artists = _artists(random)
+    weights = 1 / (np.arange(ARTISTS) + 30.0) ** 1.15
+    cumulated = np.cumsum(weights / weights.sum())
+    written = 0
+    with path.open("wb") as file:
+        for listener in range(LISTENERS_1K):
+            n = max(1, n_listens // LISTENERS_1K)
+            known = np.minimum(np.searchsorted(cumulated, random.random(800)), ARTISTS - 1)
+            favourite = known[(random.power(0.4, n) * len(known)).astype(np.int64)]
+            run = np.cumsum(random.random(n) < 1 / 3)  # of recordings by one artist
+            pause = random.random(n) < 1 / 14
+            gaps = np.where(pause, random.exponential(50_000, n) + 1800, random.normal(240, 60, n))
+            times = 1_100_000_000 + np.cumsum(np.maximum(gaps, 30)).astype(np.int64)
+            artist = pl.Series(favourite[run - run[0]])[::-1]
+            rows = pl.DataFrame(
+                {
+                    "listener": pl.repeat(f"user_{listener:06}", n, eager=True),
+                    "time": pl.from_epoch(pl.Series(times[::-1])).dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    "mbid": artists["mbid"].gather(artist),
+                    "name": artists["name"].gather(artist),
+                    "recording_mbid": artists["mbid"].gather(artist),
+                    "recording": pl.repeat("A recording of some length", n, eager=True),
+                }
+            )
+            rows.write_csv(file, separator="\t", include_header=False, quote_style="never")
+            written += n
+    return written

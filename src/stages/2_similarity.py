@@ -24,7 +24,7 @@ def similarity(
     """Read, compute, write; the report says what was compared."""
     params = read_params("similarity", SimilarityParams)
     memory, workers = choose_memory(os.environ), choose_workers(os.environ)
-    parts = open_listens(folder, memory, workers)
+    parts = open_listens(folder, memory, workers, params.basket)
     table = read_clip_table(clips, read_redirects(redirects))
     with_clips = set(resolve(table, parts.artists)["artist"])
     similarities, nearest, summary = compute(parts, with_clips, params, memory, workers)

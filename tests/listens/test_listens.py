@@ -60,6 +60,7 @@ def test_lastfm_rows_become_plays_of_artists_by_listeners(tmp_path: Path) -> Non
         "dropped": dict.fromkeys(RULES, 0),
         "duplicates": 0,
         "listeners": 2,
+        "sessions": None,
         "artists": 2,
         "plays": 15,
         "merged": 0,

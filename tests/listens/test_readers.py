@@ -32,6 +32,7 @@ from twinear.base.errors import DataError, ParamsError, TwinearError
 from twinear.listens.listens import Listens, ListensParams, read_listens
 from twinear.listens.readers import decompression, text_files
 from twinear.listens.readers.dispatch import open_rows
+from twinear.listens.readers.events import ListenRules
 from twinear.listens.readers.formats import PLAYS
 from twinear.listens.readers.recognition import find_listens
 
@@ -213,6 +214,7 @@ def test_a_name_comes_from_the_mapping_or_from_listens_by_one_artist(tmp_path: P
 def test_sums_that_would_fill_the_memory_go_to_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("twinear.listens.readers.events.MAX_SUMS", 5)
     monkeypatch.setattr(decompression, "CHUNK_BYTES", 2000)
     lines = [listen(n % 7, DAY_2020, f"Artist {n % 11}", sent=[mbid(n % 11)]) for n in range(500)]
     write_dump(tmp_path / "dump.tar.zst", {"2020/1": lines}, ".zst")
@@ -228,16 +230,13 @@ def test_nothing_stays_in_the_temporary_folder(
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     dump = write_dump(tmp_path / "dump.tar", MONTHS)
-    chosen = listens_params()
-    with open_rows(dump, chosen.format, chosen.columns, chosen.window) as rows:
+    chosen, rules = listens_params(), ListenRules(period=listens_params().window)
+    with open_rows(dump, chosen.format, chosen.columns, rules) as rows:
         assert list((tmp_path / "scratch").rglob("*.parquet"))
         assert rows.summed
     assert not list((tmp_path / "scratch").iterdir())
     dump.write_bytes(dump.read_bytes()[:3000])
-    with (
-        pytest.raises(DataError),
-        open_rows(dump, chosen.format, chosen.columns, chosen.window),
-    ):
+    with pytest.raises(DataError), open_rows(dump, chosen.format, chosen.columns, rules):
         pass
     assert not list((tmp_path / "scratch").iterdir())
 

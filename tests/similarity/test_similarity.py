@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from tests.conftest import PARAMS, ROOT
 from twinear.artists.clip_table import read_clip_table, resolve
 from twinear.base.errors import DataError, ParamsError
-from twinear.base.params import parse_params, read_params
+from twinear.base.params import parse_params, read_params, read_sections
 from twinear.listens.listens import Listens, ListensParams, read_listens
 from twinear.similarity.computation import compute_similarity
 from twinear.similarity.measures import Measure, SimilarityParams
@@ -165,8 +165,9 @@ def test_artists_that_are_all_equally_similar_are_an_error() -> None:
 
 
 def test_an_unknown_measure_is_named() -> None:
+    section = read_sections(PARAMS)["similarity"] | {"measure": "maximum"}
     with pytest.raises(ParamsError, match=r"similarity\.measure: found 'maximum'.*'minimum'"):
-        parse_params("similarity", SimilarityParams, {"measure": "maximum", "top_artists": 9})
+        parse_params("similarity", SimilarityParams, section)
 
 
 def test_a_similarity_survives_writing(tmp_path: Path) -> None:

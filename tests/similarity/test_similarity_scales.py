@@ -25,10 +25,9 @@ from twinear.similarity.cooccurrence import CoListening
 from twinear.similarity.measures import Measure, SimilarityParams, capped, count_totals
 from twinear.similarity.neighbours import ListenNeighbours, find_similar
 from twinear.similarity.partitions import (
-    AllListeners,
+    Baskets,
     ListenerRange,
     ListensParts,
-    Plays,
     in_memory,
     in_ranges,
     open_listens,
@@ -254,11 +253,11 @@ def _same(found: ListenNeighbours, expected: ListenNeighbours) -> None:
 
 
 def test_a_part_is_as_large_as_memory_allows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(open_listens(folder, 2**30, 2).parts[0], AllListeners)
+    assert isinstance(open_listens(folder, 2**30, 2).parts[0], Baskets)
     assert len(open_listens(folder, 2**30, "tcp://a:1").parts) >= 1
     assert isinstance(open_listens(folder, 2**30, "tcp://a:1").parts[0], ListenerRange)
     few = open_listens(folder, 60_000, 2)
-    entries = [part.nnz for part in few]
+    entries = [part.plays.nnz for part in few]
     assert sum(entries) == Listens.read(folder).plays.nnz
     assert max(entries) < 60_000 / 6 / 48 + 80
 
@@ -270,7 +269,7 @@ class Deadly(ListenerRange):
     mark: Path
     safe: int  # the process that only looks at the facts
 
-    def read(self, n_artists: int) -> Plays:
+    def read(self, n_artists: int) -> Baskets:
         if not self.mark.exists() and os.getpid() != self.safe:
             self.mark.touch()
             os._exit(1)

@@ -1,6 +1,7 @@
 """How much memory may be used: a setting of the machine that changes no result."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,6 +42,17 @@ def choose_memory(environment: Mapping[str, str]) -> int:
         found = f"{text} is too little to work with"
         raise TwinearError(MEMORY, found, expected=f"{LEAST // 10**6}MB or more")
     return int(amount)
+
+
+def literal_path(path: Path) -> str:
+    """Return a path as DuckDB must be given it, because it takes every path for a pattern.
+
+    Examples
+    --------
+    >>> literal_path(Path("mine [1]/plays*.parquet"))
+    'mine [[]1]/plays[*].parquet'
+    """
+    return re.sub(r"[*?[]", r"[\g<0>]", str(path))
 
 
 def limited_engine(memory: int, spill: Path | None = None) -> duckdb.DuckDBPyConnection:

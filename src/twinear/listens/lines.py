@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from twinear.listens.readers.lastfm_datasets import parse_lastfm_360k
-from twinear.listens.readers.rows import Rows, unreadable
+from twinear.listens.readers.rows import TIMES, Rows, unreadable
 from twinear.listens.rules import Array
 from twinear.listens.scanner import (
     BAD_PLAYS,
@@ -94,6 +94,7 @@ class _QueriedLines:
             "mbid",
             "name",
             "listener",
+            *([TIMES] if self.rows.timed else []),
             plays=WHOLE_PLAYS.fill_null(BAD_PLAYS),
             spelling=pl.struct("mbid", "name").hash(),
         )
@@ -109,6 +110,7 @@ class _QueriedLines:
                     listener=self._listeners.number(listener)[0],
                     plays=batch["plays"].to_numpy(),
                     spelling=spelling,
+                    times=_flatten(batch[TIMES]) if self.rows.timed else None,
                 )
         except pl.exceptions.PolarsError as error:
             raise unreadable(self.rows.files.place, error) from error
@@ -118,6 +120,12 @@ class _QueriedLines:
 
     def with_profile(self) -> Array | None:
         return _with_profile(self.rows, self._listeners)
+
+
+def _flatten(times: pl.Series) -> Array:
+    """Join the lists of a column."""
+    joined: Array = times.to_arrow(compat_level=pl.CompatLevel.oldest()).flatten().to_numpy()
+    return joined
 
 
 def _with_profile(rows: Rows, listeners: Numbering) -> Array | None:

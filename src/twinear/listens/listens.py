@@ -32,10 +32,11 @@ from twinear.artists.redirects import read_redirects
 from twinear.base.errors import DataError, nearest
 from twinear.base.files import replacing, require
 from twinear.base.params import Params
-from twinear.listens.in_memory import LinesInMemory, Matrix, plays_tables, write_plays
+from twinear.listens.in_memory import SESSIONS, LinesInMemory, plays_tables, write_plays
 from twinear.listens.lines import LinesSource, open_lines
 from twinear.listens.on_disk import hold_lines
 from twinear.listens.readers.dispatch import open_rows
+from twinear.listens.readers.events import ListenRules
 from twinear.listens.readers.formats import REMEDY, Recognised, TableColumns
 from twinear.listens.readers.period import Period
 from twinear.listens.readers.registry import NAMES
@@ -46,17 +47,20 @@ from twinear.listens.rules import (
     NUMBER,
     RULES,
     Array,
+    ArtistNumbers,
     HeldLines,
     LineRules,
     RuleCounts,
     SummedPlays,
     most_listened,
 )
+from twinear.listens.sessions import Basket, Matrix, Sessions
 
 Plays = TypeVar("Plays", bound=SummedPlays)
 
 IS_MBID = f"^{MBID.pattern}$"
 AGAIN = "run 'dvc repro listens'"
+BASKETS: dict[Basket, str] = {"listener": "plays.parquet", "session": "sessions.parquet"}
 
 
 class ListensParams(Params):
@@ -66,6 +70,8 @@ class ListensParams(Params):
     ----------
     window
         The days that count, where listens have times.
+    min_played_seconds
+        Listens that are known to be shorter do not count.
     strict
         Stop at the first row with an error, instead of counting it.
     require_mbid
@@ -81,6 +87,7 @@ class ListensParams(Params):
     format: str
     columns: TableColumns
     window: Period
+    min_played_seconds: float = Field(ge=0)
     strict: bool
     require_mbid: bool
     require_profile: bool
@@ -124,6 +131,8 @@ class ListensReport:
         Rows by the rule that dropped them; for `few_listeners` after adding up duplicates.
     duplicates
         Rows added to another row of the same listener and artist.
+    sessions
+        With an artist left; None where sessions were not asked for.
     merged
         MBIDs that were replaced because MusicBrainz merged them into others.
     undecodable
@@ -143,6 +152,7 @@ class ListensReport:
     dropped: dict[str, int]
     duplicates: int
     listeners: int
+    sessions: int | None
     artists: int
     plays: int
     merged: int
@@ -168,57 +178,92 @@ class Listens:
         first, then by artist.
     plays
         (listeners, artists), int64, at least one in every row and column.
+    sessions
+        None where they were not asked for.
     """
 
     artists: pd.DataFrame
     plays: Matrix
+    sessions: Sessions | None = None
 
     def write(self, folder: Path) -> None:
-        """Write artists.csv and plays.parquet: listener, artist (row of artists.csv), plays."""
+        """Write artists.csv and plays.parquet: listener, artist (row of artists.csv), plays.
+
+        If there are sessions, they go to sessions.parquet: listener, session, artist, plays.
+        """
         with replacing(folder) as temporary:
             temporary.mkdir()
             write_artists(self.artists, temporary / "artists.csv")
-            write_plays(temporary / "plays.parquet", plays_tables(self.plays))
+            write_plays(temporary / BASKETS["listener"], plays_tables(self.plays))
+            if self.sessions is not None:
+                tables = plays_tables(self.sessions.plays, self.sessions.listener)
+                write_plays(temporary / BASKETS["session"], tables, SESSIONS)
 
     @staticmethod
     def read(folder: Path) -> "Listens":
         """Read a folder written by `write`."""
         artists = read_artists(folder / "artists.csv", AGAIN)
-        path = require(folder / "plays.parquet", AGAIN)
-        try:
-            listener, artist, plays = (
-                pl.read_parquet(path, columns=[column], glob=False)[column].to_numpy()
-                for column in ("listener", "artist", "plays")
-            )
-            if (listener[1:] < listener[:-1]).any() or artist.max() >= len(artists):
-                raise ValueError("listeners are out of order, or artists are missing")
-            starts = np.searchsorted(listener, np.arange(listener[-1] + 2, dtype=listener.dtype))
-            starts = starts.astype(np.int32 if len(artist) < 2**31 else np.int64)  # as in scipy
-            matrix = csr_array((plays, artist, starts), shape=(len(starts) - 1, len(artists)))
-        except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
-            raise DataError(path, f"is not a table of plays ({error})", remedy=AGAIN) from error
-        return Listens(artists=artists, plays=matrix)
+        plays, _ = read_plays(folder, "listener", len(artists))
+        if not (folder / BASKETS["session"]).exists():
+            return Listens(artists=artists, plays=plays)
+        by_session, listener = read_plays(folder, "session", len(artists))
+        sessions = Sessions(plays=by_session, listener=listener)
+        return Listens(artists=artists, plays=plays, sessions=sessions)
+
+
+def read_plays(folder: Path, basket: Basket, n_artists: int) -> tuple[Matrix, Array]:
+    """Read the plays of every artist by every listener, or in every session.
+
+    Returns (baskets, artists), and the listener of each basket.
+    """
+    path = require(folder / BASKETS[basket], AGAIN)
+    try:
+        row, artist, plays, listener = (
+            pl.read_parquet(path, columns=[column], glob=False)[column].to_numpy()
+            for column in (basket, "artist", "plays", "listener")
+        )
+        if (row[1:] < row[:-1]).any() or artist.max() >= n_artists:
+            raise ValueError(f"{basket}s are out of order, or artists are missing")
+        starts = np.searchsorted(row, np.arange(row[-1] + 2, dtype=row.dtype))
+        starts = starts.astype(np.int32 if len(artist) < 2**31 else np.int64)  # as in scipy
+        matrix = csr_array((plays, artist, starts), shape=(len(starts) - 1, n_artists))
+    except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
+        raise DataError(path, f"is not a table of plays ({error})", remedy=AGAIN) from error
+    return matrix, listener[starts[:-1]]
 
 
 def read_listens(
-    sources: Path | Sequence[Path], params: ListensParams
+    sources: Path | Sequence[Path], params: ListensParams, session_gap: int | None = None
 ) -> tuple[Listens, ListensReport]:
     """Read and clean the listens of folders, files or archives, in memory.
+
+    Parameters
+    ----------
+    session_gap
+        Seconds; a longer pause begins a session. None: sessions are not needed.
 
     Raises
     ------
     DataError
         Missing, empty, unreadable or unrecognised files, missing columns, or no row left; with
         `params.strict` a row with an error.
+    ParamsError
+        A period or sessions, but listens without times.
     """
-    with open_rows(sources, params.format, params.columns, params.window) as rows:
+    rules = _listen_rules(params, session_gap)
+    with open_rows(sources, params.format, params.columns, rules) as rows:
         read = open_lines(rows)
-        artists, plays, report = _clean(LinesInMemory.hold(read.lines()), read, rows, params)
-    return Listens(artists=artists, plays=plays.matrix), report
+        lines = LinesInMemory.hold(read.lines())
+        artists, plays, report = _clean(lines, read, rows, params, session_gap)
+    return Listens(artists=artists, plays=plays.matrix, sessions=plays.sessions), report
 
 
 def clean_listens(
-    sources: Path | Sequence[Path], params: ListensParams, folder: Path, memory: int
+    sources: Path | Sequence[Path],
+    params: ListensParams,
+    folder: Path,
+    memory: int,
+    session_gap: int | None = None,
 ) -> ListensReport:
     """Read and clean listens of any size and write them to a folder, within `memory` bytes.
 
@@ -229,22 +274,39 @@ def clean_listens(
     ------
     DataError
         As `read_listens`, or no room on the disk.
+    ParamsError
+        As `read_listens`.
     """
+    rules = _listen_rules(params, session_gap)
     with (
-        open_rows(sources, params.format, params.columns, params.window) as rows,
+        open_rows(sources, params.format, params.columns, rules) as rows,
         replacing(folder) as temporary,
     ):
         temporary.mkdir()
         read = open_lines(rows)
         with hold_lines(read.lines(), memory, temporary / "lines.parquet") as lines:
-            artists, plays, report = _clean(lines, read, rows, params)
+            artists, plays, report = _clean(lines, read, rows, params, session_gap)
             write_artists(artists, temporary / "artists.csv")
-            write_plays(temporary / "plays.parquet", plays.tables())
+            write_plays(temporary / BASKETS["listener"], plays.tables())
+            if session_gap is not None:
+                write_plays(temporary / BASKETS["session"], plays.session_tables(), SESSIONS)
     return report
 
 
+def _listen_rules(params: ListensParams, session_gap: int | None) -> ListenRules:
+    return ListenRules(
+        period=params.window,
+        min_played_seconds=params.min_played_seconds,
+        keep_times=session_gap is not None,
+    )
+
+
 def _clean(
-    lines: HeldLines[Plays], read: LinesSource, rows: Rows, params: ListensParams
+    lines: HeldLines[Plays],
+    read: LinesSource,
+    rows: Rows,
+    params: ListensParams,
+    session_gap: int | None,
 ) -> tuple[pd.DataFrame, Plays, ListensReport]:
     """Apply the rules, identify the artists, add up their plays, and count everything."""
     mbid = pl.col("mbid").str.to_lowercase()
@@ -269,7 +331,10 @@ def _clean(
             raise DataError(place, f"row {rule.replace('_', ' ')}", remedy=RULES[rule])
     identities, artist_of_spelling, collisions = _identify(spellings, counts)
     n_artists = len(identities)
-    plays = kept.sum_plays(artist_of_spelling, n_artists, params.min_listeners)
+    numbers = ArtistNumbers(
+        of_spelling=artist_of_spelling, n=n_artists, min_listeners=params.min_listeners
+    )
+    plays = kept.sum_plays(numbers, session_gap)
     order = most_listened(plays.listeners, params.min_listeners)
     totals = np.bincount(artist_of_spelling, counts.spelling_plays, n_artists).astype(np.int64)
     artists = identities.iloc[order].reset_index(drop=True)
@@ -278,17 +343,22 @@ def _clean(
     damaged = spellings.filter(pl.col("name").str.contains("\ufffd", literal=True))
     n_kept, n_pairs = int(artists["listeners"].sum()), int(plays.listeners.sum())
     dropped = dict(zip(RULES, counts.rows[1:].tolist(), strict=True))
-    dropped |= {"outside_window": rows.n_outside, "few_listeners": n_pairs - n_kept}
+    dropped |= {
+        "outside_window": rows.n_outside,
+        "skipped": rows.n_skipped,
+        "few_listeners": n_pairs - n_kept,
+    }
     report = ListensReport(
         format=rows.files.format,
         files=rows.files.names,
         sources=[file.recognised for file in rows.files.files],
         left_out=rows.files.left_out,
-        rows=int(counts.rows.sum()) + rows.n_outside,
+        rows=int(counts.rows.sum()) + rows.n_outside + rows.n_skipped,
         kept=n_kept,
         dropped=dropped,
         duplicates=int(counts.rows[KEPT]) - n_pairs,
         listeners=int(plays.n_listeners),
+        sessions=plays.n_sessions,
         artists=len(artists),
         plays=int(artists["plays"].sum()),
         merged=spellings["merged"].drop_nulls().n_unique(),

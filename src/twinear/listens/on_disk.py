@@ -15,12 +15,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from duckdb import DuckDBPyConnection
 
-from twinear.compute.memory import FIXED, limited_engine
-from twinear.listens.in_memory import ROWS, LinesInMemory, join_blocks
-from twinear.listens.rules import KEPT, NUMBER, Array, LineRules, RuleCounts, most_listened
+from twinear.compute.memory import FIXED, limited_engine, literal_path
+from twinear.listens.in_memory import ROWS, Block, LinesInMemory, join_blocks
+from twinear.listens.rules import (
+    KEPT,
+    NUMBER,
+    Array,
+    ArtistNumbers,
+    LineRules,
+    RuleCounts,
+    most_listened,
+)
 from twinear.listens.scanner import Lines
 
 BYTES_PER_LINE = 56  # in memory, with what they become
+BYTES_PER_LISTEN = 56  # the same of a listen whose time is kept
 SHARE = 3  # the share of the memory for DuckDB, which takes more than its limit
 ENGINE_LEAST = 2**26  # bytes without which it does nothing
 
@@ -34,16 +43,20 @@ def hold_lines(
     remaining = join_blocks(lines)
     for block in remaining:
         blocks.append(block)
-        if FIXED + sum(each.shape[1] for each in blocks) * BYTES_PER_LINE > memory:
+        if FIXED + sum(map(_bytes_needed, blocks)) > memory:
             break
     else:
         yield LinesInMemory(blocks=blocks)
         return
     try:
-        schema = pa.schema(dict.fromkeys(("listener", "plays", "spelling"), pa.int32()))
+        types = dict.fromkeys(("listener", "plays", "spelling"), pa.int32())
+        schema = pa.schema(types | {"times": pa.list_(pa.uint32())})
         with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
             for block in chain(blocks, remaining):
-                writer.write_table(pa.table(list(block), schema=schema))
+                n_times = block.lines[1] if len(block.times) else np.zeros_like(block.lines[1])
+                ends = np.concatenate([[0], np.cumsum(n_times)]).astype(np.int32)
+                times = pa.ListArray.from_arrays(ends, block.times)
+                writer.write_table(pa.table([*block.lines, times], schema=schema))
         del blocks
         engine_memory = (memory - FIXED) // SHARE + ENGINE_LEAST
         with limited_engine(engine_memory, path.with_suffix(".spill")) as engine:
@@ -53,9 +66,14 @@ def hold_lines(
         shutil.rmtree(path.with_suffix(".spill"), ignore_errors=True)
 
 
+def _bytes_needed(block: Block) -> int:
+    n_lines: int = block.lines.shape[1]
+    return n_lines * BYTES_PER_LINE + len(block.times) * BYTES_PER_LISTEN
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LinesOnDisk:
-    """Lines in a Parquet file: listener, plays, spelling."""
+    """Lines in a Parquet file: listener, plays, spelling, times."""
 
     engine: DuckDBPyConnection
     path: Path
@@ -64,9 +82,9 @@ class LinesOnDisk:
         """Apply the rules to every line."""
         _create_table(self.engine, "spellings", rule=rules.spelling.astype(np.int32))
         _create_table(self.engine, "listeners", dropped=rules.without_profile.astype(np.int32))
-        path = str(self.path).replace("'", "''")
+        path = literal_path(self.path).replace("'", "''")
         self.engine.execute(
-            "CREATE VIEW lines AS SELECT listener, plays, spelling, file_row_number, CASE "
+            "CREATE VIEW lines AS SELECT listener, plays, spelling, times, file_row_number, CASE "
             f"WHEN spelling < 0 THEN {NUMBER['malformed']} "
             f"WHEN listener < 0 THEN {NUMBER['without_listener']} "
             f"WHEN plays < 1 THEN {NUMBER['bad_plays']} "
@@ -93,18 +111,34 @@ class KeptOnDisk:
 
     engine: DuckDBPyConnection
 
-    def sum_plays(self, artists: Array, n_artists: int, min_listeners: int) -> "PlaysOnDisk":
-        """Add up the plays of each listener and artist; `artists`: the artist of each spelling."""
-        _create_table(self.engine, "identities", artist=artists)
+    def sum_plays(self, artists: ArtistNumbers, session_gap: int | None) -> "PlaysOnDisk":
+        """Add up the plays of each listener and artist, and of each session unless gap is None."""
+        _create_table(self.engine, "identities", artist=artists.of_spelling)
+        heard = (
+            "SELECT listener, artist, plays FROM lines "
+            f"JOIN identities ON spelling = identities.number WHERE rule = {KEPT}"
+        )
+        if session_gap is not None:
+            # Listens of one second are peers in the order: they are of the same session.
+            by_time = "OVER (PARTITION BY listener ORDER BY time)"
+            self.engine.execute(
+                "CREATE TABLE heard AS SELECT listener, session, artist, count(*) AS plays FROM ("
+                f"SELECT listener, spelling, rule, sum(starts) {by_time} AS session FROM ("
+                "SELECT listener, spelling, rule, time, "
+                f"(time - lag(time, 1, time) {by_time} > {session_gap})::INT AS starts FROM ("
+                "SELECT listener, spelling, rule, unnest(times)::BIGINT AS time FROM lines "
+                "WHERE listener >= 0))) JOIN identities ON spelling = identities.number "
+                f"WHERE rule = {KEPT} GROUP BY ALL"
+            )
+            heard = "SELECT * FROM heard"
         self.engine.execute(
             "CREATE TABLE pairs AS SELECT listener, artist, sum(plays)::BIGINT AS plays "
-            "FROM lines JOIN identities ON spelling = identities.number "
-            f"WHERE rule = {KEPT} GROUP BY listener, artist"
+            f"FROM ({heard}) GROUP BY listener, artist"
         )
-        listeners = np.zeros(n_artists, np.int64)
+        listeners = np.zeros(artists.n, np.int64)
         for artist, n in _fetch(self.engine, "SELECT artist, count(*) FROM pairs GROUP BY artist"):
             listeners[artist] = n
-        order = most_listened(listeners, min_listeners).astype(np.int32)
+        order = most_listened(listeners, artists.min_listeners).astype(np.int32)
         _create_table(self.engine, "chosen", artist=order)
         self.engine.execute(
             "CREATE TABLE numbered AS "
@@ -112,24 +146,48 @@ class KeptOnDisk:
             "FROM (SELECT DISTINCT listener FROM pairs JOIN chosen USING (artist))"
         )
         ((n_listeners,),) = _fetch(self.engine, "SELECT count(*) FROM numbered")
-        return PlaysOnDisk(engine=self.engine, listeners=listeners, n_listeners=n_listeners)
+        n_sessions = None
+        if session_gap is not None:
+            self.engine.execute(
+                "CREATE TABLE sessions AS SELECT listener, session, "
+                "row_number() OVER (ORDER BY listener, session) - 1 AS number "
+                "FROM (SELECT DISTINCT listener, session FROM heard JOIN chosen USING (artist))"
+            )
+            ((n_sessions,),) = _fetch(self.engine, "SELECT count(*) FROM sessions")
+        return PlaysOnDisk(
+            engine=self.engine,
+            listeners=listeners,
+            n_listeners=n_listeners,
+            n_sessions=n_sessions,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PlaysOnDisk:
-    """The tables `pairs`, `numbered` (listeners) and `chosen` (artists)."""
+    """The tables `pairs`, `numbered` (listeners), `chosen` (artists), `heard` and `sessions`."""
 
     engine: DuckDBPyConnection
     listeners: Array
     n_listeners: int
+    n_sessions: int | None
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield listener, artist and plays, in the order of listeners and artists."""
-        entries = self.engine.sql(
+        return self._read(
             "SELECT numbered.number::INT AS listener, chosen.number::INT AS artist, plays "
             "FROM pairs JOIN chosen USING (artist) JOIN numbered USING (listener) ORDER BY 1, 2"
         )
-        for batch in entries.to_arrow_reader(ROWS):
+
+    def session_tables(self) -> Iterator[pa.Table]:
+        """Yield listener, session, artist and plays, in the order of sessions and artists."""
+        return self._read(
+            "SELECT numbered.number::INT AS listener, sessions.number::INT AS session, "
+            "chosen.number::INT AS artist, plays FROM heard JOIN chosen USING (artist) "
+            "JOIN numbered USING (listener) JOIN sessions USING (listener, session) ORDER BY 2, 3"
+        )
+
+    def _read(self, query: str) -> Iterator[pa.Table]:
+        for batch in self.engine.sql(query).to_arrow_reader(ROWS):
             yield pa.Table.from_batches([batch])
 
 

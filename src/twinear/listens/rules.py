@@ -13,6 +13,7 @@ Array: TypeAlias = npt.NDArray[Any]
 # rule -> the remedy if it leaves nothing
 RULES = {
     "outside_window": "change listens.window",
+    "skipped": "lower listens.min_played_seconds",
     "malformed": "every line must have the fields of its format; change listens.format",
     "without_listener": "change listens.columns.listener",
     "bad_plays": "plays must be whole numbers of at least 1; change listens.columns.plays",
@@ -56,6 +57,15 @@ class RuleCounts:
         )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ArtistNumbers:
+    """The artist of each spelling, and what artists need to stay."""
+
+    of_spelling: Array  # (spellings,), int32
+    n: int
+    min_listeners: int
+
+
 # The same three steps in memory and on disk; each consumes what it is called on.
 
 
@@ -70,8 +80,15 @@ class SummedPlays(Protocol):
     def n_listeners(self) -> int:
         """Number of listeners who have an artist left."""
 
+    @property
+    def n_sessions(self) -> int | None:
+        """Number of sessions that have an artist left; None where sessions were not asked for."""
+
     def tables(self) -> Iterator[pa.Table]:
         """Yield listener, artist (number among `most_listened`) and plays, in their order."""
+
+    def session_tables(self) -> Iterator[pa.Table]:
+        """Yield listener, session, artist and plays, in the order of sessions and artists."""
 
 
 Plays = TypeVar("Plays", bound=SummedPlays, covariant=True)
@@ -80,8 +97,8 @@ Plays = TypeVar("Plays", bound=SummedPlays, covariant=True)
 class KeptLines(Protocol[Plays]):
     """The lines that no rule drops."""
 
-    def sum_plays(self, artists: Array, n_artists: int, min_listeners: int) -> Plays:
-        """Add up the plays of each listener and artist; `artists`: the artist of each spelling."""
+    def sum_plays(self, artists: ArtistNumbers, session_gap: int | None) -> Plays:
+        """Add up the plays of each listener and artist, and of each session unless gap is None."""
 
 
 class HeldLines(Protocol[Plays]):

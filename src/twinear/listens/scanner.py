@@ -266,6 +266,8 @@ class Lines:
     listener: Array  # `NO_LISTENER` where missing
     plays: Array  # `BAD_PLAYS` where not a whole number of at least 1
     spelling: Array  # `MALFORMED` where missing
+    # uint32, the second of each listen, as many of a line as it has plays; None if not asked for
+    times: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -27,8 +27,9 @@ class SimilarityReport:
     artists
         Artists compared with each other; fewer than `top_artists` where fewer have both listens
         and clips.
-    capped_listeners
-        Listeners who count only for their most played artists.
+    listeners, capped_listeners
+        All listeners, or all sessions where these are the baskets, and those of them that count
+        only for their most played artists.
     similar_pairs
         The share of the pairs of compared artists that are more similar than the least similar.
     all_artists
@@ -37,6 +38,7 @@ class SimilarityReport:
         Artists with a neighbour; None where no neighbours were asked for.
     """
 
+    basket: str
     measure: str
     artists: int
     top_artists: int
@@ -68,7 +70,7 @@ def compute(
     DataError
         Fewer than three artists with both listens and clips, or all equally similar.
     """
-    rows = np.flatnonzero(parts.artists["artist"].isin(list(with_clips)))[: params.top_artists]
+    rows = np.flatnonzero(parts.artists["artist"].isin(list(with_clips)))
     if len(rows) < 3:
         raise DataError(
             "similarity",
@@ -78,6 +80,11 @@ def compute(
             remedy="name them in clips.csv as the listens do, or lower listens.min_listeners",
         )
     totals = count_totals(parts, params)
+    if params.basket == "session":  # artists come with most listeners first
+        rows = np.sort(
+            rows[np.argsort(-totals.listeners[rows], kind="stable")][: params.top_artists]
+        )
+    rows = rows[: params.top_artists]
     compared = CoListening(parts=parts, totals=totals, artists=rows, memory=memory, workers=workers)
     similarity = Similarity(
         artists=parts.artists.iloc[rows].reset_index(drop=True),
@@ -87,6 +94,7 @@ def compute(
     n = len(rows)
     found = neighbours.neighbour
     report = SimilarityReport(
+        basket=params.basket,
         measure=params.measure,
         artists=n,
         top_artists=params.top_artists,
@@ -110,14 +118,14 @@ def compute_similarity(
         Fewer than three artists with both listens and clips, or all equally similar.
     """
     alone = params.model_copy(update={"neighbours": 0})
-    return compute(in_memory(listens), with_clips, alone, UNLIMITED, workers)[0]
+    return compute(in_memory(listens, params.basket), with_clips, alone, UNLIMITED, workers)[0]
 
 
 def compute_neighbours(
     listens: Listens, params: SimilarityParams, workers: Workers = 2
 ) -> ListenNeighbours:
     """Find the most similar artists of every artist, in memory."""
-    parts = in_memory(listens)
+    parts = in_memory(listens, params.basket)
     return _find_neighbours(parts, count_totals(parts, params), UNLIMITED, workers)
 
 

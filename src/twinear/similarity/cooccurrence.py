@@ -20,7 +20,7 @@ from twinear.compute.pool import Workers, map_in_processes
 from twinear.similarity import kernels
 from twinear.similarity.kernels import Array, Nearest, SparseRows, Sums
 from twinear.similarity.measures import ArtistTotals
-from twinear.similarity.partitions import AllListeners, ListenerRange, ListensParts, Plays
+from twinear.similarity.partitions import Baskets, ListenerRange, ListensParts, Plays
 
 TURNS = 4  # of a thread at the least: the rows of popular artists hold most of the work
 DENSE = 100  # artists known to more than one listener per so many artists are counted densely
@@ -47,15 +47,15 @@ class CoListening:
         n = len(self.artists)
         matrix = np.zeros((n, n), np.float64 if n <= 4096 else np.float32)
         terms = self.totals.terms(self.artists)
-        plays = self._plays_in_memory
-        if plays is None:
+        baskets = self._baskets_in_memory
+        if baskets is None:
             for first, block in self._blocks():
                 kernels.fill_block(first, block, terms, matrix)
             return matrix
-        by_listener = self._sparse_rows(self.totals.weights(plays, self.artists))
+        by_listener = _sparse_rows(self.totals, self.totals.weights(baskets, self.artists))
 
         def fill(first: int, last: int) -> None:
-            block = self._scattered(first, last, False, by_listener)
+            block = _scatter(self.totals, (first, last), False, by_listener, n)
             kernels.fill_block(first, block, terms, matrix)
 
         self._in_threads(fill, 0, n, self._rows_in_cache)
@@ -73,21 +73,23 @@ class CoListening:
             np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty(shape, np.int32)
         )
         terms = self.totals.terms(self.artists)
-        plays = self._plays_in_memory
-        if plays is None:
+        baskets = self._baskets_in_memory
+        if baskets is None:
             for first, block in self._blocks():
                 kernels.rank_block(first, block, terms, nearest)
             return nearest
-        weights = self.totals.weights(plays, self.artists)
-        by_listener, by_artist = self._sparse_rows(weights), self._sparse_rows(weights.tocsc())
+        weights = self.totals.weights(baskets, self.artists)
+        by_listener, by_artist = (
+            _sparse_rows(self.totals, matrix) for matrix in (weights, weights.tocsc())
+        )
 
         def rank_dense(first: int, last: int) -> None:
-            block = self._scattered(first, last, True, by_listener)
+            block = _scatter(self.totals, (first, last), True, by_listener, n)
             kernels.rank_block(first, block, terms, nearest)
 
         def rank(first: int, last: int) -> None:
-            rows, kind = (first, last), self.totals.kind
-            kernels.rank_rows(rows, kind, by_listener, by_artist, terms, nearest)
+            rows, kind, most = (first, last), self.totals.kind, self.totals.params.most
+            kernels.rank_rows(rows, kind, most, by_listener, by_artist, terms, nearest)
 
         # Artists come with most listeners first; the first ones share listeners with most others.
         n_dense = int(np.argmax(np.append(terms.listeners * DENSE < n, True)))
@@ -96,9 +98,9 @@ class CoListening:
         return nearest
 
     @property
-    def _plays_in_memory(self) -> Plays | None:
+    def _baskets_in_memory(self) -> Baskets | None:
         part = self.parts.parts[0]
-        return part.plays if isinstance(part, AllListeners) else None
+        return part if isinstance(part, Baskets) else None
 
     @property
     def _bytes_per_row(self) -> int:
@@ -111,28 +113,6 @@ class CoListening:
     def _rows_in_cache(self) -> int:
         return max(1, CACHE // self._bytes_per_row)
 
-    def _sparse_rows(self, weights: Any) -> SparseRows:
-        """Hand a CSR matrix, or the transpose of a CSC matrix, to the kernels."""
-        no_weights = np.empty(0, np.int64)
-        return SparseRows(
-            weights.indptr.astype(np.int64),  # one type: the kernels are compiled once
-            weights.indices,
-            no_weights if self.totals.kind == kernels.COUNTS else weights.data,
-        )
-
-    def _empty_block(self, n_rows: int) -> Sums:
-        n, kind = len(self.artists), self.totals.kind
-        return Sums(
-            np.zeros((n_rows, n), np.int32),
-            np.zeros((n_rows, n if kind != kernels.COUNTS else 0), np.int64),
-            np.zeros((n_rows, n if kind == kernels.SHARED else 0), np.int64),
-        )
-
-    def _scattered(self, first: int, last: int, whole: bool, by_listener: SparseRows) -> Sums:
-        block = self._empty_block(last - first)
-        kernels.scatter_rows(first, last, self.totals.kind, whole, by_listener, block)
-        return block
-
     def _in_threads(self, run: Callable[[int, int], None], first: int, last: int, n: int) -> None:
         """Run over the rows from `first` to before `last`, at most n at a time."""
         threads = self.workers if isinstance(self.workers, int) else 1
@@ -143,10 +123,13 @@ class CoListening:
     def _blocks(self) -> Iterator[tuple[int, Sums]]:
         """Yield the first row of each block, and its sums over all parts."""
         n = len(self.artists)
-        n_rows = min(n, max(1, self.memory // BLOCK_SHARE // self._bytes_per_row))
+        share = self.memory // BLOCK_SHARE
+        if self.totals.kind == kernels.CAPPED:
+            share //= 2  # the counts of a part are a block too
+        n_rows = min(n, max(1, share // self._bytes_per_row))
         for first in range(0, n, n_rows):
             last = min(first + n_rows, n)
-            block = self._empty_block(last - first)
+            block = _empty_block(self.totals.kind, last - first, n)
             task = partial(
                 _count_part, totals=self.totals, artists=self.artists, first=first, last=last
             )
@@ -168,11 +151,42 @@ class CoListening:
             yield first, block
 
 
+def _empty_block(kind: int, n_rows: int, n_artists: int) -> Sums:
+    return Sums(
+        np.zeros((n_rows, n_artists), np.int32),
+        np.zeros((n_rows, n_artists if kind != kernels.COUNTS else 0), np.int64),
+        np.zeros((n_rows, n_artists if kind == kernels.SHARED else 0), np.int64),
+    )
+
+
+def _sparse_rows(totals: ArtistTotals, weights: Any) -> SparseRows:
+    """Hand a CSR matrix, or the transpose of a CSC matrix, to the kernels."""
+    no_weights = np.empty(0, np.int64)
+    return SparseRows(
+        weights.indptr.astype(np.int64),  # one type: the kernels are compiled once
+        weights.indices,
+        no_weights if totals.kind == kernels.COUNTS else weights.data,
+    )
+
+
+def _scatter(
+    totals: ArtistTotals, rows: tuple[int, int], whole: bool, by_listener: SparseRows, n: int
+) -> Sums:
+    """Sum some rows with all `n` artists, or with those left of the diagonal."""
+    block = _empty_block(totals.kind, rows[1] - rows[0], n)
+    kernels.scatter_rows(*rows, totals.kind, totals.params.most, whole, by_listener, block)
+    return block
+
+
 def _count_part(
-    part: AllListeners | ListenerRange, totals: ArtistTotals, artists: Array, first: int, last: int
+    part: Baskets | ListenerRange, totals: ArtistTotals, artists: Array, first: int, last: int
 ) -> list[Plays]:
     """Sum one part's share of some rows, (last - first, artists): the fields of `Sums` needed."""
     weights = totals.weights(part.read(len(totals.listeners)), artists)
+    if totals.kind == kernels.CAPPED:
+        rows = _sparse_rows(totals, weights)
+        block = _scatter(totals, (first, last), True, rows, len(artists))
+        return [csr_array(block.colisteners)]
     ones = np.ones(weights.nnz, np.int32)
     listened = csr_array((ones, weights.indices, weights.indptr), shape=weights.shape)
     listened_rows, weight_rows = (m[:, first:last].T.tocsr() for m in (listened, weights))

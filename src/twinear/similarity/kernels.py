@@ -10,7 +10,13 @@ kind      forward                                   backward
 COUNTS    nothing                                   nothing
 SHARED    P[a, b], the plays of a by listeners of b  P[b, a], the other way
 PRODUCT   the sum of the products of both weights   nothing
+CAPPED    what the last listener counted, see below  nothing
 ========  ========================================  =======================
+
+Baskets are listeners, or sessions of listeners. With CAPPED a listener counts at most `most` times
+for a pair of artists. The weight of an entry is then its listener's number times 2**32, which rises
+from basket to basket, and `forward` is the weight of the last listener with both artists, plus the
+number of baskets of that listener.
 
 All sums are of whole numbers: no order of listeners, artists, threads or parts changes a bit.
 One file, because numba renews the cached code of a function only when its own file changes.
@@ -25,7 +31,7 @@ from twinear.compute.jit import compiled
 
 Array = npt.NDArray[Any]
 
-COUNTS, SHARED, PRODUCT = 0, 1, 2
+COUNTS, SHARED, PRODUCT, CAPPED = 0, 1, 2, 3
 MINIMUM, ASYMMETRIC, PLAYS_MINIMUM, COSINE, JACCARD, PMI, BM25 = range(7)
 LAST = 2**32 - 1  # a number that no artist has
 UNIT = 30  # bits after the point of a weight whose squares add up to 1: products fit 64 bits
@@ -160,6 +166,7 @@ def rank_block(first: int, block: Sums, terms: MeasureTerms, nearest: Nearest) -
 def rank_rows(
     rows: tuple[int, int],
     kind: int,
+    most: int,
     by_listener: SparseRows,
     by_artist: SparseRows,
     terms: MeasureTerms,
@@ -188,6 +195,10 @@ def rank_rows(
                 if colisteners[b] == 0:
                     touched[n] = b
                     n += 1
+                if kind == CAPPED:
+                    forward[b] = max(forward[b], weights[j]) + 1
+                    colisteners[b] += forward[b] - weights[j] <= most
+                    continue
                 colisteners[b] += 1
                 if kind == SHARED:
                     forward[b] += by_artist.weights[i]
@@ -205,7 +216,7 @@ def rank_rows(
 
 @compiled
 def scatter_rows(
-    first: int, last: int, kind: int, whole: bool, by_listener: SparseRows, block: Sums
+    first: int, last: int, kind: int, most: int, whole: bool, by_listener: SparseRows, block: Sums
 ) -> None:
     """Sum the rows of the artists from `first` to before `last`, whole or left of the diagonal.
 
@@ -219,6 +230,11 @@ def scatter_rows(
                 break
             row, stop = artists[i] - first, end if whole else i
             for j in range(begin, stop):
+                if kind == CAPPED:
+                    counted = max(block.forward[row, artists[j]], weights[j]) + 1
+                    block.forward[row, artists[j]] = counted
+                    block.colisteners[row, artists[j]] += counted - weights[j] <= most
+                    continue
                 block.colisteners[row, artists[j]] += 1
                 if kind == SHARED:
                     block.forward[row, artists[j]] += weights[i]

@@ -1,6 +1,6 @@
 """Listens in parts: all listeners in memory, or ranges of listeners that each fit into it.
 
-A part is a range of listeners, because the file is sorted by listener: only the range is read.
+A part is a range of listeners, because the files are sorted by listener: only the range is read.
 Every count is a sum over the parts: how the listens are divided changes no result.
 """
 
@@ -12,18 +12,21 @@ from typing import Any, TypeAlias
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 from scipy.sparse import csr_array
 
 from twinear.artists.identity import read_artists
-from twinear.base.errors import DataError
+from twinear.base.errors import DataError, ParamsError
 from twinear.base.files import require
-from twinear.compute.memory import FIXED, limited_engine
+from twinear.compute.memory import FIXED, limited_engine, literal_path
 from twinear.compute.pool import Workers
-from twinear.listens.listens import AGAIN, Listens
+from twinear.listens.listens import AGAIN, BASKETS, Listens, read_plays
+from twinear.listens.sessions import Basket
 
 Plays: TypeAlias = csr_array[Any, tuple[int, int]]
+Array: TypeAlias = npt.NDArray[Any]
 
 BYTES_PER_ENTRY = 48  # of a pair of listener and artist: read, weighted, transposed
 ENGINE_LEAST = 2**26  # bytes without which DuckDB does nothing
@@ -31,21 +34,23 @@ SHARE = 6  # the share of the memory for a part: as much again for reading, the 
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AllListeners:
-    """All listeners, in memory: plays, (listeners, artists)."""
+class Baskets:
+    """Plays, (baskets, artists); a basket is all that a listener heard, or heard in a session."""
 
     plays: Plays
+    listener: Array  # (baskets,), int32, rising: to whom each belongs
 
-    def read(self, n_artists: int) -> Plays:
-        """Return the plays."""
-        return self.plays
+    def read(self, n_artists: int) -> "Baskets":
+        """Return itself: it is in memory."""
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListenerRange:
-    """The listeners from `first` to before `last` in a file of plays."""
+    """The baskets of the listeners from `first` to before `last` in a file of plays."""
 
     path: Path
+    basket: Basket
     first: int
     last: int
     memory: int
@@ -53,39 +58,54 @@ class ListenerRange:
     def __str__(self) -> str:
         return f"listeners {self.first} to {self.last - 1}"
 
-    def read(self, n_artists: int) -> Plays:
-        """Read their plays, (listeners, artists), within `memory` bytes."""
-        query = "SELECT listener, artist, plays FROM read_parquet(?) WHERE listener BETWEEN ? AND ?"
+    def read(self, n_artists: int) -> Baskets:
+        """Read their baskets within `memory` bytes."""
+        query = "SELECT * FROM read_parquet(?) WHERE listener BETWEEN ? AND ?"
         with limited_engine(self.memory) as engine:
-            engine.execute(query, [str(self.path), self.first, self.last - 1])
+            engine.execute(query, [literal_path(self.path), self.first, self.last - 1])
             table = engine.fetchnumpy()
-        listener = np.asarray(table["listener"]) - self.first
-        n_entries = np.bincount(listener, minlength=self.last - self.first)
+        basket = np.asarray(table[self.basket])
+        basket = basket - basket[0]
+        n_entries = np.bincount(basket)
         starts = np.concatenate([[0], np.cumsum(n_entries)])
-        shape = self.last - self.first, n_artists
-        return csr_array((table["plays"], table["artist"], starts), shape=shape)
+        shape = len(n_entries), n_artists
+        plays = csr_array((table["plays"], table["artist"], starts), shape=shape)
+        return Baskets(plays=plays, listener=np.asarray(table["listener"])[starts[:-1]])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ListensParts:
-    """The artists of some listens, and their plays in one or more parts."""
+    """The artists of some listens, and their baskets in one or more parts."""
 
     artists: pd.DataFrame
-    parts: tuple[AllListeners | ListenerRange, ...]
+    parts: tuple[Baskets | ListenerRange, ...]
 
-    def __iter__(self) -> Iterator[Plays]:
+    def __iter__(self) -> Iterator[Baskets]:
         """Read one part after the other, in the order of the listeners."""
         return (part.read(len(self.artists)) for part in self.parts)
 
 
-def in_memory(listens: Listens) -> ListensParts:
-    """Return all listens as one part."""
-    return ListensParts(artists=listens.artists, parts=(AllListeners(plays=listens.plays),))
+def in_memory(listens: Listens, basket: Basket = "listener") -> ListensParts:
+    """Return all listens as one part.
+
+    Raises
+    ------
+    ParamsError
+        Listens without sessions, which are the baskets.
+    """
+    if basket == "listener":
+        baskets = Baskets(plays=listens.plays, listener=np.arange(listens.plays.shape[0]))
+    elif listens.sessions is None:
+        remedy = "set it to listener, or read the listens with a session_gap"
+        raise ParamsError("similarity.basket", "session, but no sessions", remedy=remedy)
+    else:
+        baskets = Baskets(plays=listens.sessions.plays, listener=listens.sessions.listener)
+    return ListensParts(artists=listens.artists, parts=(baskets,))
 
 
-def in_ranges(folder: Path, memory: int) -> ListensParts:
+def in_ranges(folder: Path, memory: int, basket: Basket = "listener") -> ListensParts:
     """Divide the listens of a folder into ranges of listeners that each fit a share of `memory`."""
-    path = require(folder / "plays.parquet", AGAIN)
+    path = require(folder / BASKETS[basket], AGAIN)
     share = memory // SHARE
     engine_memory = max(ENGINE_LEAST, share)
     n_entries = max(1, share // BYTES_PER_ENTRY)
@@ -94,31 +114,38 @@ def in_ranges(folder: Path, memory: int) -> ListensParts:
         "SELECT min(listener) FROM (SELECT listener, file_row_number // ? AS part "
         "FROM read_parquet(?, file_row_number = true)) GROUP BY part"
     )
+    name = literal_path(path)
     try:
         with limited_engine(engine_memory) as engine:
-            firsts = [row[0] for row in engine.execute(query, [n_entries, str(path)]).fetchall()]
-            engine.execute("SELECT max(listener) FROM read_parquet(?)", [str(path)])
+            firsts = [row[0] for row in engine.execute(query, [n_entries, name]).fetchall()]
+            engine.execute("SELECT max(listener) FROM read_parquet(?)", [name])
             last = int((engine.fetchone() or (0,))[0]) + 1
     except duckdb.Error as error:
         reason = str(error).partition("\n")[0]
         raise DataError(path, f"is not a table of plays ({reason})", remedy=AGAIN) from error
     ranges = (
-        ListenerRange(path=path.resolve(), first=first, last=end, memory=engine_memory)
+        ListenerRange(
+            path=path.resolve(), basket=basket, first=first, last=end, memory=engine_memory
+        )
         for first, end in pairwise(sorted({0, *firsts, last}))
     )
     return ListensParts(artists=read_artists(folder / "artists.csv", AGAIN), parts=tuple(ranges))
 
 
-def open_listens(folder: Path, memory: int, workers: Workers) -> ListensParts:
+def open_listens(
+    folder: Path, memory: int, workers: Workers, basket: Basket = "listener"
+) -> ListensParts:
     """Open the listens of a folder: in memory if they and their counts fit there, else in ranges.
 
     A cluster always gets ranges: its workers read the file themselves.
     """
-    path = require(folder / "plays.parquet", AGAIN)
+    path = require(folder / BASKETS[basket], AGAIN)
     try:
         n_entries = pq.read_metadata(path).num_rows
     except (ValueError, OSError) as error:
         raise DataError(path, f"is not a table of plays ({error})", remedy=AGAIN) from error
-    if isinstance(workers, int) and FIXED + n_entries * BYTES_PER_ENTRY < memory:
-        return in_memory(Listens.read(folder))
-    return in_ranges(folder, memory)
+    if not isinstance(workers, int) or FIXED + n_entries * BYTES_PER_ENTRY >= memory:
+        return in_ranges(folder, memory, basket)
+    artists = read_artists(folder / "artists.csv", AGAIN)
+    plays, listener = read_plays(folder, basket, len(artists))
+    return ListensParts(artists=artists, parts=(Baskets(plays=plays, listener=listener),))

@@ -11,10 +11,9 @@ import polars as pl
 
 from twinear.artists.identity import MBID
 from twinear.base.errors import DataError, ParamsError
-from twinear.listens.readers.events import timed_rows
+from twinear.listens.readers.events import ListenCounts, ListenRules, select_listens, timed_rows
 from twinear.listens.readers.formats import ListensFile, ListensFiles, TableColumns
 from twinear.listens.readers.lastfm_datasets import parse_lastfm_360k
-from twinear.listens.readers.period import Period
 from twinear.listens.readers.recognition import find_listens
 from twinear.listens.readers.rows import Piece, Rows, spool, unreadable
 
@@ -23,7 +22,7 @@ CHECKED_ROWS = 10_000
 
 @contextmanager
 def open_rows(
-    sources: Path | Sequence[Path], form: str, columns: TableColumns, period: Period
+    sources: Path | Sequence[Path], form: str, columns: TableColumns, rules: ListenRules
 ) -> Iterator[Rows]:
     """Open the rows of all listens in some sources; temporary files are removed at the end.
 
@@ -33,7 +32,7 @@ def open_rows(
         A value of `listens.format`.
     columns
         Of tables only.
-    period
+    rules
         For formats with times only.
 
     Raises
@@ -42,7 +41,7 @@ def open_rows(
         No listens are recognised; a file that is damaged, columns that are missing or swapped; no
         listens in the period.
     ParamsError
-        A period, but a format without times.
+        A period or sessions, but a format without times.
     """
     with TemporaryDirectory(prefix="twinear-") as folder:
         unpacked, spooled = Path(folder, "unpacked"), Path(folder, "rows")
@@ -50,22 +49,25 @@ def open_rows(
         spooled.mkdir()
         files = find_listens(sources, form, columns, unpacked)
         try:
-            rows = _rows(files, spooled, period)
+            rows = _rows(files, spooled, rules)
         except pl.exceptions.PolarsError as error:
             raise unreadable(files.place, error) from error
         _require_columns_in_place(rows)
         yield rows
 
 
-def _rows(files: ListensFiles, folder: Path, period: Period) -> Rows:
+def _rows(files: ListensFiles, folder: Path, rules: ListenRules) -> Rows:
     untimed = [file for file in files.files if not file.timed]
     if not untimed:
         return timed_rows(
-            files, folder, chain.from_iterable(file.read() for file in files.files), period
+            files, folder, chain.from_iterable(file.read() for file in files.files), rules
         )
-    if period:
-        found = f"{period}, but {untimed[0].recognised.format} has no times"
-        raise ParamsError("listens.window", found, remedy='set both to ""')
+    without = f"but {untimed[0].recognised.format} has no times"
+    if rules.period:
+        raise ParamsError("listens.window", f"{rules.period}, {without}", remedy='set both to ""')
+    if rules.keep_times:
+        remedy = "set it to listener"
+        raise ParamsError("similarity.basket", f"session, {without}", remedy=remedy)
     profiles = [file.profiles for file in files.files]
     known = [each for each in profiles if each is not None]
     with_profile = pl.concat(known) if len(known) == len(profiles) else None
@@ -77,19 +79,24 @@ def _rows(files: ListensFiles, folder: Path, period: Period) -> Rows:
             locate=lambda row: f"{files.place}:{row + 1}",
             profiles=with_profile,
         )
-    rows = spool(chain.from_iterable(map(_read_as_plays, files.files)), folder)
-    return Rows(files=files, frame=rows.frame, locate=rows.locate, profiles=with_profile)
+    counts = ListenCounts()
+    pieces = (_read_as_plays(file, rules, counts) for file in files.files)
+    rows = spool(chain.from_iterable(pieces), folder)
+    return Rows(
+        files=files,
+        frame=rows.frame,
+        locate=rows.locate,
+        n_skipped=counts.skipped,
+        profiles=with_profile,
+    )
 
 
-def _read_as_plays(file: ListensFile) -> Iterator[Piece]:
+def _read_as_plays(file: ListensFile, rules: ListenRules, counts: ListenCounts) -> Iterator[Piece]:
     """Read a file; beside files of plays each single listen is a row of one play."""
     for piece in file.read():
         if file.timed:
-            seconds = pl.col("seconds").cast(pl.Float64, strict=False)
-            frame = piece.frame.with_columns(
-                malformed=pl.col("malformed") | seconds.is_null(), plays=pl.lit(1)
-            )
-            piece = replace(piece, frame=frame)
+            listens = select_listens(piece.frame, rules, counts).lazy()
+            piece = replace(piece, frame=listens.with_columns(plays=pl.lit(1)))
         yield piece
 
 

@@ -24,6 +24,7 @@ SCHEMA = {
     "name": pl.String,
     "plays": pl.Float64,
 }
+TIMES = "times"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,10 @@ class Rows:
     summed
         A row stands for as many listens as it has plays. A listen by several artists counts for
         each.
-    n_outside
-        Listens that were left out because they are outside of the period.
+    timed
+        The frame has also `TIMES`: the second since 1970 of each listen that a row stands for.
+    n_outside, n_skipped
+        Listens that were left out because they are outside of the period, or skipped.
     profiles
         listener, of those with a profile; None where profiles are not known.
     """
@@ -50,7 +53,9 @@ class Rows:
     frame: pl.LazyFrame
     locate: Callable[[int], str]
     summed: bool = False
+    timed: bool = False
     n_outside: int = 0
+    n_skipped: int = 0
     profiles: pl.LazyFrame | None = None
 
     def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
@@ -132,23 +137,35 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class Spool:
-    """Pieces of rows on disk; `files` maps the first row of each piece to its file."""
+    """Pieces of rows on disk.
+
+    Parameters
+    ----------
+    files
+        First row of each piece -> the file it is from, for messages.
+    columns
+        Of `frame`.
+    """
 
     folder: Path
     files: dict[int, str]
+    columns: pl.Schema
 
     @property
     def frame(self) -> pl.LazyFrame:
         """The rows of all pieces, in their order."""
-        if not self.files:
-            return pl.LazyFrame(schema=SCHEMA)
-        return pl.scan_parquet(self.folder / "*.parquet").select(*SCHEMA)
+        return self._rows.select(*self.columns) if self.files else pl.LazyFrame(schema=self.columns)
+
+    @property
+    def _rows(self) -> pl.LazyFrame:
+        # by name: a folder that is called `a[b]*` is no pattern
+        paths = [_piece_path(self.folder, number) for number in range(len(self.files))]
+        return pl.scan_parquet(paths, glob=False)
 
     def locate(self, row: int) -> str:
         """Return the place of a row, `file:line`."""
         file = self.files[max(first for first in self.files if first <= row)]
-        lines = pl.scan_parquet(self.folder / "*.parquet").select(LINE)
-        return f"{file}:{lines.slice(row, 1).collect().item()}"
+        return f"{file}:{self._rows.select(LINE).slice(row, 1).collect().item()}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,8 +214,8 @@ class PairedFormat:
     recognise: Callable[[TextFile], bool] = lambda _: False
 
 
-def spool(pieces: Iterable[Piece], folder: Path) -> Spool:
-    """Write the pieces to an empty folder.
+def spool(pieces: Iterable[Piece], folder: Path, timed: bool = False) -> Spool:
+    """Write the pieces, which have `TIMES` if `timed`, to an empty folder.
 
     Raises
     ------
@@ -206,15 +223,20 @@ def spool(pieces: Iterable[Piece], folder: Path) -> Spool:
         The disk is full.
     """
     files: dict[int, str] = {}
+    columns = pl.Schema(SCHEMA | ({TIMES: pl.List(pl.UInt32)} if timed else {}))
     n = 0
-    for number, piece in enumerate(pieces):
-        frame = tidy(piece.frame, LINE).collect()
+    for piece in pieces:
+        frame = tidy(piece.frame, LINE, *([TIMES] if timed else [])).collect()
         if not frame.height:
             continue
         content = io.BytesIO()  # written by Python, so that a full disk is an OSError
         frame.write_parquet(content, compression="lz4")
         with explain_full_disk(folder):
-            (folder / f"{number:08}.parquet").write_bytes(content.getbuffer())
+            _piece_path(folder, len(files)).write_bytes(content.getbuffer())
         files[n] = piece.file
         n += frame.height
-    return Spool(folder=folder, files=files)
+    return Spool(folder=folder, files=files, columns=columns)
+
+
+def _piece_path(folder: Path, number: int) -> Path:
+    return folder / f"{number:08}.parquet"
