@@ -6,6 +6,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export OMP_WAIT_POLICY := PASSIVE
 # threads that wait do not burn a busy machine's cores
+unexport PYTHONDONTWRITEBYTECODE
+# compiled code is kept: the tests start many processes, each of which would compile it again
 export NO_MKDOCS_2_WARNING := 1
 # the theme warns of MkDocs 2, which constraints.txt does not have
 # three modules at a time (some wait for servers), in the order that tests/conftest.py gives

@@ -142,7 +142,7 @@ def clone(folder: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A clone in which `dvc repro --pull` has run on the bundled sample, tracked by MLflow.
+    """A clone in which `make run` has run the pipeline on the bundled sample, tracked by MLflow.
 
     Tests read it and do not change it. It is made once in a test run: the first process that asks
     for it makes it, and the other ones wait.
@@ -154,7 +154,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     with FileLock(base / "finished.lock"):
         if not complete.exists():
             shutil.rmtree(folder, ignore_errors=True)  # what a failed attempt has left
-            clone(folder).must("dvc", "repro", "--pull", tracking="on")
+            project = clone(folder)
+            project.must("dvc", "pull", "--quiet", "data.dvc")
+            project.must("dvc", "repro", tracking="on")
             complete.touch()
     return Project(folder=folder)
 

@@ -103,7 +103,9 @@ def test_the_run_in_mlflow_has_params_curve_ranking_inputs_files_and_model(
 def test_queued_experiments_are_shown_applied_and_in_mlflow_too(spoiled: Project) -> None:
     import mlflow
 
-    spoiled.must("dvc", "exp", "run", "--queue", "-n", "short", "-S", "training.epochs=3")
+    quick = ("-S", "ranking.n_chance=50", "-S", "ranking.n_bootstrap=50")
+    words = ("--queue", "-n", "short", "-S", "training.epochs=3", *quick)
+    spoiled.must("dvc", "exp", "run", *words)
     spoiled.must("dvc", "queue", "start", tracking="on")
     wait_for_experiment(spoiled, "short")
     shown = spoiled.must("dvc", "exp", "show", "--csv", "--only-changed")
@@ -127,6 +129,7 @@ def wait_for_experiment(project: Project, name: str) -> None:
         time.sleep(0.5)
     while "Success" not in project.must("dvc", "queue", "status"):
         assert time.monotonic() < end
+        time.sleep(1)
 
 
 def test_metrics_and_plots_of_an_experiment_are_compared(spoiled: Project) -> None:
@@ -163,20 +166,24 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in files if path.is_file()}
 
 
-def test_a_training_that_fails_is_one_line_and_the_last_good_outputs_stay(
+def test_a_stage_that_fails_under_dvc_is_one_line_and_the_last_good_outputs_stay(
     spoiled: Project, edit_params: Edit
 ) -> None:
-    edit_params("learning_rate: 3e-3", "learning_rate: 1.0e+30")
+    """Too few test artists: a stage that fails at once."""
+    edit_params("[0.6, 0.2, 0.2]", "[0.98, 0.01, 0.01]")
     before = contents(spoiled.folder)
     done = spoiled.run("dvc", "repro")
     assert done.returncode != 0
-    assert "epoch 1: the loss is " in error_line(done.stderr)
+    assert "split: " in error_line(done.stderr)
     assert contents(spoiled.folder) == before
 
 
 BAD = {
     "an unknown key": ("training", "  patience:", "  patienc:", "training.patienc: unknown key"),
-    "too few artists": ("split", "[0.6, 0.2, 0.2]", "[0.98, 0.01, 0.01]", "split: "),
+    "a loss that is no number": (
+        *("training", "learning_rate: 3e-3", "learning_rate: 1.0e+30"),
+        "epoch 1: the loss is ",
+    ),
 }
 
 

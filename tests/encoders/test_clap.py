@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import ClapFeatureExtractor
 
 from tests.support.audio import music, write_clip
 from tests.support.tiny_clap import N_DIMS, save_clap, tiny_clap
@@ -90,6 +89,8 @@ def test_a_vector_is_clap_s_embedding_of_the_windows(
     table = read(data)
     assert list(table.clips) == ["clips/0.wav", "clips/1.wav", "clips/2.wav"]
     windows = cut_windows(load_waveform(data / "clips/2.wav", SR), WINDOW)
+    from transformers import ClapFeatureExtractor
+
     front = ClapFeatureExtractor.from_pretrained(model)
     inputs = front(list(windows), sampling_rate=SR, return_tensors="pt")
     with torch.inference_mode():

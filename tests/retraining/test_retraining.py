@@ -1,5 +1,6 @@
 """Retraining: better data win, shuffled are refused, broken are blocked; once with a real DVC."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -191,28 +192,42 @@ def project(trained: PipelineFolders, tmp_path: Path) -> Project:
 
 
 def test_the_command_runs_dvc_promotes_pushes_and_blocks_broken_data(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
+    """The command runs in this process, DVC and its stages in theirs."""
     page = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
-    done = project.run("twinear", "retrain", tracking="on")
-    assert done.returncode == 0, done.stderr
-    assert "Running stage 'training'" in done.stderr
-    assert done.stdout.startswith("# Retraining: promoted")
-    assert "pushed" in done.stdout
-    assert "catalogue.ndcg@10.value" in done.stdout
-    assert page.read_text(encoding="utf-8") == done.stdout
-    written = (project.folder / "reports/retraining.md").read_text(encoding="utf-8")
-    assert written.startswith(done.stdout.rstrip())
+    monkeypatch.setenv("TWINEAR_TRACKING", "on")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(project.folder)
+
+    def run() -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["twinear", "retrain"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capfd.readouterr()
+
+    status, shown, stderr = run()
+    assert status == 0, stderr
+    assert "Running stage 'training'" in stderr
+    assert shown.startswith("# Retraining: promoted")
+    assert "pushed" in shown
+    assert "catalogue.ndcg@10.value" in shown
+    assert page.read_text(encoding="utf-8") == shown
+    written = Path("reports/retraining.md").read_text(encoding="utf-8")
+    assert written.startswith(shown.rstrip())
     assert list((tmp_path / "remote").rglob("*"))
-    (project.folder / "data/clips.csv").write_text("file\n")
-    done = project.run("twinear", "retrain", tracking="on")
-    assert done.returncode == 1
-    assert "Running stage 'training'" not in done.stderr
-    assert done.stdout.startswith("# Retraining: blocked")
-    assert "data/clips.csv: has no column artist" in done.stdout
-    assert "error: blocked: data/clips.csv: has no column artist" in done.stderr
-    assert done.stdout in page.read_text(encoding="utf-8")
+    Path("data/clips.csv").write_text("file\n")
+    status, shown, stderr = run()
+    assert status == 1
+    assert "Running stage 'training'" not in stderr
+    assert shown.startswith("# Retraining: blocked")
+    assert "data/clips.csv: has no column artist" in shown
+    assert "error: blocked: data/clips.csv: has no column artist" in stderr
+    assert shown in page.read_text(encoding="utf-8")
 
 
 def test_the_commands_of_champions_print_for_people_and_machines(

@@ -1,17 +1,20 @@
-"""A CLAP model for the tests: tiny, with random weights, saved as real ones are."""
+"""A CLAP model for the tests: tiny, with random weights, saved as real ones are.
+
+Transformers takes seconds to import: only the process that makes a model does it.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
-from transformers.utils import logging
 
 N_DIMS = 8
 
 
 def tiny_clap(fusion: bool = False) -> Any:
     """The model; the same weights each time."""
+    from transformers import ClapConfig, ClapModel
+
     text = {
         "vocab_size": 32,
         "hidden_size": 16,
@@ -36,6 +39,9 @@ def tiny_clap(fusion: bool = False) -> Any:
 
 def save_clap(folder: Path, card: str = "", fusion: bool = False) -> Path:
     """Write the folder of a model, with this text as its model card."""
+    from transformers import ClapFeatureExtractor
+    from transformers.utils import logging
+
     logging.disable_progress_bar()
     tiny_clap(fusion).save_pretrained(folder)
     truncation = "fusion" if fusion else "rand_trunc"

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import skew
 
 from twinear.metrics.ranking_metrics import Bools, Floats, Ints, others, ranked
 
@@ -50,6 +49,8 @@ def hubness(
     It has at least two artists; a constant gives the hubness of chance. `k` is limited to the
     number of `candidates`, (artists, artists), which are all other artists by default.
     """
+    from scipy.stats import skew  # slow to import, needed here alone
+
     mask = others(len(scores)) if candidates is None else candidates
     occurrence = k_occurrence(scores, mask, k, generator)
     uneven = occurrence.min() < occurrence.max()

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
-from scipy.stats import rankdata
 
 Floats = npt.NDArray[np.floating]
 
@@ -25,7 +24,8 @@ def closeness(scores: Floats) -> npt.NDArray[np.float64]:
     [[1.0, 0.67, 0.0], [0.67, 1.0, 0.33], [0.0, 0.33, 1.0]]
     """
     pairs = squareform(np.asarray(scores, dtype=np.float64), checks=False)
-    close = squareform((rankdata(pairs, method="min") - 1) / max(len(pairs), 1))
+    lower = np.searchsorted(np.sort(pairs), pairs)  # the number of lower scores
+    close = squareform(lower / max(len(pairs), 1))
     np.fill_diagonal(close, 1.0)
     return np.asarray(close)
 

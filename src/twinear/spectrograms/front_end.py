@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 import scipy.sparse
-from librosa.filters import get_window, mel
 from pydantic import Field, ValidationInfo, field_validator
 
 from twinear.base.params import Params
@@ -144,6 +143,8 @@ def _mel_power(
 
 @lru_cache
 def _window(n_fft: int) -> Floats:
+    from librosa.filters import get_window  # slow to import, needed where audio is read
+
     window: Floats = get_window("hann", n_fft).astype(np.float32)
     return window
 
@@ -151,5 +152,7 @@ def _window(n_fft: int) -> Floats:
 @lru_cache
 def _bands(sr: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> scipy.sparse.csr_array:
     """Mel bands, (n_mels, bins), without the bins above `fmax`."""
+    from librosa.filters import mel  # slow to import, as above
+
     bands = mel(sr=sr, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
     return scipy.sparse.csr_array(bands[:, : 1 + bands.any(axis=0).nonzero()[0].max(initial=0)])
