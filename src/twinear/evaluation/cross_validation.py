@@ -22,7 +22,7 @@ from twinear.evaluation.recipes import Recipe, read_recipe
 from twinear.ranking.ranking import CHANCE, RankingParams
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import SplitParams, fold_of
-from twinear.tracking.crossval_runs import open_folds
+from twinear.tracking.runs import open_folds
 from twinear.training.checkpoint import Epoch
 from twinear.training.training import TrainingParams
 
