@@ -68,10 +68,7 @@ class DataStatistics:
 def read_accepted(path: Path) -> DataStatistics | None:
     """Read the statistics of the last accepted data; None where none were accepted yet.
 
-    Raises
-    ------
-    DataError
-        The file is not what `DataStatistics.write` wrote.
+    `DataError` if the file is not what `DataStatistics.write` wrote.
     """
     if not path.exists():
         return None

@@ -83,14 +83,8 @@ def promote(
     """Make the challenger champion if the rule allows it; every decision is recorded.
 
     The challenger is a scorer's file or `models:/…`; a file that is not registered is registered
-    first. One that was rolled back may return with `again`.
-
-    Raises
-    ------
-    DataError
-        The challenger cannot be read, or the pipeline has not run.
-    TwinearError
-        The registry cannot be reached.
+    first. One that was rolled back may return with `again`. `DataError` if the challenger cannot be
+    read or the pipeline has not run, `TwinearError` if the registry cannot be reached.
     """
     version = _register(challenger, folders, rules)
     follow()
@@ -148,10 +142,7 @@ def promote(
 def roll_back() -> Promotion:
     """Make the champion before this one champion again.
 
-    Raises
-    ------
-    DataError
-        There is none before, or this version of twinear cannot read it.
+    `DataError` if there is none before, or this version of twinear cannot read it.
     """
     succession = read_succession()
     if len(succession.champions) < 2:

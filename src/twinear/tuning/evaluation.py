@@ -104,13 +104,7 @@ class SplitResult:
 def evaluate(
     job: Job, data: TrialData, on_epoch: Callable[[EpochReport], None]
 ) -> list[SplitResult]:
-    """Train and evaluate every split.
-
-    Raises
-    ------
-    ParamsError, TrainingError, MemoryError
-        These params cannot be trained.
-    """
+    """Train and evaluate every split; the errors of params that cannot be trained pass through."""
     params = parse_params("training", TrainingParams, job.training)
     # the refit would train on the validation artists, which are candidates here
     params = params.model_copy(update={"refit": False})

@@ -104,17 +104,9 @@ def read_space(
 ) -> Space:
     """Check a search space.
 
-    Parameters
-    ----------
-    space
-        Names, full or relative to `training`, to a list or to `{low, high, log}`.
-    training, kind
-        The section with its present values, and its class.
-
-    Raises
-    ------
-    ParamsError
-        No name, an unknown or repeated name, an empty range, a value that the section refuses.
+    `space` maps names, full or relative to `training`, to a list or to `{low, high, log}`.
+    `training` and `kind` are the section with its present values, and its class. `ParamsError` for
+    no name, an unknown or repeated name, an empty range, a value that the section refuses.
     """
     if not space:
         expected = "names of params with choices or a range"

@@ -132,12 +132,8 @@ class Study:
         """Find the study, or create it with the defaults as its first trial.
 
         `binding` is what the study belongs to: a word -> a text that changes with it. `defaults`,
-        the present values of params.yaml, are tried first if the space holds them.
-
-        Raises
-        ------
-        TwinearError
-            It belongs to something else, or is to be deleted while another search runs.
+        the present values of params.yaml, are tried first if the space holds them. `TwinearError`
+        if the study belongs to something else, or is to be deleted while another search runs.
         """
         with lost_storage(self.place):
             if restart and self.name in optuna.get_all_study_names(self._storage):

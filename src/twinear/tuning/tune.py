@@ -74,14 +74,8 @@ def read_tuning(path: Path, **options: Any) -> TuningParams:
 def tune(request: TuningRequest, tuning: TuningParams, progress: ProgressBar) -> StudySummary:
     """Search, compare the best with the defaults, and write the summary.
 
-    Raises
-    ------
-    ParamsError
-        A search space or another param that cannot be used; before any trial.
-    TwinearError
-        The storage cannot be reached, or the study belongs to something else.
-    TrainingError
-        No trial was completed.
+    `ParamsError`, before any trial, for a search space or another param that cannot be used,
+    `TrainingError` if no trial was completed; other errors as of `Study.open`.
     """
     setup = _read(request, tuning)
     texts = {  # everything that the values of the trials depend on

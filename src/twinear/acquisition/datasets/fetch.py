@@ -51,13 +51,8 @@ def fetch_dataset(
 ) -> DatasetReport:
     """Fetch a data set into a data folder, whole or not at all.
 
-    Raises
-    ------
-    DataError
-        Other listens are there, not to be replaced, another fetch is running, or the archive is not
-        as published.
-    SourceError
-        The download failed.
+    `DataError` if other listens are there, not to be replaced, another fetch is running, or the
+    archive is not as published; `SourceError` if the download failed.
     """
     listens = into / "listens"
     files = _read_intact(dataset, listens)

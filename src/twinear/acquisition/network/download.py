@@ -92,13 +92,9 @@ def download(
 ) -> None:
     """Download a file to `to`, resuming from what is there of it.
 
-    Raises
-    ------
-    SourceError
-        Refused, of another size than expected, too large, too many redirects, or broken off too
-        often; what has come stays for the next time, unless it is wrong.
-    DataError
-        The file cannot be written.
+    `SourceError` if it is refused, of another size than expected, too large, redirects too often,
+    or broke off too often; what has come stays for the next time, unless it is wrong. `DataError`
+    if it cannot be written.
     """
     policy = policy or DownloadPolicy()
     part = _part_of(to)
