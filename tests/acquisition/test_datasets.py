@@ -25,7 +25,7 @@ from twinear.acquisition.datasets.registry import BASE_URL, DATASETS, Dataset, f
 from twinear.acquisition.import_corpus import import_corpus
 from twinear.acquisition.network.download import DownloadPolicy
 from twinear.acquisition.network.errors import SourceError
-from twinear.acquisition.network.rate_limit import Clock
+from twinear.acquisition.network.rate_limit import SystemClock
 from twinear.base.errors import DataError, TwinearError
 from twinear.base.params import read_params
 from twinear.listens.listens import ListensParams, read_listens
@@ -100,7 +100,7 @@ def get(
     dataset: Dataset = SMALL,
     *,
     bar: RecordingBar | None = None,
-    clock: Clock | None = None,
+    clock: SystemClock | None = None,
     replace: bool = False,
     policy: DownloadPolicy = HASTE,
 ) -> DatasetReport:

@@ -20,7 +20,7 @@ from twinear.acquisition.network.download import (
     download,
     remove_download,
 )
-from twinear.acquisition.network.rate_limit import Clock
+from twinear.acquisition.network.rate_limit import SystemClock
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, sha256, write_text
 from twinear.listens.readers.formats import REDIRECTS, SOURCE
@@ -44,7 +44,7 @@ def fetch_dataset(
     dataset: Dataset,
     into: Path,
     progress: DownloadProgress,
-    clock: Clock,
+    clock: SystemClock,
     *,
     replace: bool = False,
     policy: DownloadPolicy | None = None,

@@ -31,7 +31,7 @@ from twinear.acquisition.network.errors import (
     UnauthorisedError,
 )
 from twinear.acquisition.network.exchange import open_client, open_response, time_limit
-from twinear.acquisition.network.rate_limit import CircuitBreaker, Clock, RateLimit, SystemClock
+from twinear.acquisition.network.rate_limit import CircuitBreaker, RateLimit, SystemClock
 from twinear.acquisition.network.response_cache import JsonObject, ResponseCache
 from twinear.base.errors import TwinearError
 from twinear.base.files import replacing
@@ -92,7 +92,7 @@ class Client:
         policy: RequestPolicy,
         *,
         cache: ResponseCache | None = None,
-        clock: Clock | None = None,
+        clock: SystemClock | None = None,
     ) -> None:
         if not re.match(r"https?://[^/]", base_url):
             raise TwinearError(f"{service}'s URL", base_url, expected="http:// or https://")

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from twinear.acquisition.network.rate_limit import Clock
+from twinear.acquisition.network.rate_limit import SystemClock
 from twinear.acquisition.previews.artist_fetch import ArtistFetch, FetchParams
 from twinear.acquisition.previews.journal import ArtistOutcome, FetchJournal
 from twinear.acquisition.previews.provenance import read_rows, write_clips
@@ -39,7 +39,7 @@ def fetch_clips(
     into: Path,
     params: FetchParams,
     progress: Progress,
-    clock: Clock,
+    clock: SystemClock,
 ) -> FetchReport:
     """Fetch clips of every artist, each listed once, into the data folder `into`.
 
