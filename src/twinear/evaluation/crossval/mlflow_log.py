@@ -17,7 +17,8 @@ def log_comparison(
     """Log every metric with its interval; to each fold's child its means and training curves."""
     for protocol, numbers in result.protocols.items():
         for truth, table in numbers.metrics.items():
-            run.log_metrics(_prefixed(f"{protocol}/{truth}", flatten_metrics(table)))
+            values = flatten_metrics(table)
+            run.log_metrics({f"{protocol}/{truth}/{name}": each for name, each in values.items()})
     against_similarity = result.queries[result.queries["truth"] == SIMILARITY]
     for number, queries in against_similarity.groupby("fold"):
         means = queries.groupby(["protocol", "system", "metric"])["value"].mean().dropna()
@@ -29,9 +30,6 @@ def log_comparison(
                 for fold in folds:
                     if ids == set(fold.queries):
                         for epoch in fold.history:
-                            measures = _prefixed(f"seed {seed}", epoch.measures)
-                            child.log_metrics(measures, step=epoch.epoch)
-
-
-def _prefixed(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
-    return {f"{prefix}/{name}": value for name, value in metrics.items()}
+                            measures = epoch.measures.items()
+                            curve = {f"seed {seed}/{name}": value for name, value in measures}
+                            child.log_metrics(curve, step=epoch.epoch)
