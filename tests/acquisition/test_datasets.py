@@ -21,7 +21,7 @@ from tests.support.services import FakeClock
 from twinear.acquisition.datasets import archive as archives
 from twinear.acquisition.datasets.archive import extract_files
 from twinear.acquisition.datasets.fetch import DatasetReport, fetch_dataset
-from twinear.acquisition.datasets.registry import BASE_URL, DATASETS, Dataset, find_dataset
+from twinear.acquisition.datasets.registry import BASE_URL, DATASETS, Dataset
 from twinear.acquisition.import_corpus import import_corpus
 from twinear.acquisition.network.download import DownloadPolicy
 from twinear.acquisition.network.errors import SourceError
@@ -490,8 +490,6 @@ def test_the_known_data_sets_are_those_that_are_read() -> None:
         "hetrec": {PLAYS["hetrec"], BESIDE["hetrec"]},
     }
     assert all("non-commercial" in dataset.licence for dataset in DATASETS)
-    with pytest.raises(DataError, match=r"lastfm-360: .*data set, expected lastfm-3"):
-        find_dataset("lastfm-360")
 
 
 def test_the_command_line_fetches_shows_the_terms_and_stops_at_what_is_wrong(
