@@ -86,10 +86,7 @@ class SplitResult:
 
 
 def evaluate(
-    job: Job,
-    clips: Spectrograms,
-    similarity: Similarity,
-    on_epoch: Callable[[EpochReport], None],
+    job: Job, clips: Spectrograms, similarity: Similarity, on_epoch: Callable[[EpochReport], None]
 ) -> list[SplitResult]:
     """Train and evaluate every split; the errors of params that cannot be trained pass through."""
     params = parse_params("training", TrainingParams, job.training)

@@ -204,10 +204,7 @@ class TimedTransport(httpx.BaseTransport):
                 httpcore.Request(
                     request.method,
                     httpcore.URL(
-                        scheme=url.raw_scheme,
-                        host=url.raw_host,
-                        port=url.port,
-                        target=url.raw_path,
+                        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
                     ),
                     headers=request.headers.raw,
                     content=cast(httpx.SyncByteStream, request.stream),
