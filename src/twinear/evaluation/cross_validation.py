@@ -1,11 +1,10 @@
 """Cross-validation in folds without common artists: every artist is new to a scorer once."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from twinear.base.files import write_text
+from twinear.base.files import write_json, write_text
 from twinear.base.params import PARAMS, read_sections
 from twinear.catalogue.catalogue import CatalogueParams
 from twinear.evaluation.comparison import ComparisonResult, compare_systems
@@ -218,7 +217,7 @@ def plan_tasks(
 def write_result(result: ComparisonResult, against: str, folder: Path) -> list[Path]:
     """Write summary.json, summary.md and queries.parquet; return their paths."""
     paths = [folder / name for name in ("summary.json", "summary.md", "queries.parquet")]
-    write_text(paths[0], json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+    write_json(paths[0], result.as_json())
     facts = [f"- {name.replace('_', ' ')}: {value}" for name, value in result.facts.items()]
     table = format_comparison(result, against)
     write_text(paths[1], "\n".join(["# Cross-validation", "", *facts, "", "```text", table, "```"]))

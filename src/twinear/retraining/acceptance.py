@@ -9,7 +9,7 @@ data is never a fault. Less, worse or different data is one, for a person to loo
 
 import csv
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from twinear.artists.identity import read_artists
 from twinear.base.errors import DataError
-from twinear.base.files import require, write_text
+from twinear.base.files import require, write_json
 from twinear.base.params import Params
 from twinear.clips.clips import Clips
 
@@ -62,7 +62,7 @@ class DataStatistics:
 
     def write(self, path: Path) -> None:
         """Write JSON, to be committed."""
-        write_text(path, json.dumps(asdict(self), indent=2, ensure_ascii=False))
+        write_json(path, self)
 
 
 def read_accepted(path: Path) -> DataStatistics | None:

@@ -6,7 +6,6 @@ champion that this version of twinear cannot read (an older one wrote it) can ne
 nor serve: the challenger is then compared with chance alone, and the reason says so.
 """
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twinear.base.errors import DataError
-from twinear.base.files import sha256, write_text
+from twinear.base.files import sha256, write_json
 from twinear.compute.pool import Workers
 from twinear.metrics.ranking_metrics import Floats
 from twinear.model.scorer import Scorer
@@ -69,7 +68,7 @@ class Promotion:
         """Write JSON for people and machines."""
         content = asdict(self)
         content["numbers"] = {name: round(value, 6) for name, value in self.numbers.items()}
-        write_text(path, json.dumps(content, indent=2, ensure_ascii=False))
+        write_json(path, content)
 
 
 def promote(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from twinear.base.files import write_text
+from twinear.base.files import write_json, write_text
 from twinear.base.text import format_interval, format_number, markdown_table
 from twinear.tuning.confirmation import Confirmation
 from twinear.tuning.space import SECTION, Space
@@ -125,8 +125,7 @@ def write_summary(summary: StudySummary, pictures: Sequence[Path], folder: Path)
     """Write summary.md with the pictures, summary.json and trials.csv."""
     links = "\n\n".join(f"![{path.stem}]({path.name})" for path in pictures)
     write_text(folder / "summary.md", f"# Tuning\n\n{format_summary(summary)}\n\n{links}")
-    numbers = json.dumps(summary.as_json(), indent=2, ensure_ascii=False)
-    write_text(folder / "summary.json", numbers)
+    write_json(folder / "summary.json", summary.as_json())
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     names = list(summary.space)

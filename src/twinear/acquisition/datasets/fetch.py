@@ -22,7 +22,7 @@ from twinear.acquisition.network.download import (
 )
 from twinear.acquisition.network.rate_limit import SystemClock
 from twinear.base.errors import DataError
-from twinear.base.files import replacing, sha256, write_text
+from twinear.base.files import replacing, sha256, write_json
 from twinear.listens.readers.formats import REDIRECTS, SOURCE
 
 REFETCH = "it was removed: run it again to download it again"
@@ -105,7 +105,7 @@ def _install(dataset: Dataset, archive: Path, listens: Path) -> dict[str, Extrac
                 for name, file in files.items()
             },
         }
-        write_text(temporary / SOURCE, json.dumps(source, indent=2, ensure_ascii=False))
+        write_json(temporary / SOURCE, source)
         if (listens / REDIRECTS).is_file():
             copyfile(listens / REDIRECTS, temporary / REDIRECTS)
     return files
