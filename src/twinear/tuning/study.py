@@ -67,20 +67,12 @@ class Heartbeat:
         self._lock = FileLock(folder / f"{self.id}.lock")
         folder.mkdir(parents=True, exist_ok=True)
         self._lock.acquire()
-        self._last_beat = -BEAT_SECONDS
+        self.next_beat = 0.0  # on the monotonic clock
 
     def close(self) -> None:
         """Remove the lock file and release the lock."""
         Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
-
-    def is_due(self) -> bool:
-        """Whether it is time to write the time again."""
-        now = time.monotonic()
-        if now < self._last_beat + BEAT_SECONDS:
-            return False
-        self._last_beat = now
-        return True
 
     def is_alive(self, search: str, beat: float) -> bool:
         """Whether the search with that id, whose last beat was at the time `beat`, still runs."""
@@ -176,7 +168,9 @@ class Study:
 
     def beat(self) -> None:
         """Write the time from time to time, as a sign that this search is alive."""
-        if self._heartbeat.is_due():
+        now = time.monotonic()
+        if now >= self._heartbeat.next_beat:
+            self._heartbeat.next_beat = now + BEAT_SECONDS
             with lost_storage(self.place):
                 self._study.set_user_attr(f"alive:{self._heartbeat.id}", time.time())
 
