@@ -16,8 +16,8 @@ from twinear.evaluation.comparison import (
     candidate_masks,
     compare_systems,
 )
+from twinear.evaluation.cross_validation import log_comparison
 from twinear.evaluation.crossval.fold_scores import FoldScores
-from twinear.evaluation.crossval.mlflow_log import log_comparison
 from twinear.ranking.ranking import RankingParams
 from twinear.tracking.runs import MlflowRun, open_folds
 from twinear.training.checkpoint import Epoch

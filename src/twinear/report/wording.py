@@ -92,7 +92,7 @@ def answer(inputs: ReportInputs, confidence: float) -> str:
 
 
 def _on_chance(ours: Interval, chance: Interval, paired: Interval | None, share: str) -> str:
-    # the value must lie outside the band of random orders, and the paired difference, if known, agree
+    # beyond the band of random orders, and the paired difference, if known, must agree
     band = ABOVE if ours.value > chance.high else BELOW if ours.value < chance.low else OPEN
     result = {
         ABOVE: "ranks better than chance",
