@@ -1,12 +1,12 @@
 """The summary of a study for people and machines: table, diff, comparison with the defaults."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from twinear.base.files import write_json, write_text
 from twinear.base.text import format_interval, format_number, markdown_table
@@ -126,11 +126,10 @@ def write_summary(summary: StudySummary, pictures: Sequence[Path], folder: Path)
     links = "\n\n".join(f"![{path.stem}]({path.name})" for path in pictures)
     write_text(folder / "summary.md", f"# Tuning\n\n{format_summary(summary)}\n\n{links}")
     write_json(folder / "summary.json", summary.as_json())
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    names = list(summary.space)
-    writer.writerow(["trial", "state", "ndcg@10", "epochs", "seconds", *names, "reason"])
+    rows = []
     for trial in summary.trials:
         cells = [trial.number, trial.state, trial.value, len(trial.curve), round(trial.seconds, 1)]
-        writer.writerow([*cells, *(json.dumps(trial.values[name]) for name in names), trial.reason])
-    write_text(folder / "trials.csv", table.getvalue())
+        values = [json.dumps(trial.values[name]) for name in summary.space]
+        rows.append([*cells, *values, trial.reason])
+    columns = ["trial", "state", "ndcg@10", "epochs", "seconds", *summary.space, "reason"]
+    write_text(folder / "trials.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False))
