@@ -1,12 +1,10 @@
 """Stage 1: the raw listens -> listens, cleaned and counted; the merged ids beside them."""
 
-import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 from twinear.artists.redirects import read_redirects, write_redirects
-from twinear.base.files import write_text
+from twinear.base.files import write_json
 from twinear.base.params import parse_params, read_params, read_sections
 from twinear.base.stage import run_stage
 from twinear.compute.memory import choose_memory
@@ -24,7 +22,7 @@ def listens(source: Path, folder: Path, redirects: Path, report: Path) -> None:
     memory = choose_memory(os.environ)
     counts = clean_listens(source, params, folder, memory, baskets.session_gap)
     write_redirects(read_redirects(source / REDIRECTS), redirects)
-    write_text(report, json.dumps(asdict(counts), indent=2, ensure_ascii=False))
+    write_json(report, counts)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """Stage 2: listens and the artists of the clips -> similarity, and all artists' neighbours."""
 
-import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from twinear.artists.clip_table import read_clip_table, resolve
 from twinear.artists.redirects import read_redirects
-from twinear.base.files import write_text
+from twinear.base.files import write_json
 from twinear.base.params import read_params
 from twinear.base.stage import run_stage
 from twinear.compute.memory import choose_memory
@@ -32,7 +30,7 @@ def similarity(
     nearest.write(neighbours)
     if summary.artists < summary.top_artists:
         print(f"similarity: of {summary.artists} artists, fewer than top_artists", file=sys.stderr)
-    write_text(report, json.dumps(asdict(summary), indent=2, ensure_ascii=False))
+    write_json(report, summary)
 
 
 if __name__ == "__main__":

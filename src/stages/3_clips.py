@@ -1,8 +1,6 @@
 """Stage 3: the raw clips -> an index of the usable ones, and why the others were set aside."""
 
-import json
 import os
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +8,7 @@ from tqdm import tqdm
 
 from twinear.artists.clip_table import read_clip_table, resolve
 from twinear.artists.redirects import read_redirects
-from twinear.base.files import write_text
+from twinear.base.files import write_json
 from twinear.base.params import read_params
 from twinear.base.stage import run_stage
 from twinear.clips.clips import ClipsParams, index_clips
@@ -26,7 +24,7 @@ def clips(data: Path, redirects: Path, similarity: Path, index: Path, report: Pa
     progress = partial(tqdm, desc="clips", unit="clip")
     found, told = index_clips(table, data, params, progress, choose_workers(os.environ))
     found.write(index)
-    write_text(report, json.dumps(asdict(told), indent=2, ensure_ascii=False))
+    write_json(report, told)
 
 
 if __name__ == "__main__":

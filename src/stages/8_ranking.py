@@ -1,10 +1,9 @@
 """Stage 8: catalogue and test artists -> how well each system ranks, with intervals."""
 
-import json
 import sys
 from pathlib import Path
 
-from twinear.base.files import sha256, write_text
+from twinear.base.files import sha256, write_json
 from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
 from twinear.catalogue.catalogue import Catalogue
@@ -47,7 +46,7 @@ def ranking(
         (differences_json, differences(test.queries, params)),
         (hubness_json, measure_hubness(systems, params)),
     ):
-        write_text(path, json.dumps(numbers, indent=2))
+        write_json(path, numbers)
     for metric, count in count_undefined(test.queries).items():
         print(f"{metric} is not defined for {count} of {len(test.artists)}", file=sys.stderr)
     with open_run(read_stages(), sha256(scorer)) as run:

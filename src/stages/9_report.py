@@ -1,9 +1,8 @@
 """Stage 9: the results of all stages -> figures, a report in Markdown and as one HTML page."""
 
-import json
 from pathlib import Path
 
-from twinear.base.files import sha256, write_text
+from twinear.base.files import sha256, write_json
 from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
 from twinear.ranking.ranking import RankingParams
@@ -30,7 +29,7 @@ def report(
             run.log_files(path)
     # Unlike the report, it is not in git: a fresh clone lacks it, so that the stage runs and logs.
     written = [markdown, page, *sorted(figures.iterdir())]
-    write_text(receipt, json.dumps({path.name: sha256(path) for path in written}, indent=2))
+    write_json(receipt, {path.name: sha256(path) for path in written})
 
 
 if __name__ == "__main__":

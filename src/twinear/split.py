@@ -119,7 +119,11 @@ def split_artists(artists: pd.DataFrame, params: SplitParams) -> Split:
     validation, test = cut(ids, params)
     split[validation] = "validation"
     split[test] = "test"
-    _require_enough(split, params.min_test)
+    counts = {name: int((split == name).sum()) for name in SPLITS}
+    least = {"train": 3, "validation": 3, "test": params.min_test}
+    if any(counts[name] < least[name] for name in SPLITS):
+        found = ", ".join(f"{counts[name]} {name} artists" for name in SPLITS)
+        raise _too_few(found, params.min_test)
     return Split(artists=artists[["artist", "name"]].assign(split=split.to_numpy()))
 
 
@@ -155,13 +159,6 @@ def fold_of(ids: Sequence[str], n_folds: int) -> np.ndarray:
     """
     hashes = (hashlib.sha256(artist.encode()).hexdigest() for artist in ids)
     return np.array([int(digest, 16) % n_folds for digest in hashes], dtype=np.int64)
-
-
-def _require_enough(split: pd.Series, min_test: int) -> None:
-    counts = {name: int((split == name).sum()) for name in SPLITS}
-    least = {"train": 3, "validation": 3, "test": min_test}
-    if any(counts[name] < least[name] for name in SPLITS):
-        raise _too_few(", ".join(f"{counts[name]} {name} artists" for name in SPLITS), min_test)
 
 
 def _too_few(found: str, min_test: int) -> DataError:

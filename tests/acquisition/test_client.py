@@ -26,7 +26,7 @@ from twinear.acquisition.network.errors import (
     UnauthorisedError,
 )
 from twinear.acquisition.network.exchange import require_safe_redirect
-from twinear.acquisition.network.rate_limit import CircuitBreaker, Clock, RateLimit, SystemClock
+from twinear.acquisition.network.rate_limit import CircuitBreaker, RateLimit, SystemClock
 from twinear.acquisition.network.response_cache import ResponseCache
 from twinear.acquisition.previews.services import deezer, itunes, musicbrainz
 from twinear.base.errors import TwinearError
@@ -48,7 +48,7 @@ def ask(world: FakeServices) -> Iterator[Ask]:
     world.slow_seconds = 60.0  # far beyond every time-out
     clients = ExitStack()
 
-    def make(cache: Path | None = None, clock: Clock | None = None, **policy: Any) -> Client:
+    def make(cache: Path | None = None, clock: SystemClock | None = None, **policy: Any) -> Client:
         client = Client(
             "deezer",
             world.url_of("deezer"),

@@ -69,7 +69,7 @@ def test_an_mbid_that_was_deleted_is_nobody(musicbrainz: MusicBrainz) -> None:
 def test_a_name_is_searched_and_counts_if_only_one_bears_it(musicbrainz: MusicBrainz) -> None:
     identity = musicbrainz.identify(requested("RADIOHEAD"))
     assert identity
-    assert (identity.requested_mbid, identity.mbid, identity.confidence) == ("", A, 0.9)
+    assert (identity.requested_mbid, identity.mbid) == ("", A)
     assert identity.ids["deezer"] == "399"
     assert musicbrainz.identify(requested("Nirvana")) is None
     assert musicbrainz.search("Nirvana") == [B, C]
@@ -87,7 +87,7 @@ def test_an_mbid_that_was_deleted_is_sought_by_name(musicbrainz: MusicBrainz) ->
     gone = "eeeeeeee-0000-4000-8000-000000000000"
     identity = musicbrainz.identify(requested("Radiohead", gone))
     assert identity
-    assert (identity.requested_mbid, identity.mbid, identity.confidence) == ("", A, 0.9)
+    assert (identity.requested_mbid, identity.mbid) == ("", A)
     assert not identity.merged
 
 

@@ -190,7 +190,7 @@ def test_known_artists_without_clips_are_left_out() -> None:
     assert found.validation.tolist() == [False, False, True]
     kept = [0, 1, 4]
     assert np.array_equal(found.similarity, every.similarity[np.ix_(kept, kept)])
-    train = found.without_validation()
+    train = found.select(~found.validation)
     assert train.rows.tolist() == [3, 4]
     assert np.array_equal(train.similarity, found.similarity[:2, :2])
 

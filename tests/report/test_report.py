@@ -358,8 +358,8 @@ def test_suggestions_leave_out_the_artist_itself_and_mark_hits(
     ours = [[1, 0.1, 0.8, 0.7], [0.1, 1, 0, 0], [0.8, 0, 1, 0], [0.7, 0, 0, 1]]
     inputs = small_inputs(planted[0], truth, ours)
     found = suggest(0, 3, inputs)
-    assert found.lists["truth"] == [1, 2]  # Dee shares no listener
-    assert found.lists["catalogue"] == [2, 3, 1]
+    assert found["truth"] == [1, 2]  # Dee shares no listener
+    assert found["catalogue"] == [2, 3, 1]
     table = suggestion_table(found, ["Ada", "Bob", "Cy", "Dee"])
     assert "| 1 | Bob | **✓ Cy** | **✓ Bob** |" in table
     assert "| 2 | Cy | Dee | **✓ Cy** |" in table

@@ -26,7 +26,6 @@ from twinear.spectrograms.embedding_table import (
     TABLE,
     EmbeddingTable,
     read_clip_embeddings,
-    require_width,
 )
 
 REAL = ROOT.parent / "shared" / "real"
@@ -129,12 +128,6 @@ def test_a_vector_of_other_audio_is_refused() -> None:
 def test_a_missing_table_says_how_to_get_one_or_do_without(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"missing.*twinear embed.*spectrograms\.embeddings: no"):
         read_clip_embeddings(NAMES, [""] * 3, tmp_path / "v.npz")
-
-
-def test_vectors_of_another_width_are_refused() -> None:
-    require_width(200, 200, "v.npz")
-    with pytest.raises(DataError, match=r"v\.npz: .*512 .*200"):
-        require_width(512, 200, "v.npz")
 
 
 GOOD = np.array(["a", "b"])

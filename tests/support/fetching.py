@@ -10,7 +10,7 @@ from typing import Any
 from tests.conftest import PARAMS
 from tests.support.services import FakeArtist
 from twinear.acquisition.network.client import Client, RequestPolicy
-from twinear.acquisition.network.rate_limit import Clock, SystemClock
+from twinear.acquisition.network.rate_limit import SystemClock
 from twinear.acquisition.network.response_cache import ResponseCache
 from twinear.acquisition.previews.artist_fetch import FetchParams
 from twinear.acquisition.previews.fetch import fetch_clips, journal_folder
@@ -70,7 +70,7 @@ def fetch_params(n_clips: int = 3, **values: Any) -> FetchParams:
 
 
 @contextmanager
-def opened(url: str, cache: Path, clock: Clock | None = None) -> Iterator[OpenSources]:
+def opened(url: str, cache: Path, clock: SystemClock | None = None) -> Iterator[OpenSources]:
     """Deezer, iTunes and MusicBrainz of the server at `url`.
 
     With a clock of its own each has the policy of its module; else a hasty one.
@@ -106,7 +106,7 @@ def fetch(
     into: Path,
     artists: Sequence[RequestedArtist],
     params: FetchParams,
-    clock: Clock | None = None,
+    clock: SystemClock | None = None,
 ) -> FetchReport:
     """Fetch from Deezer, then iTunes, with MusicBrainz to tell who is who."""
     with opened(url, journal_folder(into) / "answers", clock) as sources:

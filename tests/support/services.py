@@ -26,14 +26,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.support.audio import music, write_clip
 from twinear.acquisition.network.errors import SourceError
-from twinear.acquisition.network.rate_limit import Clock, SystemClock
+from twinear.acquisition.network.rate_limit import SystemClock
 from twinear.artists.identity import normalise_name
 
 TEN_GB = 10 * 2**30
 PASSING = 4  # mishaps in a row that a request may meet
 
 
-class FakeClock:
+class FakeClock(SystemClock):
     """A clock that passes time by being asked to sleep; threads may sleep at the same time."""
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
@@ -224,7 +224,7 @@ class FakeServices:
     def __init__(
         self,
         *artists: FakeArtist,
-        clock: Clock | None = None,
+        clock: SystemClock | None = None,
         preview_seconds: float = 900.0,
     ) -> None:
         self.artists = list(artists)

@@ -16,11 +16,10 @@ from twinear.evaluation.comparison import (
     candidate_masks,
     compare_systems,
 )
+from twinear.evaluation.cross_validation import log_comparison
 from twinear.evaluation.crossval.fold_scores import FoldScores
-from twinear.evaluation.crossval.mlflow_log import log_comparison
 from twinear.ranking.ranking import RankingParams
-from twinear.tracking.crossval_runs import open_folds
-from twinear.tracking.runs import MlflowRun
+from twinear.tracking.runs import MlflowRun, open_folds
 from twinear.training.checkpoint import Epoch
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own

@@ -5,10 +5,12 @@ the same folder and renamed when complete, so that the last good file stays unti
 """
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path, PurePath
 from types import ModuleType
 
@@ -67,6 +69,11 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text with a final newline, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write plain values and dataclasses of them as JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=asdict))
 
 
 def require(path: Path, remedy: str) -> Path:

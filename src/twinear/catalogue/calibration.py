@@ -27,7 +27,7 @@ def calibrate(
     """
     from sklearn.isotonic import IsotonicRegression  # slow to import, needed here alone
 
-    combined = combine(siamese, params, known.without_validation())
+    combined = combine(siamese, params, known.select(~known.validation))
     queries, candidates = known.rows[known.validation], known.rows
     pairs = queries[:, None] != candidates
     x = combined[np.ix_(queries, candidates)][pairs]

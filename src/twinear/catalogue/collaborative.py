@@ -47,13 +47,12 @@ class TrainingArtists:
     def locate(self, artists: "pd.Series[str]") -> "KnownArtists":
         """Find their rows in a table of artists; those without clips are left out."""
         rows = pd.Index(artists).get_indexer(pd.Index(self.artists))
-        there = rows >= 0
         return KnownArtists(
-            rows=rows[there],
-            similarity=self.similarity[np.ix_(there, there)],
-            listeners=self.listeners[there],
-            validation=self.validation[there],
-        )
+            rows=rows,
+            similarity=self.similarity,
+            listeners=self.listeners,
+            validation=self.validation,
+        ).select(rows >= 0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,14 +64,13 @@ class KnownArtists:
     listeners: np.ndarray
     validation: np.ndarray
 
-    def without_validation(self) -> "KnownArtists":
-        """Select the training artists alone."""
-        train = ~self.validation
+    def select(self, chosen: np.ndarray) -> "KnownArtists":
+        """Select artists by a mask, (known,)."""
         return KnownArtists(
-            rows=self.rows[train],
-            similarity=self.similarity[np.ix_(train, train)],
-            listeners=self.listeners[train],
-            validation=self.validation[train],
+            rows=self.rows[chosen],
+            similarity=self.similarity[np.ix_(chosen, chosen)],
+            listeners=self.listeners[chosen],
+            validation=self.validation[chosen],
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from twinear.base.errors import DataError
-from twinear.cli.app import AsJson, app, print_json
+from twinear.cli.app import AsJson, app, print_json, print_result
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -85,10 +85,7 @@ def crossval(
     )
     bars = _Bars()
     result = cross_validate(options, bars, bars.show_epoch)
-    if as_json:
-        print_json(result.as_json())
-    else:
-        print(format_comparison(result, against))
+    print_result(result.as_json(), format_comparison(result, against), as_json=as_json)
     print(f"written to {options.folder}", file=sys.stderr)
 
 

@@ -18,10 +18,7 @@ LEAST = 600 * 10**6
 def choose_memory(environment: Mapping[str, str]) -> int:
     """Return the bytes that TWINEAR_MEMORY allows, else half of this machine's memory.
 
-    Raises
-    ------
-    TwinearError
-        The variable holds no amount, or too small a one.
+    `TwinearError` if the variable holds no amount, or too small a one.
 
     Examples
     --------

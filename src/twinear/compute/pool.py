@@ -58,12 +58,8 @@ def map_in_processes(
     """Yield `function(item)` for each item, in the order of `items`.
 
     When a worker dies, the items that may have caused it are tried again one by one, each alone.
-    An item that kills its worker again yields `crashed`.
-
-    Raises
-    ------
-    TwinearError
-        The cluster cannot be used: no Dask, no answer, no workers, or they do not see the folder.
+    An item that kills its worker again yields `crashed`. `TwinearError` if the cluster cannot be
+    used: no Dask, no answer, no workers, or they do not see the folder.
     """
     remaining = iter(items)
     pending: deque[tuple[T, Future[R]]] = deque()

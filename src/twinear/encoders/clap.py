@@ -52,22 +52,12 @@ ANOTHER = "name another model"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Extractor:
-    """CLAP's audio half.
+    """CLAP's audio half."""
 
-    Parameters
-    ----------
-    name
-        The model, and the hash of its weights.
-    licence
-        Of the weights, from the model card; "" if it names none.
-    front
-        Its feature extractor: waveform to log-mel.
-    """
-
-    name: str
-    licence: str
+    name: str  # the model, and the hash of its weights
+    licence: str  # of the weights, from the model card; "" if it names none
     net: nn.Module
-    front: Any
+    front: Any  # its feature extractor: waveform to log-mel
 
     def embed(self, windows: Floats) -> Floats:
         """Windows (n, n_samples) at the extractor's sample rate -> (n, n_dims), of length 1."""
@@ -108,21 +98,11 @@ class _ClipVector:
 
 
 def load_extractor(model: str, say: Callable[[str], None]) -> Extractor:
-    """Load CLAP from a folder, or by name from the hub or its local cache.
+    """Load CLAP from a folder, or by name (OWNER/MODEL) from the hub or its local cache.
 
-    Parameters
-    ----------
-    model
-        A folder, or OWNER/MODEL.
-    say
-        Called with a message before a download.
-
-    Raises
-    ------
-    TwinearError
-        `transformers` is not installed.
-    DataError
-        No such model, no network, not CLAP, weights that are pickle, missing or damaged.
+    `say` is called with a message before a download. `TwinearError` if `transformers` is not
+    installed, `DataError` for no such model, no network, not CLAP, weights that are pickle, missing
+    or damaged.
     """
     try:
         import transformers
@@ -232,12 +212,8 @@ def embed_clips(
 
     What `into` holds already by the same extractor is kept, unless a clip has changed. The table is
     written from time to time, and also on an interrupt, so that the next run can resume.
-
-    Raises
-    ------
-    DataError
-        No clips, none that can be decoded, or an `into` of another extractor that is not to be
-        replaced.
+    `DataError` if there are no clips, none can be decoded, or `into` is of another extractor and
+    not to be replaced.
     """
     files = sorted(set(read_clip_table(data_folder / "clips.csv")["file"]))
     rows = {} if params.replace else _read_unchanged(extractor, data_folder, into, params, files)

@@ -39,19 +39,9 @@ def load_windows(path: Path, sr: int, n_samples: int) -> ClipWindows | str:
 
 
 def cut_windows(y: Floats, n_samples: int) -> Floats:
-    """Cut evenly spread windows out of the middle of a waveform.
+    """Cut evenly spread windows, (N_WINDOWS, n_samples), out of the middle of a waveform, (n,).
 
-    Parameters
-    ----------
-    y
-        (n,); repeated if it is shorter than a window.
-    n_samples
-        Length of a window.
-
-    Returns
-    -------
-    windows
-        (N_WINDOWS, n_samples)
+    A waveform that is shorter than a window is repeated.
 
     Examples
     --------

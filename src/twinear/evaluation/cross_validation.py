@@ -1,18 +1,16 @@
 """Cross-validation in folds without common artists: every artist is new to a scorer once."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from twinear.base.files import write_text
+from twinear.base.files import write_json, write_text
 from twinear.base.params import PARAMS, read_sections
 from twinear.catalogue.catalogue import CatalogueParams
-from twinear.evaluation.comparison import ComparisonResult, compare_systems
+from twinear.evaluation.comparison import SIMILARITY, ComparisonResult, compare_systems
 from twinear.evaluation.comparison_table import format_comparison
 from twinear.evaluation.crossval.fold_scores import TRAINED, FoldScores, Task
 from twinear.evaluation.crossval.folds import Fold, On, cut_folds, fold_by_column
-from twinear.evaluation.crossval.mlflow_log import log_comparison
 from twinear.evaluation.crossval.running import read_finished, run_tasks
 from twinear.evaluation.crossval.systems import choose_systems, combine_folds, require_system
 from twinear.evaluation.dataset import ArtefactFolders, EvaluationData, PreparationParams, prepare
@@ -20,9 +18,10 @@ from twinear.evaluation.external_scores import read_matrices
 from twinear.evaluation.progress import Progress, no_progress
 from twinear.evaluation.recipes import Recipe, read_recipe
 from twinear.ranking.ranking import CHANCE, RankingParams
+from twinear.ranking.summary import flatten_metrics
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import SplitParams, fold_of
-from twinear.tracking.crossval_runs import open_folds
+from twinear.tracking.runs import Run, open_folds
 from twinear.training.checkpoint import Epoch
 from twinear.training.training import TrainingParams
 
@@ -215,10 +214,34 @@ def plan_tasks(
     return {seed: [plan(fold, seed) for fold in folds] for seed in options.seeds}
 
 
+def log_comparison(
+    run: Run, result: ComparisonResult, trained: Mapping[int, Sequence[FoldScores]]
+) -> None:
+    """Log every metric with its interval; to each fold's child its means and training curves."""
+    for protocol, numbers in result.protocols.items():
+        for truth, table in numbers.metrics.items():
+            values = flatten_metrics(table)
+            run.log_metrics({f"{protocol}/{truth}/{name}": each for name, each in values.items()})
+    against_similarity = result.queries[result.queries["truth"] == SIMILARITY]
+    for number, queries in against_similarity.groupby("fold"):
+        means = queries.groupby(["protocol", "system", "metric"])["value"].mean().dropna()
+        with run.child(f"fold {number}") as child:
+            names = map("/".join, means.index)
+            child.log_metrics(dict(zip(names, map(float, means), strict=True)))
+            ids = set(queries["query"])
+            for seed, folds in trained.items():
+                for fold in folds:
+                    if ids == set(fold.queries):
+                        for epoch in fold.history:
+                            measures = epoch.measures.items()
+                            curve = {f"seed {seed}/{name}": value for name, value in measures}
+                            child.log_metrics(curve, step=epoch.epoch)
+
+
 def write_result(result: ComparisonResult, against: str, folder: Path) -> list[Path]:
     """Write summary.json, summary.md and queries.parquet; return their paths."""
     paths = [folder / name for name in ("summary.json", "summary.md", "queries.parquet")]
-    write_text(paths[0], json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+    write_json(paths[0], result.as_json())
     facts = [f"- {name.replace('_', ' ')}: {value}" for name, value in result.facts.items()]
     table = format_comparison(result, against)
     write_text(paths[1], "\n".join(["# Cross-validation", "", *facts, "", "```text", table, "```"]))

@@ -33,11 +33,7 @@ def read_embedding_table(path: Path) -> EmbeddingTable:
 
 
 def score_embeddings(
-    table: EmbeddingTable,
-    artists: EvaluationSet,
-    clips: Sequence[str],
-    data: Path,
-    path: Path,
+    table: EmbeddingTable, artists: EvaluationSet, clips: Sequence[str], data: Path, path: Path
 ) -> tuple[Floats, Floats]:
     """Score artists by cosine and by minus the L2 distance, both of standardised dimensions.
 

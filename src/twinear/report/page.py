@@ -4,7 +4,7 @@ The page is made from the Markdown, with the figures embedded, so that both say 
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from twinear.report.figure_set import (
 )
 from twinear.report.inputs import ReportInputs
 from twinear.report.reliability import calibration_error
-from twinear.report.suggestions import SOURCES, Suggestions, choose_artists, suggest
+from twinear.report.suggestions import SOURCES, TRUTH, choose_artists, suggest
 from twinear.report.tables import (
     EMPTY,
     counts_table,
@@ -100,13 +100,12 @@ def render(inputs: ReportInputs, params: ReportParams, confidence: float, figure
     )
 
 
-def suggestion_table(suggestions: Suggestions, names: Sequence[str]) -> str:
+def suggestion_table(lists: Mapping[str, Sequence[int]], names: Sequence[str]) -> str:
     """Write a list in each column; names that are in the truth's list too are marked."""
-    lists = suggestions.lists
 
     def suggested(source: str, row: int) -> str:
-        name = escape(names[row])
-        return f"**✓ {name}**" if suggestions.is_hit(source, row) else name
+        name, hit = escape(names[row]), source != TRUTH and row in lists[TRUTH]
+        return f"**✓ {name}**" if hit else name
 
     columns = [[suggested(source, row) for row in rows] for source, rows in lists.items()]
     rows = zip_longest(*columns, fillvalue=EMPTY)

@@ -12,9 +12,7 @@ import pandas as pd
 N_BINS = 10
 
 
-def reliability(
-    scores: npt.ArrayLike, similarity: npt.ArrayLike, n_bins: int = N_BINS
-) -> pd.DataFrame:
+def reliability(scores: npt.ArrayLike, similarity: npt.ArrayLike) -> pd.DataFrame:
     """Bin the pairs of artists by score.
 
     Scores and similarity are (artists, artists), in [0, 1]; both directions of a pair are averaged,
@@ -25,7 +23,7 @@ def reliability(
     score, similar = ((values + values.T) / 2 for values in tables)
     pairs = np.triu_indices(len(score), k=1)
     table = pd.DataFrame({"score": score[pairs], "similarity": similar[pairs]})
-    table["bin"] = np.clip(np.floor(table["score"] * n_bins), 0, n_bins - 1)
+    table["bin"] = np.clip(np.floor(table["score"] * N_BINS), 0, N_BINS - 1)
     binned = table.groupby("bin").agg(
         score=("score", "mean"), similarity=("similarity", "mean"), pairs=("score", "size")
     )

@@ -1,7 +1,6 @@
 """The artists that listeners, the catalogue and a baseline would suggest for an artist."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,19 +11,6 @@ from twinear.report.inputs import ReportInputs
 
 TRUTH = "truth"
 SOURCES = {TRUTH: "listeners", CATALOGUE: "catalogue", "l2": "L2 of spectrograms"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Suggestions:
-    """The best of the other test artists for one of them."""
-
-    artist: int  # its row among the test artists
-    # source -> rows, best first; of the truth only artists with any similarity
-    lists: Mapping[str, Sequence[int]]
-
-    def is_hit(self, source: str, row: int) -> bool:
-        """Whether a suggestion of a source is in the truth's list too."""
-        return source != TRUTH and row in self.lists[TRUTH]
 
 
 def choose_artists(names: Sequence[str], n_artists: int, inputs: ReportInputs) -> list[int]:
@@ -48,8 +34,11 @@ def choose_artists(names: Sequence[str], n_artists: int, inputs: ReportInputs) -
     return rows
 
 
-def suggest(row: int, n_suggestions: int, inputs: ReportInputs) -> Suggestions:
-    """Find the `n_suggestions` best artists of every source for the test artist in `row`."""
+def suggest(row: int, n_suggestions: int, inputs: ReportInputs) -> dict[str, list[int]]:
+    """Find the `n_suggestions` best artists of every source for the test artist in `row`.
+
+    The result maps a source to rows, best first; of the truth only artists with any similarity.
+    """
     scores = {TRUTH: inputs.test.truth, **inputs.test.scores}
     lists = {}
     for source in SOURCES:
@@ -57,4 +46,4 @@ def suggest(row: int, n_suggestions: int, inputs: ReportInputs) -> Suggestions:
             best = np.argsort(-scores[source][row], kind="stable")
             lists[source] = [int(other) for other in best if other != row][:n_suggestions]
     lists[TRUTH] = [other for other in lists[TRUTH] if inputs.test.truth[row, other] > 0]
-    return Suggestions(artist=row, lists=lists)
+    return lists

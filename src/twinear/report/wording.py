@@ -63,15 +63,6 @@ def conclude(difference: Interval) -> str:
     return BELOW if difference.high < 0 else OPEN
 
 
-def conclude_on_chance(ours: Interval, chance: Interval, paired: Interval | None) -> str:
-    """Conclude whether a value differs from chance.
-
-    It must lie outside the band of random orders, and the paired difference must agree, if known.
-    """
-    band = ABOVE if ours.value > chance.high else BELOW if ours.value < chance.low else OPEN
-    return band if paired is None or conclude(paired) == band else OPEN
-
-
 def answer(inputs: ReportInputs, confidence: float) -> str:
     """Put the main result in one paragraph of Markdown."""
     ours, chance = inputs.ranking[CATALOGUE][HEADLINE], inputs.ranking[CHANCE][HEADLINE]
@@ -101,11 +92,13 @@ def answer(inputs: ReportInputs, confidence: float) -> str:
 
 
 def _on_chance(ours: Interval, chance: Interval, paired: Interval | None, share: str) -> str:
+    # beyond the band of random orders, and the paired difference, if known, must agree
+    band = ABOVE if ours.value > chance.high else BELOW if ours.value < chance.low else OPEN
     result = {
         ABOVE: "ranks better than chance",
         BELOW: "ranks worse than chance",
         OPEN: "cannot be distinguished from chance",
-    }[conclude_on_chance(ours, chance, paired)]
+    }[band if paired is None or conclude(paired) == band else OPEN]
     return (
         f"**The {NAMES[CATALOGUE]} {result}**: a random order reaches {number(chance.value)}, and "
         f"{share} of random orders lie between {number(chance.low)} and {number(chance.high)}"

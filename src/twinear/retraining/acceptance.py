@@ -8,7 +8,7 @@ data is never a fault. Less, worse or different data is one, for a person to loo
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from twinear.artists.clip_table import read_clip_rows
 from twinear.artists.identity import read_artists
 from twinear.base.errors import DataError
-from twinear.base.files import require, write_text
+from twinear.base.files import require, write_json
 from twinear.base.params import Params
 from twinear.clips.clips import Clips
 
@@ -62,16 +62,13 @@ class DataStatistics:
 
     def write(self, path: Path) -> None:
         """Write JSON, to be committed."""
-        write_text(path, json.dumps(asdict(self), indent=2, ensure_ascii=False))
+        write_json(path, self)
 
 
 def read_accepted(path: Path) -> DataStatistics | None:
     """Read the statistics of the last accepted data; None where none were accepted yet.
 
-    Raises
-    ------
-    DataError
-        The file is not what `DataStatistics.write` wrote.
+    `DataError` if the file is not what `DataStatistics.write` wrote.
     """
     if not path.exists():
         return None

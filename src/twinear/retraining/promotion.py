@@ -6,7 +6,6 @@ champion that this version of twinear cannot read (an older one wrote it) can ne
 nor serve: the challenger is then compared with chance alone, and the reason says so.
 """
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twinear.base.errors import DataError
-from twinear.base.files import sha256, write_text
+from twinear.base.files import sha256, write_json
 from twinear.compute.pool import Workers
 from twinear.metrics.ranking_metrics import Floats
 from twinear.model.scorer import Scorer
@@ -69,7 +68,7 @@ class Promotion:
         """Write JSON for people and machines."""
         content = asdict(self)
         content["numbers"] = {name: round(value, 6) for name, value in self.numbers.items()}
-        write_text(path, json.dumps(content, indent=2, ensure_ascii=False))
+        write_json(path, content)
 
 
 def promote(
@@ -83,14 +82,8 @@ def promote(
     """Make the challenger champion if the rule allows it; every decision is recorded.
 
     The challenger is a scorer's file or `models:/…`; a file that is not registered is registered
-    first. One that was rolled back may return with `again`.
-
-    Raises
-    ------
-    DataError
-        The challenger cannot be read, or the pipeline has not run.
-    TwinearError
-        The registry cannot be reached.
+    first. One that was rolled back may return with `again`. `DataError` if the challenger cannot be
+    read or the pipeline has not run, `TwinearError` if the registry cannot be reached.
     """
     version = _register(challenger, folders, rules)
     follow()
@@ -148,10 +141,7 @@ def promote(
 def roll_back() -> Promotion:
     """Make the champion before this one champion again.
 
-    Raises
-    ------
-    DataError
-        There is none before, or this version of twinear cannot read it.
+    `DataError` if there is none before, or this version of twinear cannot read it.
     """
     succession = read_succession()
     if len(succession.champions) < 2:

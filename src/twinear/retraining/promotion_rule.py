@@ -53,13 +53,7 @@ class RuleOutcome:
 
 
 def decide(ndcg: QueryNdcg, margin: float, params: RankingParams) -> RuleOutcome:
-    """Apply the rule.
-
-    Raises
-    ------
-    DataError
-        No query has a defined NDCG.
-    """
+    """Apply the rule; `DataError` if no query has a defined NDCG."""
     lead = _difference(ndcg.challenger, ndcg.chance, params)
     systems = {"challenger": ndcg.challenger, "chance": ndcg.chance, "champion": ndcg.champion}
     numbers = {

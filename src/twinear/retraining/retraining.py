@@ -66,10 +66,7 @@ def retrain(
 ) -> Retraining:
     """Run all steps, as far as they succeed.
 
-    Raises
-    ------
-    TwinearError
-        The tracking server cannot be reached, or the accepted statistics are damaged.
+    `TwinearError` if the tracking server cannot be reached or the accepted statistics are damaged.
     """
     follow()  # an unreachable registry is an error before hours of training, not after
     folders, reports = request.folders, request.reports

@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,16 +71,9 @@ class EmbeddingTable:
     key: Key = "clip"
 
     def select(self, clips: Sequence[str], sha256: Sequence[str], place: Path) -> Floats:
-        """Select the embeddings of these clips, in this order.
+        """Select the embeddings of the clips of these names, in this order.
 
-        Parameters
-        ----------
-        clips
-            Names.
-        sha256
-            Of their audio files now.
-        place
-            Where the table came from.
+        `sha256` are the hashes of their audio files now; errors call the table `place`.
 
         Raises
         ------
@@ -106,13 +99,9 @@ class EmbeddingTable:
         rows = {
             names[clip]: row for row, clip in reversed(list(enumerate(self.clips))) if clip in names
         }
-        return EmbeddingTable(
-            clips=list(rows),
-            vector=self.vector[list(rows.values())],
-            extractor=self.extractor,
-            licence=self.licence,
-            sha256=[contents[row] for row in rows.values()],
-        )
+        kept = list(rows.values())
+        hashes = [contents[row] for row in kept]
+        return replace(self, clips=list(rows), vector=self.vector[kept], sha256=hashes)
 
     def write(self, path: Path) -> None:
         """Write the kind of table that the suffix of `path` names; .npz alone keeps everything.
@@ -181,17 +170,6 @@ def read_clip_embeddings(clips: Sequence[str], sha256: Sequence[str], path: Path
         )
     require(path, f"{MAKE}; or set spectrograms.embeddings: none")
     return EmbeddingTable.read(path).select(clips, sha256, path)
-
-
-def require_width(n_dims: int, expected: int, place: object) -> None:
-    """Refuse embeddings of another length than a scorer was trained on."""
-    if n_dims != expected:
-        raise DataError(
-            place,
-            f"holds vectors of {n_dims} numbers",
-            expected=f"{expected}, as the scorer was trained on",
-            remedy="make them with the scorer's extractor, or train a scorer on these",
-        )
 
 
 def _require_none(

@@ -47,10 +47,7 @@ def is_off() -> bool:
 def connect() -> Any:
     """Return the module `mlflow`, connected to this project's runs.
 
-    Raises
-    ------
-    TwinearError
-        The server cannot be reached, or the database was written by another version of MLflow.
+    `TwinearError` if the server cannot be reached, or another version of MLflow wrote the database.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)

@@ -13,13 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from twinear.tracking.registry import (
-    Version,
-    get_champion,
-    mark_run,
-    registry_errors,
-    set_champion,
-)
+from twinear.tracking.registry import Version, get_champion, mark_run, registry_errors, set_champion
 from twinear.tracking.runs import metric_name
 
 DECISIONS = "twinear-decisions"

@@ -44,13 +44,6 @@ class Version:
         return f"{SCHEME}{MODEL}/{self.number}"
 
 
-def require_tracking() -> Any:
-    """Return MLflow's module; raise if tracking is off, which turns the registry off too."""
-    if is_off():
-        raise TwinearError("TWINEAR_TRACKING", "is off", remedy="unset it: champions are in MLflow")
-    return connect()
-
-
 def resolve(name: str) -> Version:
     """Look up the version that `models:/twinear/3` or `models:/twinear@champion` names."""
     with registry_errors(name) as mlflow:
@@ -85,14 +78,8 @@ def _version(registered: Any) -> Version:
 def scorer_file(name: str) -> Iterator[Path]:
     """Give the file of a scorer, named by a path or as `models:/…`, while it is needed.
 
-    A `DataError` about the file of a registered scorer names the version, not the temporary copy.
-
-    Raises
-    ------
-    DataError
-        A registry without champion or without that version.
-    TwinearError
-        The registry cannot be reached, or tracking is off.
+    A `DataError` about the file of a registered scorer names the version, not the temporary copy;
+    errors of the registry are those of `registry_errors`.
     """
     if not name.startswith(SCHEME):
         yield Path(name)
@@ -151,8 +138,14 @@ def mark_run(version: Version, tags: dict[str, str], metrics: dict[str, float]) 
 
 @contextmanager
 def registry_errors(place: str) -> Iterator[Any]:
-    """Give MLflow's module; turn its exceptions about `place` into one line."""
-    mlflow = require_tracking()
+    """Give MLflow's module; turn its exceptions about `place` into one line.
+
+    `TwinearError` if tracking is off or the registry cannot be reached, `DataError` for a version
+    or a champion that it does not have.
+    """
+    if is_off():
+        raise TwinearError("TWINEAR_TRACKING", "is off", remedy="unset it: champions are in MLflow")
+    mlflow = connect()
     try:
         yield mlflow
     except mlflow.MlflowException as error:

@@ -86,11 +86,7 @@ def open_run(params: Mapping[str, Any], scorer: str = "", kind: str = "pipeline"
 
     `scorer` is the SHA-256 of the scorer's file: the latest run of that scorer and of equal params
     is opened again, or a new one started. Empty: a new run. A new run is tagged with `kind`.
-
-    Raises
-    ------
-    TwinearError
-        The tracking server cannot be reached and the run is new; else the stage is not logged.
+    `TwinearError` if the server cannot be reached and the run is new; else the stage is not logged.
     """
     text = json.dumps(params, sort_keys=True, default=str)
     tags = {PARAMS_TAG: hashlib.sha256(text.encode()).hexdigest(), SCORER_TAG: scorer}
@@ -113,16 +109,16 @@ def open_run(params: Mapping[str, Any], scorer: str = "", kind: str = "pipeline"
 def open_study(name: str, params: Mapping[str, Any], identity: str) -> AbstractContextManager[Run]:
     """Open the run of a study: the latest one of equal identity, or a new one.
 
-    `params`, the section `tuning`, is logged when the run is new.
-
-    Raises
-    ------
-    TwinearError
-        The tracking server cannot be reached.
+    `params`, the section `tuning`, is logged when the run is new; errors as of `start_run`.
     """
     query = f"tags.{STUDY_TAG} = '{identity}' and tags.{KIND_TAG} = 'tuning'"
     tags = {STUDY_TAG: identity}
     return ending(start_run("tuning", f"tuning-{name}", params, tags, resume=query))
+
+
+def open_folds(name: str, params: Mapping[str, Any]) -> AbstractContextManager[Run]:
+    """Open the parent run of a cross-validation; `child` opens the run of a fold."""
+    return ending(start_run("crossval", name, params, {}))
 
 
 def start_run(
@@ -130,10 +126,7 @@ def start_run(
 ) -> Run:
     """Open the latest run that the MLflow filter `resume` finds, or start a new one.
 
-    Raises
-    ------
-    TwinearError
-        The tracking server cannot be reached.
+    `TwinearError` if the tracking server cannot be reached.
     """
     if is_off():
         return Run()

@@ -46,22 +46,6 @@ class Sources:
         return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrialData:
-    """What all trials of a process share."""
-
-    spectrograms: Spectrograms
-    similarity: Similarity
-
-    @classmethod
-    def read(cls, sources: Sources) -> "TrialData":
-        """Read spectrograms and similarity."""
-        return cls(
-            spectrograms=Spectrograms.read(sources.spectrograms),
-            similarity=Similarity.read(sources.similarity),
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrialSplit:
     """Artists (ids) to train on, to choose the epoch by, and to evaluate on as queries."""
@@ -102,15 +86,9 @@ class SplitResult:
 
 
 def evaluate(
-    job: Job, data: TrialData, on_epoch: Callable[[EpochReport], None]
+    job: Job, clips: Spectrograms, similarity: Similarity, on_epoch: Callable[[EpochReport], None]
 ) -> list[SplitResult]:
-    """Train and evaluate every split.
-
-    Raises
-    ------
-    ParamsError, TrainingError, MemoryError
-        These params cannot be trained.
-    """
+    """Train and evaluate every split; the errors of params that cannot be trained pass through."""
     params = parse_params("training", TrainingParams, job.training)
     # the refit would train on the validation artists, which are candidates here
     params = params.model_copy(update={"refit": False})
@@ -124,15 +102,16 @@ def evaluate(
             on_epoch(EpochReport(split=len(values) - 1, epoch=epoch, value=value))
 
         trained = train_scorer(
-            data.spectrograms,
-            data.similarity,
-            Split.from_ids(data.similarity.artists, train=split.train, validation=split.validation),
+            clips,
+            similarity,
+            Split.from_ids(similarity.artists, train=split.train, validation=split.validation),
             params,
             checkpoint_path(job.checkpoint, number),
             report,
         )
         best = trained.fit.best.validation_ndcg
-        results.append(SplitResult(best=best, queries=query_scores(trained.scorer, split, data)))
+        queries = query_scores(trained.scorer, split, clips, similarity)
+        results.append(SplitResult(best=best, queries=queries))
     return results
 
 
@@ -147,12 +126,14 @@ def checkpoint_path(stem: Path, split: int) -> Path:
     return stem.with_name(f"{stem.name}.{split}.pt")
 
 
-def query_scores(scorer: Scorer, split: TrialSplit, data: TrialData) -> dict[str, float]:
+def query_scores(
+    scorer: Scorer, split: TrialSplit, clips: Spectrograms, similarity: Similarity
+) -> dict[str, float]:
     """Compute the NDCG@10 of each query of a split among all artists not trained on."""
     if not split.queries:
         return {}
     artists = list(dict.fromkeys([*split.queries, *split.validation]))  # queries come first
-    examples = collect_examples(data.spectrograms, data.similarity, artists, [])
+    examples = collect_examples(clips, similarity, artists, [])
     embeddings = scorer.encode(examples.clip_inputs.values, examples.clip_inputs.joined)
     scores = score_artists(scorer, embeddings, examples.artist_index)
     n_queries = len(split.queries)

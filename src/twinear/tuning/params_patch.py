@@ -19,10 +19,7 @@ from twinear.base.errors import ParamsError
 def with_values(text: str, values: Mapping[str, Any], place: Path) -> str:
     r"""Replace the values of some full names in the text of params.yaml.
 
-    Raises
-    ------
-    ParamsError
-        A name that the text does not have.
+    `ParamsError` for a name that the text does not have.
 
     Examples
     --------

@@ -51,11 +51,6 @@ class Choices:
         """Whether a trial can get this value."""
         return value in self.values
 
-    @property
-    def to_check(self) -> tuple[Any, ...]:
-        """The values to check against the section: all."""
-        return self.values
-
 
 class NumberRange(Params):
     """Numbers from `low` to `high`, both included; integers where both are `int`."""
@@ -90,11 +85,6 @@ class NumberRange(Params):
             return False
         return self.low <= value <= self.high and (not self.is_integer or value == int(value))
 
-    @property
-    def to_check(self) -> tuple[Any, ...]:
-        """The values to check against the section: both ends."""
-        return self.low, self.high
-
 
 Space = dict[str, Choices | NumberRange]  # by full name: training.model.conv_depth
 
@@ -104,17 +94,9 @@ def read_space(
 ) -> Space:
     """Check a search space.
 
-    Parameters
-    ----------
-    space
-        Names, full or relative to `training`, to a list or to `{low, high, log}`.
-    training, kind
-        The section with its present values, and its class.
-
-    Raises
-    ------
-    ParamsError
-        No name, an unknown or repeated name, an empty range, a value that the section refuses.
+    `space` maps names, full or relative to `training`, to a list or to `{low, high, log}`.
+    `training` and `kind` are the section with its present values, and its class. `ParamsError` for
+    no name, an unknown or repeated name, an empty range, a value that the section refuses.
     """
     if not space:
         expected = "names of params with choices or a range"
@@ -133,7 +115,8 @@ def read_space(
         if full_name in checked:
             raise ParamsError(place, "is there twice", remedy="keep one")
         values = _read_values(name, written, path)
-        for value in values.to_check:
+        to_check = values.values if isinstance(values, Choices) else (values.low, values.high)
+        for value in to_check:
             section = changed(training, {full_name: value})
             parse_params(f"tuning.space.{SECTION}", kind, section, path)
         if isinstance(values, NumberRange):
@@ -178,11 +161,3 @@ def changed(training: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
             mapping = mapping.setdefault(parent, {})
         mapping[last] = value
     return section
-
-
-def value_at(training: Mapping[str, Any], name: str) -> Any:
-    """Return the value of a full name in the section."""
-    value: Any = training
-    for key in name.split(".")[1:]:
-        value = value[key]
-    return value

@@ -12,13 +12,7 @@ MIN_ARTISTS = 3  # of a fold: a query needs two others to rank
 
 
 def objective_splits(split: Split, objective: str, n_folds: int) -> tuple[TrialSplit, ...]:
-    """Make the splits over which the objective is a mean.
-
-    Raises
-    ------
-    DataError
-        A fold with too few artists.
-    """
+    """Make the splits over which the objective is a mean; `DataError` for a fold too small."""
     train, validation = _artists(split)
     if objective == "validation":
         return (TrialSplit(train=train, validation=validation),)

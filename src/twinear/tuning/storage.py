@@ -29,10 +29,7 @@ EXPECTED = "a file, postgresql+pg8000://user:password@host/database, or grpc://h
 def open_storage(storage: str) -> Any:
     """Open the file of a path, a database URL as SQLAlchemy writes it, or grpc://host:port.
 
-    Raises
-    ------
-    TwinearError
-        It is nothing of the kind, does not answer, or lacks its driver.
+    `TwinearError` if it is nothing of the kind, does not answer, or lacks its driver.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -67,20 +67,12 @@ class Heartbeat:
         self._lock = FileLock(folder / f"{self.id}.lock")
         folder.mkdir(parents=True, exist_ok=True)
         self._lock.acquire()
-        self._last_beat = -BEAT_SECONDS
+        self.next_beat = 0.0  # on the monotonic clock
 
     def close(self) -> None:
         """Remove the lock file and release the lock."""
         Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
-
-    def is_due(self) -> bool:
-        """Whether it is time to write the time again."""
-        now = time.monotonic()
-        if now < self._last_beat + BEAT_SECONDS:
-            return False
-        self._last_beat = now
-        return True
 
     def is_alive(self, search: str, beat: float) -> bool:
         """Whether the search with that id, whose last beat was at the time `beat`, still runs."""
@@ -132,27 +124,23 @@ class Study:
         """Find the study, or create it with the defaults as its first trial.
 
         `binding` is what the study belongs to: a word -> a text that changes with it. `defaults`,
-        the present values of params.yaml, are tried first if the space holds them.
-
-        Raises
-        ------
-        TwinearError
-            It belongs to something else, or is to be deleted while another search runs.
+        the present values of params.yaml, are tried first if the space holds them. `TwinearError`
+        if the study belongs to something else, or is to be deleted while another search runs.
         """
         with lost_storage(self.place):
             if restart and self.name in optuna.get_all_study_names(self._storage):
                 self._delete()
-            self._study = optuna.create_study(
+            self.optuna_study = optuna.create_study(
                 storage=self._storage,
                 study_name=self.name,
                 direction="maximize",
                 pruner=_pruner(self._params),
                 load_if_exists=True,
             )
-            bound = self._study.user_attrs.get("binding")
+            bound = self.optuna_study.user_attrs.get("binding")
             if bound is None:
-                self._study.set_user_attr("identity", uuid.uuid4().hex)
-                self._study.set_user_attr("binding", dict(binding))
+                self.optuna_study.set_user_attr("identity", uuid.uuid4().hex)
+                self.optuna_study.set_user_attr("binding", dict(binding))
             elif changed := [word for word in binding if bound.get(word) != binding[word]]:
                 place = f"study '{self.name}' in {shown(self.place)}"
                 found = f"was made with another {', '.join(changed)}"
@@ -163,10 +151,10 @@ class Study:
             in_space = all(values.holds(defaults[name]) for name, values in self._space.items())
             if in_space and not self._trials():
                 values = {name: _encode(defaults[name]) for name in self._space}
-                self._study.enqueue_trial(values, user_attrs={"exact": True})
+                self.optuna_study.enqueue_trial(values, user_attrs={"exact": True})
 
     def _delete(self) -> None:
-        self._study = optuna.load_study(study_name=self.name, storage=self._storage)
+        self.optuna_study = optuna.load_study(study_name=self.name, storage=self._storage)
         running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
         if any(map(self._is_alive, running)):
             found = "is being searched by another process"
@@ -175,19 +163,21 @@ class Study:
         optuna.delete_study(study_name=self.name, storage=self._storage)
 
     def _trials(self) -> list[Any]:
-        trials: list[Any] = self._study.get_trials(deepcopy=False)
+        trials: list[Any] = self.optuna_study.get_trials(deepcopy=False)
         return trials
 
     def beat(self) -> None:
         """Write the time from time to time, as a sign that this search is alive."""
-        if self._heartbeat.is_due():
+        now = time.monotonic()
+        if now >= self._heartbeat.next_beat:
+            self._heartbeat.next_beat = now + BEAT_SECONDS
             with lost_storage(self.place):
-                self._study.set_user_attr(f"alive:{self._heartbeat.id}", time.time())
+                self.optuna_study.set_user_attr(f"alive:{self._heartbeat.id}", time.time())
 
     def _is_alive(self, trial: Any) -> bool:
         search = trial.user_attrs.get("search", "")
         started = trial.datetime_start.timestamp()
-        beat = self._study.user_attrs.get(f"alive:{search}", started)
+        beat = self.optuna_study.user_attrs.get(f"alive:{search}", started)
         return self._heartbeat.is_alive(search, beat)
 
     def _put_back_lost(self) -> None:
@@ -203,16 +193,16 @@ class Study:
             attrs = {"again": trial.number, "origin": trial.user_attrs.get("origin", trial.number)}
             if trial.user_attrs.get("exact"):
                 attrs["exact"] = True
-            self._study.enqueue_trial(trial.params, user_attrs=attrs)
+            self.optuna_study.enqueue_trial(trial.params, user_attrs=attrs)
         self._storage.set_trial_user_attr(trial._trial_id, "lost", True)
         with suppress(ValueError):  # another search has ended it already
-            self._study.tell(trial.number, state=TrialState.FAIL)
+            self.optuna_study.tell(trial.number, state=TrialState.FAIL)
 
     @property
     def identity(self) -> str:
         """A text that no other study has, not even one of the same name after a restart."""
         with lost_storage(self.place):
-            return str(self._study.user_attrs["identity"])
+            return str(self.optuna_study.user_attrs["identity"])
 
     @property
     def counted(self) -> int:
@@ -230,10 +220,10 @@ class Study:
             # a sampler for each draw: its seed depends on how many trials there are, so that a
             # resumed search draws what the uninterrupted one would have drawn
             seed = np.random.SeedSequence([self._params.seed, self.counted]).generate_state(1)[0]
-            self._study.sampler = optuna.samplers.TPESampler(
+            self.optuna_study.sampler = optuna.samplers.TPESampler(
                 seed=int(seed), n_startup_trials=self._params.startup_trials
             )
-            trial = self._study.ask(self._distributions)
+            trial = self.optuna_study.ask(self._distributions)
             trial.set_user_attr("search", self._heartbeat.id)
             self._running[trial.number] = (trial, [])
             origin = trial.user_attrs.get("origin", trial.number)
@@ -269,7 +259,7 @@ class Study:
             trial.set_user_attr("curve", json.dumps(curve))
             if reason:
                 trial.set_user_attr("reason", reason[:1000])
-            self._study.tell(trial, value, state=STATES[state])
+            self.optuna_study.tell(trial, value, state=STATES[state])
             del self._running[number]
             return next(self._read(each) for each in self._trials() if each.number == number)
 
@@ -277,13 +267,13 @@ class Study:
         """Remember the MLflow run of a trial that ended."""
         with lost_storage(self.place):
             # Optuna refuses attributes for a trial that ended: the study keeps them
-            self._study.set_user_attr(f"run:{number}", run)
+            self.optuna_study.set_user_attr(f"run:{number}", run)
 
     @property
     def ended(self) -> list[Trial]:
         """Every trial that ended and counts, in order."""
         with lost_storage(self.place):
-            runs = self._study.user_attrs
+            runs = self.optuna_study.user_attrs
             return [
                 self._read(trial, runs.get(f"run:{trial.number}", ""))
                 for trial in self._trials()
@@ -302,11 +292,6 @@ class Study:
             curve=json.loads(trial.user_attrs.get("curve", "[]")),
             run=run,
         )
-
-    @property
-    def optuna_study(self) -> Any:
-        """Optuna's own study, for its figures."""
-        return self._study
 
 
 def _distribution(values: Choices | NumberRange) -> Any:

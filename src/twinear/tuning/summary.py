@@ -1,14 +1,14 @@
 """The summary of a study for people and machines: table, diff, comparison with the defaults."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from twinear.base.files import write_text
+import pandas as pd
+
+from twinear.base.files import write_json, write_text
 from twinear.base.text import format_interval, format_number, markdown_table
 from twinear.tuning.confirmation import Confirmation
 from twinear.tuning.space import SECTION, Space
@@ -125,13 +125,11 @@ def write_summary(summary: StudySummary, pictures: Sequence[Path], folder: Path)
     """Write summary.md with the pictures, summary.json and trials.csv."""
     links = "\n\n".join(f"![{path.stem}]({path.name})" for path in pictures)
     write_text(folder / "summary.md", f"# Tuning\n\n{format_summary(summary)}\n\n{links}")
-    numbers = json.dumps(summary.as_json(), indent=2, ensure_ascii=False)
-    write_text(folder / "summary.json", numbers)
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    names = list(summary.space)
-    writer.writerow(["trial", "state", "ndcg@10", "epochs", "seconds", *names, "reason"])
+    write_json(folder / "summary.json", summary.as_json())
+    rows = []
     for trial in summary.trials:
         cells = [trial.number, trial.state, trial.value, len(trial.curve), round(trial.seconds, 1)]
-        writer.writerow([*cells, *(json.dumps(trial.values[name]) for name in names), trial.reason])
-    write_text(folder / "trials.csv", table.getvalue())
+        values = [json.dumps(trial.values[name]) for name in summary.space]
+        rows.append([*cells, *values, trial.reason])
+    columns = ["trial", "state", "ndcg@10", "epochs", "seconds", *summary.space, "reason"]
+    write_text(folder / "trials.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False))

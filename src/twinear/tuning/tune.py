@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from twinear import model, training
 from twinear.base.errors import ParamsError, TrainingError
@@ -20,7 +23,7 @@ from twinear.tuning.evaluation import Sources
 from twinear.tuning.figures import PAGE, draw_figures, importances, write_page
 from twinear.tuning.params_patch import difference, with_values
 from twinear.tuning.search import Plan, search
-from twinear.tuning.space import SECTION, Space, TuningParams, changed, read_space, value_at
+from twinear.tuning.space import SECTION, Space, TuningParams, changed, read_space
 from twinear.tuning.splits import objective_splits
 from twinear.tuning.study import Study, Trial
 from twinear.tuning.summary import StudySummary, best_first, write_summary
@@ -41,11 +44,7 @@ class TuningRequest:
     apply: bool  # write the best values into params.yaml
 
 
-class ProgressBar(Protocol):
-    """A progress bar as tqdm makes it."""
-
-    def __call__(self, *, total: int, initial: int, desc: str) -> Any:
-        """Open a bar: `update(n)`, `set_postfix_str(text)`, `close()`."""
+ProgressBar = Callable[..., Any]  # (total, initial, desc) -> a bar as tqdm makes it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,7 +61,8 @@ class _Setup:
 
     @property
     def defaults(self) -> dict[str, Any]:
-        return {name: value_at(self.training, name) for name in self.space}
+        keys = {name: name.split(".")[1:] for name in self.space}
+        return {name: reduce(getitem, path, self.training) for name, path in keys.items()}
 
 
 def read_tuning(path: Path, **options: Any) -> TuningParams:
@@ -74,14 +74,8 @@ def read_tuning(path: Path, **options: Any) -> TuningParams:
 def tune(request: TuningRequest, tuning: TuningParams, progress: ProgressBar) -> StudySummary:
     """Search, compare the best with the defaults, and write the summary.
 
-    Raises
-    ------
-    ParamsError
-        A search space or another param that cannot be used; before any trial.
-    TwinearError
-        The storage cannot be reached, or the study belongs to something else.
-    TrainingError
-        No trial was completed.
+    `ParamsError`, before any trial, for a search space or another param that cannot be used,
+    `TrainingError` if no trial was completed; other errors as of `Study.open`.
     """
     setup = _read(request, tuning)
     texts = {  # everything that the values of the trials depend on

@@ -17,7 +17,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
 from twinear.base.errors import ParamsError, TrainingError, TwinearError
-from twinear.tuning.evaluation import EpochReport, Job, Sources, SplitResult, TrialData, evaluate
+from twinear.similarity.similarity import Similarity
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.tuning.evaluation import EpochReport, Job, Sources, SplitResult, evaluate
 
 State = Literal["complete", "pruned", "failed"]
 STOP_SECONDS = 5  # for a process to end by itself
@@ -140,20 +142,22 @@ def _work(pipe: Connection, sources: Sources) -> None:
         while True:
             job = pipe.recv()
             try:
-                data = data or TrialData.read(sources)
-                pipe.send(_run(job, data, pipe))
+                if data is None:
+                    clips = Spectrograms.read(sources.spectrograms)
+                    data = clips, Similarity.read(sources.similarity)
+                pipe.send(_run(job, *data, pipe))
             except TwinearError as error:
                 pipe.send(error)
 
 
-def _run(job: Job, data: TrialData, pipe: Connection) -> Message:
+def _run(job: Job, clips: Spectrograms, similarity: Similarity, pipe: Connection) -> Message:
     def report(epoch: EpochReport) -> None:
         pipe.send(epoch)
         if not pipe.recv():
             raise _StopTrial
 
     try:
-        return TrialEnd(state="complete", results=evaluate(job, data, report))
+        return TrialEnd(state="complete", results=evaluate(job, clips, similarity, report))
     except _StopTrial:
         return TrialEnd(state="pruned")
     except (TrainingError, ParamsError) as error:

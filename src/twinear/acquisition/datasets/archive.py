@@ -7,6 +7,7 @@ archive says about itself.
 
 import errno
 import hashlib
+import shutil
 import tarfile
 import zipfile
 import zlib
@@ -16,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from twinear.base.errors import DataError
+from twinear.base.files import sha256
 from twinear.listens.readers.decompression import decompressed
 
 MAX_MEMBERS = 10_000
@@ -33,6 +35,13 @@ class ExtractedFile:
     sha256: str
 
 
+def hash_file(path: Path) -> ExtractedFile:
+    """Size and hashes of a file."""
+    with path.open("rb") as file:
+        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return ExtractedFile(bytes=path.stat().st_size, md5=md5, sha256=sha256(path))
+
+
 def extract_files(
     path: Path, names: Collection[str], into: Path, max_bytes: int
 ) -> dict[str, ExtractedFile]:
@@ -48,7 +57,10 @@ def extract_files(
         for name, file in members(path, names, max_bytes):
             if name in files:
                 raise DataError(path, f"holds {name} twice")
-            files[name] = _write(file, into / name, bytes_left, path)
+            with (into / name).open("wb") as target:
+                bounded = cast(IO[bytes], _BoundedStream(file, bytes_left, path))
+                shutil.copyfileobj(bounded, target, PIECE_BYTES)
+            files[name] = hash_file(into / name)
             bytes_left -= files[name].bytes
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
         raise DataError(path, f"is damaged ({error})") from error
@@ -92,18 +104,6 @@ def _zip_members(path: Path, names: Collection[str], max_bytes: int) -> Members:
 def _require_few(path: Path, n: int) -> None:
     if n >= MAX_MEMBERS:
         raise DataError(path, f"holds more than {MAX_MEMBERS} files")
-
-
-def _write(file: IO[bytes], to: Path, max_bytes: int, path: Path) -> ExtractedFile:
-    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    bounded = _BoundedStream(file, max_bytes, path)
-    n_bytes = 0
-    with to.open("wb") as target:
-        while piece := bounded.read(PIECE_BYTES):
-            n_bytes += target.write(piece)
-            md5.update(piece)
-            sha256.update(piece)
-    return ExtractedFile(bytes=n_bytes, md5=md5.hexdigest(), sha256=sha256.hexdigest())
 
 
 class _BoundedStream:

@@ -4,13 +4,12 @@ The archive is downloaded beside the data folder (`.data.fetch/`), and removed w
 place and checked. Files that are in place and intact are not fetched again.
 """
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import copyfile
 
-from twinear.acquisition.datasets.archive import ExtractedFile, extract_files
+from twinear.acquisition.datasets.archive import ExtractedFile, extract_files, hash_file
 from twinear.acquisition.datasets.registry import Dataset
 from twinear.acquisition.lock import exclusive
 from twinear.acquisition.network.download import (
@@ -20,9 +19,9 @@ from twinear.acquisition.network.download import (
     download,
     remove_download,
 )
-from twinear.acquisition.network.rate_limit import Clock
+from twinear.acquisition.network.rate_limit import SystemClock
 from twinear.base.errors import DataError
-from twinear.base.files import replacing, sha256, write_text
+from twinear.base.files import replacing, write_json
 from twinear.listens.readers.formats import REDIRECTS, SOURCE
 
 REFETCH = "it was removed: run it again to download it again"
@@ -44,20 +43,15 @@ def fetch_dataset(
     dataset: Dataset,
     into: Path,
     progress: DownloadProgress,
-    clock: Clock,
+    clock: SystemClock,
     *,
     replace: bool = False,
     policy: DownloadPolicy | None = None,
 ) -> DatasetReport:
     """Fetch a data set into a data folder, whole or not at all.
 
-    Raises
-    ------
-    DataError
-        Other listens are there, not to be replaced, another fetch is running, or the archive is not
-        as published.
-    SourceError
-        The download failed.
+    `DataError` if other listens are there, not to be replaced, another fetch is running, or the
+    archive is not as published; `SourceError` if the download failed.
     """
     listens = into / "listens"
     files = _read_intact(dataset, listens)
@@ -92,7 +86,7 @@ def _install(dataset: Dataset, archive: Path, listens: Path) -> dict[str, Extrac
     with replacing(listens) as temporary:
         temporary.mkdir()
         try:
-            whole = _hashes(archive)
+            whole = hash_file(archive)
             _require_md5(archive.name, whole, dataset.md5)
             files = extract_files(archive, list(dataset.files), temporary, dataset.max_files)
             for name, file in files.items():
@@ -110,7 +104,7 @@ def _install(dataset: Dataset, archive: Path, listens: Path) -> dict[str, Extrac
                 for name, file in files.items()
             },
         }
-        write_text(temporary / SOURCE, json.dumps(source, indent=2, ensure_ascii=False))
+        write_json(temporary / SOURCE, source)
         if (listens / REDIRECTS).is_file():
             copyfile(listens / REDIRECTS, temporary / REDIRECTS)
     return files
@@ -119,12 +113,6 @@ def _install(dataset: Dataset, archive: Path, listens: Path) -> dict[str, Extrac
 def _require_md5(name: str, file: ExtractedFile, md5: str) -> None:
     if md5 and file.md5 != md5:
         raise DataError(name, f"has md5 {file.md5}", expected=md5, remedy=REFETCH)
-
-
-def _hashes(path: Path) -> ExtractedFile:
-    with path.open("rb") as file:
-        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    return ExtractedFile(bytes=path.stat().st_size, md5=md5, sha256=sha256(path))
 
 
 def _read_intact(dataset: Dataset, listens: Path) -> dict[str, ExtractedFile]:
@@ -137,7 +125,7 @@ def _read_intact(dataset: Dataset, listens: Path) -> dict[str, ExtractedFile]:
             )
             for name, file in source["files"].items()
         }
-        files = {name: _hashes(listens / name) for name in dataset.files}
+        files = {name: hash_file(listens / name) for name in dataset.files}
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     published = all(files[name].md5 == md5 for name, md5 in dataset.files.items() if md5)

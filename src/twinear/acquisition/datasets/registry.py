@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from twinear.base.errors import DataError, TwinearError, nearest
+from twinear.base.errors import TwinearError
 
 BASE_URL = "TWINEAR_DATASETS_URL"  # environment: another place that serves the archives
 GB = 10**9
@@ -86,9 +86,5 @@ DATASETS = (
 
 
 def find_dataset(name: str) -> Dataset:
-    """The data set of that name; `DataError` if there is none."""
-    known = {dataset.name: dataset for dataset in DATASETS}
-    if name not in known:
-        near = nearest(name, known) or list(known)
-        raise DataError(name, "is not a known data set", expected=", ".join(near))
-    return known[name]
+    """The data set of that name."""
+    return next(dataset for dataset in DATASETS if dataset.name == name)

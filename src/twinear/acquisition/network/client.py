@@ -31,7 +31,7 @@ from twinear.acquisition.network.errors import (
     UnauthorisedError,
 )
 from twinear.acquisition.network.exchange import open_client, open_response, time_limit
-from twinear.acquisition.network.rate_limit import CircuitBreaker, Clock, RateLimit, SystemClock
+from twinear.acquisition.network.rate_limit import CircuitBreaker, RateLimit, SystemClock
 from twinear.acquisition.network.response_cache import JsonObject, ResponseCache
 from twinear.base.errors import TwinearError
 from twinear.base.files import replacing
@@ -92,7 +92,7 @@ class Client:
         policy: RequestPolicy,
         *,
         cache: ResponseCache | None = None,
-        clock: Clock | None = None,
+        clock: SystemClock | None = None,
     ) -> None:
         if not re.match(r"https?://[^/]", base_url):
             raise TwinearError(f"{service}'s URL", base_url, expected="http:// or https://")
@@ -119,25 +119,15 @@ class Client:
         params: Params | None = None,
         *,
         headers: Mapping[str, str] | None = None,
+        # raises the error that a response with status 200 stands for
         check: Callable[[JsonObject], None] | None = None,
-        to_cache: Callable[[JsonObject], JsonObject] | None = None,
-        fresh: bool = False,
+        to_cache: Callable[[JsonObject], JsonObject] | None = None,  # what of it goes to disk
+        fresh: bool = False,  # neither taken from disk nor kept
     ) -> JsonObject:
         """Get a JSON object from the responses on disk or from the service.
 
-        Parameters
-        ----------
-        check
-            Raises the error that a response with status 200 stands for.
-        to_cache
-            What of the response goes to disk.
-        fresh
-            Neither take the response from disk nor keep it.
-
-        Raises
-        ------
-        ServiceUnavailableError, InvalidContentError, RequestRefusedError
-            The first two after all attempts, the third at once.
+        `ServiceUnavailableError` and `InvalidContentError` are raised after all attempts,
+        `RequestRefusedError` at once.
         """
         # a name in a file may hold lone surrogates, which no URL can
         encodable = {
@@ -166,12 +156,8 @@ class Client:
     def download(self, url: str, to: Path) -> None:
         """Download a URL to a file, whole or not at all. The rate limit does not apply.
 
-        Raises
-        ------
-        ExpiredUrlError
-            The URL is no longer valid.
-        ServiceUnavailableError, InvalidContentError, RequestRefusedError
-            As `get`; RequestRefusedError also for a body that is too large.
+        `ExpiredUrlError` if the URL is no longer valid; others as `get`, `RequestRefusedError` also
+        for a body that is too large.
         """
         place = f"{self.service} preview"
         try:

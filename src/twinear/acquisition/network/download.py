@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import httpx
 
@@ -30,22 +30,15 @@ from twinear.acquisition.network.exchange import (
     time_limit,
     translate_errors,
 )
-from twinear.acquisition.network.rate_limit import Clock
+from twinear.acquisition.network.rate_limit import SystemClock
 from twinear.base.errors import DataError
 from twinear.base.files import write_text
 
 RESUME = "run it again to resume"
 
 
-class ProgressBar(Protocol):
-    """Shows how many bytes have come, as `tqdm` does."""
-
-    def update(self, n: int) -> object:
-        """Add n bytes."""
-
-
-# bytes that are there already, bytes in all if known -> a bar
-DownloadProgress = Callable[[int, int | None], AbstractContextManager[ProgressBar]]
+# bytes that are there already, bytes in all if known -> a bar as of `tqdm`, updated by bytes
+DownloadProgress = Callable[[int, int | None], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,18 +80,14 @@ def download(
     file: RemoteFile,
     to: Path,
     progress: DownloadProgress,
-    clock: Clock,
+    clock: SystemClock,
     policy: DownloadPolicy | None = None,
 ) -> None:
     """Download a file to `to`, resuming from what is there of it.
 
-    Raises
-    ------
-    SourceError
-        Refused, of another size than expected, too large, too many redirects, or broken off too
-        often; what has come stays for the next time, unless it is wrong.
-    DataError
-        The file cannot be written.
+    `SourceError` if it is refused, of another size than expected, too large, redirects too often,
+    or broke off too often; what has come stays for the next time, unless it is wrong. `DataError`
+    if it cannot be written.
     """
     policy = policy or DownloadPolicy()
     part = _part_of(to)
@@ -139,7 +128,7 @@ def _attempt(
     file: RemoteFile,
     part: Path,
     progress: DownloadProgress,
-    clock: Clock,
+    clock: SystemClock,
     policy: DownloadPolicy,
 ) -> None:
     old_version = _read_version(part, file.url)

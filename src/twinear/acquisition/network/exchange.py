@@ -55,13 +55,8 @@ def open_response(
 ) -> Iterator[httpx.Response]:
     """Send a request, follow its redirects, and give the response with its body unread.
 
-    Parameters
-    ----------
-    around_each
-        Opened around each request of a chain of redirects; around the last one until its body has
-        been read.
-    remedy
-        For the message of an error that may pass.
+    `around_each` is opened around each request of a chain of redirects; around the last one until
+    its body has been read. `remedy` is for the message of an error that may pass.
     """
     for _ in range(MAX_REDIRECTS + 1):
         with around_each(), translate_errors(place, remedy):
@@ -209,10 +204,7 @@ class TimedTransport(httpx.BaseTransport):
                 httpcore.Request(
                     request.method,
                     httpcore.URL(
-                        scheme=url.raw_scheme,
-                        host=url.raw_host,
-                        port=url.port,
-                        target=url.raw_path,
+                        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
                     ),
                     headers=request.headers.raw,
                     content=cast(httpx.SyncByteStream, request.stream),

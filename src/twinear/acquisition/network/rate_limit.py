@@ -14,29 +14,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
 MARGIN_SECONDS = 0.002  # for rounding between two clocks
 
 
-class Clock(Protocol):
-    """The time, and a way to wait; tests have a clock that does not wait."""
-
-    def now(self) -> float:
-        """Seconds since 1970; never goes back."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-
 class SystemClock:
-    """The computer's clock as it was at the start; setting it later has no effect."""
+    """The computer's clock as it was at the start: setting it later has no effect.
+
+    Tests have a clock that does not wait.
+    """
 
     def __init__(self) -> None:
         self._start = time.time() - time.monotonic()
 
     def now(self) -> float:
-        """Seconds since 1970."""
+        """Seconds since 1970; never goes back."""
         return self._start + time.monotonic()
 
     def sleep(self, seconds: float) -> None:
@@ -51,7 +43,7 @@ class RateLimit:
     """
 
     def __init__(
-        self, n: int, seconds: float, clock: Clock, last_request_file: Path | None = None
+        self, n: int, seconds: float, clock: SystemClock, last_request_file: Path | None = None
     ) -> None:
         self._seconds = seconds + MARGIN_SECONDS
         self._clock = clock
@@ -102,7 +94,7 @@ class CircuitBreaker:
     Then one request may try; until it has ended, the service still counts as away for the others.
     """
 
-    def __init__(self, failures: int, away_seconds: float, clock: Clock) -> None:
+    def __init__(self, failures: int, away_seconds: float, clock: SystemClock) -> None:
         self._max_failures = failures
         self._away_seconds = away_seconds
         self._clock = clock

@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from twinear.acquisition.music_folder import LeftOut
-from twinear.acquisition.network.rate_limit import Clock
+from twinear.acquisition.network.rate_limit import SystemClock
 from twinear.acquisition.previews.artist_fetch import ArtistFetch, FetchParams
 from twinear.acquisition.previews.folder import FolderSource
 from twinear.acquisition.previews.journal import ArtistOutcome, FetchJournal
@@ -41,7 +41,7 @@ def fetch_clips(
     into: Path,
     params: FetchParams,
     progress: Progress,
-    clock: Clock,
+    clock: SystemClock,
 ) -> FetchReport:
     """Fetch clips of every artist, each listed once, into the data folder `into`.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinear.acquisition.network.client import Client, RequestPolicy, user_agent
-from twinear.acquisition.network.rate_limit import Clock
+from twinear.acquisition.network.rate_limit import SystemClock
 from twinear.acquisition.network.response_cache import ResponseCache
 from twinear.acquisition.previews.folder import FolderSource
 from twinear.acquisition.previews.services import deezer, itunes, musicbrainz, spotify
@@ -66,7 +66,7 @@ class OpenSources:
 
 @contextmanager
 def open_sources(
-    settings: SourceSettings, cache_folder: Path, environment: Mapping[str, str], clock: Clock
+    settings: SourceSettings, cache_folder: Path, environment: Mapping[str, str], clock: SystemClock
 ) -> Iterator[OpenSources]:
     """Open the sources, with one client for each service, shared by all threads.
 

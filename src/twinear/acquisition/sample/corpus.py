@@ -4,14 +4,12 @@ The folder has the shape of `data/`. The same seed writes the same bytes, on the
 numpy, scipy and PyAV.
 """
 
-import csv
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
+import pandas as pd
 from av.codec.context import Flags
 
 from twinear.acquisition.sample.listeners import (
@@ -85,11 +83,9 @@ def write_corpus(folder: Path, seed: int, size: CorpusSize, progress: Progress =
         (temporary / "clips").mkdir()
         _write(temporary / "README.md", README.format(seed=seed))
         truth = zip(artists.names, artists.mbids, artists.styles, strict=True)
-        _write_csv(
-            temporary / "truth.csv",
-            ["artist", "mbid", *DIMENSIONS],
-            [[name, mbid, *(f"{value:.6f}" for value in style)] for name, mbid, style in truth],
-        )
+        styles = [[name, mbid, *(f"{at:.6f}" for at in style)] for name, mbid, style in truth]
+        table = pd.DataFrame(styles, columns=["artist", "mbid", *DIMENSIONS])
+        table.to_csv(temporary / "truth.csv", index=False, lineterminator="\n")
         rng = np.random.default_rng([seed, 1])
         listeners = imagine_listeners(artists, size.n_listeners, rng)
         _write(temporary / "listens" / PLAYS_FILE, listens_text(artists, listeners, rng))
@@ -105,7 +101,8 @@ def write_corpus(folder: Path, seed: int, size: CorpusSize, progress: Progress =
                 encode(y, codec, temporary / file)
                 title = f"{invent_word(rng)} {invent_word(rng)}"
                 rows.append([file, artists.names[artist], artists.mbids[artist], title])
-        _write_csv(temporary / "clips.csv", ["file", "artist", "mbid", "title"], rows)
+        table = pd.DataFrame(rows, columns=["file", "artist", "mbid", "title"])
+        table.to_csv(temporary / "clips.csv", index=False, lineterminator="\n")
 
 
 def encode(y: np.ndarray, codec: Codec, path: Path) -> None:
@@ -118,13 +115,6 @@ def encode(y: np.ndarray, codec: Codec, path: Path) -> None:
         frame = av.AudioFrame.from_ndarray(y[None], format="fltp", layout="mono")
         frame.sample_rate = codec.sr
         container.mux([*stream.encode(frame), *stream.encode(None)])
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def _write(path: Path, text: str) -> None:

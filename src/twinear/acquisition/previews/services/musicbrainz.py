@@ -37,7 +37,6 @@ class ArtistIdentity:
     mbid: str  # the current one; another than `requested_mbid` after a merge
     name: str
     ids: dict[str, str] = field(default_factory=dict, hash=False)  # service -> id, where linked
-    confidence: float = 1.0  # 1 for an MBID, .9 for a name that only one artist has
 
     @property
     def merged(self) -> bool:
@@ -58,7 +57,7 @@ class MusicBrainz:
         mbids = self.search(artist.name)
         if len(mbids) != 1 or not (by_name := self.lookup(mbids[0])):
             return None
-        return replace(by_name, requested_mbid="", confidence=0.9)
+        return replace(by_name, requested_mbid="")
 
     def lookup(self, mbid: str) -> ArtistIdentity | None:
         """Look up an MBID; None if it is not one, or no longer known."""
