@@ -38,7 +38,7 @@ from tests.support.dumps import KINDS, A, B, dirty_360k, listen, pack
 from tests.support.exports import EXAMPLES, read_example, text_file
 
 from benchmarks.fuzz import Worker
-from twinear.acquisition.previews.folder import read_folder
+from twinear.acquisition.music_folder import read_music_folder
 from twinear.acquisition.previews.requested_artists import read_requested_artists
 from twinear.artists.clip_table import read_clip_table
 from twinear.artists.redirects import read_redirects
@@ -187,7 +187,7 @@ def targets() -> dict[str, Target]:
         found[f"tags, {suffix}"] = Target(
             file=f"Air/Moon Safari/a{suffix}",
             content=_tagged(suffix),
-            read=_folder_of(read_folder),
+            read=_folder_of(read_music_folder),
         )
     return found
 

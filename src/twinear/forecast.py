@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from twinear.artists.clip_table import resolve
-from twinear.base.errors import DataError
+from twinear.base.errors import DataError, ParamsError
+from twinear.base.params import PARAMS, read_params
 from twinear.compute.pool import Workers
 from twinear.listens.listens import (
     EmptyListensError,
@@ -20,6 +21,7 @@ from twinear.listens.listens import (
     ListensReport,
     clean_listens,
 )
+from twinear.listens.readers.period import Period
 from twinear.listens.rules import ERRORS
 from twinear.similarity.computation import compute
 from twinear.similarity.measures import SimilarityParams
@@ -45,8 +47,8 @@ class Forecast:
     ----------
     artists_with_clips, artists_with_both
         Number of artists with clips, and of those that the cleaned listens have too.
-    without_listens
-        Names of some artists with clips and no listens.
+    without_listens, n_without_listens
+        Names of some artists with clips and no listens, and how many there are.
     compared
         Number of artists whose similarity is computed, and how many of them are for testing; 0
         where a stage before stops.
@@ -56,6 +58,7 @@ class Forecast:
     artists_with_clips: int
     artists_with_both: int
     without_listens: list[str]
+    n_without_listens: int
     compared: int
     test_artists: int
     problems: list[Problem]
@@ -68,6 +71,15 @@ class ForecastParams:
     listens: ListensParams
     similarity: SimilarityParams
     split: SplitParams
+
+
+def read_forecast_params(path: Path = PARAMS) -> ForecastParams:
+    """Read the sections of `params.yaml` that are asked."""
+    return ForecastParams(
+        listens=read_params("listens", ListensParams, path),
+        similarity=read_params("similarity", SimilarityParams, path),
+        split=read_params("split", SplitParams, path),
+    )
 
 
 def forecast(
@@ -91,23 +103,14 @@ def forecast(
     DataError
         Listens that cannot be read at all.
     """
-    problems = []
+    problems: list[Problem] = []
     artists = pd.DataFrame({"artist": [], "name": [], "mbid": []}, dtype=str)
     n_compared = n_test = 0
     with TemporaryDirectory(prefix="twinear-") as temporary:
         folder = Path(temporary) / "listens"
-        # every row is counted, also where the stage would stop at the first
-        tolerant = params.listens.model_copy(update={"strict": False})
-        try:
-            report = clean_listens(sources, tolerant, folder, memory)
-        except EmptyListensError as error:
-            report = error.report
-            problems.append(Problem(stage="listens", message=str(error)))
-        else:
-            if params.listens.strict and (n_wrong := sum(report.dropped[rule] for rule in ERRORS)):
-                message = f"{n_wrong} rows are wrong; fix them or set listens.strict to false"
-                problems.append(Problem(stage="listens", message=message))
-            parts = open_listens(folder, memory, workers)
+        report = _clean(sources, params, folder, memory, problems)
+        if not problems:
+            parts = open_listens(folder, memory, workers, params.similarity.basket)
             artists = parts.artists
             with_clips = set(resolve(clips, artists)["artist"])
             # neighbours of artists without clips stop nothing
@@ -129,23 +132,65 @@ def forecast(
         artists_with_clips=len(resolved),
         artists_with_both=int(has_listens.sum()),
         without_listens=resolved["name"][~has_listens].head(N_EXAMPLES).to_list(),
+        n_without_listens=int((~has_listens).sum()),
         compared=n_compared,
         test_artists=n_test,
         problems=problems,
     )
 
 
+def _clean(
+    sources: Sequence[Path],
+    params: ForecastParams,
+    folder: Path,
+    memory: int,
+    problems: list[Problem],
+) -> ListensReport:
+    """Clean the listens as the stage does, but count every row also where the stage would stop."""
+    tolerant = params.listens.model_copy(update={"strict": False})
+    gap = params.similarity.session_gap
+    try:
+        report = clean_listens(sources, tolerant, folder, memory, gap)
+    except EmptyListensError as error:
+        report = error.report
+        problems.append(Problem(stage="listens", message=str(error)))
+    except ParamsError as error:  # a period or sessions that these listens do not have
+        problems.append(Problem(stage="listens", message=str(error)))
+        tolerant = tolerant.model_copy(update={"window": Period(**{"from": "", "to": ""})})
+        try:
+            report = clean_listens(sources, tolerant, folder, memory)
+        except EmptyListensError as other:
+            report = other.report
+            problems.append(Problem(stage="listens", message=str(other)))
+    if params.listens.strict and (n_wrong := sum(report.dropped[rule] for rule in ERRORS)):
+        message = f"{n_wrong} rows are wrong; fix them or set listens.strict to false"
+        problems.append(Problem(stage="listens", message=message))
+    return report
+
+
 def format_forecast(forecast: Forecast) -> str:
-    """Write a forecast for people."""
-    listens = forecast.listens
-    dropped = {rule.replace("_", " "): n for rule, n in listens.dropped.items() if n}
+    """Write a forecast for people: what was read, what was dropped, what will stop."""
+    report = forecast.listens
+    days = f", {report.first_day} to {report.last_day}" if report.first_day else ""
+    dropped = [f"{n:,} {rule.replace('_', ' ')}" for rule, n in report.dropped.items() if n]
     lines = [
-        f"{listens.rows:,} rows of {listens.listeners:,} listeners and {listens.artists:,} artists"
-        " after cleaning" + (f", {listens.period}" if listens.period else ""),
-        *(f"  dropped: {n:,} {rule}" for rule, n in dropped.items()),
-        f"{forecast.artists_with_both:,} of {forecast.artists_with_clips:,} artists with clips "
+        "after cleaning",
+        f"  {report.listeners:,} listeners, {report.artists:,} artists and {report.plays:,} plays "
+        f"of {report.rows:,} rows{days}",
+        f"  dropped: {', '.join(dropped) or 'nothing'}",
+        f"  {forecast.artists_with_both:,} of {forecast.artists_with_clips:,} artists with clips "
         "have listens",
     ]
     if forecast.without_listens:
-        lines.append(f"  without: {', '.join(forecast.without_listens)}, …")
+        more = forecast.n_without_listens - len(forecast.without_listens)
+        shown = ", ".join(forecast.without_listens) + (f" and {more:,} more" if more else "")
+        lines.append(f"  without listens: {shown}")
+    lines.append("pipeline")
+    for problem in forecast.problems:
+        lines.append(f"  {problem.stage} will stop: {problem.message}")
+    if not forecast.problems:
+        lines.append(
+            f"  nothing stops it before the audio is decoded: {forecast.compared:,} artists are "
+            f"compared, {forecast.test_artists:,} of them for testing"
+        )
     return "\n".join(lines)

@@ -43,8 +43,7 @@ def read_clip_table(
     DataError
         As `read_clip_rows`.
     """
-    rows = read_clip_rows(path, outside=outside).rows
-    return pd.DataFrame([_identified(row, redirects) for row in rows])
+    return identify_clips(read_clip_rows(path, outside=outside).rows, redirects)
 
 
 def read_clip_rows(path: Path, *, outside: bool = False) -> Table:
@@ -53,7 +52,7 @@ def read_clip_rows(path: Path, *, outside: bool = False) -> Table:
     Parameters
     ----------
     outside
-        Accept absolute paths, and those of a home (`~`): the table is of files to be copied.
+        Accept paths to anywhere, also those of a home (`~`): the table is of files to be copied.
 
     Raises
     ------
@@ -72,11 +71,9 @@ def read_clip_rows(path: Path, *, outside: bool = False) -> Table:
         slashed = file.replace("\\", "/")
         if slashed != file and (path.parent / slashed).exists():
             row.values["file"] = file = slashed
-        if PurePosixPath(file).is_absolute() and not outside:
+        inside = PurePosixPath(file)
+        if not outside and (inside.is_absolute() or ".." in inside.parts):
             expected = "a path under the table's folder"
-            raise DataError(place, f"file '{file}'", expected=expected)
-        if ".." in PurePosixPath(file).parts:
-            expected = "a path under the table's folder" + " or an absolute one" * outside
             raise DataError(place, f"file '{file}'", expected=expected)
     return table
 
@@ -88,6 +85,13 @@ def clip_path(table: Path, file: str) -> Path:
         with suppress(RuntimeError):  # no such home: a name that begins so
             path = path.expanduser()
     return table.parent / path
+
+
+def identify_clips(
+    rows: Iterable[Row], redirects: Mapping[str, str] = NO_REDIRECTS
+) -> pd.DataFrame:
+    """Identify the artist of every row; returns the table that `read_clip_table` does."""
+    return pd.DataFrame([_identified(row, redirects) for row in rows])
 
 
 def _identified(row: Row, redirects: Mapping[str, str]) -> dict[str, object]:

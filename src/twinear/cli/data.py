@@ -1,5 +1,6 @@
 """Import your own data, make the bundled sample, or fetch public data sets of listens."""
 
+import os
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -17,8 +18,11 @@ DATA = Path("data")
 
 @app.command("import")
 def import_(
-    listens: Annotated[Path, typer.Option(help="A listens file, or the folder that holds it.")],
-    clips: Annotated[Path, typer.Option(help="A clips table (CSV), or a folder Artist/….")],
+    listens: Annotated[
+        list[Path],
+        typer.Option(help="A file, folder or archive of listens; may be given several times."),
+    ],
+    clips: Annotated[Path, typer.Option(help="A clips table (CSV), or a folder of music.")],
     embeddings: Annotated[
         Path | None,
         typer.Option(
@@ -35,18 +39,62 @@ def import_(
         bool,
         typer.Option("--link/--copy", help="Share audio with the originals where that is safe."),
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run/--write", help="Only tell; write nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Import listens and clips into the data folder."""
-    from twinear.acquisition.import_corpus import import_corpus
+    """Import listens and clips into the data folder, and tell what the pipeline will say."""
+    from tqdm import tqdm
 
-    report = asdict(import_corpus(listens, clips, into, replace, embeddings, link))
+    from twinear.acquisition.import_corpus import (
+        format_corpus,
+        format_plan,
+        plan_import,
+        require_free,
+        write_corpus,
+    )
+    from twinear.base.params import PARAMS, read_params
+    from twinear.compute.memory import choose_memory
+    from twinear.compute.pool import choose_workers
+    from twinear.forecast import forecast, format_forecast, read_forecast_params
+    from twinear.listens.listens import ListensParams
+
+    if not dry_run:
+        require_free(into, replace)
+    here = PARAMS.exists()
+    plan = plan_import(
+        listens, clips, embeddings, read_params("listens", ListensParams) if here else None
+    )
+    result: dict[str, Any] = {
+        "found": {
+            "listens": [asdict(file.recognised) for file in plan.listens.files],
+            "left_out": plan.listens.left_out,
+            "clips": len(plan.clips),
+            "clips_left_out": asdict(plan.left_out),
+        },
+        "forecast": None,
+        "imported": None,
+    }
+    if not as_json:
+        print(format_plan(plan))
+    if here:
+        memory, workers = choose_memory(os.environ), choose_workers(os.environ)
+        told = forecast(listens, plan.clip_table(), read_forecast_params(), memory, workers)
+        result["forecast"] = asdict(told)
+        if not as_json:
+            print(format_forecast(told))
+    else:
+        print(f"no {PARAMS} here: what the pipeline will say is not known", file=sys.stderr)
+    if not dry_run:
+        bar = partial(tqdm, desc="clips", unit="clip")
+        report = write_corpus(plan, into, link_files=link, progress=bar)
+        result["imported"] = asdict(report)
+        if not as_json:
+            print(format_corpus(report, into))
+        print("next: dvc add data, then dvc repro", file=sys.stderr)
     if as_json:
-        print_json(report)
-        return
-    for name, value in report.items():
-        print(f"{name}: {value}")
-    print("next: dvc add data, then dvc repro", file=sys.stderr)
+        print_json(result)
 
 
 @app.command()

@@ -125,6 +125,8 @@ class ListensReport:
         Other files -> why they were not read.
     rows
         In a log of single listens: listens, where one by several artists counts for each.
+    first_day, last_day
+        Of all rows with a time, in UTC; "" where there are none.
     kept
         Pairs of a listener and an artist.
     dropped
@@ -148,6 +150,8 @@ class ListensReport:
     sources: list[Recognised]
     left_out: dict[str, str]
     rows: int
+    first_day: str
+    last_day: str
     kept: int
     dropped: dict[str, int]
     duplicates: int
@@ -354,6 +358,8 @@ def _clean(
         sources=[file.recognised for file in rows.files.files],
         left_out=rows.files.left_out,
         rows=int(counts.rows.sum()) + rows.n_outside + rows.n_skipped,
+        first_day=rows.days[0],
+        last_day=rows.days[1],
         kept=n_kept,
         dropped=dropped,
         duplicates=int(counts.rows[KEPT]) - n_pairs,

@@ -86,6 +86,7 @@ def _rows(files: ListensFiles, folder: Path, rules: ListenRules) -> Rows:
         files=files,
         frame=rows.frame,
         locate=rows.locate,
+        days=counts.days,
         n_skipped=counts.skipped,
         profiles=with_profile,
     )

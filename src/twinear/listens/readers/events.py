@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from twinear.base.errors import DataError
+from twinear.base.errors import ParamsError
 from twinear.listens.readers.formats import ListensFiles
 from twinear.listens.readers.period import Period
 from twinear.listens.readers.rows import LINE, TIMES, Piece, Rows, spool, text
@@ -54,6 +54,17 @@ class ListenCounts:
     first: float = float("inf")
     last: float = float("-inf")
 
+    @property
+    def days(self) -> tuple[str, str]:
+        """The days of the first and the last listen, counted or not, in UTC; "" if none."""
+        if self.first > self.last:
+            return "", ""
+        first, last = (
+            datetime.fromtimestamp(min(max(seconds, YEAR_1), YEAR_9999), UTC).date().isoformat()
+            for seconds in (self.first, self.last)
+        )
+        return first, last
+
 
 def timed_rows(
     files: ListensFiles, folder: Path, pieces: Iterable[Piece], rules: ListenRules
@@ -64,24 +75,22 @@ def timed_rows(
 
     Raises
     ------
-    DataError
+    ParamsError
         There are listens, but none in the period.
     """
     counts = ListenCounts()
     spooled = spool(_sum_pieces(pieces, rules, counts), folder, rules.keep_times)
     if counts.outside and not counts.inside:
-        first, last = (
-            datetime.fromtimestamp(min(max(seconds, YEAR_1), YEAR_9999), UTC).date().isoformat()
-            for seconds in (counts.first, counts.last)
-        )
-        found = f"has no listens {rules.period}, only from {first} to {last}"
-        raise DataError(files.place, found, remedy="change listens.window")
+        first, last = counts.days
+        found = f"no listens {rules.period} in {files.place}, only from {first} to {last}"
+        raise ParamsError("listens.window", found, remedy="change it")
     return Rows(
         files=files,
         frame=spooled.frame,
         locate=spooled.locate,
         summed=True,
         timed=rules.keep_times,
+        days=counts.days,
         n_outside=counts.outside,
         n_skipped=counts.skipped,
     )

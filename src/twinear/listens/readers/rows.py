@@ -43,6 +43,8 @@ class Rows:
         each.
     timed
         The frame has also `TIMES`: the second since 1970 of each listen that a row stands for.
+    days
+        Of the first and the last listen, in UTC; "" where there are no times.
     n_outside, n_skipped
         Listens that were left out because they are outside of the period, or skipped.
     profiles
@@ -54,6 +56,7 @@ class Rows:
     locate: Callable[[int], str]
     summed: bool = False
     timed: bool = False
+    days: tuple[str, str] = ("", "")
     n_outside: int = 0
     n_skipped: int = 0
     profiles: pl.LazyFrame | None = None
