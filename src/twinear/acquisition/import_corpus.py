@@ -69,7 +69,10 @@ class ImportPlan:
 
     def clip_table(self) -> pd.DataFrame:
         """Return the clips as `read_clip_table` does, with merged ids replaced."""
-        rows = [Row(line=line, values=values) for line, (_, values) in enumerate(self.clips, 2)]
+        rows = [
+            Row(line=line, values={"file": values["source"]} | values)
+            for line, (_, values) in enumerate(self.clips, 2)
+        ]
         return identify_clips(rows, read_redirects(self.listens.copies.get(PurePath(REDIRECTS))))
 
 
