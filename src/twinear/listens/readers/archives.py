@@ -80,7 +80,7 @@ def open_members(path: Path, name: str = "") -> Iterator[Member]:
 def _zip_members(path: Path, name: str) -> Iterator[Member]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            if info.is_dir() or info.external_attr >> 28 not in REGULAR:
+            if info.filename[-1:] in ("", "/") or info.external_attr >> 28 not in REGULAR:
                 continue
             try:
                 stream = archive.open(info)
