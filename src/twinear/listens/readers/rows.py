@@ -13,10 +13,9 @@ import polars as pl
 
 from twinear.base.errors import DataError
 from twinear.listens.readers.decompression import explain_full_disk
-from twinear.listens.readers.formats import ListensFiles
+from twinear.listens.readers.formats import MAX_NAME, ListensFiles
 
 LINE = "\nline"  # a name that no column of a table can have
-MAX_NAME = 1000  # letters of an artist; more is no name but damage
 SCHEMA = {
     "malformed": pl.Boolean,
     "listener": pl.String,
@@ -73,7 +72,8 @@ def tidy(frame: pl.LazyFrame, *more: str) -> pl.LazyFrame:
     """Bring columns of any type to the types of `Rows.frame`; keep `more`."""
     plays = text("plays").cast(pl.Float64, strict=False)
     name = text("name")
-    malformed = pl.col("malformed") | (name.str.len_chars() > MAX_NAME)
+    length = pl.col("name").cast(pl.String).str.len_chars().fill_null(0)
+    malformed = pl.col("malformed") | (length > MAX_NAME)
     return frame.select(malformed, text("listener"), text("mbid"), name, plays, *more)
 
 
