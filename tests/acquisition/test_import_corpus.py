@@ -160,6 +160,14 @@ def test_a_table_may_name_files_anywhere(
     assert texts == ["a", "b", "c", "x"]
 
 
+def test_a_table_finds_names_however_they_are_stored(tmp_path: Path, listens: Path) -> None:
+    audio(tmp_path / os.fsdecode(b"in/Bj\xf6rk/J\xf3ga.mp3"), "latin")
+    audio(tmp_path / "in/Beyonce\N{COMBINING ACUTE ACCENT}/Halo.mp3", "apart")
+    table = tmp_path / "in/table.csv"
+    table.write_text("file,artist\nBjörk/Jóga.mp3,Björk\nBeyoncé/Halo.mp3,Beyoncé\n")
+    assert import_corpus(listens, table, tmp_path / "data").clips == 2
+
+
 def test_what_is_left_out_of_a_folder_is_counted(tmp_path: Path, listens: Path) -> None:
     folder = library(tmp_path / "music")
     audio(folder / "Air/again.flac", "boy"), audio(folder / "Air/x.ape", "no MAC")

@@ -12,8 +12,10 @@ from types import MappingProxyType
 import pandas as pd
 
 from twinear.artists.identity import artist_id, normalise_name, strip_featured
+from twinear.base.encoding import decode_name
 from twinear.base.errors import DataError
 from twinear.base.table import Row, Table, read_table
+from twinear.base.text import one_line
 
 NO_REDIRECTS: Mapping[str, str] = MappingProxyType({})
 COLUMNS = ("file", "artist", "mbid", "title", "source", "terms")  # in any case; others are kept
@@ -79,12 +81,28 @@ def read_clip_rows(path: Path, *, outside: bool = False) -> Table:
 
 
 def clip_path(table: Path, file: str) -> Path:
-    """Return where a file is that a table names: under the table's folder unless it says more."""
+    """Return where a file is that a table names: under the table's folder unless it says more.
+
+    Its name may be stored in another way than in the table: with accents apart (as Macs do), or in
+    another encoding.
+    """
     path = Path(file)
     if file.startswith("~"):
         with suppress(RuntimeError):  # no such home: a name that begins so
             path = path.expanduser()
-    return table.parent / path
+    return _find_by_text(table.parent / path)
+
+
+def _find_by_text(path: Path) -> Path:
+    if path.exists() or path == path.parent:
+        return path
+    parent = _find_by_text(path.parent)
+    if parent.is_dir():
+        wanted = one_line(path.name)
+        for entry in sorted(parent.iterdir()):
+            if one_line(decode_name(entry.name)) == wanted:
+                return entry
+    return parent / path.name
 
 
 def identify_clips(

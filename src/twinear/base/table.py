@@ -7,8 +7,10 @@ damaged line is an error with its number. Tables larger than memory are read by 
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 
 from twinear.base.delimited import find_separator, split_line
@@ -32,10 +34,33 @@ class Row:
 class Table:
     """A table with a header, and what its text was taken for."""
 
-    columns: list[str]
-    rows: list[Row]
+    path: Path
+    header: list[str]  # "" for a column without a name, as spreadsheets write some
+    lines: list[tuple[int, str]]  # below the header
     encoding: str
     separator: str
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return [column for column in self.header if column]
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The rows; `DataError` for a damaged line."""
+        return list(self.scan())
+
+    def scan(self) -> Iterator[Row]:
+        """Yield the rows one by one, for a table of many columns."""
+        for n, line in self.lines:
+            fields = split_fields(line, self.separator, self.path, n)
+            if len(fields) > len(self.header):
+                close = f"put fields that hold '{self.separator}' in double quotes"
+                raise DataError(f"{self.path}:{n}", "has more fields than the header", remedy=close)
+            pairs = zip_longest(self.header, fields, fillvalue="")
+            values = {column: field for column, field in pairs if column}
+            if any(values.values()):
+                yield Row(line=n, values=values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +109,7 @@ def read_table(
     Raises
     ------
     DataError
-        Missing, empty, without a required column, a known column twice, or a damaged line.
+        Missing, empty, without a required column, a known column twice, or a damaged header.
     """
     read = read_lines(path, remedy)
     if not read.lines:
@@ -107,18 +132,9 @@ def read_table(
                 expected=" and ".join(required),
                 remedy=f"rename '{near[0]}'?" if near else remedy,
             )
-    rows = []
-    for n, line in lines:
-        fields = split_fields(line, separator, path, n)
-        if len(fields) > len(columns):
-            close = f"put fields that hold '{separator}' in double quotes"
-            raise DataError(f"{path}:{n}", "has more fields than the header", remedy=close)
-        fields += [""] * (len(columns) - len(fields))
-        values = {column: field for column, field in zip(columns, fields, strict=True) if column}
-        if any(values.values()):
-            rows.append(Row(line=n, values=values))
-    columns = [column for column in columns if column]  # spreadsheets write some without a name
-    return Table(columns=columns, rows=rows, encoding=read.encoding, separator=separator)
+    return Table(
+        path=path, header=columns, lines=lines, encoding=read.encoding, separator=separator
+    )
 
 
 def split_fields(line: str, separator: str, path: Path, n: int) -> list[str]:

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
-from twinear.artists.clip_table import read_clip_rows
 from twinear.artists.identity import read_artists
 from twinear.base.errors import DataError
 from twinear.base.files import require, write_json
 from twinear.base.params import Params
+from twinear.base.table import read_table
 from twinear.clips.clips import Clips
 
 QUANTILES = np.linspace(0, 1, 21)
@@ -88,7 +88,7 @@ def measure_data(data: Path, artifacts: Path, reports: Path) -> DataStatistics:
     artists = read_artists(artifacts / "listens" / "artists.csv", "run 'dvc repro listens'")
     return DataStatistics(
         format=listens["format"],
-        columns=tuple(read_clip_rows(data / "clips.csv").columns),
+        columns=tuple(read_table(data / "clips.csv", (), "list every clip there").columns),
         artists=listens["artists"],
         listeners=listens["listeners"],
         listens=listens["kept"],

@@ -235,21 +235,24 @@ def _read_npz(
     )
 
 
+@np.errstate(over="ignore")
 def _read_csv(path: Path, keys: Sequence[Key], dtype: npt.DTypeLike) -> EmbeddingTable:
     table = read_table(path, keys, AGAIN)
     key = _find_key(table.columns, keys, path)
     columns = [column for column in table.columns if column != key]
-    vector = np.empty((len(table.rows), len(columns)))
-    for at, row in enumerate(table.rows):
+    clips, vectors = [], []
+    for row in table.scan():
         try:
-            vector[at] = [row.values[column] or "nan" for column in columns]
+            numbers = [float(row.values[column] or "nan") for column in columns]
         except ValueError:
             column = next(name for name in columns if not _is_number(row.values[name] or "nan"))
             found = f"column {column} holds '{row.values[column]}'"
             expected = COLUMNS.format(key)
             raise DataError(f"{path}:{row.line}", found, expected=expected) from None
-    clips = [row.values[key] for row in table.rows]
-    return EmbeddingTable(clips=clips, vector=_numbers(vector, dtype, path), key=key)
+        clips.append(row.values[key])
+        vectors.append(np.array(numbers, dtype))
+    vector = np.array(vectors, dtype).reshape(len(clips), len(columns))
+    return EmbeddingTable(clips=clips, vector=vector, key=key)
 
 
 def _is_number(text: str) -> bool:
