@@ -10,25 +10,34 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
+from tests.conftest import ROOT
 from tests.support.servers import answer, free_port
+from twinear.base.files import replacing
 from twinear.tracking.runs import MODEL, SCORER_TAG
 
 
 @cache
 def _empty_database() -> bytes:
-    """MLflow takes seconds to make its tables: once for a test process."""
-    import mlflow
+    """MLflow takes seconds to make its tables: one process does it, and all later runs read it."""
+    kept = ROOT / f".pytest_cache/mlflow-{version('mlflow')}.db"
+    kept.parent.mkdir(exist_ok=True)
+    with FileLock(kept.with_suffix(".lock")), tempfile.TemporaryDirectory() as folder:
+        if not kept.exists():
+            import mlflow
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "mlflow.db"
-        mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-        copy_database(path, path.with_name("copy.db"))
-        return path.with_name("copy.db").read_bytes()
+            path = Path(folder) / "mlflow.db"
+            mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+            copy_database(path, path.with_name("copy.db"))
+            with replacing(kept) as temporary:
+                shutil.copy(path.with_name("copy.db"), temporary)
+    return kept.read_bytes()
 
 
 def copy_database(source: Path, target: Path) -> None:
