@@ -71,7 +71,7 @@ def test_text_stays_text(tmp_path: Path, name: str) -> None:
 def test_damage_is_named_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(DataError, match=message):
-        read_table(tmp_path / "t.csv", ("file", "artist"), "again", ("file", "artist"))
+        list(read_table(tmp_path / "t.csv", ("file", "artist"), "again", ("file", "artist")).scan())
 
 
 @given(content=st.binary() | st.text(alphabet=',;"\n\r\taé\ufeff').map(str.encode))
