@@ -4,6 +4,7 @@
     python -m benchmarks.listens --rows 17559530       # the size of Last.fm-360K
     python -m benchmarks.listens --rows 17559530 --original-rows 17559530   # the original's too
     python -m benchmarks.listens --growth              # 1 to 100 million rows
+    python -m benchmarks.listens --scrobbles 19150868  # by sessions and by listeners, Last.fm-1K
 
 Every way runs in a process of its own on the same generated file (`listens_file`). Our very first
 run is shown apart, because it waits for the compiler. The others need
@@ -28,17 +29,26 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import coo_array, csr_array
 
-from benchmarks.listens_file import ROWS, write_listens
+from benchmarks.listens_file import LISTENS, ROWS, write_listens, write_scrobbles
 from twinear.base.params import read_params
 from twinear.listens.listens import Listens, ListensParams, read_listens
 from twinear.listens.readers.formats import PLAYS
-from twinear.similarity.computation import compute_neighbours, compute_similarity
+from twinear.listens.sessions import Basket
+from twinear.similarity.computation import compute, compute_neighbours, compute_similarity
 from twinear.similarity.measures import SimilarityParams
+from twinear.similarity.partitions import in_memory
 
 ROOT = Path(__file__).parents[1]
 TOP, NEIGHBOURS = 1000, 100
 COLUMNS = ["listener", "mbid", "name", "plays"]
-TARGETS = {"faster": 25.0, "memory": 1000.0, "implicit": 1.0, "difference": 1e-6}
+TARGETS = {
+    "faster": 25.0,
+    "memory": 1000.0,
+    "implicit": 1.0,
+    "difference": 1e-6,
+    "sessions": 2.0,
+    "sessions_memory": 2000.0,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +98,31 @@ def ours_neighbours(folder: Path) -> None:
     params = _params()[1].model_copy(update={"measure": "cosine"})
     neighbours = compute_neighbours(Listens.read(folder / "kept"), params)
     np.save(folder / "ours_neighbours.npy", neighbours.similarity[:, :NEIGHBOURS].sum(axis=1))
+
+
+def by_listeners(folder: Path) -> None:
+    """Log of single listens -> similarity and neighbours by listeners."""
+    _compare_scrobbles(folder, "listener")
+
+
+def by_sessions(folder: Path) -> None:
+    """Log of single listens -> similarity and neighbours by sessions."""
+    _compare_scrobbles(folder, "session")
+
+
+def by_capped_sessions(folder: Path) -> None:
+    """Log of single listens -> by sessions, of which a listener counts at most 5 for a pair."""
+    _compare_scrobbles(folder, "session", 5)
+
+
+def _compare_scrobbles(folder: Path, basket: Basket, contribution: int = 0) -> None:
+    cleaning, similarity = _params()
+    changes = {"basket": basket, "session_contribution": contribution}
+    similarity = similarity.model_copy(update=changes)
+    gap = similarity.session_gap
+    listens, _ = read_listens(folder / PLAYS["lastfm_1k"], cleaning, gap)
+    ids = list(listens.artists["artist"].head(TOP))
+    compute(in_memory(listens, basket), ids, similarity, 2**40, 2)
 
 
 def _read_with_pandas(folder: Path) -> pd.DataFrame:
@@ -194,6 +229,7 @@ WAYS: dict[str, Callable[[Path], None]] = {
         sparse_dot_topn_neighbours,
     )
 }
+OF_SCROBBLES = {way.__name__: way for way in (by_listeners, by_sessions, by_capped_sessions)}
 
 
 def run(way: str, folder: Path, compiled: Path | None = None) -> Cost:
@@ -212,7 +248,7 @@ def run(way: str, folder: Path, compiled: Path | None = None) -> Cost:
 
 
 def _child(way: str, folder: Path) -> None:
-    WAYS[way](folder)
+    (WAYS | OF_SCROBBLES)[way](folder)
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = re.search(r"VmHWM:\s+(\d+)", status)  # since this program began
     print(json.dumps({"cpu": time.process_time(), "peak": int(peak[1]) / 1000 if peak else 0}))
@@ -282,6 +318,21 @@ def _target(what: str, value: float, target: str, above: bool) -> None:
     print(f"{what}: {value:.3g}, wanted {bound} {TARGETS[target]:g}: {'met' if met else 'MISSED'}")
 
 
+def compare_baskets(folder: Path, n_listens: int, rounds: int) -> None:
+    """Compare the costs of a similarity by listeners and by sessions."""
+    n = write_scrobbles(folder / PLAYS["lastfm_1k"], n_listens)
+    print(f"\n{n:,} listens\n| way | seconds | CPU | peak MB |\n|---|--:|--:|--:|")
+    costs: dict[str, list[Cost]] = {way: [] for way in OF_SCROBBLES}
+    for _ in range(rounds):
+        for way, those in costs.items():
+            those.append(run(way, folder))
+            _row(way, those[-1])
+    mine, other = (min(cost.cpu for cost in costs[way]) for way in ("by_sessions", "by_listeners"))
+    _target("by sessions / by listeners, CPU", mine / other, "sessions", above=False)
+    peak = max(cost.peak for cost in costs["by_sessions"])
+    _target("by sessions, peak MB", peak, "sessions_memory", above=False)
+
+
 def measure_growth(folder: Path, sizes: list[int], largest: int) -> None:
     """Measure our cost over sizes; extrapolate to the largest if it is not among them."""
     costs = []
@@ -309,14 +360,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="runs of each way, in turn")
     parser.add_argument("--growth", action="store_true", help="sizes instead of ways")
     parser.add_argument("--sizes", default="1,4,16", help="of --growth, in million rows")
+    parser.add_argument("--scrobbles", type=int, help=f"baskets; Last.fm-1K has {LISTENS:,}")
     parser.add_argument("--folder", type=Path, help="where the files go; else a temporary one")
-    parser.add_argument("--way", choices=list(WAYS), help=argparse.SUPPRESS)
+    parser.add_argument("--way", choices=[*WAYS, *OF_SCROBBLES], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
         _child(arguments.way, arguments.folder)
         return
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        if arguments.growth:
+        if arguments.scrobbles:
+            compare_baskets(Path(folder), arguments.scrobbles, arguments.rounds)
+        elif arguments.growth:
             sizes = [int(float(size) * 1e6) for size in arguments.sizes.split(",")]
             measure_growth(Path(folder), sizes, 100_000_000)
         else:

@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
 from tests.conftest import PARAMS, ROOT
 from tests.support.dumps import listens_params, mbid
 from tests.support.scrobbles import Scrobble, write_scrobbles
 from twinear.base.errors import DataError, ParamsError
 from twinear.base.params import parse_params, read_sections
+from twinear.cli.app import app
 from twinear.listens.listens import Listens, clean_listens, read_listens
 from twinear.similarity import cooccurrence
 from twinear.similarity.computation import compute, compute_neighbours, compute_similarity
@@ -257,9 +259,11 @@ def test_ten_years_of_one_person_go_through_the_stages(
     run("2_similarity", "listens", "redirects.csv", "clips.csv", "similarity", "near", "s.json")
     near = find_similar(Path("near"), "Artist 1", 9).table
     assert list(near["name"]) == ["Artist 2", "Artist 3"]
-    assert list(near["listeners"]) == [2, 1]
+    assert list(near["sessions"]) == [2, 1]
     assert list(near["similarity"]) == pytest.approx([2 / 3, 1 / 3])
     assert json.loads(Path("s.json").read_text())["basket"] == "session"
+    shown = CliRunner().invoke(app, ["neighbours", "Artist 3", "--neighbours", "near"]).stdout
+    assert shown == "  1  Artist 1  0.333  1 sessions\n"
 
 
 def run(stage: str, *words: str) -> None:

@@ -26,6 +26,7 @@ def neighbours(
         print_json({"artist": similar.artist, "name": similar.name, "similar": rows})
         return
     width = max(similar.table["name"].str.len(), default=0)
+    shared = similar.table.columns[-1]
     for row in similar.table.itertuples():
-        score = f"{row.similarity:.3f}  {row.listeners} listeners"
+        score = f"{row.similarity:.3f}  {getattr(row, shared)} {shared}"
         print(f"{row.rank:>3}  {row.name:<{width}}  {score}")

@@ -126,7 +126,7 @@ def prepare(
     key = _key([*_files(data / "listens"), table], params.listens, params.similarity)
     similarity = work / f"similarity-{key}"
     if not similarity.exists():
-        listens, _ = read_listens(data / "listens", params.listens)
+        listens, _ = read_listens(data / "listens", params.listens, params.similarity.session_gap)
         with_clips = set(resolve(read_data_clips(data), listens.artists)["artist"])
         compute_similarity(listens, with_clips, params.similarity).write(similarity)
     key = _key([*_files(data / "clips"), table, *_files(similarity)], params.clips)

@@ -142,7 +142,11 @@ def _find_neighbours(
         )
         artist, value, both = compared.nearest(n_neighbours)
     return ListenNeighbours(
-        artists=parts.artists, neighbour=artist, similarity=value, listeners=both
+        artists=parts.artists,
+        neighbour=artist,
+        similarity=value,
+        listeners=both,
+        basket=totals.params.basket,
     )
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from twinear.artists.identity import find_artist, read_artists, write_artists
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
+from twinear.listens.sessions import Basket
 
 AGAIN = "run 'dvc repro similarity'"
 ROWS = 10_000  # artists in one row group of the file: a look-up reads one group
@@ -31,13 +32,14 @@ class ListenNeighbours:
     similarity
         (artists, n), float32: the value of the measure, above 0, not scaled.
     listeners
-        (artists, n), int32: listeners of both.
+        (artists, n), int32: listeners of both; or sessions with both, if these are the baskets.
     """
 
     artists: pd.DataFrame
     neighbour: npt.NDArray[np.int32]
     similarity: npt.NDArray[np.float32]
     listeners: npt.NDArray[np.int32]
+    basket: Basket = "listener"
 
     def write(self, folder: Path) -> None:
         """Write artists.csv and neighbours.parquet: a row for each pair that is similar."""
@@ -57,7 +59,7 @@ class ListenNeighbours:
             "artist": artist.astype(np.int32),
             "neighbour": self.neighbour[rows][present],
             "similarity": self.similarity[rows][present],
-            "listeners": self.listeners[rows][present],
+            f"{self.basket}s": self.listeners[rows][present],
         }
         return pa.table(columns)
 
@@ -69,7 +71,7 @@ class SimilarByListens:
     Attributes
     ----------
     table
-        rank, artist (id), name, similarity, listeners (of both).
+        rank, artist (id), name, similarity, and listeners (of both) or sessions (with both).
     """
 
     artist: str
@@ -97,6 +99,6 @@ def find_similar(folder: Path, artist: str, top: int) -> SimilarByListens:
     except (ValueError, OSError) as error:
         raise DataError(path, f"is not a table of neighbours ({error})", remedy=AGAIN) from error
     table = artists[["artist", "name"]].iloc[pairs["neighbour"]].reset_index(drop=True)
-    table = table.join(pairs[["similarity", "listeners"]].reset_index(drop=True))
+    table = table.join(pairs.drop(columns=["artist", "neighbour"]).reset_index(drop=True))
     table.insert(0, "rank", np.arange(1, len(table) + 1))
     return SimilarByListens(artist=query["artist"], name=query["name"], table=table)
