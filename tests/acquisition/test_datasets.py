@@ -137,7 +137,8 @@ def test_a_data_set_comes_checked_and_with_its_terms(tmp_path: Path, server: Arc
 def test_what_came_is_what_the_stage_reads(tmp_path: Path, server: Archives) -> None:
     get(tmp_path / "data")
     files = find_listens(tmp_path / "data/listens")
-    assert (files.format, files.beside is not None) == ("lastfm_360k", True)
+    assert files.format == "lastfm_360k"
+    assert files.files[0].profiles is not None
     lenient = {"min_listeners": 1, "require_mbid": False, "require_profile": False}
     params = read_params("listens", ListensParams, PARAMS).model_copy(update=lenient)
     assert read_listens(tmp_path / "data/listens", params)[1].artists == 31

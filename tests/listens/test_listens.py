@@ -51,6 +51,10 @@ def test_lastfm_rows_become_plays_of_artists_by_listeners(tmp_path: Path) -> Non
     assert asdict(report) == {
         "format": "lastfm_360k",
         "files": [LASTFM],
+        "sources": [
+            {"name": LASTFM, "format": "lastfm_360k", "title": "Last.fm-360K", "assumed": ""}
+        ],
+        "left_out": {},
         "rows": 3,
         "kept": 3,
         "dropped": dict.fromkeys(RULES, 0),
@@ -207,13 +211,13 @@ def test_a_table_is_read_by_the_names_of_its_columns(tmp_path: Path, suffix: str
 
 
 def test_a_csv_is_quoted_and_a_row_with_too_many_fields_is_malformed(tmp_path: Path) -> None:
-    rows = ['u,"a, ""b""\nc",,2', f"v,x,{A},3,4", f"w,Air,{A},3", "w,Air"]
+    rows = ['u,"a, ""b"" c",,2', f"v,x,{A},3,4", f"w,Air,{A},3", "w,Air", 'w,"Air', 'w",,1']
     text = "\ufefflistener,artist,mbid,plays\n" + "\n".join(rows)
     (tmp_path / "plays[1].csv").write_text(text, encoding="utf-8")
     listens, report = read_listens(tmp_path, listens_params())
     assert dense(listens) == {A: [0, 3], "a b c": [2, 0]}
     assert list(listens.artists["name"]) == ['a, "b" c', "Air"]
-    assert dropped(report) == {"malformed": 1, "bad_plays": 1}
+    assert dropped(report) == {"malformed": 2, "bad_plays": 2}
 
 
 # bad input
@@ -223,10 +227,13 @@ def test_a_csv_is_quoted_and_a_row_with_too_many_fields_is_malformed(tmp_path: P
     ("files", "message"),
     [
         ({}, r"listens: holds no listens, expected .*'twinear import'"),
-        ({"readme.txt": b"x"}, "holds no listens"),
-        ({"a.csv": b"x", "b.tsv": b"x"}, r"holds a\.csv, b\.tsv, expected"),
+        (
+            {"readme.txt": b"x", "a.csv": b"", "._b.csv": b"listener,artist\n"},
+            r"listens: holds no listens \(a\.csv is empty; readme\.txt has no column 'artist'",
+        ),
         ({LASTFM: b""}, r"plays\.tsv: is empty"),
-        ({LASTFM: b"PK\x03\x04\x00\x00"}, r"plays\.tsv: is binary, expected .*UTF-8"),
+        ({LASTFM: b"PK\x03\x04\x00\x00"}, r"plays\.tsv: is cut off or damaged"),
+        ({LASTFM: b"\x00\x01\x02" * 9}, r"plays\.tsv: is binary"),
         ({LASTFM: b"just\nprose\n"}, r"no listens left of 2 rows \(2 malformed\); .*format"),
         ({LASTFM: b"u\t\tAir\tx\n"}, r"no listens left of 1 rows \(1 bad_plays\)"),
         ({"user_artists.dat": b"1\t2\t3\n"}, r"artists\.dat: is missing"),
@@ -236,15 +243,18 @@ def test_a_csv_is_quoted_and_a_row_with_too_many_fields_is_malformed(tmp_path: P
         ),
         ({"a.csv": b"listener,artist,mbid,plays\n"}, "a.csv: holds no listens"),
         (
-            {"a.csv": b"user,artist,plays\nu,Air,1\n"},
-            r"no column 'listener' but user, artist, plays; .*listens\.columns",
+            {"a.csv": b"listener,artiste,plays\nu,Air,1\n"},
+            r"a\.csv:1: has no column 'artist', did you mean 'artiste'.*listens\.columns",
         ),
         (
-            {"a.tsv": b"listener\tArtist\tplays\nu\tAir\t1\n"},
-            r"no column 'artist' but Artist; .*listens\.columns",
+            {"a.tsv": b"listner\tartist\tplays\nu\tAir\t1\n"},
+            r"a\.tsv:1: has no column 'listener', did you mean 'listner'.*listens\.columns",
         ),
-        ({"a.csv": b"listener,artist,plays\nu,Bj\xf6rk,1\n"}, r"a.csv: cannot be read \(.*utf"),
-        ({"a.parquet": b"listener,artist,plays\n"}, r"a.parquet: cannot be read \("),
+        (
+            {"a.jsonl": b'{"who": 1, "name": "Air"}\n'},
+            r"a\.jsonl:1: has no column 'artist' but who, name",
+        ),
+        ({"a.parquet": b"PAR1 and more"}, r"a.parquet: cannot be read \("),
     ],
 )
 def test_files_that_cannot_be_read_are_one_clear_error(

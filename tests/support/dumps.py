@@ -2,6 +2,7 @@
 
 import io
 import json
+import lzma
 import random
 import tarfile
 from collections import Counter
@@ -28,6 +29,8 @@ def pack(content: bytes, suffix: str) -> bytes:
     """Compress bytes as the suffix says; "" leaves them as they are."""
     if not suffix:
         return content
+    if suffix == ".xz":
+        return lzma.compress(content)
     sink = pa.BufferOutputStream()
     with pa.CompressedOutputStream(sink, KINDS[suffix]) as stream:
         stream.write(content)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import polars as pl
 
 from twinear.compute.jit import compiled
+from twinear.listens.readers.formats import MAX_NAME
 
 Array: TypeAlias = npt.NDArray[Any]
 ParseSlowly: TypeAlias = Callable[[bytes], tuple[list[str], list[int]]]  # -> listeners, plays
@@ -124,6 +125,15 @@ def _is_one_field(text: Array, at: int, n: int) -> bool:
 
 
 @compiled
+def _n_letters(text: Array, first: int, last: int) -> int:
+    """Count the letters of UTF-8 text[first:last]: its bytes that continue none."""
+    n = 0
+    for i in range(first, last):
+        n += (_byte(text, i) & 0xC0) != 0x80
+    return n
+
+
+@compiled
 def _scan(text: Array) -> ScannedText:
     """Parse the lines of a text that ends in a line feed."""
     n = len(text)
@@ -157,7 +167,9 @@ def _scan(text: Array) -> ScannedText:
             at += 1
         end = at
         at += 1
-        if n_tabs != 3:
+        if n_tabs != 3 or (
+            tabs[2] - tabs[1] > MAX_NAME and _n_letters(text, tabs[1] + 1, tabs[2]) > MAX_NAME
+        ):
             continue
         first[line], last[line] = tabs[0] + 1, tabs[2]
         spelling[line], _ = _hash(text, tabs[0] + 1, tabs[2])

@@ -27,6 +27,7 @@ SOURCE = "source.json"  # origin and terms of listens that were fetched
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 MONTH = re.compile(r"(?:^|/)\d{4}/\d{1,2}\.listens$")  # the files of listens in a ListenBrainz dump
 
+MAX_NAME = 1000  # letters of an artist; more is no name but damage
 REMEDY = "bring listens in with 'twinear import'"
 
 

@@ -132,8 +132,7 @@ class _Recogniser:
 
     def nothing_found(self, place: str) -> DataError:
         """Say of every file why it is not read."""
-        titles = ", ".join(dict.fromkeys(each.title for each in FORMATS))
-        expected = f"a table with a column '{self.columns.artist}', or {titles}"
+        expected = f"a table with a column '{self.columns.artist}', or a documented export"
         has_columns = any("column" in reason for reason in self._reasons.values())
         remedy = "name the columns in listens.columns" if has_columns else REMEDY
         if len(self._reasons) == 1:
@@ -165,7 +164,7 @@ class _Recogniser:
                 return self._parquet(found)
         content = open_text(found.path, found.name, found.listener, found.folder_listener)
         if content is None:
-            return "is binary"
+            return "is binary, or an archive without files"
         if not content.start:
             return "is empty"
         for form in filter(lambda form: self._wants(form.name), FORMATS):

@@ -13,10 +13,9 @@ import polars as pl
 
 from twinear.base.errors import DataError
 from twinear.listens.readers.decompression import explain_full_disk
-from twinear.listens.readers.formats import ListensFiles
+from twinear.listens.readers.formats import MAX_NAME, ListensFiles
 
 LINE = "\nline"  # a name that no column of a table can have
-MAX_NAME = 1000  # letters of an artist; more is no name but damage
 SCHEMA = {
     "malformed": pl.Boolean,
     "listener": pl.String,
@@ -70,7 +69,8 @@ def tidy(frame: pl.LazyFrame, *more: str) -> pl.LazyFrame:
     """Bring columns of any type to the types of `Rows.frame`; keep `more`."""
     plays = text("plays").cast(pl.Float64, strict=False)
     name = text("name")
-    malformed = pl.col("malformed") | (name.str.len_chars() > MAX_NAME)
+    length = pl.col("name").cast(pl.String).str.len_chars().fill_null(0)
+    malformed = pl.col("malformed") | (length > MAX_NAME)
     return frame.select(malformed, text("listener"), text("mbid"), name, plays, *more)
 
 
@@ -159,8 +159,7 @@ class Spool:
     @property
     def _rows(self) -> pl.LazyFrame:
         # by name: a folder that is called `a[b]*` is no pattern
-        paths = [_piece_path(self.folder, number) for number in range(len(self.files))]
-        return pl.scan_parquet(paths, glob=False)
+        return pl.scan_parquet(sorted(self.folder.iterdir()), glob=False)
 
     def locate(self, row: int) -> str:
         """Return the place of a row, `file:line`."""
@@ -232,11 +231,7 @@ def spool(pieces: Iterable[Piece], folder: Path, timed: bool = False) -> Spool:
         content = io.BytesIO()  # written by Python, so that a full disk is an OSError
         frame.write_parquet(content, compression="lz4")
         with explain_full_disk(folder):
-            _piece_path(folder, len(files)).write_bytes(content.getbuffer())
+            (folder / f"{len(files):08}.parquet").write_bytes(content.getbuffer())
         files[n] = piece.file
         n += frame.height
     return Spool(folder=folder, files=files, columns=columns)
-
-
-def _piece_path(folder: Path, number: int) -> Path:
-    return folder / f"{number:08}.parquet"

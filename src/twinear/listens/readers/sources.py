@@ -178,6 +178,8 @@ class _Walker:
                 return
             place = folder / member.name
             members.append(replace(found, path=path, name=name, place=place, depth=found.depth + 1))
+        if not members:
+            self.found.append(found)
         for each in sorted(members, key=lambda each: _natural(each.name)):
             self._add(each)
 

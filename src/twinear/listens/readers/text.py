@@ -25,16 +25,7 @@ def split_tabs(source: Path | bytes, columns: Sequence[str]) -> pl.LazyFrame:
     >>> split_tabs(b"1\t2\n3\n", ["a", "b"]).collect().rows()
     [(False, '1', '2'), (True, '3', None)]
     """
-    lines = pl.scan_csv(
-        source,
-        separator="\0",  # not in any text: a line is one field
-        quote_char=None,
-        has_header=False,
-        schema={"line": pl.String},
-        extra_columns="ignore",
-        encoding="utf8-lossy",
-        glob=False,
-    )
+    lines = _lines(source)
     line = pl.col("line").fill_null("")
     fields = line.str.splitn("\t", len(columns)).struct.rename_fields(list(columns))
     malformed = line.str.count_matches("\t", literal=True) != len(columns) - 1
@@ -52,7 +43,8 @@ def split_table(text: bytes, columns: Sequence[str], separator: str) -> pl.LazyF
     if b'"' not in text:
         return _split_fast(text, columns, separator, quote=None)
     # What is not quoted as a whole goes through `split_line`: libraries lose other rows over it.
-    lines = pl.Series("line", [text.decode().removesuffix("\n")]).str.split("\n").explode()
+    text = text.replace(b"\0", b" ")  # `_lines` would cut the line there
+    lines = _lines(text).collect()["line"].fill_null("")
     field = f'(?:[^"{separator}]*|"(?:[^"]|"")*")'
     usual = lines.str.contains(rf"^{field}(?:{_escape(separator)}{field})*\r?$")
     if usual.all():
@@ -71,6 +63,20 @@ def split_table(text: bytes, columns: Sequence[str], separator: str) -> pl.LazyF
     slow = slow.with_columns(pl.Series(ROW, (~usual).arg_true(), dtype=pl.UInt32))
     others = fast.filter(pl.Series(usual))
     return pl.concat([others, slow.select(ROW, *schema)]).sort(ROW).drop(ROW)
+
+
+def _lines(source: Path | bytes) -> pl.LazyFrame:
+    """Return the lines of a text; a zero byte ends one, and the rest of it is left out."""
+    return pl.scan_csv(
+        source,
+        separator="\0",  # not in any text: a line is one field
+        quote_char=None,
+        has_header=False,
+        schema={"line": pl.String},
+        extra_columns="ignore",
+        encoding="utf8-lossy",
+        glob=False,
+    )
 
 
 def _escape(separator: str) -> str:

@@ -73,9 +73,9 @@ def open_text(path: Path, name: str, listener: str, folder_listener: str) -> Tex
     with decompressed(path, name) as stream:
         for number, piece in enumerate(read_pieces(stream, name)):
             text = decoder.decode(piece, not number)
-            start = start or text[:START_BYTES]
+            start += text[: START_BYTES - len(start)]
             # A compressed file is not read twice only to tell its encoding.
-            if decoder.encoding or compression(path):
+            if len(start) == START_BYTES and (decoder.encoding or compression(path)):
                 break
     if start.count(0) > MAX_ZEROS * len(start):
         return None
@@ -143,7 +143,8 @@ def _line_feeds(text: bytes, only_returns: bool) -> bytes:
 
 def _valid(text: bytes) -> bytes:
     try:
-        text.decode()
+        if not text.isascii():
+            text.decode()
     except UnicodeDecodeError:
         return text.decode(errors="replace").encode()
     return text
