@@ -162,8 +162,7 @@ class Spool:
     @property
     def _rows(self) -> pl.LazyFrame:
         # by name: a folder that is called `a[b]*` is no pattern
-        paths = [_piece_path(self.folder, number) for number in range(len(self.files))]
-        return pl.scan_parquet(paths, glob=False)
+        return pl.scan_parquet(sorted(self.folder.iterdir()), glob=False)
 
     def locate(self, row: int) -> str:
         """Return the place of a row, `file:line`."""
@@ -235,11 +234,7 @@ def spool(pieces: Iterable[Piece], folder: Path, timed: bool = False) -> Spool:
         content = io.BytesIO()  # written by Python, so that a full disk is an OSError
         frame.write_parquet(content, compression="lz4")
         with explain_full_disk(folder):
-            _piece_path(folder, len(files)).write_bytes(content.getbuffer())
+            (folder / f"{len(files):08}.parquet").write_bytes(content.getbuffer())
         files[n] = piece.file
         n += frame.height
     return Spool(folder=folder, files=files, columns=columns)
-
-
-def _piece_path(folder: Path, number: int) -> Path:
-    return folder / f"{number:08}.parquet"
