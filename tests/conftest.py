@@ -22,11 +22,11 @@ settings.load_profile("twinear")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the modules in an order that keeps both processes of `make test` busy to the end.
+    """Put the modules in an order that keeps the processes of `make test` busy to the end.
 
     A process takes a module at a time, the next one of this order. The first makes the finished
     project. Modules with fixtures of their own that do not need it come next, so that the other
-    process need not wait for it; then those that need it, which take longest; then the short ones.
+    ones need not wait for it; then those that need it, which take longest; then the short ones.
     """
     modules: dict[str, list[pytest.Item]] = {}
     for item in items:
