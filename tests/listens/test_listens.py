@@ -56,6 +56,8 @@ def test_lastfm_rows_become_plays_of_artists_by_listeners(tmp_path: Path) -> Non
         ],
         "left_out": {},
         "rows": 3,
+        "first_day": "",
+        "last_day": "",
         "kept": 3,
         "dropped": dict.fromkeys(RULES, 0),
         "duplicates": 0,

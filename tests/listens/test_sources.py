@@ -236,7 +236,7 @@ def test_times_are_read_in_their_usual_forms(tmp_path: Path, time: str) -> None:
     day = {"from": "2020-01-01", "to": "2020-01-01"}
     assert read(tmp_path, window=day)[0] == {"muse": [1]}
     day = {"from": "2020-01-02", "to": ""}
-    with pytest.raises(DataError, match=r"a\.csv: has no listens .*2020-01-01 to 2020-01-01"):
+    with pytest.raises(ParamsError, match=r"window: no listens .*a\.csv, only from 2020-01-01"):
         read(tmp_path, window=day)
 
 
