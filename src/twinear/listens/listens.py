@@ -126,7 +126,7 @@ class ListensReport:
     rows
         In a log of single listens: listens, where one by several artists counts for each.
     first_day, last_day
-        Of all rows with a time, in UTC; "" where there are none.
+        Of all rows with a time, in UTC; None where there are none.
     kept
         Pairs of a listener and an artist.
     dropped
@@ -150,8 +150,8 @@ class ListensReport:
     sources: list[Recognised]
     left_out: dict[str, str]
     rows: int
-    first_day: str
-    last_day: str
+    first_day: str | None
+    last_day: str | None
     kept: int
     dropped: dict[str, int]
     duplicates: int
@@ -358,8 +358,8 @@ def _clean(
         sources=[file.recognised for file in rows.files.files],
         left_out=rows.files.left_out,
         rows=int(counts.rows.sum()) + rows.n_outside + rows.n_skipped,
-        first_day=rows.days[0],
-        last_day=rows.days[1],
+        first_day=rows.days[0] or None,
+        last_day=rows.days[1] or None,
         kept=n_kept,
         dropped=dropped,
         duplicates=int(counts.rows[KEPT]) - n_pairs,
