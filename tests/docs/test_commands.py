@@ -114,11 +114,15 @@ def reader(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def embedder(reader: Path) -> Path:
-    """A folder with two clips, and beside it a tiny model and the embedding of a clip."""
+    """A folder with two clips; beside it listens, a tiny model and the embedding of a clip."""
     beside, folder = reader.parent, reader.parent / "embedder"
     for artist in ("One", "Two"):
         write_clip(beside / "MUSIC" / artist / "a.flac", music(1.0))
     (beside / "LIST").write_text("One\nTwo\n", encoding="utf-8")
+    history = "artist,plays\nOne,3\nTwo,2\n"
+    (beside / "ANNA.csv").write_text(history, encoding="utf-8")
+    with zipfile.ZipFile(beside / "BEN.zip", "w") as file:
+        file.writestr("plays.csv", history)
     import_corpus(reader / "data/listens", beside / "MUSIC", folder / "data")
     save_clap(beside / "MODEL", "---\nlicense: mit\n---\n")
     clip = read_clip_table(reader / "data/clips.csv")["file"][0]
@@ -162,6 +166,8 @@ def concrete(command: str, reader: Path) -> list[str]:
         "data/clips/A.mp3": str(clips[0]),
         "data/clips/B.mp3": str(clips[-1]),
         "LISTENS": str(reader / "data/listens"),
+        "ANNA.csv": str(reader.parent / "ANNA.csv"),
+        "BEN.zip": str(reader.parent / "BEN.zip"),
         "CLIPS": str(reader / "data/clips.csv"),
         "LIST": str(reader.parent / "LIST"),
         "MUSIC": str(reader.parent / "MUSIC"),
