@@ -54,9 +54,9 @@ def test_only_its_own_format_recognises_an_example(example: Example) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
-def test_every_prefix_of_an_example_gives_rows_or_an_error(example: Example) -> None:
+def test_a_cut_example_gives_rows_or_an_error(example: Example) -> None:
     content = example.content.encode()
-    for end in range(len(content)):
+    for end in range(0, len(content), 7):
         file = text_file(content[:end])
         claims = [form.name for form in FORMATS if form.recognise(file) is not None]
         assert len(claims) <= 1
