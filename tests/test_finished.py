@@ -217,7 +217,7 @@ def test_an_empty_listens_file_is_one_line(
     monkeypatch.chdir(spoiled.folder)
     with pytest.raises(SystemExit, match="1"):
         run_stage("listens")
-    assert "plays.tsv: is empty" in error_line(capsys.readouterr().err)
+    assert "plays.tsv is empty" in error_line(capsys.readouterr().err)
 
 
 def test_a_clip_that_vanished_since_it_was_indexed_is_one_line(

@@ -11,13 +11,14 @@ left out.
 
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from pydantic import Field
 from scipy.sparse import csr_array
 
-from twinear.base.params import Params
+from twinear.base.params import PARAMS, Params, parse_params, read_sections
 from twinear.compute.jit import compiled
 from twinear.listens.rules import Array
 
@@ -43,6 +44,13 @@ class BasketParams(Params):
     def session_gap(self) -> int | None:
         """The gap in seconds, rounded down as times are; None if sessions are not needed."""
         return int(60 * self.session_gap_minutes) if self.basket == "session" else None
+
+
+def read_basket_params(path: Path = PARAMS) -> BasketParams:
+    """Read these keys of the section `similarity`; the others are of the next stage."""
+    section = read_sections(path).get("similarity", {})
+    chosen = {key: section[key] for key in BasketParams.model_fields if key in section}
+    return parse_params("similarity", BasketParams, chosen, path)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
