@@ -359,9 +359,12 @@ def test_an_encrypted_or_damaged_archive_is_one_clear_error(tmp_path: Path) -> N
     encrypted = bytearray(whole)
     for start in (whole.find(b"PK\3\4") + 6, whole.find(b"PK\1\2") + 8):
         encrypted[start] |= 1
+    newer = bytearray(whole)
+    newer[whole.find(b"PK\1\2") + 6] = 250  # the version that is needed to unpack it
     for content, message in (
         (bytes(encrypted), r"x\.zip: cannot be unpacked \(.*encrypted"),
         (whole[: len(whole) // 2], r"x\.zip: is cut off or damaged"),
+        (bytes(newer), r"x\.zip: cannot be unpacked \(.*version"),
         (whole[:60] + b"\x55" * 9 + whole[69:], r"x\.zip.* is cut off or damaged"),
     ):
         (tmp_path / "x.zip").write_bytes(content)
