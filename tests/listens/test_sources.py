@@ -1,5 +1,6 @@
 """Listens as people have them: any encoding, separator, archive and folder, one reading of all."""
 
+import contextlib
 import io
 import json
 import os
@@ -370,6 +371,18 @@ def test_an_encrypted_or_damaged_archive_is_one_clear_error(tmp_path: Path) -> N
         (tmp_path / "x.zip").write_bytes(content)
         with pytest.raises(DataError, match=message):
             read(tmp_path)
+
+
+def test_damaged_parquet_is_one_clear_error_also_where_polars_panics(tmp_path: Path) -> None:
+    path = tmp_path / "plays.parquet"
+    pl.DataFrame({"listener": ["u"], "artist": ["Air"], "plays": [1]}).write_parquet(path)
+    whole = path.read_bytes()
+    for at in range(590, 710, 10):  # in the schema
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        path.write_bytes(damaged)
+        with contextlib.suppress(DataError):
+            assert read(tmp_path)[1].rows == 1
 
 
 def test_a_spark_dump_is_read_member_by_member(tmp_path: Path) -> None:

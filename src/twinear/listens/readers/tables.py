@@ -17,7 +17,7 @@ from twinear.base.delimited import find_separator, split_line
 from twinear.base.errors import nearest
 from twinear.listens.readers.formats import USUAL_COLUMNS, TableColumns
 from twinear.listens.readers.json_text import NOT_JSON, decode, first_value, read_values
-from twinear.listens.readers.rows import LINE, Piece, TextFile, unreadable
+from twinear.listens.readers.rows import LINE, POLARS_ERRORS, Piece, TextFile, unreadable
 from twinear.listens.readers.text import split_table
 from twinear.listens.readers.times import parse_times
 
@@ -119,7 +119,7 @@ def table_of_parquet(path: Path, name: str, listener: str, wanted: TableColumns)
     try:
         names = frame.collect_schema().names()
         fields = _find_fields(names, wanted)
-    except pl.exceptions.PolarsError as error:
+    except POLARS_ERRORS as error:
         raise unreadable(name, error) from error
     except _MissingColumnError as error:
         return str(error)
@@ -130,7 +130,7 @@ def table_of_parquet(path: Path, name: str, listener: str, wanted: TableColumns)
         try:
             for batch in shaped.collect_batches(chunk_size=ROWS, engine="streaming"):
                 yield Piece(frame=batch.lazy(), file=name)
-        except pl.exceptions.PolarsError as error:
+        except POLARS_ERRORS as error:
             raise unreadable(name, error) from error
 
     assumed = "; ".join(fields.assumed(names, wanted))
