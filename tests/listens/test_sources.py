@@ -373,6 +373,14 @@ def test_an_encrypted_or_damaged_archive_is_one_clear_error(tmp_path: Path) -> N
             read(tmp_path)
 
 
+def test_sound_and_tables_of_clips_are_no_listens(tmp_path: Path) -> None:
+    (tmp_path / "song.mp3").write_bytes(b"\xff\xfb" + bytes(range(1, 256)) * 9)
+    (tmp_path / "clips.csv").write_text("file,artist,mbid\na.mp3,Air,\n")
+    with pytest.raises(DataError, match=r"song\.mp3 is binary") as caught:
+        find_listens(tmp_path)
+    assert "clips.csv is a table of clips" in str(caught.value)
+
+
 def test_damaged_parquet_is_one_clear_error_also_where_polars_panics(tmp_path: Path) -> None:
     path = tmp_path / "plays.parquet"
     pl.DataFrame({"listener": ["u"], "artist": ["Air"], "plays": [1]}).write_parquet(path)

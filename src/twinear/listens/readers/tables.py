@@ -236,6 +236,8 @@ def _find_fields(names: Sequence[str], wanted: TableColumns) -> _Fields:
         if number is not None:
             columns[field] = number
     others = [name for number, name in enumerate(names) if number not in columns.values()]
+    if columns.keys() <= {"artist", "mbid"} and "file" in map(str.casefold, names):
+        raise _MissingColumnError("is a table of clips")
     for field in ("artist", "listener", "plays"):
         name = getattr(wanted, field)
         if field in columns:
