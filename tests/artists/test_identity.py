@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
@@ -150,6 +150,7 @@ def test_case_composition_and_surrounding_blanks_do_not_matter(name: str) -> Non
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126)))
+@example("`")
 def test_width_does_not_matter(name: str) -> None:
     full = "".join(chr(ord(char) + 0xFEE0) for char in name)
     assert normalise_name(full) == normalise_name(name)

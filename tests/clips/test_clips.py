@@ -76,6 +76,7 @@ def test_the_table_is_read_with_identities_and_lines(tmp_path: Path) -> None:
         ("file,artist\n,A\n", r"clips\.csv:2: has no file"),
         ("file,artist\na.mp3,Earth, Wind & Fire\n", r"clips\.csv:2: has more fields.*quotes"),
         ("file,artist\n/etc/passwd,A\n", r"clips\.csv:2: file '/etc/passwd', expected a path"),
+        (f"file,artist\n{'a' * 300}.mp3,A\n", r"clips\.csv:2: file 'aaa.*longer than a path"),
         ("file,artist\nclips/../../a.mp3,A\n", r"clips\.csv:2: file 'clips/\.\./\.\./a\.mp3'"),
     ],
 )

@@ -1,5 +1,6 @@
 """Listens as people have them: any encoding, separator, archive and folder, one reading of all."""
 
+import contextlib
 import io
 import json
 import os
@@ -359,14 +360,37 @@ def test_an_encrypted_or_damaged_archive_is_one_clear_error(tmp_path: Path) -> N
     encrypted = bytearray(whole)
     for start in (whole.find(b"PK\3\4") + 6, whole.find(b"PK\1\2") + 8):
         encrypted[start] |= 1
+    newer = bytearray(whole)
+    newer[whole.find(b"PK\1\2") + 6] = 250  # the version that is needed to unpack it
     for content, message in (
         (bytes(encrypted), r"x\.zip: cannot be unpacked \(.*encrypted"),
         (whole[: len(whole) // 2], r"x\.zip: is cut off or damaged"),
+        (bytes(newer), r"x\.zip: cannot be unpacked \(.*version"),
         (whole[:60] + b"\x55" * 9 + whole[69:], r"x\.zip.* is cut off or damaged"),
     ):
         (tmp_path / "x.zip").write_bytes(content)
         with pytest.raises(DataError, match=message):
             read(tmp_path)
+
+
+def test_sound_and_tables_of_clips_are_no_listens(tmp_path: Path) -> None:
+    (tmp_path / "song.mp3").write_bytes(b"\xff\xfb" + bytes(range(1, 256)) * 9)
+    (tmp_path / "clips.csv").write_text("file,artist,mbid\na.mp3,Air,\n")
+    with pytest.raises(DataError, match=r"song\.mp3 is binary") as caught:
+        find_listens(tmp_path)
+    assert "clips.csv is a table of clips" in str(caught.value)
+
+
+def test_damaged_parquet_is_one_clear_error_also_where_polars_panics(tmp_path: Path) -> None:
+    path = tmp_path / "plays.parquet"
+    pl.DataFrame({"listener": ["u"], "artist": ["Air"], "plays": [1]}).write_parquet(path)
+    whole = path.read_bytes()
+    for at in range(590, 710, 10):  # in the schema
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        path.write_bytes(damaged)
+        with contextlib.suppress(DataError):
+            assert read(tmp_path)[1].rows == 1
 
 
 def test_a_spark_dump_is_read_member_by_member(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from twinear.base.text import one_line
 
 NO_REDIRECTS: Mapping[str, str] = MappingProxyType({})
 COLUMNS = ("file", "artist", "mbid", "title", "source", "terms")  # in any case; others are kept
+MAX_PART, MAX_PATH = 255, 4000  # bytes of a name and of a path, on all usual file systems
 REMEDY = "name every clip and its artist there; 'twinear import' writes it"
 
 
@@ -69,6 +70,10 @@ def read_clip_rows(path: Path, *, outside: bool = False) -> Table:
         place, file = f"{path}:{row.line}", row.values["file"]
         if not file or not row.values["artist"]:
             raise DataError(place, f"has no {'artist' if file else 'file'}", remedy="fill it in")
+        parts = [len(part.encode(errors="replace")) for part in file.split("/")]
+        if "\0" in file or max(parts) > MAX_PART or sum(parts) > MAX_PATH:
+            found = f"file '{file[:40]}…' is longer than a path can be"
+            raise DataError(place, found, remedy="correct the path")
         # a table of Windows; elsewhere a backslash may be part of a name
         slashed = file.replace("\\", "/")
         if slashed != file and (path.parent / slashed).exists():

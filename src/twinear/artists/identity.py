@@ -105,7 +105,7 @@ def normalise_name(name: str) -> str:
     """
     is_ascii = name.isascii()  # then there is nothing to decompose, which is the slow part
     if is_ascii:
-        text = name.lower()
+        text = name.lower().replace("`", "'")
         if IS_NORMAL.fullmatch(text):  # most names: they have nothing that a rule is about
             return text
     else:  # folding case can bring accents that have to be composed again
@@ -150,8 +150,8 @@ def _spell_signs(text: str) -> str:
         text = AND.sub(" and ", text)
     if "$" in text:
         text = DOLLAR_FOR_S.sub(lambda dollars: "s" * len(dollars[0]), text)
-    if "'" in text or "`" in text:
-        text = N_FOR_AND.sub(" n ", text.replace("`", "'")).replace("'", "")
+    if "'" in text:
+        text = N_FOR_AND.sub(" n ", text).replace("'", "")
     return text
 
 

@@ -6,6 +6,8 @@ values stand in the file only. The file is read as DVC reads it (YAML 1.2: `1e-3
 
 import json
 from collections.abc import Iterable
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,7 +80,7 @@ def read_sections(path: Path = PARAMS) -> dict[str, Any]:
     """Read every section of `params.yaml` as plain values; unknown sections are refused."""
     require(path, "run from the project's root, where params.yaml stands")
     try:
-        sections = YAML(typ="safe", pure=True).load(path)
+        sections = deepcopy(_load(path.read_bytes()))
     except YAMLError as error:
         raise ParamsError(path, "is not YAML", expected=str(error).replace("\n", " ")) from error
     if not isinstance(sections, dict):
@@ -88,6 +90,12 @@ def read_sections(path: Path = PARAMS) -> dict[str, Any]:
             remedy = _suggest(str(section), str(section), SECTIONS)
             raise ParamsError(f"{path}: {section}", "unknown section", remedy=remedy)
     return sections
+
+
+@lru_cache(maxsize=8)
+def _load(text: bytes) -> Any:
+    """Parse YAML; a command reads many sections of one file, and this takes .05 s each time."""
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def read_stages(path: Path = PARAMS) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from twinear.listens.readers.lastfm_datasets import parse_lastfm_360k
-from twinear.listens.readers.rows import TIMES, Rows, unreadable
+from twinear.listens.readers.rows import POLARS_ERRORS, TIMES, Rows, unreadable
 from twinear.listens.rules import Array
 from twinear.listens.scanner import (
     BAD_PLAYS,
@@ -112,7 +112,7 @@ class _QueriedLines:
                     spelling=spelling,
                     times=_flatten(batch[TIMES]) if self.rows.timed else None,
                 )
-        except pl.exceptions.PolarsError as error:
+        except POLARS_ERRORS as error:
             raise unreadable(self.rows.files.place, error) from error
 
     def spellings(self) -> pl.DataFrame:

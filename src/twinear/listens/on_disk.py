@@ -49,14 +49,17 @@ def hold_lines(
         yield LinesInMemory(blocks=blocks)
         return
     try:
-        types = dict.fromkeys(("listener", "plays", "spelling"), pa.int32())
-        schema = pa.schema(types | {"times": pa.list_(pa.uint32())})
+        timed = any(len(block.times) for block in blocks)
+        schema = pa.schema(dict.fromkeys(("listener", "plays", "spelling"), pa.int32()))
+        if timed:
+            schema = schema.append(pa.field("times", pa.list_(pa.uint32())))
         with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
             for block in chain(blocks, remaining):
-                n_times = block.lines[1] if len(block.times) else np.zeros_like(block.lines[1])
-                ends = np.concatenate([[0], np.cumsum(n_times)]).astype(np.int32)
-                times = pa.ListArray.from_arrays(ends, block.times)
-                writer.write_table(pa.table([*block.lines, times], schema=schema))
+                columns = list(block.lines)
+                if timed:
+                    ends = np.concatenate([[0], np.cumsum(block.lines[1])]).astype(np.int32)
+                    columns.append(pa.ListArray.from_arrays(ends, block.times))
+                writer.write_table(pa.table(columns, schema=schema))
         del blocks
         engine_memory = (memory - FIXED) // SHARE + ENGINE_LEAST
         with limited_engine(engine_memory, path.with_suffix(".spill")) as engine:
@@ -73,7 +76,7 @@ def _bytes_needed(block: Block) -> int:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LinesOnDisk:
-    """Lines in a Parquet file: listener, plays, spelling, times."""
+    """Lines in a Parquet file: listener, plays, spelling, and times where they are kept."""
 
     engine: DuckDBPyConnection
     path: Path
@@ -84,13 +87,13 @@ class LinesOnDisk:
         _create_table(self.engine, "listeners", dropped=rules.without_profile.astype(np.int32))
         path = literal_path(self.path).replace("'", "''")
         self.engine.execute(
-            "CREATE VIEW lines AS SELECT listener, plays, spelling, times, file_row_number, CASE "
+            "CREATE VIEW lines AS SELECT lines.*, CASE "
             f"WHEN spelling < 0 THEN {NUMBER['malformed']} "
             f"WHEN listener < 0 THEN {NUMBER['without_listener']} "
             f"WHEN plays < 1 THEN {NUMBER['bad_plays']} "
             f"WHEN spellings.rule <> {KEPT} THEN spellings.rule "
             f"WHEN listeners.dropped > 0 THEN {NUMBER['without_profile']} "
-            f"ELSE {KEPT} END AS rule FROM read_parquet('{path}', file_row_number = true) "
+            f"ELSE {KEPT} END AS rule FROM read_parquet('{path}', file_row_number = true) lines "
             "LEFT JOIN spellings ON spelling = spellings.number "
             "LEFT JOIN listeners ON listener = listeners.number"
         )

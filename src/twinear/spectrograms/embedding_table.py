@@ -266,7 +266,7 @@ def _is_number(text: str) -> bool:
 def _read_parquet(path: Path, keys: Sequence[Key], dtype: npt.DTypeLike) -> EmbeddingTable:
     try:
         table = pl.read_parquet(path, glob=False)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         found = f"cannot be read ({str(error).splitlines()[0]})"
         expected = COLUMNS.format(" or ".join(keys))
         raise DataError(path, found, expected=expected, remedy=AGAIN) from None

@@ -9,6 +9,7 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
@@ -78,16 +79,20 @@ def open_members(path: Path, name: str = "") -> Iterator[Member]:
 
 
 def _zip_members(path: Path, name: str) -> Iterator[Member]:
-    with zipfile.ZipFile(path) as archive:
+    with _explain_unsupported(name), zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if info.filename[-1:] in ("", "/") or info.external_attr >> 28 not in REGULAR:
                 continue
-            try:
-                stream = archive.open(info)
-            except (RuntimeError, NotImplementedError) as error:  # a password, a method
-                raise DataError(name, f"cannot be unpacked ({error})", remedy="unpack it") from None
-            with stream:
+            with archive.open(info) as stream:
                 yield Member(name=_relative(info.filename), size=info.file_size, stream=stream)
+
+
+@contextmanager
+def _explain_unsupported(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, NotImplementedError) as error:  # a password, a method, a version
+        raise DataError(name, f"cannot be unpacked ({error})", remedy="unpack it") from None
 
 
 def _tar_members(path: Path, name: str) -> Iterator[Member]:

@@ -15,7 +15,7 @@ from twinear.listens.readers.events import ListenCounts, ListenRules, select_lis
 from twinear.listens.readers.formats import ListensFile, ListensFiles, TableColumns
 from twinear.listens.readers.lastfm_datasets import parse_lastfm_360k
 from twinear.listens.readers.recognition import find_listens
-from twinear.listens.readers.rows import Piece, Rows, spool, unreadable
+from twinear.listens.readers.rows import POLARS_ERRORS, Piece, Rows, spool, unreadable
 
 CHECKED_ROWS = 10_000
 
@@ -50,7 +50,7 @@ def open_rows(
         files = find_listens(sources, form, columns, unpacked)
         try:
             rows = _rows(files, spooled, rules)
-        except pl.exceptions.PolarsError as error:
+        except POLARS_ERRORS as error:
             raise unreadable(files.place, error) from error
         _require_columns_in_place(rows)
         yield rows

@@ -16,7 +16,14 @@ import polars as pl
 from twinear.base.errors import DataError
 from twinear.listens.readers.json_text import decode, first_item, read_values
 from twinear.listens.readers.listenbrainz import DumpListen, decode_listens, listens_frame
-from twinear.listens.readers.rows import LINE, ListensFormat, Piece, TextFile, unreadable
+from twinear.listens.readers.rows import (
+    LINE,
+    POLARS_ERRORS,
+    ListensFormat,
+    Piece,
+    TextFile,
+    unreadable,
+)
 from twinear.listens.readers.single_listens import PIECE_ITEMS
 from twinear.listens.readers.times import parse_times
 
@@ -86,7 +93,7 @@ def read_spark(path: Path, name: str) -> Iterator[Piece]:
         frame = pl.scan_parquet(path, glob=False)
         columns = frame.collect_schema().names()
         n_rows = frame.select(pl.len()).collect().item()
-    except pl.exceptions.PolarsError as error:
+    except POLARS_ERRORS as error:
         raise unreadable(Path(name), error) from error
     for column in SPARK_COLUMNS:
         if column not in columns:

@@ -15,6 +15,8 @@ from twinear.base.errors import DataError
 from twinear.listens.readers.decompression import explain_full_disk
 from twinear.listens.readers.formats import MAX_NAME, ListensFiles
 
+# of a file that is damaged; a panic is no `Exception`
+POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 LINE = "\nline"  # a name that no column of a table can have
 SCHEMA = {
     "malformed": pl.Boolean,
@@ -64,7 +66,7 @@ class Rows:
         """Run a query on the rows."""
         try:
             return query.collect(engine="streaming")
-        except pl.exceptions.PolarsError as error:
+        except POLARS_ERRORS as error:
             raise unreadable(self.files.place, error) from error
 
 
@@ -82,7 +84,7 @@ def text(column: str) -> pl.Expr:
     return pl.col(column).cast(pl.String).fill_null("").str.strip_chars()
 
 
-def unreadable(place: object, error: pl.exceptions.PolarsError) -> DataError:
+def unreadable(place: object, error: BaseException) -> DataError:
     """Make a one-line error for a file that polars cannot read."""
     reason = str(error).partition("\n")[0]
     return DataError(place, f"cannot be read ({reason})", remedy="fix it or export it again")

@@ -27,6 +27,7 @@ from twinear.listens.readers.formats import (
     bare_name,
     printable,
 )
+from twinear.listens.readers.rows import POLARS_ERRORS
 
 # What is found also beside a file that is a source itself.
 COMPANIONS = (
@@ -188,7 +189,7 @@ def is_spark(path: Path) -> bool:
     """Whether a file is a part of ListenBrainz' dump for Spark."""
     try:
         columns = pl.scan_parquet(path, glob=False).collect_schema().names()
-    except pl.exceptions.PolarsError:
+    except POLARS_ERRORS:
         return False
     return set(columns) >= SPARK_COLUMNS
 

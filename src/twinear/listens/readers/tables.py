@@ -17,7 +17,7 @@ from twinear.base.delimited import find_separator, split_line
 from twinear.base.errors import nearest
 from twinear.listens.readers.formats import USUAL_COLUMNS, TableColumns
 from twinear.listens.readers.json_text import NOT_JSON, decode, first_value, read_values
-from twinear.listens.readers.rows import LINE, Piece, TextFile, unreadable
+from twinear.listens.readers.rows import LINE, POLARS_ERRORS, Piece, TextFile, unreadable
 from twinear.listens.readers.text import split_table
 from twinear.listens.readers.times import parse_times
 
@@ -119,7 +119,7 @@ def table_of_parquet(path: Path, name: str, listener: str, wanted: TableColumns)
     try:
         names = frame.collect_schema().names()
         fields = _find_fields(names, wanted)
-    except pl.exceptions.PolarsError as error:
+    except POLARS_ERRORS as error:
         raise unreadable(name, error) from error
     except _MissingColumnError as error:
         return str(error)
@@ -130,7 +130,7 @@ def table_of_parquet(path: Path, name: str, listener: str, wanted: TableColumns)
         try:
             for batch in shaped.collect_batches(chunk_size=ROWS, engine="streaming"):
                 yield Piece(frame=batch.lazy(), file=name)
-        except pl.exceptions.PolarsError as error:
+        except POLARS_ERRORS as error:
             raise unreadable(name, error) from error
 
     assumed = "; ".join(fields.assumed(names, wanted))
@@ -236,6 +236,8 @@ def _find_fields(names: Sequence[str], wanted: TableColumns) -> _Fields:
         if number is not None:
             columns[field] = number
     others = [name for number, name in enumerate(names) if number not in columns.values()]
+    if columns.keys() <= {"artist", "mbid"} and "file" in map(str.casefold, names):
+        raise _MissingColumnError("is a table of clips")
     for field in ("artist", "listener", "plays"):
         name = getattr(wanted, field)
         if field in columns:

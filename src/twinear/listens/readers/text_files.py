@@ -19,7 +19,8 @@ START_BYTES = 1 << 16
 LETTERS_BYTES = 1 << 20  # that decide the encoding, from the first letter beyond ASCII
 MAX_LINE_BYTES = 1 << 26  # a longer line is not text, and would fill the memory
 MAX_DOCUMENT_BYTES = 1 << 30  # of JSON without line ends
-MAX_ZEROS = 0.01  # share of the bytes at the beginning; with more it is not text
+CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")  # not tabs and ends of lines
+MAX_CONTROLS = 0.01  # share of the bytes at the beginning; with more it is not text
 BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 
 
@@ -78,7 +79,7 @@ def open_text(path: Path, name: str, listener: str, folder_listener: str) -> Tex
             # A compressed file is not read twice only to tell its encoding.
             if len(start) == START_BYTES and (decoder.encoding or compression(path)):
                 break
-    if start.count(0) > MAX_ZEROS * len(start):
+    if len(CONTROLS.findall(start)) > MAX_CONTROLS * len(start):
         return None
 
     def chunks() -> Iterator[bytes]:
