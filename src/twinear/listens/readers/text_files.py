@@ -20,7 +20,8 @@ LETTERS_BYTES = 1 << 20  # that decide the encoding, from the first letter beyon
 MAX_LINE_BYTES = 1 << 26  # a longer line is not text, and would fill the memory
 MAX_DOCUMENT_BYTES = 1 << 30  # of JSON without line ends
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")  # not tabs and ends of lines
-MAX_CONTROLS = 0.01  # share of the bytes at the beginning; with more it is not text
+MAX_CONTROLS = 0.01  # share of the bytes at the beginning; with more it is not text,
+SOME_CONTROLS = 32  # but a short text may have some that are not zeros
 BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 
 
@@ -79,7 +80,8 @@ def open_text(path: Path, name: str, listener: str, folder_listener: str) -> Tex
             # A compressed file is not read twice only to tell its encoding.
             if len(start) == START_BYTES and (decoder.encoding or compression(path)):
                 break
-    if len(CONTROLS.findall(start)) > MAX_CONTROLS * len(start):
+    most = MAX_CONTROLS * len(start)
+    if start.count(0) > most or len(CONTROLS.findall(start)) > most + SOME_CONTROLS:
         return None
 
     def chunks() -> Iterator[bytes]:
