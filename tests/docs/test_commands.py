@@ -282,12 +282,12 @@ def test_make_run_shows_the_ranking_and_where_things_are(finished: Project) -> N
 @pytest.mark.parametrize(
     ("words", "last"),
     [
-        (("test",), "pytest -n 4 --dist loadfile --no-loadscope-reorder"),
+        (("test",), "pytest -n 3 --dist loadfile --no-loadscope-reorder"),
         (("tune",), "twinear tune"),
         (("tune", "TRIALS=7"), "twinear tune --trials 7"),
         (("retrain", "ARGS=--accept-drift"), "twinear retrain --accept-drift"),
         (("docs",), "mkdocs build --strict --quiet"),
-        (("check",), "pytest -n 4 --dist loadfile --no-loadscope-reorder"),
+        (("check",), "pytest -n 3 --dist loadfile --no-loadscope-reorder"),
     ],
 )
 def test_a_make_target_ends_with_its_program(
