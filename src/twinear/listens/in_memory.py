@@ -104,7 +104,9 @@ class KeptInMemory:
         del listener, artist, plays
         listeners = np.diff(by_artist.indptr).astype(np.int64)
         order = most_listened(listeners, artists.min_listeners)
-        matrix, has_artists = _drop_empty_rows(by_artist[:, order].tocsr())
+        by_artist = by_artist[:, order]  # the whole is freed before the next copy is made
+        matrix, has_artists = _drop_empty_rows(by_artist.tocsr())
+        del by_artist
         if sessions is not None:
             number = np.cumsum(has_artists, dtype=np.int32) - 1  # of each listener, in `matrix`
             by_session, remain = _drop_empty_rows(sessions.plays.tocsc()[:, order].tocsr())
