@@ -19,7 +19,7 @@ import pyarrow as pa
 from twinear.base.errors import DataError
 
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\xfd7zXZ": "xz"}
-CHUNK_BYTES = 1 << 25
+CHUNK_BYTES = 1 << 23
 AGAIN = "fetch or export it again"
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError)
 

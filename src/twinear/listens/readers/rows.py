@@ -110,7 +110,7 @@ class TextFile:
         The first 64 KiB, in UTF-8 without a byte-order mark.
     chunks
         The whole text from its beginning, in valid UTF-8 without a byte-order mark, in pieces of
-        some 32 MB that end with a line (the last may lack its line feed). Lines end with a line
+        some 8 MB that end with a line (the last may lack its line feed). Lines end with a line
         feed; a carriage return before it is left. JSON without line ends is one piece.
     """
 
