@@ -315,7 +315,7 @@ def attempt(case: tuple[str, str, Path]) -> str:
         targets()[target].read(folder, name)
     except TwinearError as error:
         return f"refused: {_plain(str(error).replace(str(folder), ''))}"
-    except BaseException as error:  # a panic of a library in Rust is none of `Exception`
+    except BaseException as error:  # a panic of a library in Rust is no `Exception`
         frames = traceback.extract_tb(error.__traceback__)
         ours = [frame for frame in frames if "twinear" in frame.filename]
         place = (ours or frames)[-1]

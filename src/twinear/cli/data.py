@@ -54,18 +54,15 @@ def import_(
         require_free,
         write_corpus,
     )
-    from twinear.base.params import PARAMS, read_params
+    from twinear.base.params import PARAMS
     from twinear.compute.memory import choose_memory
     from twinear.compute.pool import choose_workers
     from twinear.forecast import forecast, format_forecast, read_forecast_params
-    from twinear.listens.listens import ListensParams
 
     if not dry_run:
         require_free(into, replace)
-    here = PARAMS.exists()
-    plan = plan_import(
-        listens, clips, embeddings, read_params("listens", ListensParams) if here else None
-    )
+    params = read_forecast_params() if PARAMS.exists() else None
+    plan = plan_import(listens, clips, embeddings, params.listens if params else None)
     result: dict[str, Any] = {
         "found": {
             "listens": [asdict(file.recognised) for file in plan.listens.files],
@@ -78,9 +75,9 @@ def import_(
     }
     if not as_json:
         print(format_plan(plan))
-    if here:
+    if params:
         memory, workers = choose_memory(os.environ), choose_workers(os.environ)
-        told = forecast(listens, plan.clip_table(), read_forecast_params(), memory, workers)
+        told = forecast(listens, plan.clip_table(), params, memory, workers)
         result["forecast"] = asdict(told)
         if not as_json:
             print(format_forecast(told))

@@ -59,7 +59,8 @@ def _encoding(piece: bytes, is_first: bool) -> str:
         letter = BEYOND_ASCII.search(piece)
         first = letter.start() if letter else 0
         encoding = detect_encoding(piece[first : first + LETTERS_BYTES])
-        return "utf-8" if encoding == "utf-8" else "cp1252"  # a mark is none in the middle
+        # a byte-order mark counts only at the beginning
+        return "utf-8" if encoding == "utf-8" else "cp1252"
     return "utf-8"
 
 
