@@ -27,10 +27,10 @@ class LogMel:
         """Bands and frames of one clip."""
         return self.n_mels, self.n_frames
 
-    def statistics(self, x: Tensor, joined: Tensor) -> list[Tensor]:
-        """Summarise clips by blocks (clips, n); `x` is (clips, n_mels, n_frames) in [0, 1]."""
+    def statistics(self, x: Tensor, joined: Tensor) -> dict[str, Tensor]:
+        """Summarise clips by named blocks (clips, n); `x`: (clips, n_mels, n_frames) in [0, 1]."""
         blocks = spectrogram_statistics(x, self.frames_per_second, self.top_db)
-        return [*blocks, joined] if self.n_joined else blocks
+        return blocks | {"embedding": joined} if self.n_joined else blocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +46,8 @@ class Embedding:
         """Dimensions and frames of one clip."""
         return self.n_dims, self.n_frames
 
-    def statistics(self, x: Tensor, joined: Tensor) -> list[Tensor]:
-        """Summarise clips (clips, n_dims, n_frames) by blocks (clips, n); `joined` is empty."""
+    def statistics(self, x: Tensor, joined: Tensor) -> dict[str, Tensor]:
+        """Summarise clips (clips, n_dims, n_frames) by named blocks (clips, n); none is joined."""
         return embedding_statistics(x)
 
 

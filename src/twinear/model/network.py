@@ -171,7 +171,8 @@ class StatisticsBranch(nn.Module):
         self.inputs = inputs
         clip = torch.full((1, *inputs.shape), 0.5)
         blocks = inputs.statistics(clip, torch.zeros(1, inputs.n_joined))
-        self.sizes, units = [block.shape[1] for block in blocks], params.statistics_units
+        self.names, self.sizes = tuple(blocks), [block.shape[1] for block in blocks.values()]
+        units = params.statistics_units
         # every block weighs the same, but a joined embedding has a share of its own
         self.weights = [1.0] * len(self.sizes)
         if inputs.n_joined:
@@ -187,7 +188,8 @@ class StatisticsBranch(nn.Module):
         """Compute all blocks, side by side, (clips, n)."""
         exact = x.to(self.middle.dtype)  # never in reduced precision
         with torch.autocast(x.device.type, enabled=False):
-            return torch.cat(self.inputs.statistics(exact, joined.to(exact.dtype)), dim=1)
+            blocks = self.inputs.statistics(exact, joined.to(exact.dtype))
+            return torch.cat(list(blocks.values()), dim=1)
 
     @torch.no_grad()
     def fit(self, statistics: Tensor, artist_index: Tensor) -> None:

@@ -18,10 +18,13 @@ First a spectrogram is brought to decibels relative to the clip's mean power, wi
 - `modulation`: log power of each sixteenth of the bands in `N_RATES` modulation rates between
   `MIN_HZ` and `MAX_HZ` (after the fluctuation patterns of Pampalk, "Computational models of music
   similarity and their application in music information retrieval", 2006).
+
+The blocks are named where they are computed; `BLOCKS` holds plain words for each.
 """
 
 import math
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,8 +41,30 @@ N_RATES, MIN_HZ, MAX_HZ = 16, 0.3, 16.0
 EPSILON = 1e-6
 
 
-def spectrogram_statistics(x: Tensor, frames_per_second: float, top_db: float) -> list[Tensor]:
-    """Summarise spectrograms by blocks of statistics (clips, n).
+class BlockWords(NamedTuple):
+    """Plain words for a block of statistics."""
+
+    label: str  # a noun, for tables
+    meaning: str  # what the block measures
+
+
+BLOCKS = {
+    "change": BlockWords("pace of change", "how much each band changes within short times"),
+    "slope": BlockWords("punch", "how sharply each band rises and falls"),
+    "skew": BlockWords("peaks and gaps", "whether bands are quiet with peaks or loud with gaps"),
+    "bands": BlockWords("texture", "how much the bands vary, and which vary together"),
+    "cepstrum": BlockWords("range of timbre", "how widely the shape of the spectrum varies"),
+    "movement": BlockWords("movement of timbre", "how the spectrum's shape moves between frames"),
+    "modulation": BlockWords("pulse", "how strongly the bands pulse, 0.3 to 16 times a second"),
+    "embedding": BlockWords("pre-trained embedding", "the embedding of a pre-trained network"),
+    "embedding_deviation": BlockWords(
+        "pre-trained embedding: variation", "how much that embedding varies within the clip"
+    ),
+}
+
+
+def spectrogram_statistics(x: Tensor, frames_per_second: float, top_db: float) -> dict[str, Tensor]:
+    """Summarise spectrograms by named blocks of statistics (clips, n).
 
     `x`, (clips, n_mels, n_frames) in [0, 1], is as `spectrograms.log_mel` makes it, of at least two
     frames; how many blocks, and how long, depends on its shape only. `frames_per_second` is
@@ -49,21 +74,22 @@ def spectrogram_statistics(x: Tensor, frames_per_second: float, top_db: float) -
     cosines = dct(np.eye(bands.shape[1]), axis=0, norm="ortho")[:N_CEPSTRAL]
     cepstrum = x.new_tensor(cosines) @ bands
     change = bands.diff(dim=2)
-    return [
-        torch.cat([_change(bands, lag) for lag in LAGS if lag < bands.shape[2]], dim=1),
-        torch.quantile(change, x.new_tensor(PERCENTILES), dim=2).permute(1, 2, 0).flatten(1),
-        _skew(bands),
-        _upper(_log_matrix(_covariance(bands))),
-        _compressed(_upper(_covariance(cepstrum))),
-        _compressed(_upper(_covariance(cepstrum.diff(dim=2)))),
-        _modulation(_means(bands, N_COARSE), frames_per_second),
-    ]
+    percentiles = torch.quantile(change, x.new_tensor(PERCENTILES), dim=2)
+    return {
+        "change": torch.cat([_change(bands, lag) for lag in LAGS if lag < bands.shape[2]], dim=1),
+        "slope": percentiles.permute(1, 2, 0).flatten(1),
+        "skew": _skew(bands),
+        "bands": _upper(_log_matrix(_covariance(bands))),
+        "cepstrum": _compressed(_upper(_covariance(cepstrum))),
+        "movement": _compressed(_upper(_covariance(cepstrum.diff(dim=2)))),
+        "modulation": _modulation(_means(bands, N_COARSE), frames_per_second),
+    }
 
 
-def embedding_statistics(x: Tensor) -> list[Tensor]:
+def embedding_statistics(x: Tensor) -> dict[str, Tensor]:
     """Summarise embeddings (clips, n_dims, n_frames): mean and, over several frames, deviation."""
-    blocks = [x.mean(dim=2)]
-    return blocks if x.shape[2] == 1 else [*blocks, x.std(dim=2)]
+    mean = {"embedding": x.mean(dim=2)}
+    return mean if x.shape[2] == 1 else mean | {"embedding_deviation": x.std(dim=2)}
 
 
 def _decibels(x: Tensor, top_db: float) -> Tensor:
