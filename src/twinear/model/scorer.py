@@ -104,7 +104,18 @@ class Scorer:
         Raises
         ------
         DataError
-            The spectrograms are of another front end than the scorer's.
+            As `require_front_end`.
+        """
+        self.require_front_end(clips)
+        return self.encode(clips.values, clips.joined, progress)
+
+    def require_front_end(self, clips: Spectrograms) -> None:
+        """Check that spectrograms are of the scorer's front end.
+
+        Raises
+        ------
+        DataError
+            They are of another one; the message names both values of what differs.
         """
         ours = _describe(self.spectrograms, self.inputs)
         theirs = _describe(clips.front, input_of(clips))
@@ -116,7 +127,6 @@ class Scorer:
                 expected="the scorer's " + ", ".join(f"{name} {ours[name]}" for name in differing),
                 remedy="compute them with the scorer's front end, or train a scorer on these",
             )
-        return self.encode(clips.values, clips.joined, progress)
 
     def encode(
         self,

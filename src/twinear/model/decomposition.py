@@ -1,0 +1,188 @@
+"""Which parts of two clips make their score: exact where the network is linear.
+
+The statistics branch is linear once its fixed statistics are computed: standardisation, projection
+on the axes, identity plus map. Its output is therefore the sum of one vector for each block of
+statistics. The convolutions are not linear; they are one part, with no exact parts inside.
+
+For the cosine head the embedding, of length 1, is the sum over the parts of their vectors `e_p`,
+divided by the lengths that the network divides by, and the logit of clips `u` and `v` is
+
+    bias + scale * sum over p, q of <e_p(u), e_q(v)>
+
+A term with `p != q` belongs to two parts. `LogitParts.contributions` gives each of them one half:
+the Shapley value of a part where leaving it out does not change the lengths (Afchar et al.,
+arXiv:2201.10528, compare such rules). `LogitParts.matrix` keeps all terms. The head `l1` adds up
+absolute differences unit by unit: the sum over the units of a branch is exact, and no block has a
+share of it.
+
+The decomposition of a bilinear score is that of BiLRP (Eberle et al., arXiv:2003.05431) with a
+linear network, for which no rule of propagation has to be chosen.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from twinear.model.heads import Cosine, WeightedL1
+from twinear.model.network import StatisticsBranch
+from twinear.model.scorer import BATCH, Scorer
+from twinear.model.statistics import BLOCKS, BlockWords
+
+STATISTICS, CONVOLUTIONS = "statistics", "convolutions"  # the branches
+WORDS = BLOCKS | {
+    STATISTICS: BlockWords("all statistics", "the fixed statistics of the clip"),
+    CONVOLUTIONS: BlockWords("learned patterns", "what the convolutions learned to hear"),
+}
+SMALLEST = 1e-12  # a shorter vector is not brought to length 1, as in PyTorch's `normalize`
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EmbeddingParts:
+    """Embeddings of clips as sums of parts.
+
+    Attributes
+    ----------
+    names
+        The parts: the blocks of statistics, then `CONVOLUTIONS`, as far as the network has them.
+    vectors
+        (clips, parts, units); their sum over the parts is what `Scorer.encode` gives.
+    statistics_units
+        Units of the statistics branch; they come first.
+    head
+        The network's head, in double precision.
+    """
+
+    names: tuple[str, ...]
+    vectors: Floats
+    statistics_units: int
+    head: Cosine | WeightedL1
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The parts that are blocks of statistics."""
+        return tuple(name for name in self.names if name != CONVOLUTIONS)
+
+    def embeddings(self, without: str = "") -> Floats:
+        """Encode the clips, (clips, units), `without` one part.
+
+        Without a block they are what the network makes of clips whose statistics in this block are
+        the mean of the training clips: it brings the other blocks back to their length. Without
+        the convolutions they are what it would make with the statistics alone.
+        """
+        rest: Floats = self.vectors[:, [name != without for name in self.names]].sum(axis=1)
+        if without and isinstance(self.head, Cosine):
+            n = rest.shape[1] if without == CONVOLUTIONS else self.statistics_units
+            whole = self.vectors.sum(axis=1)
+            rest[:, :n] = np.linalg.norm(whole[:, :n], axis=1, keepdims=True) * _unit(rest[:, :n])
+        return rest
+
+    def logits(self, pairs: Ints, without: str = "") -> Floats:
+        """Compute the logits of pairs of clips, (pairs, 2) to (pairs,), `without` one part."""
+        embeddings = torch.from_numpy(self.embeddings(without))
+        with torch.inference_mode():
+            logits = self.head.paired(embeddings[pairs[:, 0]], embeddings[pairs[:, 1]])
+        return np.asarray(logits)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LogitParts:
+    """Logits of pairs of clips as sums over parts.
+
+    Attributes
+    ----------
+    names
+        The parts: those of `EmbeddingParts`, or for the head `l1` the branches.
+    bias
+        The logit of two clips that have nothing in common: with the cosine, a cosine of 0.
+    matrix
+        (pairs, parts, parts): what a part of the first clip and a part of the second add to the
+        logit. For the head `l1` it is diagonal.
+    """
+
+    names: tuple[str, ...]
+    bias: float
+    matrix: Floats
+
+    @property
+    def logits(self) -> Floats:
+        """(pairs,)."""
+        return np.asarray(self.bias + self.matrix.sum(axis=(1, 2)))
+
+    @property
+    def contributions(self) -> Floats:
+        """(pairs, parts): their sum and the bias are the logit; terms of two parts are halved."""
+        return np.asarray(self.matrix.sum(axis=1) + self.matrix.sum(axis=2)) / 2
+
+    @property
+    def own(self) -> Floats:
+        """(pairs, parts): the contributions without the terms of two parts."""
+        return np.diagonal(self.matrix, axis1=1, axis2=2)
+
+
+def decompose(
+    scorer: Scorer, values: np.ndarray, joined: np.ndarray | None = None
+) -> EmbeddingParts:
+    """Split the embeddings of clips into parts, exactly.
+
+    `values` is (clips, n_bands, n_frames), `joined` (clips, n_joined), as for `Scorer.encode`.
+    """
+    net, head = scorer.net, copy.deepcopy(scorer.net.head).double()
+    beside = np.zeros((len(values), 0)) if joined is None else joined
+    blocks = () if net.statistics is None else net.statistics.names
+    names = blocks if net.convolutions is None else (*blocks, CONVOLUTIONS)
+    n = 0 if net.statistics is None else net.statistics.map.out_features
+    vectors = np.zeros((len(values), len(names), net.units))
+    with torch.inference_mode():
+        for start in range(0, len(values), BATCH):
+            rows = slice(start, start + BATCH)
+            x, v = (
+                torch.from_numpy(np.array(array[rows], dtype=np.float32))
+                for array in (values, beside)
+            )
+            if net.statistics is not None:
+                vectors[rows, : len(blocks), :n] = _block_vectors(net.statistics, x, v)
+            if net.convolutions is not None:
+                vectors[rows, -1, n:] = net.convolutions(x)
+    if isinstance(head, Cosine):  # each branch has a length of its own, as in `SiameseNet.encode`
+        share = None if net.share is None else net.share.sigmoid().item()
+        lengths = (1.0, 1.0) if share is None else ((1 - share) ** 0.5, share**0.5)
+        for units, length in zip((slice(0, n), slice(n, None)), lengths, strict=True):
+            now = np.linalg.norm(vectors[:, :, units].sum(axis=1), axis=1)
+            vectors[:, :, units] *= (length / np.maximum(now, SMALLEST))[:, None, None]
+    return EmbeddingParts(names=names, vectors=vectors, statistics_units=n, head=head)
+
+
+def split_logits(parts: EmbeddingParts, pairs: Ints) -> LogitParts:
+    """Split the logits of pairs of clips, (pairs, 2), into what the parts add."""
+    u, v = parts.vectors[pairs[:, 0]], parts.vectors[pairs[:, 1]]  # (pairs, parts, units)
+    head, bias = parts.head, parts.head.bias.item()
+    if isinstance(head, Cosine):
+        matrix = head.scale.item() * (u @ v.transpose(0, 2, 1))
+        return LogitParts(names=parts.names, bias=bias, matrix=matrix)
+    by_unit = -head.weight.detach().numpy() * np.abs(u.sum(axis=1) - v.sum(axis=1))
+    n = parts.statistics_units
+    by_branch = {STATISTICS: by_unit[:, :n], CONVOLUTIONS: by_unit[:, n:]}
+    by_branch = {name: units for name, units in by_branch.items() if units.shape[1]}
+    sums = np.stack([units.sum(axis=1) for units in by_branch.values()], axis=1)
+    matrix = sums[:, :, None] * np.eye(len(by_branch))
+    return LogitParts(names=tuple(by_branch), bias=bias, matrix=matrix)
+
+
+def _block_vectors(branch: StatisticsBranch, x: torch.Tensor, joined: torch.Tensor) -> torch.Tensor:
+    """Split what the statistics branch makes of clips by blocks, (clips, blocks, units)."""
+    centred = (branch.statistics(x, joined) - branch.middle).double()  # (clips, n)
+    axes = branch.axes.double()
+    projection = axes + axes @ branch.map.weight.T.double()  # (n, units)
+    blocks = zip(centred.split(branch.sizes, dim=1), projection.split(branch.sizes), strict=True)
+    return torch.stack([block @ onto for block, onto in blocks], dim=1)
+
+
+def _unit(x: Floats) -> Floats:
+    lengths = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.asarray(x / np.maximum(lengths, SMALLEST))

@@ -1,0 +1,1 @@
+"""What is asked of a scorer and of a catalogue."""
