@@ -1,0 +1,1 @@
+"""What is asked of a catalogue: similar artists and clips, reasons, playlists."""
