@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from twinear.acquisition.sample.corpus import Codec, encode
 from twinear.base.params import PARAMS
-from twinear.catalogue.catalogue import score_artists
+from twinear.catalogue.scoring import score_artists
 from twinear.clips.clips import Clips
 from twinear.clips.waveform import load_waveform
 from twinear.evaluation.crossval.folds import Fold, cut_folds, fold_by_column

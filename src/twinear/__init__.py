@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twinear.catalogue.catalogue import Catalogue
-    from twinear.catalogue.search import SimilarArtist
     from twinear.evaluation.cross_validation import CrossValidationOptions, cross_validate
     from twinear.evaluation.evaluation import EvaluationOptions, evaluate
     from twinear.inference import (
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
         load_scorer,
         load_waveform,
         score,
-        similar_artists,
     )
     from twinear.model.scorer import Scorer
+    from twinear.recommendation.similar_artists import SimilarArtist, similar_artists
     from twinear.training.scorer_training import train_scorer
 
     __version__: str
@@ -34,7 +33,7 @@ MODULES = {  # public name -> the module that defines it
     "CrossValidationOptions": "twinear.evaluation.cross_validation",
     "EvaluationOptions": "twinear.evaluation.evaluation",
     "Scorer": "twinear.model.scorer",
-    "SimilarArtist": "twinear.catalogue.search",
+    "SimilarArtist": "twinear.recommendation.similar_artists",
     "cross_validate": "twinear.evaluation.cross_validation",
     "embed": "twinear.inference",
     "embed_waveforms": "twinear.inference",
@@ -43,7 +42,7 @@ MODULES = {  # public name -> the module that defines it
     "load_scorer": "twinear.inference",
     "load_waveform": "twinear.inference",
     "score": "twinear.inference",
-    "similar_artists": "twinear.inference",
+    "similar_artists": "twinear.recommendation.similar_artists",
     "train_scorer": "twinear.training.scorer_training",
 }
 

@@ -1,4 +1,4 @@
-"""From an audio file to a score, one step at a time, and from a catalogue to similar artists.
+"""From an audio file to a score, one step at a time.
 
     file -> waveform -> log-mel -> embedding -> score
          load_waveform    embed_waveforms      Scorer.score
@@ -16,7 +16,6 @@ import numpy as np
 from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.catalogue.catalogue import Catalogue
-from twinear.catalogue.search import SimilarArtist, find_neighbours
 from twinear.clips.waveform import load_waveform
 from twinear.model.scorer import Scorer
 from twinear.spectrograms.front_end import Floats, log_mel
@@ -24,14 +23,12 @@ from twinear.spectrograms.front_end import Floats, log_mel
 __all__ = [
     "Catalogue",
     "Scorer",
-    "SimilarArtist",
     "embed",
     "embed_waveforms",
     "load_catalogue",
     "load_scorer",
     "load_waveform",
     "score",
-    "similar_artists",
 ]
 
 
@@ -47,7 +44,7 @@ def load_scorer(path: Path | str) -> Scorer:
 
 
 def load_catalogue(folder: Path | str) -> Catalogue:
-    """Read a catalogue's folder; the scores are memory-mapped.
+    """Open a catalogue's folder; its arrays are memory-mapped.
 
     Raises
     ------
@@ -120,21 +117,3 @@ def score(scorer: Scorer, a: Path | str, b: Path | str) -> float:
     """
     u, v = embed(scorer, (a, b))[:, None]
     return float(scorer.score(u, v)[0, 0])
-
-
-def similar_artists(folder: Path | str, artist: str, top: int = 10) -> list[SimilarArtist]:
-    """Find the artists that sound most like one of a catalogue, best first.
-
-    Parameters
-    ----------
-    folder
-        The catalogue's folder.
-    artist
-        A name (case and accents do not matter) or an id.
-
-    Raises
-    ------
-    DataError
-        No such artist (the message names the nearest), or no catalogue.
-    """
-    return find_neighbours(Path(folder), artist, top).similar

@@ -14,13 +14,17 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from twinear.base.errors import DataError, nearest
 from twinear.base.files import require
 
+if TYPE_CHECKING:  # slow to import, and most of this module does without
+    import pandas as pd
+
 COLUMNS = {"artist": str, "name": str, "mbid": str, "listeners": int, "plays": int}
+
+MAX_LISTED = 20  # namesakes in an error
 
 MBID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -309,14 +313,14 @@ def _most_frequent(shared: dict[str, Counter[str]], n: int) -> dict[str, list[st
     return {key: [value for value, _ in shared[key].most_common(n)] for key in keys}
 
 
-def write_artists(artists: pd.DataFrame, path: Path) -> None:
+def write_artists(artists: "pd.DataFrame", path: Path) -> None:
     """Write a table of artists; names may hold quotes, commas and line breaks."""
     artists.to_csv(
         path, columns=list(COLUMNS), index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
     )
 
 
-def read_artists(path: Path, remedy: str) -> pd.DataFrame:
+def read_artists(path: Path, remedy: str) -> "pd.DataFrame":
     """Read a table written by `write_artists`.
 
     Raises
@@ -324,6 +328,8 @@ def read_artists(path: Path, remedy: str) -> pd.DataFrame:
     DataError
         Missing, unreadable, other columns, no artist, or an artist in two rows.
     """
+    import pandas as pd
+
     try:
         artists = pd.read_csv(require(path, remedy), dtype=COLUMNS, keep_default_na=False)
     except ValueError as error:
@@ -336,7 +342,7 @@ def read_artists(path: Path, remedy: str) -> pd.DataFrame:
     return artists
 
 
-def find_artist(artists: pd.DataFrame, query: str, place: Path) -> dict[str, str]:
+def find_artist(artists: "pd.DataFrame", query: str, place: Path) -> dict[str, str]:
     """Return the id and name of the artist with that id or name; case and accents are ignored.
 
     Raises
@@ -351,10 +357,24 @@ def find_artist(artists: pd.DataFrame, query: str, place: Path) -> dict[str, str
     if len(matches) == 1:
         return {column: str(matches[column].item()) for column in ("artist", "name")}
     if len(matches) > 1:
-        pairs = zip(matches["name"], matches["artist"], strict=True)
-        namesakes = ", ".join(f"{name} ({artist})" for name, artist in pairs)
-        raise DataError(place, f"several artists '{query}': {namesakes}", remedy="give the id")
+        raise several_artists(
+            place, query, list(zip(matches["name"], matches["artist"], strict=True))
+        )
     spelt = dict(zip(names, artists["name"], strict=True))
-    near = ", ".join(f"'{spelt[name]}'" for name in nearest(normalise_name(query), spelt, n=3))
-    remedy = f"did you mean {near}?" if near else "see artists.csv there for the names"
-    raise DataError(place, f"no artist '{query}' among {len(artists)}", remedy=remedy)
+    near = [spelt[name] for name in nearest(normalise_name(query), spelt, n=3)]
+    raise no_artist(place, query, len(artists), near)
+
+
+def several_artists(place: Path, query: str, namesakes: Sequence[tuple[str, str]]) -> DataError:
+    """Build the error for a name that several artists, (name, id), bear."""
+    listed = ", ".join(f"{name} ({artist})" for name, artist in namesakes[:MAX_LISTED])
+    more = len(namesakes) - MAX_LISTED
+    found = f"several artists '{query}': {listed}" + (f" and {more} more" if more > 0 else "")
+    return DataError(place, found, remedy="give the id")
+
+
+def no_artist(place: Path, query: str, n_artists: int, near: Iterable[str]) -> DataError:
+    """Build the error for a name that no artist bears; `near` are the most similar names."""
+    suggestions = ", ".join(f"'{name}'" for name in near)
+    remedy = f"did you mean {suggestions}?" if suggestions else "check the spelling, or give the id"
+    return DataError(place, f"no artist '{query}' among {n_artists}", remedy=remedy)

@@ -1,44 +1,40 @@
-"""Combined scores -> expected similarities, by isotonic regression on the validation artists.
+"""Totals -> expected similarities, by beta calibration (interim)."""
 
-The validation artists are queries without listens, scored by the network that was not trained on
-them: after calibration a score of 0.7 means that such pairs have a similarity of about 0.7. The
-listens of test artists never enter.
-"""
-
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-
-from twinear.catalogue.collaborative import SMALLEST_DEVIATION, KnownArtists
-from twinear.catalogue.combination import CombinationParams, combine
-from twinear.catalogue.csls import Floats
-
-# share of a straight line mixed into the curve, so that scores on a plateau keep their order
-BLEND = 1e-3
+import numpy.typing as npt
 
 
-def calibrate(
-    siamese: Floats, known: KnownArtists, params: CombinationParams
-) -> Callable[[Floats], Floats]:
-    """Learn the map from combined scores to similarities; it keeps their order.
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """`sigmoid(a log(s) - b log(1 - s) + c)` of `s = sigmoid(total)`."""
 
-    The `siamese` scores, (artists, artists), are by a network that has not seen the validation
-    artists, who are among the `known`: the queries, with the listens of training artists.
-    """
-    from sklearn.isotonic import IsotonicRegression  # slow to import, needed here alone
+    a: float
+    b: float
+    c: float
 
-    combined = combine(siamese, params, known.select(~known.validation))
-    queries, candidates = known.rows[known.validation], known.rows
-    pairs = queries[:, None] != candidates
-    x = combined[np.ix_(queries, candidates)][pairs]
-    curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
-    curve.fit(x, known.similarity[known.validation][pairs])
+    @classmethod
+    def undo_standardisation(cls, mean: float, deviation: float) -> "Calibration":
+        """Bring totals back to the scale of the siamese scores."""
+        return cls(a=deviation, b=deviation, c=mean)
 
-    def similarity(scores: Floats) -> Floats:
-        flat = curve.predict(scores.ravel()).reshape(scores.shape)
-        spread = max(np.ptp(scores), SMALLEST_DEVIATION)
-        rising = (scores.astype(np.float64) - scores.min()) / spread
-        blended: Floats = (1 - BLEND) * flat + BLEND * rising
-        return blended.astype(np.float32)
+    def apply(self, totals: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Map totals to (0, 1); strictly rising."""
+        t = np.asarray(totals, dtype=np.float64)
+        z = -self.a * np.logaddexp(0, -t) + self.b * np.logaddexp(0, t) + self.c
+        return 1 / (1 + np.exp(-z))
 
-    return similarity
+
+def fit_calibration(totals: npt.ArrayLike, similarity: npt.ArrayLike) -> Calibration:
+    """Fit by cross-entropy with soft labels."""
+    from scipy.optimize import minimize
+
+    t, y = np.asarray(totals, np.float64).ravel(), np.asarray(similarity, np.float64).ravel()
+
+    def loss(x: npt.NDArray[np.float64]) -> float:
+        z = -np.exp(x[0]) * np.logaddexp(0, -t) + np.exp(x[1]) * np.logaddexp(0, t) + x[2]
+        return float((np.logaddexp(0, z) - y * z).mean() + 1e-6 * (x**2).sum())
+
+    x = minimize(loss, np.array([-0.7, -0.7, 0.0]), method="L-BFGS-B").x
+    return Calibration(a=float(np.exp(x[0])), b=float(np.exp(x[1])), c=float(x[2]))

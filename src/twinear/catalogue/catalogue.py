@@ -1,213 +1,350 @@
-"""Every artist encoded once: who sounds like whom, ranked.
+"""The catalogue: every artist encoded once, as an index that is asked without being read whole.
 
-The scores of two artists' clip pairs are averaged to the siamese score of the two. Then CSLS, the
-listens of known artists and calibration enter (`combination`, `calibration`). Artists without
-listens are in the catalogue like all others: they are what the project is for.
+    catalogue.json                 layout, hash of the scorer, definition of the score, sizes
+    scorer.safetensors             the scorer it was built with, for new clips
+    artists.sqlite                 artists and clips, by id, name and file (`lookup`)
+    clip_offsets.npy               (artists + 1,) the clips of artist `a` begin at row `a`
+    embeddings.npy                 (clips, units), the clips of an artist side by side
+    nearness.npy                   (artists,) mean score to the nearest, for CSLS
+    popularity.npy                 (artists,) what popularity adds to a candidate
+    representatives.npy            (artists, k) the known artists that stand for each, and
+    representative_weights.npy       how much each counts
+    known.npy                      (known,) rows of the artists whose listens may be used, and
+    similarity_{indptr,indices,values}.npy   their similarity, sparse
+    listeners.npy                  (artists,) 0 where unknown
+    neighbours.npy, neighbour_scores.npy     (artists, n_neighbours), best first
+    search/                        the index of the approximate search, if there is one
+
+Arrays are memory-mapped, and neither torch nor pandas is imported: opening takes milliseconds.
+Artists without listens are in the catalogue like all others: they are what the project is for.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 from pydantic import Field
 
 from twinear.base.errors import DataError
-from twinear.base.files import replacing, require
-from twinear.catalogue.calibration import calibrate
-from twinear.catalogue.collaborative import TrainingArtists
-from twinear.catalogue.combination import CombinationParams, combine, undo_standardisation
+from twinear.base.files import replacing, require, sha256, write_json
+from twinear.base.params import parse_params
+from twinear.catalogue.calibration import Calibration
+from twinear.catalogue.collaborative import Colistening, represent
+from twinear.catalogue.csls import mean_nearest
+from twinear.catalogue.encoded import EncodedArtists, Floats, Ints, plain_artists
+from twinear.catalogue.head import describe_head, parse_head
+from twinear.catalogue.lookup import ArtistRecord, ArtistTable, ClipRecord, write_artist_table
+from twinear.catalogue.scoring import CombinationParams, ScoreParts, Scoring
 
-if TYPE_CHECKING:  # looking an artist up needs neither torch nor librosa
-    from twinear.model.scorer import Scorer
-    from twinear.spectrograms.spectrograms import Spectrograms
+if TYPE_CHECKING:
+    from twinear.catalogue.building import Neighbours, ScoredArtists
 
 AGAIN = "run 'dvc repro catalogue'"
-ROWS = 512  # clips scored against all others at a time
+LAYOUT = 2  # of the folder; 1 held every two artists' scores
+FACTS, SCORER, ARTISTS = "catalogue.json", "scorer.safetensors", "artists.sqlite"
 
 
 class CatalogueParams(CombinationParams):
-    """How clips are pooled, what else enters, and how much of the ranking is kept."""
+    """How artists are scored, searched, and how much of the ranking is kept."""
 
-    pooling_power: float = Field(gt=0, le=40)
-    n_neighbours: int = Field(gt=0)
+    n_neighbours: int = Field(ge=0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Catalogue:
-    """All artists with clips, their embeddings and their scores.
+    """All artists with clips, and what their scores need.
 
     Attributes
     ----------
+    folder
+        Where it was read from.
+    identity
+        SHA-256 of catalogue.json: another build, or other params, give another one.
+    scorer_sha256
+        Of the scorer that encoded the clips.
     artists
-        Columns `artist` (id), `name`, `clips` (how many); sorted by id.
-    embeddings
-        (clips, units), float32.
-    artist_index
-        (clips,), the row in `artists` of each clip.
-    siamese
-        What the scorer alone says, (artists, artists), float32 in (0, 1); symmetric.
-    scores
-        With everything that entered, (artists, artists), float32 in (0, 1).
-    neighbours
-        Columns `artist`, `rank` (from 1), `neighbour`, `name`, `score`; best first.
+        The artists and clips by row, id, name and file.
+    encoded
+        What the score needs of each artist.
+    listeners
+        (artists,): how many people listen to each, 0 where unknown. It takes no part in the score.
+    neighbours, neighbour_scores
+        (artists, n_neighbours): the nearest of each, best first: rows, and scores in (0, 1).
     """
 
-    artists: pd.DataFrame
-    embeddings: np.ndarray
-    artist_index: np.ndarray
-    siamese: np.ndarray
-    scores: np.ndarray
-    neighbours: pd.DataFrame
-
-    def write(self, folder: Path) -> None:
-        """Write a folder, whole or not at all."""
-        with replacing(folder) as temporary:
-            temporary.mkdir()
-            self.artists.to_csv(temporary / "artists.csv", index=False)
-            for name in ("embeddings", "artist_index", "siamese", "scores"):
-                np.save(temporary / f"{name}.npy", getattr(self, name))
-            self.neighbours.to_parquet(temporary / "neighbours.parquet", index=False)
+    folder: Path
+    identity: str
+    scorer_sha256: str
+    artists: ArtistTable
+    encoded: EncodedArtists
+    scoring: Scoring
+    calibration: Calibration
+    listeners: Ints
+    neighbours: npt.NDArray[np.int32]
+    neighbour_scores: npt.NDArray[np.float64]
 
     @classmethod
     def read(cls, folder: Path) -> "Catalogue":
-        """Read and check what `write` wrote; the scores are mapped, not loaded."""
-        require(folder, AGAIN)
-        artists = read_artists(folder)
-        siamese, scores = (
-            _read_array(folder / f"{name}.npy", mmap_mode="r") for name in ("siamese", "scores")
-        )
-        artist_index = _read_array(folder / "artist_index.npy")
-        embeddings = _read_array(folder / "embeddings.npy")
-        square = (len(artists), len(artists))
-        if {siamese.shape, scores.shape} != {square} or len(artist_index) != len(embeddings):
-            raise DataError(
-                folder,
-                f"{len(artists)} artists, scores {scores.shape}, {len(artist_index)} indices "
-                f"of {len(embeddings)} clips",
-                expected="shapes that agree",
-                remedy=AGAIN,
+        """Open a folder that `write_catalogue` wrote.
+
+        Raises
+        ------
+        DataError
+            Missing, damaged, half-written, or of another layout.
+        """
+        facts = _read_facts(folder)
+        arrays = {
+            name.removesuffix(".npy"): _read_array(folder / name)
+            for name in facts["files"]
+            if name.endswith(".npy")
+        }
+        try:
+            artists = EncodedArtists(
+                clip_offsets=arrays["clip_offsets"],
+                embeddings=arrays["embeddings"],
+                nearness=arrays["nearness"],
+                representatives=arrays["representatives"],
+                weights=arrays["representative_weights"],
+                popularity=arrays["popularity"],
             )
-        return cls(
-            artists=artists,
-            embeddings=embeddings,
-            artist_index=artist_index,
-            siamese=siamese,
-            scores=scores,
-            neighbours=read_neighbours(folder),
+            colistening = None
+            if len(arrays["known"]):
+                colistening = Colistening(
+                    rows=arrays["known"],
+                    indptr=arrays["similarity_indptr"],
+                    indices=arrays["similarity_indices"],
+                    values=arrays["similarity_values"],
+                    deviation=facts["similarity_deviation"],
+                )
+            scoring = Scoring(
+                head=parse_head(facts["head"]),
+                params=parse_params("catalogue", CatalogueParams, facts["params"], folder / FACTS),
+                mean=facts["mean"],
+                deviation=facts["deviation"],
+                colistening=colistening,
+            )
+            catalogue = cls(
+                folder=folder,
+                identity=sha256(folder / FACTS),
+                scorer_sha256=facts["scorer"],
+                artists=ArtistTable.open(folder / ARTISTS),
+                encoded=artists,
+                scoring=scoring,
+                calibration=Calibration(**facts["calibration"]),
+                listeners=arrays["listeners"],
+                neighbours=arrays["neighbours"],
+                neighbour_scores=arrays["neighbour_scores"],
+            )
+        except (KeyError, TypeError) as error:
+            raise _damaged(folder / FACTS, f"lacks or misstates {error}") from error
+        catalogue._check_shapes()
+        return catalogue
+
+    def _check_shapes(self) -> None:
+        n = self.artists.n_artists
+        lengths = {
+            "clip_offsets": len(self.encoded),
+            "nearness": len(self.encoded.nearness),
+            "popularity": len(self.encoded.popularity),
+            "representatives": len(self.encoded.representatives),
+            "representative_weights": len(self.encoded.weights),
+            "listeners": len(self.listeners),
+            "neighbours": len(self.neighbours),
+            "neighbour_scores": len(self.neighbour_scores),
+        }
+        wrong = [name for name, length in lengths.items() if length != n]
+        n_clips = len(self.encoded.embeddings)
+        if not wrong and {int(self.encoded.clip_offsets[-1]), self.artists.n_clips} != {n_clips}:
+            wrong = ["embeddings"]
+        if wrong:
+            found = f"{wrong[0]}.npy does not fit {n} artists and {self.artists.n_clips} clips"
+            raise DataError(self.folder, found, expected="arrays that agree", remedy=AGAIN)
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def rows(self, ids: Sequence[str]) -> Ints:
+        """Find the rows of these ids.
+
+        Raises
+        ------
+        DataError
+            An id is not in the catalogue.
+        """
+        return np.array([self.artists.by_id(artist).row for artist in ids], dtype=np.int64)
+
+    def query(self, row: int) -> EncodedArtists:
+        """Take one artist of the catalogue, to ask about it."""
+        return self.encoded.select([row])
+
+    def represent(self, embeddings: Floats) -> EncodedArtists:
+        """Prepare a new artist, to ask about it as about those of the catalogue.
+
+        Parameters
+        ----------
+        embeddings
+            (clips, units), by the catalogue's scorer.
+        """
+        new = plain_artists(np.array([0, len(embeddings)]), np.ascontiguousarray(embeddings))
+        sound = self.scoring.sound(self.scoring.siamese(new, self.encoded))
+        params, colistening = self.scoring.params, self.scoring.colistening
+        representatives, weights = new.representatives, new.weights
+        if colistening is not None:
+            temperature = params.collaborative_inverse_temperature
+            representatives, weights = represent(
+                sound, colistening.rows, temperature, params.collaborative_artists
+            )
+        return EncodedArtists(
+            clip_offsets=new.clip_offsets,
+            embeddings=new.embeddings,
+            nearness=mean_nearest(sound),
+            representatives=representatives,
+            weights=weights,
+            popularity=new.popularity,
         )
 
+    def score(self, queries: EncodedArtists, rows: npt.ArrayLike | None = None) -> ScoreParts:
+        """Score artists of the catalogue, all or some rows, for each query."""
+        candidates = self.encoded if rows is None else self.encoded.select(rows)
+        return self.scoring.score(queries, candidates)
 
-def read_artists(folder: Path) -> pd.DataFrame:
-    """The artists of a catalogue's folder."""
-    path = require(folder / "artists.csv", AGAIN)
-    text = {"artist": str, "name": str}
+    def scores(self, queries: npt.ArrayLike, candidates: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Score artists by row, with everything that enters, (queries, candidates), in (0, 1)."""
+        return self.calibration.apply(self.score(self.encoded.select(queries), candidates).total)
+
+    def siamese(self, queries: npt.ArrayLike, candidates: npt.ArrayLike) -> Floats:
+        """Score artists by row, by the network alone, (queries, candidates), in (0, 1)."""
+        return self.scoring.siamese(self.encoded.select(queries), self.encoded.select(candidates))
+
+
+def write_catalogue(
+    artists: "ScoredArtists",
+    neighbours: "Neighbours",
+    listeners: npt.ArrayLike,
+    scorer: Path,
+    folder: Path,
+) -> None:
+    """Write a catalogue's folder, whole or not at all.
+
+    Parameters
+    ----------
+    listeners
+        (artists,): how many people listen to each, 0 where unknown.
+    scorer
+        The scorer's file; it is copied.
+    """
+    encoded, scoring = artists.encoded, artists.scoring
+    colistening = scoring.colistening or Colistening(
+        rows=np.empty(0, np.int64),
+        indptr=np.zeros(1, np.int64),
+        indices=np.empty(0, np.int32),
+        values=np.empty(0, np.float32),
+        deviation=1.0,
+    )
+    arrays = {
+        "clip_offsets": encoded.clip_offsets,
+        "embeddings": encoded.embeddings,
+        "nearness": encoded.nearness,
+        "popularity": encoded.popularity,
+        "representatives": encoded.representatives,
+        "representative_weights": encoded.weights,
+        "known": colistening.rows,
+        "similarity_indptr": colistening.indptr,
+        "similarity_indices": colistening.indices,
+        "similarity_values": colistening.values,
+        "listeners": np.asarray(listeners, dtype=np.int64),
+        "neighbours": neighbours.rows,
+        "neighbour_scores": neighbours.scores,
+    }
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        for name, array in arrays.items():
+            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+        write_artist_table(
+            temporary / ARTISTS,
+            _artist_records(artists, arrays["listeners"]),
+            _clip_records(artists),
+        )
+        shutil.copyfile(scorer, temporary / SCORER)
+        facts = {
+            "layout": LAYOUT,
+            "scorer": sha256(scorer),
+            "artists": len(encoded),
+            "clips": len(encoded.embeddings),
+            "known": len(colistening.rows),
+            "head": describe_head(scoring.head),
+            "mean": scoring.mean,
+            "deviation": scoring.deviation,
+            "similarity_deviation": colistening.deviation,
+            "params": scoring.params.model_dump(mode="json"),
+            "calibration": asdict(artists.calibration),
+            "files": {
+                path.relative_to(temporary).as_posix(): path.stat().st_size
+                for path in sorted(temporary.rglob("*"))
+                if path.is_file()
+            },
+        }
+        write_json(temporary / FACTS, facts)  # last: a folder without it is half-written
+
+
+def _artist_records(artists: "ScoredArtists", listeners: Ints) -> list[ArtistRecord]:
+    table = artists.table
+    return [
+        ArtistRecord(row=row, artist=artist, name=name, listeners=int(people), clips=clips)
+        for row, (artist, name, clips, people) in enumerate(
+            zip(table["artist"], table["name"], table["clips"], listeners, strict=True)
+        )
+    ]
+
+
+def _clip_records(artists: "ScoredArtists") -> list[ClipRecord]:
+    artist_rows = np.repeat(np.arange(len(artists.encoded)), artists.encoded.clip_counts)
+    return [
+        ClipRecord(row=row, file=file, artist_row=artist, title=title, seconds=seconds)
+        for row, (file, title, seconds, artist) in enumerate(
+            zip(
+                *(artists.clips[column] for column in ("file", "title", "seconds")),
+                artist_rows.tolist(),
+                strict=True,
+            )
+        )
+    ]
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    require(folder, AGAIN)
+    path = folder / FACTS
+    if not path.exists() and (folder / "scores.npy").exists():
+        found = "is of twinear 0.2 before the catalogue was an index"
+        raise DataError(folder, found, expected=f"layout {LAYOUT}", remedy=AGAIN)
+    require(path, AGAIN)
     try:
-        return pd.read_csv(path, dtype=text, keep_default_na=False)[["artist", "name", "clips"]]
-    except (ValueError, KeyError) as error:
-        raise _damaged(path, error) from error
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        layout, files = facts["layout"], dict(facts["files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, str(error)) from error
+    if layout != LAYOUT:
+        raise DataError(folder, f"has layout {layout}", expected=f"{LAYOUT}", remedy=AGAIN)
+    for name, size in files.items():
+        held = require(folder / name, AGAIN).stat().st_size
+        if held != size:
+            raise _damaged(folder / name, f"has {held:,} bytes instead of {size:,}")
+    return dict(facts)
 
 
-def read_neighbours(folder: Path, **chosen: Any) -> pd.DataFrame:
-    """The neighbours in a catalogue's folder; `chosen` goes to `pandas.read_parquet`."""
-    path = require(folder / "neighbours.parquet", AGAIN)
+def _read_array(path: Path) -> npt.NDArray[Any]:
     try:
-        return pd.read_parquet(path, **chosen)
-    except (ValueError, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _read_array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
-    try:
-        array: np.ndarray = np.load(require(path, AGAIN), mmap_mode=mmap_mode, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise _damaged(path, error) from error
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise _damaged(path, str(error)) from error
     return array
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
-    reason = str(error).splitlines()[0]
-    return DataError(path, f"is not what was written there ({reason})", remedy=AGAIN)
-
-
-def build_catalogue(
-    spectrograms: "Spectrograms",
-    scorer: "Scorer",
-    params: CatalogueParams,
-    training_artists: TrainingArtists | None = None,
-    before_refit: "Scorer | None" = None,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> Catalogue:
-    """Encode every clip once and rank all artists for each artist.
-
-    Without `training_artists`, whose listens may be used, only the siamese scores and CSLS enter.
-    Scores are calibrated by `before_refit`, the scorer that was not trained on the validation
-    artists, if it is given.
-    """
-    artists, artist_index = _artists(spectrograms.clips)
-    embeddings = scorer.encode_spectrograms(spectrograms, progress)
-    siamese = score_artists(scorer, embeddings, artist_index, params.pooling_power)
-    known = None if training_artists is None else training_artists.locate(artists["artist"])
-    scores = combine(siamese, params, known)
-    if known is not None and before_refit is not None and known.validation.any():
-        before = siamese
-        if before_refit is not scorer:
-            encoded = before_refit.encode_spectrograms(spectrograms, progress)
-            before = score_artists(before_refit, encoded, artist_index, params.pooling_power)
-        scores = calibrate(before, known, params)(scores)
-    else:
-        scores = undo_standardisation(scores, siamese, known)
-    return Catalogue(
-        artists=artists,
-        embeddings=embeddings,
-        artist_index=artist_index,
-        siamese=siamese,
-        scores=scores,
-        neighbours=_neighbours(artists, scores, params.n_neighbours),
-    )
-
-
-def score_artists(
-    scorer: "Scorer", embeddings: np.ndarray, artist_index: np.ndarray, power: float = 1.0
-) -> np.ndarray:
-    """The power mean of the scores of two artists' clips, (artists, artists), float32.
-
-    A `power` of 1 is the mean over clip pairs; the larger, the more the most similar clips count.
-    """
-    counts = np.bincount(artist_index)
-    mean = np.zeros((len(artist_index), len(counts)), dtype=np.float32)  # (clips, artists)
-    mean[np.arange(len(artist_index)), artist_index] = 1 / counts[artist_index]
-    exact = np.float32 if power == 1 else np.float64  # a high power of a low score is tiny
-    scores = np.zeros((len(counts), len(counts)), dtype=exact)
-    for start in range(0, len(artist_index), ROWS):
-        block = slice(start, start + ROWS)
-        of_clips = np.power(scorer.score(embeddings[block], embeddings), power, dtype=exact)
-        scores += mean[block].T @ (of_clips @ mean)
-    symmetric: np.ndarray = (scores + scores.T) / 2  # exactly, against rounding
-    pooled: np.ndarray = np.power(symmetric, 1 / power).astype(np.float32)
-    return pooled
-
-
-def _artists(clips: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """The artists of some clips, and the row of each clip's."""
-    artists = clips.groupby("artist", sort=True).agg(name=("name", "first"), clips=("file", "size"))
-    artist_index = artists.index.get_indexer(pd.Index(clips["artist"]))
-    return artists.reset_index(), artist_index.astype(np.int64)
-
-
-def _neighbours(artists: pd.DataFrame, scores: np.ndarray, n_neighbours: int) -> pd.DataFrame:
-    n = min(n_neighbours, len(artists) - 1)
-    ranked = np.where(np.eye(len(artists), dtype=bool), -np.inf, scores)
-    order = np.argsort(-ranked, axis=1, kind="stable")[:, :n]  # (artists, n)
-    ids, names = artists["artist"].to_numpy(), artists["name"].to_numpy()
-    return pd.DataFrame(
-        {
-            "artist": np.repeat(ids, n),
-            "rank": np.tile(np.arange(1, n + 1, dtype=np.int32), len(artists)),
-            "neighbour": ids[order].ravel(),
-            "name": names[order].ravel(),
-            "score": np.take_along_axis(scores, order, axis=1).ravel(),
-        }
-    )
+def _damaged(path: Path, reason: str) -> DataError:
+    first_line = reason.splitlines()[0] if reason else "unreadable"
+    return DataError(path, f"is not what was written there ({first_line})", remedy=AGAIN)

@@ -1,9 +1,11 @@
 """What co-listening says of two artists, also where one of them has no listens.
 
 A known artist (one whose listens may be used) stands for itself. A new artist is represented by the
-known artists that it sounds like: a softmax over its scores to them, with an inverse temperature.
-The collaborative score of two artists is then the expected similarity of what represents them.
-The listens of test artists are never among the known.
+known artists that it sounds like: a softmax over its scores to the nearest of them, with an inverse
+temperature. The collaborative score of two artists is then the expected similarity of what
+represents them. The listens of test artists are never among the known.
+
+Both the similarity and the representatives are sparse: memory is proportional to the artists.
 """
 
 from dataclasses import dataclass
@@ -11,14 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scipy.special import softmax
+
+from twinear.catalogue.encoded import EncodedArtists, Floats, Ints
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from twinear.similarity.similarity import Similarity
     from twinear.split import Split
 
-Floats = npt.NDArray[np.float32]
 SMALLEST_DEVIATION = 1e-7
 
 
@@ -36,7 +39,8 @@ class TrainingArtists:
         """Take the training and validation artists of a split; never those of test."""
         validation = split.members("validation")
         artists = [*split.members("train"), *validation]
-        rows = pd.Index(similarity.artists["artist"]).get_indexer(artists)
+        row = {artist: row for row, artist in enumerate(similarity.artists["artist"])}
+        rows = np.array([row[artist] for artist in artists], dtype=np.int64)
         return cls(
             artists=artists,
             similarity=similarity.matrix[np.ix_(rows, rows)],
@@ -46,7 +50,8 @@ class TrainingArtists:
 
     def locate(self, artists: "pd.Series[str]") -> "KnownArtists":
         """Find their rows in a table of artists; those without clips are left out."""
-        rows = pd.Index(artists).get_indexer(pd.Index(self.artists))
+        row = {artist: row for row, artist in enumerate(artists)}
+        rows = np.array([row.get(artist, -1) for artist in self.artists], dtype=np.int64)
         return KnownArtists(
             rows=rows,
             similarity=self.similarity,
@@ -59,7 +64,7 @@ class TrainingArtists:
 class KnownArtists:
     """The artists of a catalogue whose listens may be used; as `TrainingArtists`, by row."""
 
-    rows: npt.NDArray[np.int64]
+    rows: Ints
     similarity: np.ndarray
     listeners: np.ndarray
     validation: np.ndarray
@@ -74,59 +79,149 @@ class KnownArtists:
         )
 
 
-def collaborative_scores(
-    standard: Floats, known: KnownArtists, inverse_temperature: float
-) -> Floats:
-    """Score all artists by the co-listening of the known artists that represent them.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Colistening:
+    """The similarity of the known artists, sparse.
 
-    `standard` are scores by sound, (artists, artists), standardised. The larger the inverse
-    temperature of the softmax, the more the most similar known artist counts. The result is in
-    standard deviations of the similarity among the known artists.
+    Attributes
+    ----------
+    rows
+        (known,): their rows in the catalogue.
+    indptr, indices, values
+        Similarity as a sparse matrix (known, known) by rows, as in `scipy.sparse.csr_array`; may be
+        memory-mapped. The similarity of an artist with itself is left out.
+    deviation
+        Standard deviation of the similarity of two different known artists.
+    """
+
+    rows: Ints
+    indptr: Ints
+    indices: npt.NDArray[np.int32]
+    values: Floats
+    deviation: float
+
+    def inherited(self, artists: EncodedArtists) -> Floats:
+        """The expected similarity of each artist to each known one, (artists, known)."""
+        expected = np.zeros((len(artists), len(self.rows)), np.float32)
+        weights, representatives = artists.weights, artists.representatives
+        for artist, nth in zip(*np.nonzero(weights), strict=True):
+            known = representatives[artist, nth]
+            similar = slice(self.indptr[known], self.indptr[known + 1])
+            expected[artist, self.indices[similar]] += weights[artist, nth] * self.values[similar]
+        return expected
+
+    def scores(self, queries: EncodedArtists, candidates: EncodedArtists) -> Floats:
+        """Score candidates by co-listening, (queries, candidates).
+
+        In standard deviations of the similarity of two known artists.
+
+        Examples
+        --------
+        Artists 0, 1 and 2 are known. A new one stands for the first: it inherits what listeners say
+        of the first, that it is close to the second and far from the third.
+
+        >>> from dataclasses import replace
+        >>> from twinear.catalogue.encoded import plain_artists
+        >>> similarity = np.array([[1.0, 0.8, 0.1], [0.8, 1.0, 0.3], [0.1, 0.3, 1.0]])
+        >>> colistening = sparse_colistening(np.arange(3), similarity)
+        >>> four = replace(
+        ...     plain_artists(np.arange(5), np.zeros((4, 2), np.float32)),
+        ...     representatives=np.array([[0], [1], [2], [0]], np.int32),
+        ...     weights=np.ones((4, 1), np.float32),
+        ... )
+        >>> scores = colistening.scores(four, four)
+        >>> bool(np.allclose(scores[3], scores[0])), bool(scores[3, 1] > scores[3, 2])
+        (True, True)
+        """
+        inherited = self.inherited(queries)
+        scores = np.zeros((len(queries), len(candidates)), np.float32)
+        # position by position: artists that stand for themselves fill the first one only
+        for representative, weight in zip(
+            candidates.representatives.T, candidates.weights.T, strict=True
+        ):
+            present = np.flatnonzero(weight)
+            scores[:, present] += inherited[:, representative[present]] * weight[present]
+        return scores / np.float32(self.deviation)
+
+
+def sparse_colistening(rows: Ints, similarity: np.ndarray, n_neighbours: int = 0) -> Colistening:
+    """Keep the similarities above 0 of two different artists.
+
+    Parameters
+    ----------
+    rows
+        (known,): rows of the known artists in the catalogue.
+    similarity
+        (known, known).
+    n_neighbours
+        Of each artist only so many of the largest are kept; 0: all.
+    """
+    apart = np.where(np.eye(len(similarity), dtype=bool), 0, similarity)
+    if 0 < n_neighbours < len(apart):
+        least = np.partition(apart, -n_neighbours, axis=1)[:, -n_neighbours, None]
+        apart[apart < least] = 0
+    at, indices = np.nonzero(apart)
+    values = apart[at, indices].astype(np.float32)
+    pairs = max(len(similarity) * (len(similarity) - 1), 1)
+    mean = values.sum(dtype=np.float64) / pairs
+    variance = np.square(values, dtype=np.float64).sum() / pairs - mean**2
+    return Colistening(
+        rows=rows,
+        indptr=np.concatenate([[0], np.cumsum(np.bincount(at, minlength=len(similarity)))]),
+        indices=indices.astype(np.int32),
+        values=values,
+        deviation=max(float(np.sqrt(max(variance, 0.0))), SMALLEST_DEVIATION),
+    )
+
+
+def represent(
+    sound: Floats, known: Ints, inverse_temperature: float, n: int
+) -> tuple[npt.NDArray[np.int32], Floats]:
+    """Find the known artists that stand for some new ones, and how much each counts.
+
+    Parameters
+    ----------
+    sound
+        Standardised scores, (artists, catalogue's artists).
+    known
+        (known,): rows of the known artists, columns of `sound`.
+    n
+        How many stand for one; 0: all.
+
+    Returns
+    -------
+    representatives
+        (artists, n): positions in `known`, nearest first.
+    weights
+        (artists, n): softmax of their scores times the inverse temperature.
 
     Examples
     --------
-    The first three artists are known, the last is new and sounds like the first. It inherits what
-    listeners say of the first: that it is close to the second, and far from the third.
-
-    >>> similarity = np.array([[1.0, 0.8, 0.1], [0.8, 1.0, 0.3], [0.1, 0.3, 1.0]])
-    >>> known = KnownArtists(
-    ...     rows=np.arange(3),
-    ...     similarity=similarity,
-    ...     listeners=np.full(3, 9),
-    ...     validation=np.zeros(3, dtype=bool),
-    ... )
-    >>> sound = np.zeros((4, 4), dtype=np.float32)
-    >>> sound[0, 3] = sound[3, 0] = 5.0
-    >>> scores = collaborative_scores(sound, known, inverse_temperature=10.0)
-    >>> bool(np.allclose(scores[3, 1:3], scores[0, 1:3]))
-    True
-    >>> bool(scores[3, 1] > scores[3, 2])
-    True
+    >>> sound = np.array([[0.0, 2.0, 1.0]], np.float32)
+    >>> positions, weights = represent(sound, np.array([0, 1, 2]), 1.0, n=2)
+    >>> positions.tolist(), weights.round(2).tolist()
+    ([[1, 2]], [[0.73, 0.27]])
     """
-    weights = softmax(inverse_temperature * standard[:, known.rows], axis=1)  # (artists, known)
-    weights[known.rows] = np.eye(len(known.rows), dtype=np.float32)
-    same = np.eye(len(known.rows), dtype=bool)
-    similarity = np.where(same, 0, known.similarity)
-    deviation = max(similarity[~same].std(), SMALLEST_DEVIATION)
-    scores: Floats = (weights @ similarity.astype(np.float32) @ weights.T) / deviation
-    return scores.astype(np.float32)
+    scores = sound[:, known]
+    kept = min(n or len(known), len(known))
+    order = np.argpartition(-scores, kept - 1, axis=1)[:, :kept]
+    nearest = np.take_along_axis(scores, order, axis=1)
+    ranked = np.argsort(-nearest, axis=1, kind="stable")
+    order = np.take_along_axis(order, ranked, axis=1).astype(np.int32)
+    logits = np.float32(inverse_temperature) * np.take_along_axis(nearest, ranked, axis=1)
+    weights = np.exp(logits - logits[:, :1])
+    return order, weights / weights.sum(axis=1, keepdims=True)
 
 
-def popularity_scores(known: KnownArtists) -> npt.NDArray[np.float64]:
+def popularity_scores(listeners: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Standardise the logarithm of the known artists' numbers of listeners, (known,).
 
     Examples
     --------
-    >>> known = KnownArtists(
-    ...     rows=np.arange(3),
-    ...     similarity=np.eye(3),
-    ...     listeners=np.array([10, 100, 1000]),
-    ...     validation=np.zeros(3, dtype=bool),
-    ... )
-    >>> popularity_scores(known).round(3).tolist()
+    >>> popularity_scores(np.array([10, 100, 1000])).round(3).tolist()
     [-1.225, 0.0, 1.225]
     """
-    listeners = np.log(known.listeners)
-    deviation = max(listeners.std(), SMALLEST_DEVIATION)
-    scores: npt.NDArray[np.float64] = (listeners - listeners.mean()) / deviation
+    logarithms = np.log(listeners)
+    deviation = max(logarithms.std(), SMALLEST_DEVIATION)
+    scores: npt.NDArray[np.float64] = (logarithms - logarithms.mean()) / deviation
     return scores

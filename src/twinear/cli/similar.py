@@ -1,6 +1,7 @@
 """Ask the trained scorer: who sounds like whom, and how well it ranks."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,26 +11,76 @@ import typer
 from twinear.base.errors import DataError
 from twinear.cli.app import AsJson, app, print_json, print_result
 
+CatalogueFolder = Annotated[Path, typer.Option(help="The catalogue's folder.")]
+CATALOGUE = Path("artifacts/catalogue")
+
 
 @app.command()
 def similar(
-    artist: Annotated[str, typer.Argument(help="Name or id; case and accents do not matter.")],
-    top: Annotated[int, typer.Option(min=1, help="How many neighbours.")] = 10,
-    catalogue: Annotated[Path, typer.Option(help="The catalogue's folder.")] = Path(
-        "artifacts/catalogue"
-    ),
+    artists: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names or ids; case and accents do not matter. Of several: what is near to all."
+        ),
+    ] = None,
+    clip: Annotated[
+        list[Path] | None,
+        typer.Option(help="An audio file of an artist that is not there; give it for each clip."),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many artists.")] = 10,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Leave this artist out; may be repeated.")
+    ] = None,
+    max_listeners: Annotated[
+        int | None, typer.Option(min=0, help="Only artists with at most so many listeners.")
+    ] = None,
+    balance: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="0: sound alone, 1: listeners alone. [default: as built]"),
+    ] = None,
+    diverse: Annotated[
+        bool, typer.Option("--diverse/--alike", help="No artists that are very near to each other.")
+    ] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact/--indexed", help="Score all artists, not only candidates.")
+    ] = False,
+    catalogue: CatalogueFolder = CATALOGUE,
     as_json: AsJson = False,
 ) -> None:
-    """Show the artists that sound most like ARTIST, with scores in 0..1."""
-    from twinear.catalogue.search import find_neighbours
+    """Show the artists that sound most like ARTISTS, or like new clips, with scores in 0..1."""
+    from twinear.recommendation.collection import Collection
+    from twinear.recommendation.similar_artists import SimilarOptions, find_similar
 
-    neighbours = find_neighbours(catalogue, artist, top)
+    options = SimilarOptions(
+        top=top,
+        without=tuple(without or ()),
+        max_listeners=max_listeners,
+        balance=balance,
+        diverse=diverse,
+        exact=exact,
+    )
+    found = find_similar(Collection.open(catalogue), artists or (), clip or (), options)
     if as_json:
-        print_json(asdict(neighbours))
+        print_json(asdict(found))
         return
-    width = max((len(similar.name) for similar in neighbours.similar), default=0)
-    for similar in neighbours.similar:
-        print(f"{similar.rank:>3}  {similar.name:<{width}}  {similar.score:.3f}")
+    width = max((len(artist.name) for artist in found.similar), default=0)
+    digits = distinct_digits([artist.score for artist in found.similar])
+    for artist in found.similar:
+        print(f"{artist.rank:>3}  {artist.name:<{width}}  {artist.score:.{digits}f}")
+
+
+def distinct_digits(scores: Sequence[float], least: int = 3, most: int = 9) -> int:
+    """Find how many decimals show different scores as different.
+
+    Examples
+    --------
+    >>> distinct_digits([0.34361, 0.34358, 0.2])
+    5
+    """
+    for digits in range(least, most):
+        if len({f"{score:.{digits}f}" for score in scores}) == len(set(scores)):
+            return digits
+    return most
 
 
 @app.command()

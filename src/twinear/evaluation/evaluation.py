@@ -16,7 +16,8 @@ from twinear.base.delimited import find_separator, split_line
 from twinear.base.errors import DataError
 from twinear.base.params import PARAMS
 from twinear.base.table import read_lines, read_table
-from twinear.catalogue.catalogue import CatalogueParams, build_catalogue
+from twinear.catalogue.building import score_catalogue
+from twinear.catalogue.catalogue import CatalogueParams
 from twinear.evaluation.comparison import (
     CORRECTED,
     SIMILARITY,
@@ -137,7 +138,7 @@ def _score(
     scores: dict[str, Floats] = {}
     if scorer is not None:
         params = recipe.read("catalogue", CatalogueParams)
-        catalogue = build_catalogue(data.spectrograms, scorer, params)
+        catalogue = score_catalogue(data.spectrograms, scorer, params)
         scores |= select_scores(catalogue, data.artists.ids)
     scores |= read_matrices(options.matrices, data.artists.artists)
     clips = list(data.spectrograms.clips["file"].iloc[data.artists.clips])

@@ -19,6 +19,7 @@ from twinear.ranking.baselines import l2, mfcc, mutual_proximity, popularity
 from twinear.ranking.ranking import CATALOGUE, SIAMESE, Systems, find_rows
 
 if TYPE_CHECKING:
+    from twinear.catalogue.building import ScoredArtists
     from twinear.catalogue.catalogue import Catalogue
     from twinear.similarity.similarity import Similarity
     from twinear.spectrograms.spectrograms import Spectrograms
@@ -112,9 +113,13 @@ def standardise(vectors: npt.ArrayLike, known: npt.ArrayLike) -> Floats:
 
 
 def score_systems(
-    catalogue: "Catalogue", spectrograms: "Spectrograms", similarity: "Similarity"
+    catalogue: "Catalogue | ScoredArtists", spectrograms: "Spectrograms", similarity: "Similarity"
 ) -> Systems:
-    """Score every artist with similarity and clips against every other, by every system."""
+    """Score every artist with similarity and clips against every other, by every system.
+
+    Memory grows with the square of these artists, of which there are at most
+    `similarity.top_artists`.
+    """
     artists = build_evaluation_set(spectrograms, similarity)
     return Systems(
         artists=artists.artists[["artist", "name"]],
@@ -124,11 +129,10 @@ def score_systems(
     )
 
 
-def select_scores(catalogue: "Catalogue", ids: list[str]) -> dict[str, Floats]:
-    """Select from a catalogue the scores of these artists: with all that enters, and siamese."""
-    rows = find_rows(catalogue.artists, ids, "catalogue")
-    square = np.ix_(rows, rows)
+def select_scores(catalogue: "Catalogue | ScoredArtists", ids: list[str]) -> dict[str, Floats]:
+    """Score these artists by a catalogue: with all that enters, and by the network alone."""
+    rows = catalogue.rows(ids)
     return {
-        CATALOGUE: catalogue.scores[square].astype(np.float64),
-        SIAMESE: catalogue.siamese[square].astype(np.float64),
+        CATALOGUE: catalogue.scores(rows, rows),
+        SIAMESE: catalogue.siamese(rows, rows).astype(np.float64),
     }

@@ -1,1 +1,1 @@
-"""What is asked of a scorer and of a catalogue."""
+"""What is asked of a catalogue: similar artists and clips, reasons, playlists."""

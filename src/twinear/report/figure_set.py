@@ -38,7 +38,7 @@ def chosen_epoch(training: pd.DataFrame) -> int:
 
 def names_in_figures(inputs: ReportInputs) -> FigureNames:
     """How figures show the artists' names."""
-    return figure_names(inputs.catalogue.artists["name"])
+    return figure_names(pd.Series([artist.name for artist in inputs.catalogue.artists]))
 
 
 def reliability_of_catalogue(inputs: ReportInputs) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def _draw(inputs: ReportInputs) -> dict[str, Figure]:
         "heatmap_test": _heat_maps(inputs.test.truth, inputs.test.scores[CATALOGUE], test_names),
         "heatmap": _heat_maps(similarity, scores, []),
         "map": draw_map(
-            positions(inputs.catalogue.scores[np.ix_(rows, rows)]),
+            positions(inputs.catalogue.scores(rows, rows).astype(np.float32)),
             list(on_map["split"]),
             [shown[name] for name in on_map["name"]],
         ),
@@ -92,14 +92,15 @@ def artists_on_map(inputs: ReportInputs) -> pd.DataFrame:
     """
     by_listeners = pd.Index(inputs.similarity.artists["artist"])
     split = inputs.split.artists.set_index("artist")["split"]
-    artists = inputs.catalogue.artists
+    artists = list(inputs.catalogue.artists)
+    ids = pd.Series([artist.artist for artist in artists])
     table = pd.DataFrame(
         {
             "row": np.arange(len(artists)),
-            "name": artists["name"],
-            "split": artists["artist"].map(split).fillna("no listens"),
+            "name": [artist.name for artist in artists],
+            "split": ids.map(split).fillna("no listens"),
             # -1 (no listens) becomes the last rank
-            "rank": by_listeners.get_indexer(pd.Index(artists["artist"])) % (len(by_listeners) + 1),
+            "rank": by_listeners.get_indexer(pd.Index(ids)) % (len(by_listeners) + 1),
         }
     )
     table["first"] = table["split"].map(SPLITS.index)
@@ -108,11 +109,11 @@ def artists_on_map(inputs: ReportInputs) -> pd.DataFrame:
 
 def most_listened(inputs: ReportInputs) -> tuple[Floats, Floats]:
     """Select similarity and scores of the most listened artists with both listens and clips."""
-    ids = pd.Index(inputs.catalogue.artists["artist"])
-    rows = ids.get_indexer(pd.Index(inputs.similarity.artists["artist"]))
-    inside = np.flatnonzero(rows >= 0)[:MAX_ARTISTS]
-    square = np.ix_(rows[inside], rows[inside])
-    return inputs.similarity.matrix[np.ix_(inside, inside)], inputs.catalogue.scores[square]
+    ids = pd.Index([artist.artist for artist in inputs.catalogue.artists])
+    found = ids.get_indexer(pd.Index(inputs.similarity.artists["artist"]))
+    inside = np.flatnonzero(found >= 0)[:MAX_ARTISTS]
+    rows = found[inside]
+    return inputs.similarity.matrix[np.ix_(inside, inside)], inputs.catalogue.scores(rows, rows)
 
 
 def _heat_maps(truth: Floats, scores: Floats, names: list[str]) -> Figure:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from twinear.base.errors import DataError
-from twinear.catalogue.catalogue import score_artists
+from twinear.catalogue.scoring import score_artists
 from twinear.clips.clips import Clips
 from twinear.compute.pool import Workers
 from twinear.metrics.ranking_metrics import Floats, Truth, others, query_ndcg

@@ -19,7 +19,8 @@ from twinear.base.params import parse_params
 from twinear.spectrograms.front_end import Floats, SpectrogramsParams
 
 HALF_ONE = 0x3C00  # the bits of 1.0 in float16; those of 0..1 run from 0 to here
-COLUMNS = ["file", "artist", "name"]
+COLUMNS = ["file", "artist", "name", "title", "seconds"]
+TYPES = dict.fromkeys(COLUMNS, str) | {"seconds": float}
 REMEDY = "run 'dvc repro spectrograms'"
 
 
@@ -30,7 +31,7 @@ class Spectrograms:
     Parameters
     ----------
     clips
-        Columns file, artist (id), name.
+        Columns file, artist (id), name, title, seconds.
     values
         float16 (clips, n_mels, n_frames) in [0, 1]; with `front.embeddings` only the embeddings
         themselves, float32 (clips, n_dims, n_frames), one frame where a clip has one vector.
@@ -82,7 +83,7 @@ class Spectrograms:
         try:
             front = json.loads((folder / "params.json").read_text(encoding="utf-8"))
             front = parse_params("spectrograms", SpectrogramsParams, front, folder / "params.json")
-            clips = pd.read_csv(folder / "clips.csv", dtype=str, keep_default_na=False)
+            clips = pd.read_csv(folder / "clips.csv", dtype=TYPES, keep_default_na=False)
             values = np.load(folder / "spectrograms.npy", mmap_mode="r", allow_pickle=False)
             with np.load(folder / "mfcc.npz", allow_pickle=False) as mfcc:
                 mean, cov = mfcc["mean"], mfcc["cov"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from twinear.base.files import sha256
 from twinear.base.params import parse_params
-from twinear.catalogue.catalogue import score_artists
+from twinear.catalogue.scoring import score_artists
 from twinear.metrics.ranking_metrics import query_ndcg, rank_truth
 from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity

@@ -17,12 +17,13 @@ import numpy as np
 
 from twinear import catalogue, model, training
 from twinear.base.files import code_digest, replacing
-from twinear.catalogue.catalogue import CatalogueParams, build_catalogue
+from twinear.catalogue.building import score_catalogue
+from twinear.catalogue.catalogue import CatalogueParams
 from twinear.catalogue.collaborative import TrainingArtists
 from twinear.evaluation.crossval.folds import Fold
 from twinear.evaluation.dataset import ArtefactFolders, EvaluationData
 from twinear.metrics.ranking_metrics import Floats
-from twinear.ranking.ranking import CATALOGUE, SIAMESE, find_rows
+from twinear.ranking.ranking import CATALOGUE, SIAMESE
 from twinear.split import Split
 from twinear.training.checkpoint import Epoch
 from twinear.training.scorer_training import train_scorer
@@ -115,15 +116,15 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         data.similarity, Split.from_ids(all_artists, train=fold.with_listens)
     )
     present = data.without(fold.left_out)
-    catalogue = build_catalogue(present.spectrograms, scorer, task.catalogue, with_listens)
-    rows = find_rows(catalogue.artists, fold.queries, "catalogue")
+    catalogue = score_catalogue(present.spectrograms, scorer, task.catalogue, with_listens)
+    rows = catalogue.rows(fold.queries)
     artists = data.artists.ids
     inside = np.isin(artists, present.artists.ids)
-    columns = find_rows(catalogue.artists, present.artists.ids, "catalogue")
+    columns = catalogue.rows(present.artists.ids)
     tables = {}
-    for name, table in ((CATALOGUE, catalogue.scores), (SIAMESE, catalogue.siamese)):
+    for name, score in ((CATALOGUE, catalogue.scores), (SIAMESE, catalogue.siamese)):
         tables[name] = np.full((len(rows), len(artists)), np.nan)
-        tables[name][:, inside] = table[np.ix_(rows, columns)]
+        tables[name][:, inside] = score(rows, columns)
     result = FoldScores(
         queries=list(fold.queries), artists=artists, scores=tables, history=trained.fit.history
     )

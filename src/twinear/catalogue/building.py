@@ -1,0 +1,235 @@
+"""Clips, scorer and known artists -> all that a catalogue needs to answer, block by block.
+
+Two passes over all pairs of artists, of which no more than a block is in memory: the first finds
+each artist's nearness and the known artists that stand for it, the second its neighbours. From
+`exact_below` artists on the first pass looks at the nearest artists of an index only.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from twinear.catalogue.calibration import Calibration, fit_calibration
+from twinear.catalogue.collaborative import (
+    KnownArtists,
+    TrainingArtists,
+    popularity_scores,
+    represent,
+    sparse_colistening,
+)
+from twinear.catalogue.csls import mean_nearest
+from twinear.catalogue.encoded import EncodedArtists, Floats, plain_artists
+from twinear.catalogue.head import Head, head_of
+from twinear.catalogue.scoring import ARTISTS, CombinationParams, Scoring, measure_scale, sort_clips
+
+if TYPE_CHECKING:
+    from twinear.model.scorer import Scorer
+    from twinear.spectrograms.spectrograms import Spectrograms
+
+SCALE_ARTISTS = 4096  # known artists whose pairs give the scale; of more, evenly spaced ones
+CALIBRATION_ARTISTS = 2048  # queries, and candidates, whose pairs are used for the calibration
+
+Progress = Callable[[Iterable[int]], Iterable[int]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScoredArtists:
+    """Artists with all that their scores need.
+
+    Attributes
+    ----------
+    table
+        Columns `artist` (id), `name`, `clips` (how many); sorted by id.
+    clips
+        Columns `file`, `title`, `seconds`; in the order of the embeddings.
+    calibration
+        Totals to expected similarities.
+    """
+
+    table: pd.DataFrame
+    clips: pd.DataFrame
+    encoded: EncodedArtists
+    scoring: Scoring
+    calibration: Calibration
+
+    def rows(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Find the rows of these ids, which are all there."""
+        found = pd.Index(self.table["artist"]).get_indexer(pd.Index(ids))
+        return found.astype(np.int64)
+
+    def scores(self, queries: npt.ArrayLike, candidates: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Score artists by row, with everything that enters, (queries, candidates), in (0, 1)."""
+        totals = self.scoring.score(
+            self.encoded.select(queries), self.encoded.select(candidates)
+        ).total
+        return self.calibration.apply(totals)
+
+    def siamese(self, queries: npt.ArrayLike, candidates: npt.ArrayLike) -> Floats:
+        """Score artists by row, by the network alone, (queries, candidates), in (0, 1)."""
+        return self.scoring.siamese(self.encoded.select(queries), self.encoded.select(candidates))
+
+
+def score_catalogue(
+    spectrograms: "Spectrograms",
+    scorer: "Scorer",
+    params: CombinationParams,
+    training_artists: TrainingArtists | None = None,
+    before_refit: "Scorer | None" = None,
+    progress: Progress = iter,
+) -> ScoredArtists:
+    """Encode every clip once and prepare the scores of all artists.
+
+    Without `training_artists`, whose listens may be used, only the siamese scores and CSLS enter.
+    Scores are calibrated by `before_refit`, the scorer that was not trained on the validation
+    artists, if it is given.
+    """
+    clips = spectrograms.clips
+    groups = clips.groupby("artist", sort=True)
+    table = groups.agg(name=("name", "first"), clips=("file", "size")).reset_index()
+    order, offsets = sort_clips(groups.ngroup(), len(table))
+    embeddings = scorer.encode_spectrograms(spectrograms, progress)[order]
+    known = None if training_artists is None else training_artists.locate(table["artist"])
+    artists = plain_artists(offsets, embeddings)
+    scoring, encoded = prepare(artists, head_of(scorer), params, known, progress)
+    if known is not None and before_refit is not None and known.validation.any():
+        before = artists
+        if before_refit is not scorer:
+            encoded_before = before_refit.encode_spectrograms(spectrograms, progress)[order]
+            before = plain_artists(offsets, encoded_before)
+        calibration = calibrate(before, head_of(before_refit), params, known, progress)
+    else:
+        calibration = Calibration.undo_standardisation(scoring.mean, scoring.deviation)
+    described = clips.reindex(columns=["file", "title", "seconds"]).iloc[order]
+    return ScoredArtists(
+        table=table,
+        clips=described.fillna({"title": "", "seconds": 0.0}).reset_index(drop=True),
+        encoded=encoded,
+        scoring=scoring,
+        calibration=calibration,
+    )
+
+
+def prepare(
+    artists: EncodedArtists,
+    head: Head,
+    params: CombinationParams,
+    known: KnownArtists | None,
+    progress: Progress = iter,
+) -> tuple[Scoring, EncodedArtists]:
+    """Find the scale of the scores, and each artist's nearness and representatives."""
+    if known is not None and len(known.rows) < 2:
+        known = None
+    rows = np.arange(len(artists)) if known is None else known.rows
+    at = np.linspace(0, len(rows) - 1, min(len(rows), SCALE_ARTISTS)).round().astype(np.int64)
+    mean, deviation = measure_scale(head, artists, rows[at], params.pooling_power)
+    scoring = Scoring(
+        head=head,
+        params=params,
+        mean=mean,
+        deviation=deviation,
+        colistening=None
+        if known is None
+        else sparse_colistening(known.rows, known.similarity, params.collaborative_neighbours),
+    )
+    n_artists = len(artists)
+    nearness = np.zeros(n_artists, np.float32)
+    kept = 1 if known is None else min(params.collaborative_artists or n_artists, len(known.rows))
+    representatives = np.full((n_artists, kept), -1, np.int32)
+    weights = np.zeros((n_artists, kept), np.float32)
+    for start in progress(range(0, n_artists, ARTISTS)):
+        stop = min(start + ARTISTS, n_artists)
+        sound = scoring.sound(scoring.siamese(artists.block(start, stop), artists))
+        if known is not None:
+            temperature = params.collaborative_inverse_temperature
+            representatives[start:stop], weights[start:stop] = represent(
+                sound, known.rows, temperature, kept
+            )
+        sound[np.arange(stop - start), np.arange(start, stop)] = -np.inf
+        nearness[start:stop] = mean_nearest(sound)
+    popularity = np.zeros(n_artists, np.float32)
+    if known is not None:  # a known artist stands for itself
+        representatives[known.rows], weights[known.rows] = -1, 0
+        representatives[known.rows, 0], weights[known.rows, 0] = np.arange(len(known.rows)), 1
+        if params.popularity_weight:
+            popularity[known.rows] = params.popularity_weight * popularity_scores(known.listeners)
+    return scoring, replace(
+        artists,
+        nearness=nearness,
+        representatives=representatives,
+        weights=weights,
+        popularity=popularity,
+    )
+
+
+def calibrate(
+    artists: EncodedArtists,
+    head: Head,
+    params: CombinationParams,
+    known: KnownArtists,
+    progress: Progress = iter,
+) -> Calibration:
+    """Learn the map from totals to similarities on the validation artists; it keeps their order.
+
+    The validation artists are queries without listens, scored by a network that was not trained on
+    them, as test artists are: after calibration a score of 0.7 means that such pairs have a
+    similarity of about 0.7. The listens of test artists never enter.
+    """
+    scoring, encoded = prepare(artists, head, params, known.select(~known.validation), progress)
+    queries = _evenly(np.flatnonzero(known.validation))
+    candidates = _evenly(np.arange(len(known.rows)))
+    pairs = queries[:, None] != candidates
+    totals = scoring.score(
+        encoded.select(known.rows[queries]), encoded.select(known.rows[candidates])
+    ).total
+    return fit_calibration(totals[pairs], known.similarity[np.ix_(queries, candidates)][pairs])
+
+
+def _evenly(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Take at most `CALIBRATION_ARTISTS`, evenly spaced."""
+    at = np.linspace(0, len(rows) - 1, min(len(rows), CALIBRATION_ARTISTS))
+    return rows[at.round().astype(np.int64)]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Neighbours:
+    """The nearest artists of each, best first: rows and scores, (artists, n)."""
+
+    rows: npt.NDArray[np.int32]
+    scores: npt.NDArray[np.float64]
+
+
+def find_neighbours(
+    artists: ScoredArtists, n_neighbours: int, progress: Progress = iter
+) -> Neighbours:
+    """Rank all other artists for each artist, exactly, and keep the first."""
+    encoded, n_artists = artists.encoded, len(artists.encoded)
+    n = max(min(n_neighbours, n_artists - 1), 0)
+    rows = np.empty((n_artists, n), np.int32)
+    scores = np.empty((n_artists, n))
+    for start in progress(range(0, n_artists, ARTISTS)):
+        stop = min(start + ARTISTS, n_artists)
+        totals = artists.scoring.score(encoded.block(start, stop), encoded).total
+        totals[np.arange(stop - start), np.arange(start, stop)] = -np.inf  # never itself
+        for nth, row in enumerate(range(start, stop)):
+            best = largest(totals[nth], n)
+            rows[row], scores[row] = best, artists.calibration.apply(totals[nth, best])
+    return Neighbours(rows=rows, scores=scores)
+
+
+def largest(totals: Floats, n: int) -> npt.NDArray[np.int64]:
+    """Positions of the n largest, best first; of equals the first come first.
+
+    Examples
+    --------
+    >>> largest(np.array([1.0, 3.0, 2.0, 3.0]), 3).tolist()
+    [1, 3, 2]
+    """
+    if n >= len(totals):
+        return np.argsort(-totals, kind="stable")[:n]
+    least = np.partition(totals, len(totals) - n)[len(totals) - n] if n else np.inf
+    candidates = np.flatnonzero(totals >= least)
+    return candidates[np.argsort(-totals[candidates], kind="stable")[:n]]

@@ -1,0 +1,98 @@
+"""Artists as the score sees them: clip embeddings, and what the corrections know of each.
+
+The artists of a catalogue, a few of them, and a new artist that is asked about are all
+`EncodedArtists`. Memory is proportional to the clips.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncodedArtists:
+    """Some artists.
+
+    Attributes
+    ----------
+    clip_offsets
+        (artists + 1,): the clips of artist `a` are rows `clip_offsets[a]` to `clip_offsets[a + 1]`.
+    embeddings
+        (clips, units), float32; may be memory-mapped.
+    nearness
+        (artists,): mean standardised score to the nearest artists, for CSLS.
+    representatives
+        (artists, k), int32: the known artists that stand for each, as positions among the known; -1
+        where there are fewer. A known artist stands for itself.
+    weights
+        (artists, k), float32: how much each of them counts; the sum is 1, or 0 without listens.
+    popularity
+        (artists,), float32: what is added to the score of each as a candidate.
+    """
+
+    clip_offsets: Ints
+    embeddings: Floats
+    nearness: Floats
+    representatives: npt.NDArray[np.int32]
+    weights: Floats
+    popularity: Floats
+
+    def __len__(self) -> int:
+        return len(self.clip_offsets) - 1
+
+    @property
+    def clip_counts(self) -> Ints:
+        """How many clips each artist has, (artists,)."""
+        return np.diff(self.clip_offsets)
+
+    def select(self, rows: npt.ArrayLike) -> "EncodedArtists":
+        """Select artists by row, in this order."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        counts = self.clip_counts[chosen]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        # the clips of each chosen artist, one after the other
+        clips = np.arange(offsets[-1]) + np.repeat(self.clip_offsets[chosen] - offsets[:-1], counts)
+        return EncodedArtists(
+            clip_offsets=offsets,
+            embeddings=np.asarray(self.embeddings[clips]),
+            nearness=self.nearness[chosen],
+            representatives=self.representatives[chosen],
+            weights=self.weights[chosen],
+            popularity=self.popularity[chosen],
+        )
+
+    def block(self, start: int, stop: int) -> "EncodedArtists":
+        """Take neighbouring artists, without copying their embeddings."""
+        first, last = self.clip_offsets[start], self.clip_offsets[stop]
+        return EncodedArtists(
+            clip_offsets=self.clip_offsets[start : stop + 1] - first,
+            embeddings=self.embeddings[first:last],
+            nearness=self.nearness[start:stop],
+            representatives=self.representatives[start:stop],
+            weights=self.weights[start:stop],
+            popularity=self.popularity[start:stop],
+        )
+
+
+def plain_artists(clip_offsets: Ints, embeddings: Floats) -> EncodedArtists:
+    """Make artists of whom nothing but the clips is known.
+
+    Examples
+    --------
+    >>> artists = plain_artists(np.array([0, 2, 3]), np.zeros((3, 4), np.float32))
+    >>> len(artists), artists.clip_counts.tolist()
+    (2, [2, 1])
+    """
+    n = len(clip_offsets) - 1
+    return EncodedArtists(
+        clip_offsets=np.asarray(clip_offsets, dtype=np.int64),
+        embeddings=embeddings,
+        nearness=np.zeros(n, np.float32),
+        representatives=np.full((n, 1), -1, np.int32),
+        weights=np.zeros((n, 1), np.float32),
+        popularity=np.zeros(n, np.float32),
+    )
