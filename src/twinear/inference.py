@@ -93,6 +93,17 @@ def embed_waveforms(scorer: Scorer, waveforms: Iterable[Floats]) -> np.ndarray:
     DataError
         The scorer needs embeddings of another network.
     """
+    return scorer.encode(compute_log_mels(scorer, waveforms))
+
+
+def compute_log_mels(scorer: Scorer, waveforms: Iterable[Floats]) -> Floats:
+    """Compute what the scorer's network gets, (waveforms, n_mels, n_frames).
+
+    Raises
+    ------
+    DataError
+        As `embed_waveforms`.
+    """
     front = scorer.spectrograms
     if front.embeddings != "none":
         raise DataError(
@@ -101,10 +112,9 @@ def embed_waveforms(scorer: Scorer, waveforms: Iterable[Floats]) -> np.ndarray:
             expected="a scorer that needs audio alone",
             remedy="train one with spectrograms.embeddings: none",
         )
-    spectrograms = [log_mel(y, front) for y in waveforms]
-    if not spectrograms:
-        return np.empty((0, scorer.net.units), np.float32)
-    return scorer.encode(np.stack(spectrograms))
+    log_mels = [log_mel(y, front) for y in waveforms]
+    empty = np.empty((0, front.n_mels, front.n_frames), np.float32)
+    return np.stack(log_mels) if log_mels else empty
 
 
 def score(scorer: Scorer, a: Path | str, b: Path | str) -> float:

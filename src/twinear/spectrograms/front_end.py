@@ -90,6 +90,37 @@ def log_mel(y: Floats, params: SpectrogramsParams) -> Floats:
     return values
 
 
+def excerpts(n: int, params: SpectrogramsParams) -> list[slice]:
+    """Find the samples that are kept of a waveform of `n` samples; `log_mel` joins the parts.
+
+    Examples
+    --------
+    >>> params = SpectrogramsParams(
+    ...     sr=10, n_fft=2, hop_length=1, n_mels=1, n_frames=4, n_windows=2, fmin=0, fmax=5,
+    ...     top_db=80, n_mfcc=1, max_seconds=9, embeddings="none",
+    ... )
+    >>> excerpts(12, params)  # 2 from the middle of each half
+    [slice(2, 4, None), slice(8, 10, None)]
+    >>> excerpts(3, params)
+    [slice(0, 3, None)]
+    """
+    if n <= params.n_frames * params.hop_length:
+        return [slice(0, n)]
+    parts, start = [], 0
+    lengths, frames = (_shares(total, params.n_windows) for total in (n, params.n_frames))
+    for length, n_frames in zip(lengths, frames, strict=True):
+        kept = min(n_frames * params.hop_length, length)
+        first = start + (length - kept) // 2
+        parts.append(slice(first, first + kept))
+        start += length
+    return parts
+
+
+def _shares(total: int, n: int) -> list[int]:
+    """Divide a number into `n` nearly equal ones, the larger ones first."""
+    return [total // n + (share < total % n) for share in range(n)]
+
+
 def mfcc_statistics(y: Floats, params: SpectrogramsParams) -> tuple[Floats, Floats]:
     """Summarise the MFCCs of a waveform: mean, (n_mfcc,), and covariance, (n_mfcc, n_mfcc)."""
     y = _excerpt(y, params)
@@ -109,18 +140,10 @@ def mfcc_statistics(y: Floats, params: SpectrogramsParams) -> tuple[Floats, Floa
 
 def _excerpt(y: Floats, params: SpectrogramsParams) -> Floats:
     """Take the windows of a long waveform, at a peak of 1: any level can then be squared."""
-    if len(y) > params.n_frames * params.hop_length:
-        parts = np.array_split(y, params.n_windows)
-        frames = np.array_split(np.arange(params.n_frames), params.n_windows)
-        sizes = [len(each) * params.hop_length for each in frames]
-        y = np.concatenate([_middle(*each) for each in zip(parts, sizes, strict=True)])
+    parts = excerpts(len(y), params)
+    y = y[parts[0]] if len(parts) == 1 else np.concatenate([y[part] for part in parts])
     peak = max(y.max(initial=0.0), -y.min(initial=0.0))
     return y / peak if peak > 0 else y
-
-
-def _middle(y: Floats, n: int) -> Floats:
-    start = max(0, len(y) - n) // 2
-    return y[start : start + n]
 
 
 def _mel_power(
