@@ -59,7 +59,7 @@ class ScoredArtists:
     def rows(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Find the rows of these ids, which are all there."""
         found = pd.Index(self.table["artist"]).get_indexer(pd.Index(ids))
-        return found.astype(np.int64)
+        return np.asarray(found, dtype=np.int64)
 
     def scores(self, queries: npt.ArrayLike, candidates: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Score artists by row, with everything that enters, (queries, candidates), in (0, 1)."""

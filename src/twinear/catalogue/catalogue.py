@@ -176,7 +176,7 @@ class Catalogue:
         DataError
             An id is not in the catalogue.
         """
-        return np.array([self.artists.by_id(artist).row for artist in ids], dtype=np.int64)
+        return np.array(self.artists.rows(ids), dtype=np.int64)
 
     def query(self, row: int) -> EncodedArtists:
         """Take one artist of the catalogue, to ask about it."""
@@ -246,7 +246,7 @@ def write_catalogue(
         values=np.empty(0, np.float32),
         deviation=1.0,
     )
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "clip_offsets": encoded.clip_offsets,
         "embeddings": encoded.embeddings,
         "nearness": encoded.nearness,

@@ -207,10 +207,10 @@ def represent(
     order = np.argpartition(-scores, kept - 1, axis=1)[:, :kept]
     nearest = np.take_along_axis(scores, order, axis=1)
     ranked = np.argsort(-nearest, axis=1, kind="stable")
-    order = np.take_along_axis(order, ranked, axis=1).astype(np.int32)
+    order = np.take_along_axis(order, ranked, axis=1)
     logits = np.float32(inverse_temperature) * np.take_along_axis(nearest, ranked, axis=1)
-    weights = np.exp(logits - logits[:, :1])
-    return order, weights / weights.sum(axis=1, keepdims=True)
+    weights: Floats = np.exp(logits - logits[:, :1])
+    return order.astype(np.int32), weights / weights.sum(axis=1, keepdims=True)
 
 
 def popularity_scores(listeners: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

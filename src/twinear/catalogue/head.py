@@ -63,8 +63,10 @@ KINDS: dict[str, type[CosineHead] | type[L1Head]] = {"cosine": CosineHead, "l1":
 
 def head_of(scorer: "Scorer") -> Head:
     """Take the head of a scorer."""
+    from twinear.model.heads import Cosine  # with torch, which the scorer has loaded
+
     head = scorer.net.head
-    if scorer.model.head == "cosine":
+    if isinstance(head, Cosine):
         return CosineHead(scale=head.scale.item(), bias=head.bias.item())
     return L1Head(weight=tuple(head.weight.tolist()), bias=head.bias.item())
 

@@ -204,6 +204,23 @@ class ArtistTable:
             raise several_artists(self.path, query, namesakes)
         raise no_artist(self.path, query, len(self), self.suggest(query))
 
+    def rows(self, ids: Iterable[str]) -> list[int]:
+        """Find the rows of artists by id, in the order given.
+
+        Raises
+        ------
+        DataError
+            An id is not in the table.
+        """
+        wanted = list(ids)
+        sql = "SELECT artist, artists.row FROM json_each(?) JOIN artists ON artist = value"
+        found = {_read(artist): row for artist, row in self._rows(sql, json.dumps(wanted))}
+        missing = [artist for artist in wanted if artist not in found]
+        if missing:
+            lacks = f"lacks {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else "")
+            raise DataError(self.path, lacks, remedy="run 'dvc repro', which brings all in step")
+        return [found[artist] for artist in wanted]
+
     def suggest(self, query: str, n: int = 3) -> list[str]:
         """Suggest the names that are most like a misspelt one, best first; empty if none is."""
         key = _key(query)

@@ -229,5 +229,4 @@ def score_artists(
         stop = min(start + ARTISTS, len(artists))
         block = artists.block(start, stop)
         scores[start:stop] = pooled_scores(head_of(scorer), block, artists, power)
-    symmetric: Floats = (scores + scores.T) / 2  # exactly, against rounding
-    return symmetric
+    return np.asarray((scores + scores.T) / 2, dtype=np.float32)  # exactly, against rounding

@@ -225,13 +225,12 @@ def _balanced(
 ) -> npt.NDArray[np.float32]:
     """Total of one query; (rows,)."""
     if balance is None:
-        return parts.total[0]
+        return np.asarray(parts.total[0])
     weight = collection.catalogue.scoring.params.collaborative_weight
     # at the default balance the two factors are 1 and `collaborative_weight`
     by_sound = (1 + weight) * (1 - balance) * (parts.sound + parts.csls)
     by_listeners = (1 + weight) * balance * parts.colistening
-    total: npt.NDArray[np.float32] = (by_sound + by_listeners + parts.popularity)[0]
-    return total
+    return np.asarray((by_sound + by_listeners + parts.popularity)[0], dtype=np.float32)
 
 
 def _diverse(
