@@ -99,7 +99,8 @@ class LogitParts:
     names
         The parts: those of `EmbeddingParts`, or for the head `l1` the branches.
     bias
-        The logit of two clips that have nothing in common: with the cosine, a cosine of 0.
+        The logit without any part: with the cosine that of unrelated clips, whose cosine is 0, with
+        `l1` that of equal clips.
     matrix
         (pairs, parts, parts): what a part of the first clip and a part of the second add to the
         logit. For the head `l1` it is diagonal.

@@ -1,4 +1,4 @@
-"""Deletion test: does an explanation say what the network does?
+"""Deletion test: an explanation has to say what the network does.
 
 An explanation names the block of statistics that contributes most to the score of two clips. If it
 is faithful, the score falls more when this block is removed from both clips than when another one
@@ -35,6 +35,8 @@ class DeletionTest:
         Mean fall without the block that contributes most; without one of the others, drawn at
         random (the expected value); without the one that contributes least. A negative fall is a
         rise.
+    largest
+        Mean of the largest fall without any one block: `top` can be no larger.
     top_minus_other
         Mean difference: above 0 for a faithful explanation, 0 for a random one.
     top_over_other
@@ -46,6 +48,7 @@ class DeletionTest:
     top: Interval
     other: Interval
     bottom: Interval
+    largest: Interval
     top_minus_other: Interval
     top_over_other: Interval
 
@@ -101,7 +104,7 @@ def compare_falls(contributions: Floats, falls: Floats, queries: Ints, seed: int
     bottom = falls[pairs, contributions.argmin(axis=1)]
     other = (falls.sum(axis=1) - top) / (n_blocks - 1)
     over = (top[:, None] > falls).sum(axis=1) / (n_blocks - 1)
-    columns = np.stack([top, other, bottom, top - other, over], axis=1)
+    columns = np.stack([top, other, bottom, falls.max(axis=1), top - other, over], axis=1)
     names, index, counts = np.unique(queries, return_inverse=True, return_counts=True)
     by_query = np.zeros((len(names), columns.shape[1]))
     np.add.at(by_query, index, columns)
@@ -112,8 +115,9 @@ def compare_falls(contributions: Floats, falls: Floats, queries: Ints, seed: int
         top=intervals[0],
         other=intervals[1],
         bottom=intervals[2],
-        top_minus_other=intervals[3],
-        top_over_other=intervals[4],
+        largest=intervals[3],
+        top_minus_other=intervals[4],
+        top_over_other=intervals[5],
     )
 
 
