@@ -199,7 +199,8 @@ def _format_parts(explanation: ClipExplanation, encoding: str) -> Iterator[str]:
         line = f"  {part.label:<{width}}  {part.contribution:+.2f}  {part.share:>+4.0%}  {bar}"
         yield line.rstrip()
     yield ""
-    for part in explanation.parts[:N_MEANINGS]:
+    heaviest = sorted(explanation.parts, key=lambda part: -abs(part.contribution))
+    for part in heaviest[:N_MEANINGS]:
         yield f"  {part.label}: {part.meaning}"
     yield ""
     if explanation.score_without_convolutions is not None:
