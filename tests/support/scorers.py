@@ -1,5 +1,7 @@
 """Untrained scorers, and spectrograms for them."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import torch
@@ -18,15 +20,18 @@ FRONT = read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
 JOINED, ALONE = (FRONT.model_copy(update={"embeddings": each}) for each in ("concat", "only"))
 
 
-def small_scorer(seed: int = 0, front: SpectrogramsParams = FRONT, n_dims: int = 0) -> Scorer:
+def small_scorer(
+    seed: int = 0, front: SpectrogramsParams = FRONT, n_dims: int = 0, **changes: Any
+) -> Scorer:
+    """A scorer of the shape of `params.yaml`, but small, with `changes`."""
     shape = read_params("training", TrainingParams, PARAMS).model
     few = {"channels": 8, "dense_units": 8, "statistics_units": 4}
-    shape = shape.model_copy(update=few)
+    shape = shape.model_copy(update=few | changes)
     torch.manual_seed(seed)
     inputs = input_of(clip_spectrograms(2, front, n_dims))
     net = SiameseNet(inputs, shape)
-    assert net.statistics is not None
-    torch.nn.init.normal_(net.statistics.axes, std=0.1)  # as if it were fitted
+    if net.statistics is not None:
+        torch.nn.init.normal_(net.statistics.axes, std=0.1)  # as if it were fitted
     return Scorer(spectrograms=front, inputs=inputs, model=shape, net=net.eval())
 
 

@@ -146,7 +146,7 @@ def explain_clips(
         score=float(expit(logit)),
         logit=logit,
         bias=split.bias,
-        exact_to="block" if split.names == parts.names else "branch",
+        exact_to="block" if scorer.model.head == "cosine" else "branch",
         parts=tuple(sorted(explained, key=lambda part: -part.contribution)),
         convolutions_share=sum(part.share for part in explained if part.name == CONVOLUTIONS),
         score_without_convolutions=ablated,
