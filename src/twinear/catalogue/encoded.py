@@ -4,10 +4,14 @@ The artists of a catalogue, a few of them, and a new artist that is asked about 
 `EncodedArtists`. Memory is proportional to the clips.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -40,6 +44,7 @@ class EncodedArtists:
     representatives: npt.NDArray[np.int32]
     weights: Floats
     popularity: Floats
+    _made: dict[str, "csr_array"] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.clip_offsets) - 1
@@ -48,6 +53,19 @@ class EncodedArtists:
     def clip_counts(self) -> Ints:
         """How many clips each artist has, (artists,)."""
         return np.diff(self.clip_offsets)
+
+    def representation(self, n_known: int) -> "csr_array":
+        """Give the weights as a sparse matrix, (artists, known)."""
+        if "representation" not in self._made:
+            from scipy.sparse import csr_array  # slow to import, and only many artists need it
+
+            artists, nth = np.nonzero(self.weights)
+            positions = self.representatives[artists, nth]
+            shape = (len(self), n_known)
+            self._made["representation"] = csr_array(
+                (self.weights[artists, nth], (artists, positions)), shape
+            )
+        return self._made["representation"]
 
     def select(self, rows: npt.ArrayLike) -> "EncodedArtists":
         """Select artists by row, in this order."""
