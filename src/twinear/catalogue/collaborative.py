@@ -102,6 +102,12 @@ class Colistening:
     values: Floats
     deviation: float
 
+    def similarity(self, first: int, second: int) -> float:
+        """Look up the similarity of two known artists, by position."""
+        similar = slice(self.indptr[first], self.indptr[first + 1])
+        at = np.flatnonzero(self.indices[similar] == second)
+        return float(self.values[similar][at[0]]) if len(at) else 0.0
+
     def inherited(self, artists: EncodedArtists) -> Floats:
         """Compute the expected similarity of each artist to each known one, (artists, known)."""
         n_known = len(self.rows)

@@ -4,8 +4,9 @@ The artists of a catalogue, a few of them, and a new artist that is asked about 
 `EncodedArtists`. Memory is proportional to the clips.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +95,29 @@ class EncodedArtists:
             weights=self.weights[start:stop],
             popularity=self.popularity[start:stop],
         )
+
+
+def join_artists(groups: Sequence[EncodedArtists]) -> EncodedArtists:
+    """Put groups of artists one after the other; with one group nothing is copied."""
+    if len(groups) == 1:
+        return groups[0]
+    clips = np.cumsum([0, *(len(group.embeddings) for group in groups)])
+    k = max(group.weights.shape[1] for group in groups)
+    offsets = [
+        group.clip_offsets[:-1] + first for group, first in zip(groups, clips[:-1], strict=True)
+    ]
+    return EncodedArtists(
+        clip_offsets=np.concatenate([*offsets, clips[-1:]]),
+        embeddings=np.concatenate([group.embeddings for group in groups]),
+        nearness=np.concatenate([group.nearness for group in groups]),
+        representatives=np.concatenate([_padded(g.representatives, k, -1) for g in groups]),
+        weights=np.concatenate([_padded(group.weights, k, 0) for group in groups]),
+        popularity=np.concatenate([group.popularity for group in groups]),
+    )
+
+
+def _padded(values: npt.NDArray[Any], k: int, filler: int) -> npt.NDArray[Any]:
+    return np.pad(values, ((0, 0), (0, k - values.shape[1])), constant_values=filler)
 
 
 def plain_artists(clip_offsets: Ints, embeddings: Floats) -> EncodedArtists:
