@@ -50,7 +50,7 @@ def test_the_ladder_from_a_file_to_similar_artists(finished: Project) -> None:
     assert u.shape == (2, scorer.net.units)
     assert twinear.score(scorer, a, b) == pytest.approx(float(scorer.score(u[:1], u[1:])[0, 0]))
     catalogue = twinear.load_catalogue(artifacts / "catalogue")
-    name = catalogue.artists["name"].iloc[0]
+    name = catalogue.artists.record(0).name
     similar = twinear.similar_artists(artifacts / "catalogue", name, top=3)
     assert [artist.rank for artist in similar] == [1, 2, 3]
     assert similar[0].score >= similar[1].score

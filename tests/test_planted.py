@@ -18,7 +18,8 @@ from scipy.stats import spearmanr
 
 from tests.conftest import PARAMS, Project
 from twinear.base.params import read_params
-from twinear.catalogue.catalogue import Catalogue, CatalogueParams, build_catalogue
+from twinear.catalogue.building import ScoredArtists, score_catalogue
+from twinear.catalogue.catalogue import Catalogue, CatalogueParams
 from twinear.catalogue.collaborative import TrainingArtists
 from twinear.listens.listens import Listens
 from twinear.ranking.ranking import RankingParams, rank_test
@@ -70,7 +71,7 @@ def lead_on_chance(corpus: Corpus, folder: Path, seed: int = 1) -> float:
     params = read_params("training", TrainingParams, PARAMS)
     params = params.model_copy(update={"epochs": EPOCHS, "seed": seed})
     trained = train_scorer(corpus.clips, similarity, split, params, folder / f"{seed}.pt")
-    catalogue = build_catalogue(
+    catalogue = score_catalogue(
         corpus.clips,
         trained.scorer,
         read_params("catalogue", CatalogueParams, PARAMS),
@@ -80,7 +81,9 @@ def lead_on_chance(corpus: Corpus, folder: Path, seed: int = 1) -> float:
     return _lead(catalogue, corpus.clips, similarity, split)
 
 
-def _lead(catalogue: Catalogue, clips: Spectrograms, similarity: Similarity, split: Split) -> float:
+def _lead(
+    catalogue: ScoredArtists, clips: Spectrograms, similarity: Similarity, split: Split
+) -> float:
     params = read_params("ranking", RankingParams, PARAMS).model_copy(update=CHANCE)
     systems = score_systems(catalogue, clips, similarity).select(split.members("test"))
     judged, chance = rank_test(systems, params)
@@ -134,9 +137,9 @@ def test_scores_follow_the_hidden_styles(finished: Project) -> None:
     truth = pd.read_csv(folder / "data/truth.csv").set_index("mbid")
     catalogue = Catalogue.read(folder / "artifacts/catalogue")
     test = Split.read(folder / "artifacts/split.csv").members("test")
-    rows = pd.Index(catalogue.artists["artist"]).get_indexer(test)
+    rows = catalogue.rows(test)
     styles = truth.loc[test].select_dtypes("number").to_numpy()
     pairs = np.triu_indices(len(test), k=1)
     closeness = -cdist(styles, styles)[pairs]
-    scores = catalogue.scores[np.ix_(rows, rows)][pairs]
+    scores = catalogue.scores(rows, rows)[pairs]
     assert spearmanr(closeness, scores).statistic > 0.4

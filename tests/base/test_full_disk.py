@@ -8,7 +8,6 @@ import pytest
 from tests.conftest import Project
 from tests.support.disk import limited_disk
 from twinear.base.errors import DataError
-from twinear.catalogue.catalogue import Catalogue
 from twinear.clips.clips import Clips
 from twinear.listens.listens import Listens
 from twinear.model.scorer import Scorer
@@ -17,7 +16,7 @@ from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
 
-NOUNS: dict[str, Callable[[Path], "Clips | Listens | Split | Scorer | Spectrograms | Catalogue"
+NOUNS: dict[str, Callable[[Path], "Clips | Listens | Split | Scorer | Spectrograms"
                                   " | Ranking | Similarity"]] = {
     "listens": Listens.read,
     "similarity": Similarity.read,
@@ -26,7 +25,6 @@ NOUNS: dict[str, Callable[[Path], "Clips | Listens | Split | Scorer | Spectrogra
     "split.csv": Split.read,
     "training/scorer.safetensors": Scorer.read,
     "training/before_refit.safetensors": Scorer.read,
-    "catalogue": Catalogue.read,
     "ranking": Ranking.read,
 }  # fmt: skip
 

@@ -1,102 +1,36 @@
-"""The catalogue: mean over clip pairs, ranked, the artist itself never among its neighbours."""
+"""The catalogue's folder: written whole, opened without being read, damage told in one line."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import logit
 
-from tests.conftest import PARAMS
+from tests.support.disk import limited_disk
+from tests.support.planted_catalogue import EVERYTHING, PLAIN, planted, written
 from tests.support.scorers import clip_spectrograms, small_scorer
 from twinear.base.errors import DataError
-from twinear.base.params import parse_params
-from twinear.catalogue.catalogue import Catalogue, CatalogueParams, build_catalogue, score_artists
+from twinear.catalogue.building import (
+    ScoredArtists,
+    find_neighbours,
+    largest,
+    prepare,
+    score_catalogue,
+)
+from twinear.catalogue.catalogue import Catalogue, CatalogueParams
 from twinear.catalogue.collaborative import TrainingArtists
-from twinear.catalogue.search import find_neighbours
-from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
 
-NAMES = {"b": "Sigur Rós", "a": "The Beatles", "c": "“Weird”, Al", "d": "Björk"}
-OWNERS = ["b", "a", "a", "c", "d", "b", "a"]
-
-
-PLAIN = {  # the sound alone
-    "csls_weight": 0.0, "collaborative_weight": 0.0, "collaborative_inverse_temperature": 1.0,
-    "popularity_weight": 0.0,
-    "pooling_power": 1.0, "n_neighbours": 100,
-}  # fmt: skip
-EVERYTHING = {"csls_weight": 0.5, "collaborative_weight": 2.0, "popularity_weight": 0.5}
-
-
-def params(**changes: float) -> CatalogueParams:
-    return parse_params("catalogue", CatalogueParams, {**PLAIN, **changes}, PARAMS)
-
-
-def clips_of(artist_indices: list[str]) -> Spectrograms:
-    clips = clip_spectrograms(len(artist_indices))
-    table = clips.clips.assign(
-        artist=artist_indices, name=[NAMES.get(each, each) for each in artist_indices]
-    )
-    return replace(clips, clips=table)
-
-
-def catalogue(**changes: float) -> Catalogue:
-    return build_catalogue(clips_of(OWNERS), small_scorer(), params(**changes))
-
-
-def test_an_artist_pairs_score_is_the_mean_over_its_clip_pairs() -> None:
-    made = catalogue()
-    assert list(made.artists["artist"]) == ["a", "b", "c", "d"]
-    assert list(made.artists["clips"]) == [3, 2, 1, 1]
-    assert np.array_equal(made.embeddings, small_scorer().encode_spectrograms(clips_of(OWNERS)))
-    clip_scores = small_scorer().score(made.embeddings, made.embeddings)
-    for i, a in enumerate("abcd"):
-        for j, b in enumerate("abcd"):
-            rows = [k for k, artist_index in enumerate(OWNERS) if artist_index == a]
-            columns = [k for k, artist_index in enumerate(OWNERS) if artist_index == b]
-            expected = clip_scores[np.ix_(rows, columns)].mean()
-            assert made.siamese[i, j] == pytest.approx(expected, abs=1e-6)
-            assert made.scores[i, j] == pytest.approx(expected, abs=1e-6)
-    assert np.array_equal(made.siamese, made.siamese.T)
-    assert np.array_equal(made.scores, made.scores.T)
-
-
-def test_the_more_clips_are_pooled_by_a_power_the_more_the_most_similar_pair_counts() -> None:
-    clip_scores = small_scorer().score(*[catalogue().embeddings] * 2)
-    a, b = ([k for k, artist_index in enumerate(OWNERS) if artist_index == each] for each in "ab")
-    pairs = clip_scores[np.ix_(a, b)]
-    pooled = [catalogue(pooling_power=power).siamese[0, 1] for power in (0.5, 1.0, 4.0, 40.0)]
-    assert pooled == sorted(pooled)
-    assert pooled[1] == pytest.approx(pairs.mean(), abs=1e-6)
-    assert pooled[2] == pytest.approx((pairs**4).mean() ** 0.25, rel=1e-5)
-    assert pairs.max() * 0.9 < pooled[3] <= pairs.max()
-
-
-def test_scores_too_low_for_a_high_power_are_still_told_apart() -> None:
-    """`1e-4 ** 40` is nothing in single precision."""
-
-    class Low(Scorer):
-        def score(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-            return (1e-4 * super().score(u, v)).astype(np.float32)
-
-    plain = small_scorer()
-    low = Low(
-        spectrograms=plain.spectrograms, inputs=plain.inputs, model=plain.model, net=plain.net
-    )
-    embeddings, artist_index = plain.encode_spectrograms(clips_of(OWNERS)), catalogue().artist_index
-    expected = score_artists(plain, embeddings, artist_index, power=40.0)
-    np.testing.assert_allclose(
-        score_artists(low, embeddings, artist_index, 40.0), 1e-4 * expected, rtol=1e-4
-    )
-
-
-# --- with listens -----------------------------------------------------------------------------
-
 MANY = [f"a{i:02}" for i in range(24) for _ in range(2)]
+
+
+def clips_of(artists: list[str]) -> Spectrograms:
+    clips = clip_spectrograms(len(artists))
+    return replace(clips, clips=clips.clips.assign(artist=artists, name=artists))
 
 
 def listened(test: float = 0.5) -> TrainingArtists:
@@ -115,117 +49,193 @@ def listened(test: float = 0.5) -> TrainingArtists:
     )
 
 
+def built(params: CatalogueParams = EVERYTHING, test: float = 0.5, seed: int = 1) -> ScoredArtists:
+    clips = clips_of(MANY)
+    return score_catalogue(clips, small_scorer(), params, listened(test), small_scorer(seed))
+
+
+def table(n: int = 60) -> pd.DataFrame:
+    names = [f"Artist {row}" for row in range(n)]
+    return pd.DataFrame(
+        {"artist": [f"id-{row:03}" for row in range(n)], "name": names, "listeners": range(n)}
+    )
+
+
+# --- building ---------------------------------------------------------------------------------
+
+
+def test_clips_are_kept_by_artist_in_any_order_of_the_table() -> None:
+    shuffled = ["b", "a", "a", "c", "d", "b", "a"]
+    made = score_catalogue(clips_of(shuffled), small_scorer(), PLAIN)
+    assert list(made.table["artist"]) == ["a", "b", "c", "d"]
+    assert list(made.table["clips"]) == [3, 2, 1, 1]
+    order = [1, 2, 6, 0, 5, 3, 4]
+    embeddings = small_scorer().encode_spectrograms(clips_of(shuffled))
+    assert np.array_equal(made.encoded.embeddings, embeddings[order])
+    assert list(made.clips["file"]) == [f"clips/a{row}.mp3" for row in order]
+
+
 def test_listens_of_test_artists_never_matter() -> None:
-    made = [
-        build_catalogue(
-            clips_of(MANY), small_scorer(), params(**EVERYTHING), listened(test), small_scorer(1)
-        )
-        for test in (0.1, 0.9)
-    ]
-    assert np.array_equal(made[0].scores, made[1].scores)
-    pd.testing.assert_frame_equal(made[0].neighbours, made[1].neighbours)
+    every = np.arange(24)
+    first, second = built(test=0.1), built(test=0.9)
+    assert np.array_equal(first.scores(every, every), second.scores(every, every))
 
 
 def test_listens_of_known_artists_do_matter_and_the_sound_stays() -> None:
-    clips, scorer = clips_of(MANY), small_scorer()
-    alone = build_catalogue(clips, scorer, params(**EVERYTHING))
-    known = build_catalogue(clips, scorer, params(**EVERYTHING), listened(), scorer)
-    assert np.array_equal(known.siamese, alone.siamese)
-    assert not np.array_equal(np.argsort(known.scores), np.argsort(alone.scores))
+    every = np.arange(24)
+    known, alone = built(), score_catalogue(clips_of(MANY), small_scorer(), EVERYTHING)
+    assert np.array_equal(known.siamese(every, every), alone.siamese(every, every))
+    first, second = (np.argsort(made.scores(every, every)) for made in (known, alone))
+    assert not np.array_equal(first, second)
 
 
 def test_calibration_changes_no_ranking() -> None:
-    clips, scorer = clips_of(MANY), small_scorer()
-    plain, calibrated = (
-        build_catalogue(clips, scorer, params(**EVERYTHING), listened(), judged)
-        for judged in (None, small_scorer(1))
+    made = built()
+    totals = made.scoring.score(made.encoded, made.encoded).total
+    scores = made.scores(np.arange(24), np.arange(24))
+    for before, after in zip(totals, scores, strict=True):
+        rises = np.diff(after[np.argsort(before, kind="stable")])
+        assert (rises[np.diff(np.sort(before)) > 0] > 0).all()
+    assert 0 < scores.min() < scores.max() < 1
+
+
+def test_without_listens_the_score_is_the_networks() -> None:
+    made = score_catalogue(clips_of(MANY), small_scorer(), PLAIN)
+    every = np.arange(24)
+    np.testing.assert_allclose(
+        made.scores(every, every), made.siamese(every, every), rtol=0, atol=1e-6
     )
-    assert not np.array_equal(plain.scores, calibrated.scores)
-    for before, after in zip(logit(plain.scores), calibrated.scores, strict=True):
-        order = np.argsort(before)
-        rises = np.diff(after[order])
-        assert rises.min() >= 0
-        assert rises[np.diff(before[order]) > 0.01].min() > 0
-    assert calibrated.scores.min() >= 0
-    assert calibrated.scores.max() <= 1
 
 
 def test_clips_of_another_front_end_are_refused() -> None:
-    other = replace(
-        clips_of(OWNERS), front=small_scorer().spectrograms.model_copy(update={"sr": 1})
-    )
+    other = replace(clips_of(MANY), front=small_scorer().spectrograms.model_copy(update={"sr": 1}))
     with pytest.raises(DataError, match=r"sr 1, .*sr 22050"):
-        build_catalogue(other, small_scorer(), params())
+        score_catalogue(other, small_scorer(), PLAIN)
 
 
-def test_neighbours_are_ranked_and_never_the_artist_itself() -> None:
-    neighbours = catalogue().neighbours
-    assert (neighbours["artist"] != neighbours["neighbour"]).all()
-    for _, ranked in neighbours.groupby("artist"):
-        assert list(ranked["rank"]) == [1, 2, 3]
-        assert ranked["score"].is_monotonic_decreasing
+def test_neighbours_are_the_best_of_all_others() -> None:
+    made = built()
+    scores = made.scores(np.arange(24), np.arange(24))
+    found = find_neighbours(made, 5)
+    for row in range(24):
+        others = np.delete(np.arange(24), row)
+        expected = others[np.argsort(-scores[row, others], kind="stable")][:5]
+        assert found.rows[row].tolist() == expected.tolist()
+        np.testing.assert_allclose(found.scores[row], scores[row, expected], atol=1e-6)
 
 
-def test_only_the_wanted_number_of_neighbours_is_kept() -> None:
-    assert catalogue(n_neighbours=2).neighbours["rank"].max() == 2
+@pytest.mark.parametrize("n", [0, 1, 23, 100])
+def test_at_most_the_wanted_number_of_neighbours_is_kept(n: int) -> None:
+    assert find_neighbours(built(), n).rows.shape == (24, min(n, 23))
 
 
-def test_a_catalogue_is_read_as_it_was_written(tmp_path: Path) -> None:
-    made = catalogue()
-    made.write(tmp_path / "catalogue")
-    again = Catalogue.read(tmp_path / "catalogue")
-    pd.testing.assert_frame_equal(again.artists, made.artists)
-    pd.testing.assert_frame_equal(again.neighbours, made.neighbours)
-    assert np.array_equal(again.scores, made.scores)
-    assert np.array_equal(again.siamese, made.siamese)
+def test_of_equal_totals_the_first_come_first() -> None:
+    assert largest(np.array([2, 1, 2, 2, 3], np.float32), 3).tolist() == [4, 0, 2]
 
 
-def test_a_catalogue_whose_shapes_disagree_is_refused(tmp_path: Path) -> None:
-    catalogue().write(tmp_path / "catalogue")
-    np.save(tmp_path / "catalogue" / "scores.npy", np.zeros((2, 2), np.float32))
-    with pytest.raises(DataError, match=r"catalogue: .*4 artists, scores \(2, 2\)"):
-        Catalogue.read(tmp_path / "catalogue")
+# --- files ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wanted", ["b", "Sigur Rós", "sigur ros", "SIGUR RÓS"])
-def test_an_artist_is_found_by_id_or_name_whatever_case_and_accents(
-    tmp_path: Path, wanted: str
-) -> None:
-    catalogue().write(tmp_path / "catalogue")
-    found = find_neighbours(tmp_path / "catalogue", wanted, top=2)
-    assert (found.artist, found.name) == ("b", "Sigur Rós")
-    assert [similar.rank for similar in found.similar] == [1, 2]
-    assert "b" not in {similar.artist for similar in found.similar}
+@pytest.fixture(name="folder")
+def _folder(tmp_path: Path) -> Path:
+    return written(tmp_path / "catalogue", table(), planted(), EVERYTHING)
 
 
-def test_an_unknown_artist_names_the_nearest(tmp_path: Path) -> None:
-    catalogue().write(tmp_path / "catalogue")
-    with pytest.raises(DataError, match=r"catalogue: .*'Beetles'.*'The Beatles'"):
-        find_neighbours(tmp_path / "catalogue", "Beetles", top=2)
-    with pytest.raises(DataError, match=r"see artists\.csv"):
-        find_neighbours(tmp_path / "catalogue", "zzzzqqqq", top=2)
+def test_a_catalogue_is_read_as_it_was_written(folder: Path) -> None:
+    some = planted()
+    scoring, encoded = prepare(some.artists, some.head, EVERYTHING, some.known)
+    read = Catalogue.read(folder)
+    assert len(read) == len(read.artists) == 60
+    np.testing.assert_array_equal(
+        read.score(read.encoded).total, scoring.score(encoded, encoded).total
+    )
+    assert read.rows(["id-007", "id-003"]).tolist() == [7, 3]
+    assert read.listeners.tolist() == list(range(60))
+    assert read.artists.clips_of(7)[0].file == "clips/id-007-0.mp3"
+    best = read.neighbours[7]
+    np.testing.assert_allclose(read.scores([7], best)[0], read.neighbour_scores[7], atol=1e-6)
 
 
-def test_no_catalogue_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"missing.*dvc repro catalogue"):
-        find_neighbours(tmp_path / "catalogue", "Björk", top=2)
+def test_a_new_artist_scores_as_the_same_clips_of_the_catalogue_do(folder: Path) -> None:
+    """An artist without listens is asked about by its clips, with the same answer."""
+    read = Catalogue.read(folder)
+    new = int(np.setdiff1d(np.arange(60), planted().known.rows)[0])
+    first, last = read.encoded.clip_offsets[[new, new + 1]]
+    asked = read.represent(np.array(read.encoded.embeddings[first:last]))
+    others = np.delete(np.arange(60), new)
+    again, before = (read.score(query, others) for query in (asked, read.query(new)))
+    np.testing.assert_allclose(again.sound, before.sound, atol=1e-5)
+    np.testing.assert_allclose(again.collaborative, before.collaborative, atol=1e-5)
+    # it is one of its own nearest, as another artist of the same sound would be
+    shift = again.csls - before.csls
+    assert np.ptp(shift) < 1e-5
 
 
-def test_namesakes_are_told_apart_by_id(tmp_path: Path) -> None:
-    made = catalogue()
-    made.artists.loc[made.artists["artist"] == "c", "name"] = "Bjork"
-    made.write(tmp_path / "catalogue")
-    with pytest.raises(DataError, match=r"'björk'.*Bjork \(c\), Björk \(d\)"):
-        find_neighbours(tmp_path / "catalogue", "björk", top=2)
-    assert find_neighbours(tmp_path / "catalogue", "D", top=2).artist == "d"
+def test_opening_maps_the_arrays_instead_of_reading_them(folder: Path) -> None:
+    encoded = Catalogue.read(folder).encoded
+    assert isinstance(encoded.embeddings, np.memmap)
+    assert isinstance(encoded.representatives, np.memmap)
+
+
+def test_equal_catalogues_have_equal_bytes(folder: Path, tmp_path: Path) -> None:
+    again = written(tmp_path / "again", table(), planted(), EVERYTHING)
+    for path in sorted(folder.iterdir()):
+        assert path.read_bytes() == (again / path.name).read_bytes(), path.name
 
 
 @pytest.mark.parametrize(
-    "name", ["artists.csv", "siamese.npy", "scores.npy", "artist_index.npy", "neighbours.parquet"]
+    "name",
+    ["artists.sqlite", "catalogue.json", "embeddings.npy", "neighbours.npy", "scorer.safetensors"],
 )
-def test_a_damaged_catalogue_is_one_line(tmp_path: Path, name: str) -> None:
-    catalogue().write(tmp_path / "catalogue")
-    path = tmp_path / "catalogue" / name
-    path.write_bytes(path.read_bytes()[:40])
+def test_a_file_cut_off_or_missing_is_one_line(folder: Path, name: str) -> None:
+    path = folder / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=rf"{name}: .*dvc repro catalogue"):
+        Catalogue.read(folder)
+    path.unlink()
+    with pytest.raises(DataError, match=rf"{name}: is missing.*dvc repro catalogue"):
+        Catalogue.read(folder)
+
+
+@pytest.mark.parametrize("name", ["artists.sqlite", "nearness.npy"])
+def test_a_file_of_the_right_size_with_other_bytes_is_one_line(folder: Path, name: str) -> None:
+    path = folder / name
+    path.write_bytes(bytes(path.stat().st_size))
     with pytest.raises(DataError, match="dvc repro catalogue"):
-        Catalogue.read(tmp_path / "catalogue")
+        Catalogue.read(folder)
+
+
+def test_arrays_that_disagree_are_refused(folder: Path) -> None:
+    np.save(folder / "nearness.npy", np.zeros(59, np.float32))
+    facts = json.loads((folder / "catalogue.json").read_text())
+    facts["files"]["nearness.npy"] = (folder / "nearness.npy").stat().st_size
+    (folder / "catalogue.json").write_text(json.dumps(facts))
+    with pytest.raises(DataError, match=r"catalogue: nearness\.npy does not fit 60 artists"):
+        Catalogue.read(folder)
+
+
+def test_a_catalogue_of_another_layout_is_refused(folder: Path, tmp_path: Path) -> None:
+    facts = json.loads((folder / "catalogue.json").read_text())
+    (folder / "catalogue.json").write_text(json.dumps({**facts, "layout": 3}))
+    with pytest.raises(DataError, match=r"layout 3, expected 2; .*dvc repro catalogue"):
+        Catalogue.read(folder)
+    old = tmp_path / "old"
+    old.mkdir()
+    np.save(old / "scores.npy", np.zeros((2, 2), np.float32))
+    with pytest.raises(DataError, match=r"old: .*before the catalogue was an index.*dvc repro"):
+        Catalogue.read(old)
+    with pytest.raises(DataError, match=r"nowhere: is missing.*dvc repro catalogue"):
+        Catalogue.read(tmp_path / "nowhere")
+
+
+def test_an_artist_that_is_not_there_is_told_by_its_id(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"lacks id-999"):
+        Catalogue.read(folder).rows(["id-001", "id-999"])
+
+
+def test_a_full_disk_leaves_the_last_catalogue(folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(DataError, match="could not be written"), limited_disk(1000):
+        written(folder, table(), planted(seed=2))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

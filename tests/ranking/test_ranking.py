@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import PARAMS, ROOT
+from tests.support.planted_catalogue import EVERYTHING, planted, written
 from twinear.base.errors import DataError
 from twinear.base.params import read_params
 from twinear.catalogue.catalogue import Catalogue
@@ -253,7 +254,7 @@ def test_the_table_is_set_as_frozen() -> None:
 
 
 @pytest.fixture(name="nouns")
-def _nouns() -> tuple[Catalogue, Spectrograms, Similarity]:
+def _nouns(tmp_path: Path) -> tuple[Catalogue, Spectrograms, Similarity]:
     """Fifteen artists of the similarity; the last has no clips. Two clips each, one cold start."""
     generator = np.random.default_rng(6)
     ids = [f"a{row:02}" for row in range(N + 1)]
@@ -261,7 +262,7 @@ def _nouns() -> tuple[Catalogue, Spectrograms, Similarity]:
     artist_index = np.repeat(np.arange(N + 1), 2)
     clips = pd.DataFrame(
         {"artist": np.array(with_clips)[artist_index], "name": np.array(with_clips)[artist_index]}
-    )
+    ).assign(title="", seconds=30.0)
     clips.insert(0, "file", [f"clips/{row}.mp3" for row in range(len(clips))])
     front = read_params("spectrograms", SpectrogramsParams, PARAMS)
     spectrograms = Spectrograms(
@@ -272,16 +273,10 @@ def _nouns() -> tuple[Catalogue, Spectrograms, Similarity]:
         front=front.model_copy(update={"n_mels": 4, "n_frames": 8}),
         joined=np.empty((len(clips), 0), np.float32),
     )
-    siamese, scores = generator.random((2, N + 1, N + 1), dtype=np.float32)
     order = np.argsort(with_clips)  # a catalogue is sorted by id
-    catalogue = Catalogue(
-        artists=pd.DataFrame({"artist": with_clips, "name": with_clips, "clips": 2}).iloc[order],
-        embeddings=generator.random((len(clips), 2), dtype=np.float32),
-        artist_index=np.argsort(order)[artist_index],
-        siamese=siamese[np.ix_(order, order)],
-        scores=scores[np.ix_(order, order)],
-        neighbours=pd.DataFrame({"artist": ["a00"]}),
-    )
+    table = pd.DataFrame({"artist": with_clips, "name": with_clips}).iloc[order]
+    some = planted(n_artists=N + 1, n_known=N)
+    catalogue = Catalogue.read(written(tmp_path / "catalogue", table, some, EVERYTHING))
     values = generator.random((N + 1, N + 1))
     matrix = ((values + values.T) / 2).astype(np.float32)
     np.fill_diagonal(matrix, 1)
@@ -299,9 +294,10 @@ def test_all_systems_score_the_artists_with_similarity_and_clips(
     assert list(systems.scores) == ["catalogue", "siamese", "popularity", "l2", "mfcc", "mfcc_mp"]
     assert list(systems.artists["artist"]) == [f"a{row:02}" for row in range(N)]
     np.testing.assert_array_equal(systems.truth, similarity.matrix[:N, :N])
-    rows = {artist: row for row, artist in enumerate(catalogue.artists["artist"])}
-    assert systems.scores["catalogue"][3, 5] == catalogue.scores[rows["a03"], rows["a05"]]
-    assert systems.scores["siamese"][3, 5] == catalogue.siamese[rows["a03"], rows["a05"]]
+    rows = catalogue.rows(["a03", "a05"])
+    pair = catalogue.scores(rows[:1], rows[1:])[0, 0], catalogue.siamese(rows[:1], rows[1:])[0, 0]
+    assert systems.scores["catalogue"][3, 5] == pytest.approx(pair[0], abs=1e-6)
+    assert systems.scores["siamese"][3, 5] == pytest.approx(pair[1], abs=1e-6)
     assert systems.scores["popularity"][3, 5] == 85
     flat = spectrograms.values.astype(np.float64).reshape(-1, 2, 32)  # (artists, clips, values)
     distance = np.linalg.norm(flat[3][:, None] - flat[5], axis=-1)
@@ -322,8 +318,7 @@ def test_the_stage_writes_its_reports(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    catalogue, spectrograms, similarity = nouns
-    catalogue.write(tmp_path / "catalogue")
+    _, spectrograms, similarity = nouns  # the catalogue is in tmp_path
     spectrograms.write(tmp_path / "spectrograms")
     similarity.write(tmp_path / "similarity")
     split = similarity.artists[["artist", "name"]].head(N).assign(split="train")

@@ -18,10 +18,11 @@ from matplotlib.figure import Figure
 from safetensors.numpy import save_file
 
 from tests.conftest import ROOT
+from tests.support.planted_catalogue import planted as planted_artists
+from tests.support.planted_catalogue import written
 from twinear.base.errors import DataError, ParamsError
 from twinear.base.params import read_params
 from twinear.base.text import markdown_table
-from twinear.catalogue.catalogue import Catalogue
 from twinear.metrics.bootstrap import Interval
 from twinear.metrics.ranking_metrics import METRICS
 from twinear.ranking.ranking import CORRECTED_NDCG, Ranking
@@ -71,14 +72,7 @@ def plant(folder: Path, n_artists: int = 24, n_test: int = 6, seed: int = 1) -> 
     truth, scores, l2 = plant_scores(n_artists, generator)
     plant_reports(reports, n_test)
     Similarity(artists=artists.drop(columns="split"), matrix=truth).write(artifacts / "similarity")
-    Catalogue(
-        artists=artists[["artist", "name"]].assign(clips=1),
-        embeddings=np.zeros((n_artists, 4), np.float32),
-        artist_index=np.arange(n_artists),
-        siamese=scores,
-        scores=scores,
-        neighbours=pd.DataFrame({"artist": ["a"]}),
-    ).write(artifacts / "catalogue")
+    written(artifacts / "catalogue", artists, planted_artists(n_artists, n_known=n_artists))
     Split(artists=artists[["artist", "name", "split"]]).write(artifacts / "split.csv")
     inside = np.flatnonzero(artists["split"] == "test")
     square = np.ix_(inside, inside)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 from scipy.special import expit, logit, softmax
 
 from twinear.catalogue.collaborative import KnownArtists, popularity_scores
@@ -31,9 +32,10 @@ def dense_scores(
 ) -> Dense:
     """Score all artists; `logits` of the head are (clips, clips)."""
     counts = np.bincount(artist_index)
-    mean = np.eye(len(counts))[artist_index] / counts[artist_index, None]  # (clips, artists)
+    clips = np.arange(len(artist_index))
+    mean = csr_array((1 / counts[artist_index], (artist_index, clips)))  # (artists, clips)
     power = params.pooling_power
-    siamese = (mean.T @ expit(logits) ** power @ mean) ** (1 / power)
+    siamese = np.asarray(mean @ (mean @ expit(logits) ** power).T) ** (1 / power)
     apart = ~np.eye(len(siamese), dtype=bool)
     z = logit(np.clip(siamese, 1e-7, 1 - 1e-7))
     if known is not None and len(known.rows) < 2:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from twinear.split import Split
 
 SMALLEST_DEVIATION = 1e-7
+FEW = 4  # queries up to which no sparse matrix is made
+ARTISTS = 4096  # candidates whose representatives are looked up at a time
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,14 +102,26 @@ class Colistening:
     values: Floats
     deviation: float
 
+    def similarity(self, first: int, second: int) -> float:
+        """Look up the similarity of two known artists, by position."""
+        similar = slice(self.indptr[first], self.indptr[first + 1])
+        at = np.flatnonzero(self.indices[similar] == second)
+        return float(self.values[similar][at[0]]) if len(at) else 0.0
+
     def inherited(self, artists: EncodedArtists) -> Floats:
-        """The expected similarity of each artist to each known one, (artists, known)."""
-        expected = np.zeros((len(artists), len(self.rows)), np.float32)
-        weights, representatives = artists.weights, artists.representatives
-        for artist, nth in zip(*np.nonzero(weights), strict=True):
-            known = representatives[artist, nth]
+        """Compute the expected similarity of each artist to each known one, (artists, known)."""
+        n_known = len(self.rows)
+        if len(artists) > FEW:
+            from scipy.sparse import csr_array  # takes .2 s to import, which a question does not
+
+            matrix = csr_array((self.values, self.indices, self.indptr), (n_known, n_known))
+            return np.asarray((artists.representation(n_known) @ matrix).toarray())
+        expected = np.zeros((len(artists), n_known), np.float32)
+        for artist, nth in zip(*np.nonzero(artists.weights), strict=True):
+            known = artists.representatives[artist, nth]
             similar = slice(self.indptr[known], self.indptr[known + 1])
-            expected[artist, self.indices[similar]] += weights[artist, nth] * self.values[similar]
+            weight = artists.weights[artist, nth]
+            expected[artist, self.indices[similar]] += weight * self.values[similar]
         return expected
 
     def scores(self, queries: EncodedArtists, candidates: EncodedArtists) -> Floats:
@@ -133,15 +147,16 @@ class Colistening:
         >>> bool(np.allclose(scores[3], scores[0])), bool(scores[3, 1] > scores[3, 2])
         (True, True)
         """
-        inherited = self.inherited(queries)
-        scores = np.zeros((len(queries), len(candidates)), np.float32)
-        # position by position: artists that stand for themselves fill the first one only
-        for representative, weight in zip(
-            candidates.representatives.T, candidates.weights.T, strict=True
-        ):
-            present = np.flatnonzero(weight)
-            scores[:, present] += inherited[:, representative[present]] * weight[present]
-        return scores / np.float32(self.deviation)
+        inherited = self.inherited(queries) / np.float32(self.deviation)
+        if len(queries) > FEW:
+            return np.asarray((candidates.representation(len(self.rows)) @ inherited.T).T)
+        scores = np.empty((len(queries), len(candidates)), np.float32)
+        for start in range(0, len(candidates), ARTISTS):
+            some = slice(start, start + ARTISTS)
+            # a position of -1 stands for nobody and has weight 0
+            gathered = inherited[:, candidates.representatives[some]]  # (queries, artists, k)
+            scores[:, some] = np.einsum("qak,ak->qa", gathered, candidates.weights[some])
+        return scores
 
 
 def sparse_colistening(rows: Ints, similarity: np.ndarray, n_neighbours: int = 0) -> Colistening:

@@ -4,10 +4,15 @@ The artists of a catalogue, a few of them, and a new artist that is asked about 
 `EncodedArtists`. Memory is proportional to the clips.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -40,6 +45,7 @@ class EncodedArtists:
     representatives: npt.NDArray[np.int32]
     weights: Floats
     popularity: Floats
+    _made: dict[str, "csr_array"] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.clip_offsets) - 1
@@ -48,6 +54,19 @@ class EncodedArtists:
     def clip_counts(self) -> Ints:
         """How many clips each artist has, (artists,)."""
         return np.diff(self.clip_offsets)
+
+    def representation(self, n_known: int) -> "csr_array":
+        """Give the weights as a sparse matrix, (artists, known)."""
+        if "representation" not in self._made:
+            from scipy.sparse import csr_array  # slow to import, and only many artists need it
+
+            artists, nth = np.nonzero(self.weights)
+            positions = self.representatives[artists, nth]
+            shape = (len(self), n_known)
+            self._made["representation"] = csr_array(
+                (self.weights[artists, nth], (artists, positions)), shape
+            )
+        return self._made["representation"]
 
     def select(self, rows: npt.ArrayLike) -> "EncodedArtists":
         """Select artists by row, in this order."""
@@ -76,6 +95,29 @@ class EncodedArtists:
             weights=self.weights[start:stop],
             popularity=self.popularity[start:stop],
         )
+
+
+def join_artists(groups: Sequence[EncodedArtists]) -> EncodedArtists:
+    """Put groups of artists one after the other; with one group nothing is copied."""
+    if len(groups) == 1:
+        return groups[0]
+    clips = np.cumsum([0, *(len(group.embeddings) for group in groups)])
+    k = max(group.weights.shape[1] for group in groups)
+    offsets = [
+        group.clip_offsets[:-1] + first for group, first in zip(groups, clips[:-1], strict=True)
+    ]
+    return EncodedArtists(
+        clip_offsets=np.concatenate([*offsets, clips[-1:]]),
+        embeddings=np.concatenate([group.embeddings for group in groups]),
+        nearness=np.concatenate([group.nearness for group in groups]),
+        representatives=np.concatenate([_padded(g.representatives, k, -1) for g in groups]),
+        weights=np.concatenate([_padded(group.weights, k, 0) for group in groups]),
+        popularity=np.concatenate([group.popularity for group in groups]),
+    )
+
+
+def _padded(values: npt.NDArray[Any], k: int, filler: int) -> npt.NDArray[Any]:
+    return np.pad(values, ((0, 0), (0, k - values.shape[1])), constant_values=filler)
 
 
 def plain_artists(clip_offsets: Ints, embeddings: Floats) -> EncodedArtists:

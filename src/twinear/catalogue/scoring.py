@@ -13,8 +13,8 @@ known artists:
 Whoever is scored, the artists of a catalogue or a new one, is an `EncodedArtists`.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,10 +60,26 @@ class ScoreParts:
     collaborative: Floats
     popularity: Floats
 
+    def take(self, columns: npt.ArrayLike) -> "ScoreParts":
+        """Select candidates."""
+        return ScoreParts(
+            **{part.name: getattr(self, part.name)[:, columns] for part in fields(self)}
+        )
+
     @property
     def total(self) -> Floats:
         """The sum; higher is more similar."""
         return self.sound + self.csls + self.collaborative + self.popularity
+
+
+def join_parts(groups: Sequence[ScoreParts]) -> ScoreParts:
+    """Put the candidates of several groups side by side."""
+    return ScoreParts(
+        **{
+            part.name: np.concatenate([getattr(group, part.name) for group in groups], axis=1)
+            for part in fields(ScoreParts)
+        }
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,4 +1,4 @@
-"""A catalogue and the artists added to it, as one."""
+"""A catalogue and the artists added to it, as one: added artists and clips come last."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from twinear.artists.identity import normalise_name, several_artists
 from twinear.base.errors import DataError
 from twinear.base.files import sha256
 from twinear.catalogue.catalogue import SCORER, Catalogue
-from twinear.catalogue.encoded import EncodedArtists
-from twinear.catalogue.lookup import ArtistRecord
-from twinear.catalogue.scoring import ScoreParts
+from twinear.catalogue.encoded import EncodedArtists, join_artists
+from twinear.catalogue.lookup import ArtistRecord, ClipRecord
+from twinear.catalogue.scoring import ScoreParts, join_parts
 
 if TYPE_CHECKING:
     from twinear.model.scorer import Scorer
@@ -21,9 +22,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Collection:
-    """All artists that can be asked about."""
+    """All artists that can be asked about.
+
+    Attributes
+    ----------
+    catalogue
+        The pipeline's.
+    added
+        Artists that were added since, with their clips; their rows follow those of the catalogue.
+    added_encoded
+        What the score needs of them; None if there are none.
+    """
 
     catalogue: Catalogue
+    added: tuple[ArtistRecord, ...] = ()
+    added_clips: tuple[ClipRecord, ...] = ()
+    added_encoded: EncodedArtists | None = None
 
     @classmethod
     def open(cls, folder: Path) -> "Collection":
@@ -37,12 +51,18 @@ class Collection:
         return cls(catalogue=Catalogue.read(folder))
 
     def __len__(self) -> int:
-        return len(self.catalogue)
+        return len(self.catalogue) + len(self.added)
+
+    @property
+    def groups(self) -> tuple[EncodedArtists, ...]:
+        """The artists of the catalogue, and those added."""
+        added = () if self.added_encoded is None else (self.added_encoded,)
+        return self.catalogue.encoded, *added
 
     @property
     def listeners(self) -> npt.NDArray[np.int64]:
         """How many people listen to each artist, 0 where unknown, (artists,)."""
-        return self.catalogue.listeners
+        return np.concatenate([self.catalogue.listeners, np.zeros(len(self.added), np.int64)])
 
     def find(self, artist: str) -> ArtistRecord:
         """Find an artist by id or name.
@@ -52,19 +72,62 @@ class Collection:
         DataError
             No such artist (the message suggests similar names), or several.
         """
-        return self.catalogue.artists.find(artist)
+        key = normalise_name(artist)
+        ours = [
+            record
+            for record in self.added
+            if artist.strip() == record.artist or normalise_name(record.name) == key
+        ]
+        if not ours:
+            return self.catalogue.artists.find(artist)
+        if len(ours) > 1:
+            namesakes = [(record.name, record.artist) for record in ours]
+            raise several_artists(self.catalogue.folder, artist, namesakes)
+        return ours[0]
 
     def records(self, rows: Iterable[int]) -> list[ArtistRecord]:
         """Read artists by row."""
-        return self.catalogue.artists.records(rows)
+        wanted, n = [int(row) for row in rows], len(self.catalogue)
+        built = iter(self.catalogue.artists.records(row for row in wanted if row < n))
+        return [next(built) if row < n else self.added[row - n] for row in wanted]
+
+    def clips(self, rows: Iterable[int]) -> list[ClipRecord]:
+        """Read clips by row."""
+        n = self.catalogue.artists.n_clips
+        return [
+            self.catalogue.artists.clip(row) if row < n else self.added_clips[row - n]
+            for row in map(int, rows)
+        ]
+
+    def clips_of(self, row: int) -> list[ClipRecord]:
+        """Read the clips of an artist."""
+        if row < len(self.catalogue):
+            return self.catalogue.artists.clips_of(row)
+        return [clip for clip in self.added_clips if clip.artist_row == row]
 
     def encoded(self, rows: npt.ArrayLike) -> EncodedArtists:
         """Select artists by row."""
-        return self.catalogue.encoded.select(rows)
+        chosen = np.asarray(rows, dtype=np.int64)
+        built = chosen < len(self.catalogue)
+        if built.all():
+            return self.catalogue.encoded.select(chosen)
+        assert self.added_encoded is not None
+        both = join_artists(
+            [
+                self.catalogue.encoded.select(chosen[built]),
+                self.added_encoded.select(chosen[~built] - len(self.catalogue)),
+            ]
+        )
+        order = np.argsort(np.concatenate([np.flatnonzero(built), np.flatnonzero(~built)]))
+        return both.select(order)
 
     def score(self, query: EncodedArtists, rows: npt.ArrayLike) -> ScoreParts:
         """Score artists by row for a query."""
-        return self.catalogue.score(query, rows)
+        chosen, scoring = np.asarray(rows, dtype=np.int64), self.catalogue.scoring
+        if 2 * len(chosen) < len(self):
+            return scoring.score(query, self.encoded(chosen))
+        # scoring all takes less than copying most
+        return join_parts([scoring.score(query, group) for group in self.groups]).take(chosen)
 
     def candidates(
         self, queries: Sequence[EncodedArtists], n: int, allowed: npt.NDArray[np.bool_]
@@ -94,8 +157,10 @@ class Collection:
             )
         return scorer
 
-    def encode(self, clips: Sequence[Path], scorer: "Scorer | None" = None) -> EncodedArtists:
-        """Make a new artist of audio files, to ask about it.
+    def embed(
+        self, clips: Sequence[Path], scorer: "Scorer | None" = None
+    ) -> npt.NDArray[np.float32]:
+        """Encode audio files by the catalogue's scorer, (clips, units).
 
         Raises
         ------
@@ -104,4 +169,4 @@ class Collection:
         """
         from twinear.inference import embed  # as above
 
-        return self.catalogue.represent(embed(scorer or self.load_scorer(), clips))
+        return embed(scorer or self.load_scorer(), clips)

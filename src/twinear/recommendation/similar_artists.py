@@ -145,7 +145,8 @@ def find_similar(
         seeds.append(
             Seed(artist="", name=", ".join(Path(file).name for file in files), clips=files)
         )
-        queries.append(collection.encode([Path(clip) for clip in clips], scorer))
+        embeddings = collection.embed([Path(clip) for clip in clips], scorer)
+        queries.append(collection.catalogue.represent(embeddings))
     allowed = np.ones(len(collection), dtype=bool)
     allowed[[record.row for record in found]] = False
     allowed[[collection.find(artist).row for artist in chosen.without]] = False
