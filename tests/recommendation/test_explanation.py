@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.support.audio import music, write_clip
 from tests.support.scorers import FRONT, JOINED, small_scorer
 from twinear.base.errors import ClipError, DataError
 from twinear.inference import score
-from twinear.model.decomposition import CONVOLUTIONS, STATISTICS
+from twinear.model.decomposition import CONVOLUTIONS, STATISTICS, WORDS
 from twinear.recommendation.descriptors import Descriptors, describe
 from twinear.recommendation.explanation import ClipExplanation, explain_clips, format_explanation
 
@@ -149,6 +150,13 @@ def test_the_text_says_what_is_exact_and_what_is_not(explanation: ClipExplanatio
         assert exact < text.index(f"  {part.label} ") < approximate
     assert "Without learned patterns" in text
     assert f"{explanation.score:.3f}" in text
+
+
+def test_the_documentation_has_the_words_of_every_part() -> None:
+    page = (ROOT / "docs/explanation/why.md").read_text(encoding="utf-8")
+    for name, words in WORDS.items():
+        row = f"| `{name}` | {words.label} | {words.meaning} |"
+        assert row in page or name == STATISTICS
 
 
 def test_the_text_of_the_head_l1_says_that_blocks_have_no_part(clips: tuple[Path, Path]) -> None:

@@ -10,13 +10,13 @@ divided by the lengths that the network divides by, and the logit of clips `u` a
     bias + scale * sum over p, q of <e_p(u), e_q(v)>
 
 A term with `p != q` belongs to two parts. `LogitParts.contributions` gives each of them one half:
-the Shapley value of a part where leaving it out does not change the lengths (Afchar et al.,
-arXiv:2201.10528, compare such rules). `LogitParts.matrix` keeps all terms. The head `l1` adds up
+the Shapley value of a part, if parts are left out of both clips and the lengths stay. Own terms
+alone would leave much of the logit out. `LogitParts.matrix` keeps all terms. The head `l1` adds up
 absolute differences unit by unit: the sum over the units of a branch is exact, and no block has a
 share of it.
 
-The decomposition of a bilinear score is that of BiLRP (Eberle et al., arXiv:2003.05431) with a
-linear network, for which no rule of propagation has to be chosen.
+As in BiLRP (Eberle et al., arXiv:2003.05431) a similarity is split over pairs of features of the
+two clips; a linear branch needs no rule of propagation.
 """
 
 import copy

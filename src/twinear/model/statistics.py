@@ -58,7 +58,7 @@ BLOCKS = {
     "modulation": BlockWords("pulse", "how strongly the bands pulse, 0.3 to 16 times a second"),
     "embedding": BlockWords("pre-trained embedding", "the embedding of a pre-trained network"),
     "embedding_deviation": BlockWords(
-        "pre-trained embedding: variation", "how much that embedding varies within the clip"
+        "embedding variation", "how much that embedding varies within the clip"
     ),
 }
 

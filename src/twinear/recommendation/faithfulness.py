@@ -2,10 +2,10 @@
 
 An explanation names the block of statistics that contributes most to the score of two clips. If it
 is faithful, the score falls more when this block is removed from both clips than when another one
-is (Samek et al., "Evaluating the visualization of what a deep neural network has learned", IEEE
-TNNLS 28, 2017; BiLRP, arXiv:2003.05431, is tested in this way). A block is removed by setting its
-statistics to the mean of the training clips; the network brings the rest back to length 1. The
-contributions are computed without that last step, so that the test can fail.
+is (after Samek et al., "Evaluating the visualization of what a deep neural network has learned",
+IEEE TNNLS 28, 2017). A block is removed by setting its statistics to the mean of the training
+clips; the network brings the rest back to its length. The contributions are computed without that
+last step, so that the test can fail.
 
 What it does not show: that a person would give the same reasons.
 """
