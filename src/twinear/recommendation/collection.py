@@ -108,18 +108,16 @@ class Collection:
     def encoded(self, rows: npt.ArrayLike) -> EncodedArtists:
         """Select artists by row."""
         chosen = np.asarray(rows, dtype=np.int64)
-        built = chosen < len(self.catalogue)
-        if built.all():
-            return self.catalogue.encoded.select(chosen)
-        assert self.added_encoded is not None
-        both = join_artists(
-            [
-                self.catalogue.encoded.select(chosen[built]),
-                self.added_encoded.select(chosen[~built] - len(self.catalogue)),
-            ]
-        )
-        order = np.argsort(np.concatenate([np.flatnonzero(built), np.flatnonzero(~built)]))
-        return both.select(order)
+        selected, positions, first = [], [], 0
+        for group in self.groups:
+            inside = np.flatnonzero((chosen >= first) & (chosen < first + len(group)))
+            if len(inside):
+                selected.append(group.select(chosen[inside] - first))
+                positions.append(inside)
+            first += len(group)
+        if len(selected) == 1:
+            return selected[0]
+        return join_artists(selected).select(np.argsort(np.concatenate(positions)))
 
     def score(self, query: EncodedArtists, rows: npt.ArrayLike) -> ScoreParts:
         """Score artists by row for a query."""
