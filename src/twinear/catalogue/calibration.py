@@ -13,11 +13,12 @@ class Calibration:
     a: float
     b: float
     c: float
+    fitted: bool = True
 
     @classmethod
     def undo_standardisation(cls, mean: float, deviation: float) -> "Calibration":
         """Bring totals back to the scale of the siamese scores."""
-        return cls(a=deviation, b=deviation, c=mean)
+        return cls(a=deviation, b=deviation, c=mean, fitted=False)
 
     def apply(self, totals: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Map totals to (0, 1); strictly rising."""

@@ -80,6 +80,15 @@ class Seed:
     clips: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asked:
+    """A seed as the score sees it; `row` is None for an artist that is not in the collection."""
+
+    seed: Seed
+    query: EncodedArtists
+    row: int | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class SimilarArtists:
     """The answer.
@@ -107,14 +116,13 @@ class SimilarArtists:
     scorer: str
 
 
-def find_similar(
+def ask(
     collection: Collection,
     artists: Sequence[str] = (),
     clips: Sequence[Path | str] = (),
-    options: SimilarOptions | None = None,
     scorer: "Scorer | None" = None,
-) -> SimilarArtists:
-    """Find the artists most similar to all seeds, best first.
+) -> list[Asked]:
+    """Look up artists, and encode the clips of one that is not in the collection.
 
     Parameters
     ----------
@@ -128,34 +136,50 @@ def find_similar(
     Raises
     ------
     DataError
-        Nothing asked about; an unknown artist or one of several with that name; options out of
-        range; a balance without listens; a catalogue that cannot be asked.
+        Nothing asked about; an unknown artist or one of several with that name.
     ClipError
         A clip that cannot be heard.
     """
-    chosen = options or SimilarOptions()
-    _check(chosen, collection)
     if not artists and not clips:
         raise DataError("similar", "nothing asked about", expected="artists, or clips")
-    found = [collection.find(artist) for artist in artists]
-    seeds = [Seed(artist=record.artist, name=record.name) for record in found]
-    queries = [collection.encoded([record.row]) for record in found]
+    asked = [
+        Asked(
+            seed=Seed(artist=record.artist, name=record.name),
+            query=collection.encoded([record.row]),
+            row=record.row,
+        )
+        for record in map(collection.find, artists)
+    ]
     if clips:
         files = tuple(str(clip) for clip in clips)
-        seeds.append(
-            Seed(artist="", name=", ".join(Path(file).name for file in files), clips=files)
-        )
+        name = ", ".join(Path(file).name for file in files)
         embeddings = collection.embed([Path(clip) for clip in clips], scorer)
-        queries.append(collection.catalogue.represent(embeddings))
+        query = collection.catalogue.represent(embeddings)
+        asked.append(Asked(seed=Seed(artist="", name=name, clips=files), query=query, row=None))
+    return asked
+
+
+def find_similar(
+    collection: Collection, asked: Sequence[Asked], options: SimilarOptions | None = None
+) -> SimilarArtists:
+    """Find the artists most similar to all seeds, best first.
+
+    Raises
+    ------
+    DataError
+        Options out of range; a balance without listens; an unknown artist to leave out.
+    """
+    chosen = options or SimilarOptions()
+    _check(chosen, collection)
     allowed = np.ones(len(collection), dtype=bool)
-    allowed[[record.row for record in found]] = False
+    allowed[[each.row for each in asked if each.row is not None]] = False
     allowed[[collection.find(artist).row for artist in chosen.without]] = False
     if chosen.max_listeners is not None:
         allowed &= collection.listeners <= chosen.max_listeners
-    rows, scores, exact = _rank(collection, queries, allowed, chosen)
+    rows, scores, exact = _rank(collection, [each.query for each in asked], allowed, chosen)
     records = collection.records(rows)
     return SimilarArtists(
-        seeds=seeds,
+        seeds=[each.seed for each in asked],
         similar=[
             SimilarArtist(
                 rank=rank,
@@ -296,5 +320,6 @@ def similar_artists(
         diverse=diverse,
         exact=exact,
     )
-    asked = [artists] if isinstance(artists, str) else artists
-    return find_similar(Collection.open(Path(folder)), asked, clips, options).similar
+    names = [artists] if isinstance(artists, str) else artists
+    collection = Collection.open(Path(folder))
+    return find_similar(collection, ask(collection, names, clips), options).similar
