@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twinear.base.errors import DataError
 from twinear.recommendation.collection import Collection
 from twinear.recommendation.reasons import ClipPairs, Reasons, give_reasons
 from twinear.recommendation.similar_artists import Asked
@@ -74,6 +75,8 @@ def explain(
     from twinear.recommendation.explanation import explain_clips  # with torch, slow to import
 
     row = collection.find(artist).row
+    if row == asked.row:
+        raise DataError("why", f"'{artist}' is what was asked about", expected="another artist")
     reasons = give_reasons(collection, asked.query, row, asked.row)
     if asked.row is None:
         first = Path(asked.seed.clips[reasons.clip_pairs.first])
