@@ -201,16 +201,22 @@ class ArtistTable:
         DataError
             No such artist (the message suggests similar names), or several.
         """
-        ids = _stored(query), _stored(query.strip().lower())
-        matches = self._artists(f"{ARTIST} WHERE artist IN (?, ?) ORDER BY row", *ids)
-        if not matches:
-            matches = self._artists(f"{ARTIST} WHERE key = ? ORDER BY row", _key(query))
+        matches = self.with_id(query, query.strip().lower()) or self.named(query)
         if len(matches) == 1:
             return matches[0]
         if matches:
             namesakes = [(match.name, match.artist) for match in matches]
             raise several_artists(self.path, query, namesakes)
         raise no_artist(self.path, query, len(self), self.suggest(query))
+
+    def with_id(self, *ids: str) -> list[ArtistRecord]:
+        """Find the artists that have one of these ids."""
+        sql = f"{ARTIST} WHERE artist IN ({', '.join('?' for _ in ids)}) ORDER BY row"
+        return self._artists(sql, *map(_stored, ids))
+
+    def named(self, name: str) -> list[ArtistRecord]:
+        """Find the artists of that name; case and accents are ignored."""
+        return self._artists(f"{ARTIST} WHERE key = ? ORDER BY row", _key(name))
 
     def rows(self, ids: Iterable[str]) -> list[int]:
         """Find the rows of artists by id, in the order given.
