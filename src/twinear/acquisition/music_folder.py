@@ -189,7 +189,7 @@ def _text(path: Path, folder: Path) -> str:
 
 
 def _read_tags(file: Path) -> tuple[Tags, float]:
-    """Read tags and duration in seconds, 0 if unknown; none of what is damaged, which decoding shows."""
+    """Read tags and duration in seconds, 0 if unknown; of a damaged file perhaps none."""
     tags: dict[str, list[str]] = {}
     try:
         read = TinyTag.get(file)
