@@ -34,15 +34,15 @@ from twinear.base.errors import ClipError, DataError, nearest
 from twinear.base.files import sha256
 from twinear.base.text import one_line
 from twinear.catalogue.catalogue import Catalogue
-from twinear.catalogue.encoded import EncodedArtists
-from twinear.clips.clips import ClipsParams
-from twinear.compute.pool import Progress
+from twinear.catalogue.encoded import EncodedArtists, Floats
 from twinear.recommendation.additions_file import AdditionsFile, StoredArtist
-from twinear.recommendation.new_clips import USABLE, LogMel, read_log_mel, read_new_clips
-from twinear.spectrograms.front_end import Floats, SpectrogramsParams
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # decoders and torch are slow to import, and most questions need neither
+    from twinear.clips.clips import ClipsParams
+    from twinear.compute.pool import Progress
     from twinear.model.scorer import Scorer
+    from twinear.recommendation.new_clips import LogMel
+    from twinear.spectrograms.front_end import SpectrogramsParams
 
 FILE = "additions.sqlite"
 
@@ -135,8 +135,8 @@ class Additions:
         scorer: "Scorer",
         mbid: str = "",
         *,
-        usable: ClipsParams = USABLE,
-        progress: Progress = iter,
+        usable: "ClipsParams | None" = None,
+        progress: "Progress" = iter,
     ) -> Addition:
         """Add an artist, whole or not at all.
 
@@ -149,7 +149,7 @@ class Additions:
         mbid
             The artist's MusicBrainz id, if it has one.
         usable
-            Which clips are too short or silent.
+            Which clips are too short or silent; by default as in the project's params.yaml.
 
         Raises
         ------
@@ -159,13 +159,14 @@ class Additions:
             No name, or one that stands for no artist; no clip; an artist that is there already; a
             scorer that needs embeddings; a file that cannot be read or written.
         """
-        from twinear.inference import require_audio_alone  # torch is slow to import
+        from twinear.inference import require_audio_alone
+        from twinear.recommendation.new_clips import USABLE, read_new_clips
 
         front = scorer.spectrograms
         require_audio_alone(front)
         artist, name = _identify(name, mbid)
         self._refuse_known(artist, name, self.file.read())  # before the audio, which takes time
-        new = read_new_clips(clips, front, usable, progress)
+        new = read_new_clips(clips, front, usable or USABLE, progress)
         embeddings = scorer.encode(np.stack([clip.log_mel for clip in new.clips]))
         with self.file.transaction(create=True) as connection:
             self._refuse_known(artist, name, self.file.read_from(connection))
@@ -270,9 +271,9 @@ class Additions:
             artists.append(
                 AddedArtist(artist=stored.artist, name=stored.name, clips=clips, encoded=encoded)
             )
-        # where this is not possible, it is computed again next time
+        # where this is not possible at once, it is computed again next time
         if writes:
-            with suppress(DataError), self.file.transaction() as connection:
+            with suppress(DataError), self.file.transaction(patience=1) as connection:
                 for statement, values in writes:
                     connection.execute(statement, values)
         return CurrentAdditions(artists=artists, warnings=warnings)
@@ -332,6 +333,8 @@ class Additions:
 
     def _encode_again(self, stored: StoredArtist, scorer: "Scorer", writes: list[Write]) -> Floats:
         """Encode the clips by a new scorer, from the inputs that are kept or from the audio."""
+        from twinear.recommendation.new_clips import read_log_mel
+
         front = scorer.spectrograms
         log_mels = self._read_log_mels(stored, front)
         for clip in stored.clips:
@@ -346,7 +349,9 @@ class Additions:
             writes.append((statement, (*made, clip.row)))
         return embeddings
 
-    def _read_log_mels(self, stored: StoredArtist, front: SpectrogramsParams) -> dict[int, LogMel]:
+    def _read_log_mels(
+        self, stored: StoredArtist, front: "SpectrogramsParams"
+    ) -> "dict[int, LogMel]":
         """Read the inputs that are kept and of this front end, by the clip's row."""
         log_mels = {}
         with self.file.connect() as connection:
@@ -397,7 +402,7 @@ def _encoded(
 
 def _identify(name: str, mbid: str) -> tuple[str, str]:
     """Return the id and the name as the import would."""
-    from twinear.acquisition.music_folder import NON_ARTISTS  # its readers are slow to import
+    from twinear.acquisition.music_folder import NON_ARTISTS
 
     name, mbid = one_line(decode_name(name)), mbid.strip().lower()
     if mbid and not is_mbid(mbid):
@@ -419,7 +424,7 @@ def _is_same(artist: str, name: str, other: str, other_name: str) -> bool:
     return not has_ids and normalise_name(name) == normalise_name(other_name)
 
 
-def _describe(front: SpectrogramsParams) -> str:
+def _describe(front: "SpectrogramsParams") -> str:
     """Write the params on which a log-mel depends as JSON."""
     return json.dumps(front.model_dump(mode="json", exclude={"n_mfcc"}), sort_keys=True)
 

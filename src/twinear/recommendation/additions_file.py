@@ -107,16 +107,26 @@ class AdditionsFile:
         return list(artists.values())
 
     @contextmanager
-    def transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+    def transaction(
+        self, *, create: bool = False, patience: float | None = None
+    ) -> Iterator[sqlite3.Connection]:
         """Write all or nothing.
+
+        Parameters
+        ----------
+        create
+            Make the file if there is none.
+        patience
+            Wait so many seconds for another program that writes.
 
         Raises
         ------
         DataError
             As `read`; or the disk is full, or refuses the write.
         """
-        with self.connect("rwc" if create else "rw") as connection:
-            connection.execute("PRAGMA auto_vacuum = FULL")  # a new file will shrink, too
+        with self.connect("rwc" if create else "rw", patience) as connection:
+            if connection.execute("PRAGMA page_count").fetchone() == (0,):
+                connection.execute("PRAGMA auto_vacuum = FULL")  # a new file will shrink, too
             connection.execute("BEGIN IMMEDIATE")
             with connection:
                 if not self._has_tables(connection):
@@ -125,15 +135,18 @@ class AdditionsFile:
                 yield connection
 
     @contextmanager
-    def connect(self, mode: str = "rw") -> Iterator[sqlite3.Connection]:
+    def connect(
+        self, mode: str = "rw", patience: float | None = None
+    ) -> Iterator[sqlite3.Connection]:
         """Open the file; what SQLite refuses becomes a `DataError`.
 
         Not for reading only: SQLite first undoes what a killed program has half written.
         """
+        patience = BUSY_SECONDS if patience is None else patience
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
         try:
             with closing(
-                sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+                sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None)
             ) as connection:
                 connection.execute("PRAGMA foreign_keys = ON")
                 yield connection
