@@ -37,7 +37,9 @@ from twinear.model.scorer import Scorer
 from twinear.recommendation import additions_file
 from twinear.recommendation.additions import Additions
 from twinear.recommendation.additions_file import AdditionsFile
+from twinear.recommendation.collection import Collection
 from twinear.recommendation.new_clips import USABLE
+from twinear.recommendation.similar_artists import SimilarOptions, ask, find_similar
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.front_end import SpectrogramsParams, log_mel
 from twinear.split import Split
@@ -91,6 +93,9 @@ class Place:
 
     def scorer(self) -> Scorer:
         return Scorer.read(self.folder / "artifacts/catalogue/scorer.safetensors")
+
+    def collection(self) -> Collection:
+        return Collection.open(self.folder / "artifacts/catalogue")
 
     def clip(self, seed: int = 0, name: str = "") -> Path:
         return self.folder / (name or f"{seed}.wav")
@@ -596,13 +601,13 @@ def test_a_file_that_cannot_be_used_is_refused_and_kept(
     assert callable(spoil)
     spoil(place.file)
     before = place.file.read_bytes() if place.file.is_file() else b""
-    asks: list[Callable[[], object]] = [place.names]
+    uses: list[Callable[[], object]] = [place.names]
     if spoil is not shorter_embedding:  # which nothing else reads
-        asks += [lambda: place.add("Other"), lambda: place.additions.remove("Local Band")]
-        asks += [lambda: place.additions.describe(no_scorer)]
-    for ask in asks:
+        uses += [lambda: place.add("Other"), lambda: place.additions.remove("Local Band")]
+        uses += [lambda: place.additions.describe(no_scorer)]
+    for use in uses:
         with pytest.raises(DataError, match=rf"additions\.sqlite: {message}"):
-            ask()
+            use()
     assert before == (place.file.read_bytes() if place.file.is_file() else b"")
 
 
@@ -638,6 +643,55 @@ def test_in_a_folder_that_is_read_only_added_artists_are_read_and_none_are_writt
             with pytest.raises(DataError, match=r"could not be .*fix the permissions"):
                 additions.remove("Local Band")
         place.file.parent.chmod(0o755)
+
+
+# --- together with the catalogue ----------------------------------------------------------------
+
+
+def test_added_artists_are_asked_about_and_are_answers_like_all_others(place: Place) -> None:
+    place.add("Local Band")
+    place.add("Nirvana", place.clip(2), mbid=B)
+    collection = place.collection()
+    n = len(BUILT)
+    assert len(collection) == n + 2
+    assert collection.find("local bänd") == collection.records([n])[0]
+    assert [clip.file for clip in collection.clips_of(n)] == [
+        f"{place.clip(0)}",
+        f"{place.clip(1)}",
+    ]
+    n_clips = collection.catalogue.artists.n_clips
+    assert [clip.artist_row for clip in collection.clips(range(n_clips, n_clips + 3))] == [n, n, 13]
+    found = find_similar(collection, ask(collection, ["Local Band"]), SimilarOptions(top=99))
+    assert "Local Band" not in [artist.name for artist in found.similar]
+    assert len(found.similar) == n + 1
+    # of two artists each is as near to the other
+    of_air = find_similar(collection, ask(collection, ["Air"]), SimilarOptions(top=99))
+    scores = [
+        next(artist.score for artist in answer.similar if artist.name == name)
+        for answer, name in ((found, "Air"), (of_air, "Local Band"))
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+
+
+def test_an_added_namesake_is_told_from_the_one_in_the_catalogue(place: Place) -> None:
+    place.add("Nirvana", mbid=B)
+    collection = place.collection()
+    with pytest.raises(DataError, match=rf"several artists 'nirvana': .*\({A}\), .*\({B}\)"):
+        collection.find("nirvana")
+    assert collection.find(B.upper()).row == len(BUILT)
+    with pytest.raises(DataError, match=r"no artist 'Nirvanna' among 13; did you mean 'Nirvana'"):
+        collection.find("Nirvanna")
+
+
+def test_an_artist_that_is_left_out_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place.folder)
+    place.add("Local Band")
+    place.build(seed=7, front=FRONT.model_copy(update={"n_mels": 12}))
+    place.clip(1).unlink()
+    result = CliRunner().invoke(app, ["similar", "Air"], catch_exceptions=False)
+    assert result.stderr.startswith("left out: Local Band: the scorer has another front end")
+    assert "Built 3" in result.stdout
+    assert "Local Band" not in result.stdout
 
 
 # --- the command line ---------------------------------------------------------------------------
