@@ -135,9 +135,9 @@ def read_music_folder(folder: Path) -> MusicFolder:
             file=file,
             name=name,
             credits=found,
-            title=_first(tags, "title") or one_line(decode_name(path.stem)),
+            title=_title(tags, path),
             album=_first(tags, "album") or one_line(decode_name("/".join(path.parts[1:-1]))),
-            seconds=seconds if 0 < seconds < MAX_SECONDS else 0.0,
+            seconds=seconds,
         )
         recordings.append(recording)
     if not recordings:
@@ -189,7 +189,7 @@ def _text(path: Path, folder: Path) -> str:
 
 
 def _read_tags(file: Path) -> tuple[Tags, float]:
-    """Read tags and duration in seconds; none of what is damaged, which decoding will show."""
+    """Read tags and duration in seconds, 0 if unknown; of a damaged file perhaps none."""
     tags: dict[str, list[str]] = {}
     try:
         read = TinyTag.get(file)
@@ -202,11 +202,25 @@ def _read_tags(file: Path) -> tuple[Tags, float]:
             return {}, 0.0
         for key, value in (pair for metadata in held for pair in metadata.items()):
             tags.setdefault(_plain_key(key), []).append(str(value))
-        return tags, seconds
+        return tags, _plausible(seconds)
     for key, values in read.as_dict().items():
         if isinstance(values, list):
             tags.setdefault(_plain_key(key), []).extend(map(str, values))
-    return tags, read.duration or 0.0
+    return tags, _plausible(read.duration or 0.0)
+
+
+def _plausible(seconds: float) -> float:
+    return seconds if 0 < seconds < MAX_SECONDS else 0.0
+
+
+def read_title(file: Path) -> tuple[str, float]:
+    """Read the title of a recording, else its file's name, and its duration in seconds or 0."""
+    tags, seconds = _read_tags(file)
+    return _title(tags, file), seconds
+
+
+def _title(tags: Tags, path: Path) -> str:
+    return _first(tags, "title") or one_line(decode_name(path.stem))
 
 
 def _plain_key(key: str) -> str:

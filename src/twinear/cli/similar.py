@@ -67,6 +67,7 @@ def similar(
         exact=exact,
     )
     collection = Collection.open(catalogue)
+    _warn(collection.warnings)
     asked = ask(collection, artists or (), clip or ())
     found = find_similar(collection, asked, options)
     reasons = []
@@ -106,7 +107,9 @@ def similar_clips(
     from twinear.recommendation.collection import Collection
     from twinear.recommendation.similar_clips import find_similar_clips
 
-    found = find_similar_clips(Collection.open(catalogue), clip, top, one_per_artist=one_per_artist)
+    collection = Collection.open(catalogue)
+    _warn(collection.warnings)
+    found = find_similar_clips(collection, clip, top, one_per_artist=one_per_artist)
     if as_json:
         print_json({"clip": clip, "similar": [asdict(each) for each in found]})
         return
@@ -115,6 +118,11 @@ def similar_clips(
     for each in found:
         title = f"  {each.title}" if each.title else ""
         print(f"{each.rank:>3}  {each.name:<{width}}  {each.score:.{digits}f}  {each.file}{title}")
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for line in warnings:
+        print(f"left out: {line}", file=sys.stderr)
 
 
 def distinct_digits(scores: Sequence[float], least: int = 3, most: int = 9) -> int:
