@@ -163,7 +163,7 @@ def pooled_scores(
         scores = sigmoid(head.logit(queries.embeddings, block.embeddings))
         if power != 1:
             scores = np.power(scores, power, dtype=np.float64)
-        of_query = _sum_clips(scores.astype(exact, copy=False), queries.clip_offsets)
+        of_query = sum_clips(scores.astype(exact, copy=False), queries.clip_offsets)
         sums = np.add.reduceat(of_query, block.clip_offsets[:-1], axis=1)
         means = sums / np.multiply.outer(counts, block.clip_counts).astype(exact)
         pooled[:, start:stop] = means if power == 1 else np.power(means, 1 / power)
@@ -180,7 +180,7 @@ def _artist_blocks(clip_offsets: Ints) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _sum_clips(scores: npt.NDArray[np.floating], clip_offsets: Ints) -> npt.NDArray[np.floating]:
+def sum_clips(scores: npt.NDArray[np.floating], clip_offsets: Ints) -> npt.NDArray[np.floating]:
     """Add the rows of each artist's clips: (clips, n) to (artists, n).
 
     The first clips of all artists are added at once, then the second, and so on: `np.add.reduceat`

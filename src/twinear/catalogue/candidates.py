@@ -1,0 +1,211 @@
+"""Which artists are worth scoring exactly, found without looking at all of them.
+
+The total of a candidate is the sum of what it sounds like, what listeners say, and corrections of
+the candidate alone. Two lists are put together, and the union is scored exactly:
+
+- *by sound*: the artists whose pooled embedding (the mean over clips) has the largest inner product
+  with the query's. With a cosine head this orders almost as the siamese score does.
+- *by listeners*: the known artists with the largest expected similarity to the query (`inherited`),
+  and the artists that those represent, with the largest weights first. Each known artist has a list
+  of the artists that it represents: itself, and new ones.
+
+The lists are kept by known artist, in memory-mapped files. An artist in the middle of both lists
+may be missed; the benchmark and the report tell how often.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from twinear.base.errors import DataError
+from twinear.base.files import require
+from twinear.catalogue.collaborative import Colistening
+from twinear.catalogue.encoded import EncodedArtists, Floats, Ints
+from twinear.catalogue.scoring import Scoring, sum_clips
+from twinear.catalogue.search.protocol import Mask, Search
+
+AGAIN = "run 'dvc repro catalogue'"
+SCORED_ALL = 2000  # so few artists are all scored
+BY_SOUND = 500  # artists found by sound, and twice as many as are wanted
+BY_LISTENERS = 500  # artists found by listeners, and as many as are wanted
+N_LISTS = 300  # known artists whose lists are looked into
+LIST_LENGTH = 200  # artists looked at in each, more with a filter
+LONGEST_LIST = 1000  # artists kept in each
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RepresentedArtists:
+    """For each known artist the artists that it represents, largest weights first.
+
+    Attributes
+    ----------
+    offsets
+        (known + 1,): the list of known artist `i` is entries `offsets[i]` to `offsets[i + 1]`.
+    artists
+        (entries,), int32: rows of artists.
+    weights
+        (entries,), float32: how much the known artist counts for each.
+    """
+
+    offsets: Ints
+    artists: npt.NDArray[np.int32]
+    weights: Floats
+
+    def write(self, folder: Path) -> None:
+        """Write three files into a folder that exists."""
+        for name in ("offsets", "artists", "weights"):
+            np.save(folder / f"represented_{name}.npy", getattr(self, name), allow_pickle=False)
+
+    @classmethod
+    def read(cls, folder: Path) -> "RepresentedArtists":
+        """Map what `write` wrote.
+
+        Raises
+        ------
+        DataError
+            Missing, damaged, or of different lengths.
+        """
+        arrays = {}
+        for name in ("offsets", "artists", "weights"):
+            path = require(folder / f"represented_{name}.npy", AGAIN)
+            try:
+                arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (ValueError, EOFError) as error:
+                found = f"is not what was written there ({str(error).splitlines()[0]})"
+                raise DataError(path, found, remedy=AGAIN) from error
+        lists = cls(**arrays)
+        if {len(lists.artists), len(lists.weights)} != {int(lists.offsets[-1])}:
+            found = f"has lists of {lists.offsets[-1]} artists, files of {len(lists.artists)}"
+            raise DataError(folder, found, remedy=AGAIN)
+        return lists
+
+    def largest(
+        self, inherited: Floats, n: int, allowed: Mask | None = None, length: int = LIST_LENGTH
+    ) -> Ints:
+        """Find about the `n` artists with the largest expected similarity, in no order.
+
+        Parameters
+        ----------
+        inherited
+            (known,): expected similarity of the query to each known artist.
+        length
+            How many artists of each list are looked at.
+
+        Examples
+        --------
+        The first two artists are known, the third is represented by the second of them.
+
+        >>> lists = list_represented(
+        ...     np.array([[0, -1], [1, -1], [1, 0]]), np.array([[1, 0], [1, 0], [0.7, 0.3]]), 2
+        ... )
+        >>> lists.largest(np.array([0.1, 0.9]), n=2).tolist()
+        [1, 2]
+        """
+        known = np.flatnonzero(inherited > 0)
+        if len(known) > N_LISTS:
+            known = known[np.argpartition(-inherited[known], N_LISTS)[:N_LISTS]]
+        starts = self.offsets[known]
+        counts = np.minimum(self.offsets[known + 1] - starts, length)
+        ends = np.cumsum(counts)
+        entries = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)
+        artists = self.artists[entries]
+        gains = self.weights[entries] * np.repeat(inherited[known], counts)
+        if allowed is not None:
+            artists, gains = artists[allowed[artists]], gains[allowed[artists]]
+        if not len(artists):
+            return np.empty(0, np.int64)
+        order = np.argsort(artists)
+        artists, gains = artists[order], gains[order]
+        firsts = np.flatnonzero(np.diff(artists, prepend=-1))
+        artists, sums = artists[firsts].astype(np.int64), np.add.reduceat(gains, firsts)
+        if len(artists) <= n:
+            return artists
+        return np.sort(artists[np.argpartition(-sums, n)[:n]])
+
+
+def list_represented(
+    representatives: npt.NDArray[np.int32], weights: Floats, n_known: int
+) -> RepresentedArtists:
+    """Turn the table of who represents each artist, (artists, k), into lists of known artists."""
+    n_artists, k = representatives.shape
+    present = weights.ravel() > 0
+    known = representatives.ravel()[present]
+    counting = weights.ravel()[present].astype(np.float32, copy=False)
+    artists = np.repeat(np.arange(n_artists, dtype=np.int32), k)[present]
+    # weights above 0 are in the order of their bits: one sort by known artist, then by weight
+    falling = np.uint64(2**32 - 1) - counting.view(np.uint32)
+    order = np.argsort((known.astype(np.uint64) << np.uint64(32)) | falling, kind="stable")
+    known, artists, counting = known[order], artists[order], counting[order]
+    counts = np.bincount(known, minlength=n_known)
+    starts = np.cumsum(counts) - counts
+    kept = np.arange(len(known)) - np.repeat(starts, counts) < LONGEST_LIST
+    return RepresentedArtists(
+        offsets=np.concatenate([[0], np.cumsum(np.minimum(counts, LONGEST_LIST))]),
+        artists=artists[kept],
+        weights=counting[kept],
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CandidateIndex:
+    """The searches behind a catalogue.
+
+    Attributes
+    ----------
+    by_sound
+        Over the pooled embeddings of all artists.
+    known_by_sound
+        Over those of the known artists; None if nothing is known.
+    represented
+        None if nothing is known.
+    """
+
+    by_sound: Search
+    known_by_sound: Search | None
+    represented: RepresentedArtists | None
+
+    def find(
+        self,
+        query: EncodedArtists,
+        colistening: Colistening | None,
+        n: int,
+        allowed: Mask,
+    ) -> Ints:
+        """Find the rows of artists worth scoring, ascending.
+
+        Parameters
+        ----------
+        query
+            One artist.
+        n
+            How many are wanted in the end: more candidates are found.
+        allowed
+            (artists,): only these may be found.
+        """
+        n_allowed = int(np.count_nonzero(allowed))
+        if n_allowed <= max(SCORED_ALL, n):
+            return np.flatnonzero(allowed)
+        found = self.by_sound.search(pool_clips(query), BY_SOUND + 2 * n, allowed).rows[0]
+        found = found[found >= 0]
+        if colistening is None or self.represented is None:
+            return np.sort(found)
+        length = min(LIST_LENGTH * len(allowed) // n_allowed, LONGEST_LIST)
+        inherited = colistening.inherited(query)[0]
+        listened = self.represented.largest(inherited, BY_LISTENERS + n, allowed, length)
+        return np.union1d(found, listened)
+
+
+def pool_clips(artists: EncodedArtists) -> Floats:
+    """Average the embeddings of each artist's clips, (artists, units).
+
+    Examples
+    --------
+    >>> from twinear.catalogue.encoded import plain_artists
+    >>> embeddings = np.array([[1, 0], [0, 1], [1, 1]], np.float32)
+    >>> pool_clips(plain_artists(np.array([0, 2, 3]), embeddings)).tolist()
+    [[0.5, 0.5], [1.0, 1.0]]
+    """
+    sums = sum_clips(artists.embeddings, np.asarray(artists.clip_offsets))
+    return np.asarray(sums / artists.clip_counts[:, None], dtype=np.float32)

@@ -1,0 +1,227 @@
+"""Approximate search in one machine's memory: faiss, inverted lists of 8-bit vectors.
+
+The vectors are grouped around centroids, and a query looks into the lists of the nearest centroids
+only (IVF; Jégou, Douze and Schmid, "Product quantization for nearest neighbor search", 2011). The
+lists hold the vectors with 8 bits a dimension (scalar quantiser) and are memory-mapped. Products of
+more rows than are asked for are then computed exactly. How many lists are looked into (`n_probe`)
+is chosen when the index is built, as the smallest number that reaches `RECALL` on some of the
+vectors.
+
+Training uses scikit-learn and numpy, because the linear algebra in faiss's wheel is several times
+slower than numpy's.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinear.base.errors import DataError
+from twinear.base.files import replacing, require, write_json
+from twinear.catalogue.search.exact import ExactSearch
+from twinear.catalogue.search.protocol import (
+    Floats,
+    Hits,
+    Ints,
+    Mask,
+    Progress,
+    best_hits,
+    exact_products,
+)
+
+INDEX, FACTS = "vectors.faiss", "index.json"
+AGAIN = "run 'dvc repro catalogue'"
+LAYOUT = 1
+
+RECALL = 0.99  # of the nearest that `n_probe` reaches
+RECALL_NEAREST = 100  # so many nearest of each sampled vector count
+RECALL_QUERIES = 256
+LISTS_PER_ROOT = 4  # lists = this times the root of the number of vectors, as faiss's guide has it
+TRAINING_PER_LIST = 50  # vectors that each centroid is trained on
+ITERATIONS = 8  # of k-means
+REFINE = 1.25  # so many times more rows are taken from the lists than are asked for, and 16
+BLOCK = 8192  # vectors assigned to lists at a time
+EXACT_ALLOWED = 20_000  # if fewer rows are allowed, they are searched exactly
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexFacts:
+    """What is written beside the index."""
+
+    layout: int
+    n_vectors: int
+    n_dims: int
+    n_lists: int
+    n_probe: int
+    recall: float  # at RECALL_NEAREST, of vectors searched for their nearest
+    head_bytes: int  # before the lists
+    head_sha256: str
+    n_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FaissSearch:
+    """An index of vectors, (vectors, n_dims), which may be memory-mapped."""
+
+    index: Any  # faiss.IndexIVFScalarQuantizer
+    vectors: Floats
+    n_probe: int
+    place: Path
+
+    @property
+    def exact(self) -> bool:
+        """Rows may be missed."""
+        return False
+
+    def search(self, queries: Floats, n: int, allowed: Mask | None = None) -> Hits:
+        """See `Search.search`.
+
+        Filters that allow few rows are searched exactly; with others so many more lists are
+        looked into that as many rows are compared as without.
+        """
+        import faiss  # slow to import, needed for large catalogues alone
+
+        n_vectors = len(self.vectors)
+        n_allowed = n_vectors if allowed is None else int(np.count_nonzero(allowed))
+        if n_allowed <= n or (allowed is not None and n_allowed <= EXACT_ALLOWED):
+            return ExactSearch(vectors=self.vectors).search(queries, n, allowed)
+        probe = min(-(-self.n_probe * n_vectors // n_allowed), self.index.nlist)
+        selector = None
+        if allowed is not None:
+            selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+        queries = np.ascontiguousarray(queries, np.float32)
+        hits = self._search_lists(queries, n, probe, selector)
+        short = np.flatnonzero(hits.rows[:, -1] < 0)
+        if len(short):
+            more = self._search_lists(queries[short], n, self.index.nlist, selector)
+            hits.rows[short], hits.products[short] = more
+        return hits
+
+    def _search_lists(self, queries: Floats, n: int, n_probe: int, selector: Any = None) -> Hits:
+        import faiss
+
+        how = faiss.SearchParametersIVF(nprobe=n_probe, sel=selector)
+        rows = self.index.search(queries, int(REFINE * n) + 16, params=how)[1]
+        if rows.max(initial=-1) >= len(self.vectors):
+            found = f"names vector {rows.max()} of {len(self.vectors)}"
+            raise DataError(self.place, found, remedy=AGAIN)
+        return best_hits(rows, exact_products(queries, self.vectors, rows), n)
+
+
+def build_faiss(vectors: Floats, folder: Path, progress: Progress = iter) -> None:
+    """Index vectors, (vectors, n_dims), into a folder, whole or not at all.
+
+    Memory is one byte a number, beside a sample that the centroids are trained on.
+    """
+    import faiss
+
+    n_vectors, n_dims = vectors.shape
+    n_lists = max(1, min(int(LISTS_PER_ROOT * n_vectors**0.5), n_vectors // TRAINING_PER_LIST))
+    rng = np.random.default_rng(0)
+    chosen = rng.choice(n_vectors, min(n_vectors, TRAINING_PER_LIST * n_lists), replace=False)
+    sample = np.ascontiguousarray(vectors[np.sort(chosen)], np.float32)
+    centroids = _train_centroids(sample, n_lists)
+    quantizer = faiss.IndexFlatIP(n_dims)
+    quantizer.add(centroids)
+    kind, metric = faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+    index = faiss.IndexIVFScalarQuantizer(quantizer, n_dims, n_lists, kind, metric, False)
+    index.train(sample)  # the range of each dimension; the centroids are there
+    for start in progress(range(0, n_vectors, BLOCK)):
+        block = np.ascontiguousarray(vectors[start : start + BLOCK], np.float32)
+        lists = np.argmax(block @ centroids.T, axis=1)
+        rows = np.arange(start, start + len(block))
+        index.add_core(len(block), *map(faiss.swig_ptr, (block, rows, lists)))
+    n_probe, recall = _choose_n_probe(index, vectors, rng)
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        with (temporary / INDEX).open("wb") as file:
+            faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))
+        n_bytes = (temporary / INDEX).stat().st_size
+        head_bytes = n_bytes - n_vectors * (index.code_size + 8)  # codes and rows are the rest
+        facts = IndexFacts(
+            layout=LAYOUT,
+            n_vectors=n_vectors,
+            n_dims=n_dims,
+            n_lists=n_lists,
+            n_probe=n_probe,
+            recall=recall,
+            head_bytes=head_bytes,
+            head_sha256=_hash_head(temporary / INDEX, head_bytes),
+            n_bytes=n_bytes,
+        )
+        write_json(temporary / FACTS, facts)
+
+
+def open_faiss(vectors: Floats, folder: Path) -> FaissSearch:
+    """Open what `build_faiss` wrote for these vectors; the lists are mapped, not read.
+
+    Raises
+    ------
+    DataError
+        Missing, damaged, half-written, or of other vectors.
+    """
+    facts = read_index_facts(folder)
+    path = require(folder / INDEX, AGAIN)
+    shape = (facts.n_vectors, facts.n_dims)
+    if shape != vectors.shape:
+        expected = f"{len(vectors)} of {vectors.shape[1]} numbers"
+        found = f"indexes {facts.n_vectors} vectors of {facts.n_dims} numbers"
+        raise DataError(folder, found, expected=expected, remedy=AGAIN)
+    # faiss maps the lists unseen: a file cut off would crash the program that reads them
+    if path.stat().st_size != facts.n_bytes:
+        found = f"has {path.stat().st_size:,} bytes instead of {facts.n_bytes:,}"
+        raise DataError(path, found, remedy=AGAIN)
+    if _hash_head(path, facts.head_bytes) != facts.head_sha256:
+        raise DataError(path, "is not what was written there", remedy=AGAIN)
+    import faiss
+
+    index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+    return FaissSearch(index=index, vectors=vectors, n_probe=facts.n_probe, place=path)
+
+
+def read_index_facts(folder: Path) -> IndexFacts:
+    """Read what is known of an index: its size, and its recall when it was built."""
+    path = require(folder / FACTS, AGAIN)
+    try:
+        facts = IndexFacts(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(path, f"is not what was written there ({error})", remedy=AGAIN) from error
+    if facts.layout != LAYOUT:
+        found = f"has layout {facts.layout}"
+        raise DataError(path, found, expected=str(LAYOUT), remedy=AGAIN)
+    return facts
+
+
+def _train_centroids(sample: Floats, n_lists: int) -> Floats:
+    from sklearn.cluster import KMeans  # slow to import, needed here alone
+
+    if n_lists == 1:
+        return sample.mean(axis=0, keepdims=True)
+    means = KMeans(
+        n_lists, init="random", n_init=1, max_iter=ITERATIONS, tol=0, random_state=0
+    ).fit(sample)
+    return np.ascontiguousarray(means.cluster_centers_, np.float32)
+
+
+def _choose_n_probe(index: Any, vectors: Floats, rng: np.random.Generator) -> tuple[int, float]:
+    """Double `n_probe` until the recall is reached; return it and the recall."""
+    rows = np.sort(rng.choice(len(vectors), min(len(vectors), RECALL_QUERIES), replace=False))
+    queries = np.ascontiguousarray(vectors[rows], np.float32)
+    n = min(RECALL_NEAREST, len(vectors))
+    nearest = ExactSearch(vectors=vectors).search(queries, n).rows
+    search = FaissSearch(index=index, vectors=vectors, n_probe=1, place=Path(INDEX))
+    n_probe = 1
+    while True:
+        found = search._search_lists(queries, n, n_probe).rows
+        recall = float(np.mean([np.isin(*rows).mean() for rows in zip(nearest, found, strict=True)]))
+        if recall >= RECALL or n_probe == index.nlist:
+            return n_probe, recall
+        n_probe = min(2 * n_probe, index.nlist)
+
+
+def _hash_head(path: Path, n_bytes: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.sha256(file.read(n_bytes)).hexdigest()
