@@ -1,12 +1,14 @@
 """Stage 7: every clip through the scorer, once -> an index of all artists, ready to be asked."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from twinear.artists.identity import read_artists
 from twinear.base.params import read_params
 from twinear.base.stage import run_stage
 from twinear.catalogue.building import find_neighbours, score_catalogue
-from twinear.catalogue.catalogue import CatalogueParams, write_catalogue
+from twinear.catalogue.catalogue import write_catalogue
+from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.collaborative import TrainingArtists
 from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
@@ -22,24 +24,31 @@ def catalogue(
     scorer: Path,
     before_refit: Path,
     folder: Path,
+    report: Path,
 ) -> None:
-    params = read_params("catalogue", CatalogueParams)
+    params, progress = read_params("catalogue", CatalogueParams), partial(tqdm, desc="catalogue")
+    clips, network = Spectrograms.read(spectrograms), Scorer.read(scorer)
     training_artists = TrainingArtists.from_split(Similarity.read(similarity), Split.read(split))
-    artists = score_catalogue(
-        Spectrograms.read(spectrograms),
-        Scorer.read(scorer),
-        params,
-        training_artists,
-        Scorer.read(before_refit),
-    )
-    counts = read_artists(listeners, "run 'dvc repro listens'").set_index("artist")["listeners"]
-    write_catalogue(
-        artists,
-        find_neighbours(artists, params.n_neighbours),
-        artists.table["artist"].map(counts).fillna(0),
-        scorer,
-        folder,
-    )
+    with TemporaryDirectory(dir=folder.parent, prefix=".catalogue.", suffix=".part") as work:
+        artists = score_catalogue(
+            clips,
+            network,
+            params,
+            training_artists,
+            Scorer.read(before_refit),
+            progress=progress,
+            work=Path(work),
+        )
+        counts = read_artists(listeners, "run 'dvc repro listens'").set_index("artist")["listeners"]
+        write_catalogue(
+            artists,
+            find_neighbours(artists, params.n_neighbours, progress),
+            artists.table["artist"].map(counts).fillna(0),
+            scorer,
+            folder,
+        )
+    tested = Catalogue.read(folder)
+    write_json(report, measure_catalogue(tested, clips, network, Split.read(split)))
 
 
 if __name__ == "__main__":

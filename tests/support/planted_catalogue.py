@@ -9,7 +9,8 @@ import pandas as pd
 
 from twinear.catalogue.building import ScoredArtists, find_neighbours, prepare
 from twinear.catalogue.calibration import Calibration
-from twinear.catalogue.catalogue import CatalogueParams, write_catalogue
+from twinear.catalogue.catalogue import write_catalogue
+from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.collaborative import KnownArtists
 from twinear.catalogue.encoded import EncodedArtists, Floats, plain_artists
 from twinear.catalogue.head import CosineHead, Head
@@ -24,6 +25,8 @@ PLAIN = CatalogueParams(  # the sound alone
     popularity_weight=0.0,
     pooling_power=1.0,
     n_neighbours=100,
+    search="auto",
+    exact_below=20_000,
 )
 EVERYTHING = PLAIN.model_copy(
     update={

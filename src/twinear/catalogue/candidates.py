@@ -13,7 +13,7 @@ The lists are kept by known artist, in memory-mapped files. An artist in the mid
 may be missed; the benchmark and the report tell how often.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.catalogue.collaborative import Colistening
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints
-from twinear.catalogue.scoring import Scoring, sum_clips
+from twinear.catalogue.scoring import sum_clips
 from twinear.catalogue.search.protocol import Mask, Search
 
 AGAIN = "run 'dvc repro catalogue'"
@@ -109,7 +109,9 @@ class RepresentedArtists:
         starts = self.offsets[known]
         counts = np.minimum(self.offsets[known + 1] - starts, length)
         ends = np.cumsum(counts)
-        entries = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)
+        entries = np.arange(ends[-1] if len(ends) else 0) + np.repeat(
+            starts - ends + counts, counts
+        )
         artists = self.artists[entries]
         gains = self.weights[entries] * np.repeat(inherited[known], counts)
         if allowed is not None:
@@ -122,7 +124,7 @@ class RepresentedArtists:
         artists, sums = artists[firsts].astype(np.int64), np.add.reduceat(gains, firsts)
         if len(artists) <= n:
             return artists
-        return np.sort(artists[np.argpartition(-sums, n)[:n]])
+        return np.asarray(np.sort(artists[np.argpartition(-sums, n)[:n]]))
 
 
 def list_represented(

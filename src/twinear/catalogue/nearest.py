@@ -69,8 +69,9 @@ def nearest_by_blocks(
         sound[found < 0] = -np.inf
         order = np.argsort(-sound, axis=1, kind="stable")[:, :n]
         positions, sound = (np.take_along_axis(each, order, axis=1) for each in (positions, sound))
-        yield block, NearestArtists(
-            positions=np.where(np.isfinite(sound), positions, -1), sound=sound
+        yield (
+            block,
+            NearestArtists(positions=np.where(np.isfinite(sound), positions, -1), sound=sound),
         )
 
 

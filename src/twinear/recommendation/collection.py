@@ -172,8 +172,14 @@ class Collection:
     def candidates(
         self, queries: Sequence[EncodedArtists], n: int, allowed: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.int64] | None:
-        """Find rows worth scoring; None where all artists are to be scored."""
-        return None
+        """Find rows worth scoring, ascending; None where all artists are to be scored."""
+        index, n_built = self.catalogue.index, len(self.catalogue)
+        if index is None:
+            return None
+        colistening = self.catalogue.scoring.colistening
+        found = [index.find(query, colistening, n, allowed[:n_built]) for query in queries]
+        found.append(n_built + np.flatnonzero(allowed[n_built:]))  # added ones are few
+        return np.unique(np.concatenate(found))
 
     def load_scorer(self) -> "Scorer":
         """Read the scorer that encoded the catalogue.

@@ -25,7 +25,6 @@ from twinear.catalogue.search.exact import ExactSearch
 from twinear.catalogue.search.protocol import (
     Floats,
     Hits,
-    Ints,
     Mask,
     Progress,
     best_hits,
@@ -82,7 +81,7 @@ class FaissSearch:
         Filters that allow few rows are searched exactly; with others so many more lists are
         looked into that as many rows are compared as without.
         """
-        import faiss  # slow to import, needed for large catalogues alone
+        import faiss  # slow to import, and only large catalogues need it
 
         n_vectors = len(self.vectors)
         n_allowed = n_vectors if allowed is None else int(np.count_nonzero(allowed))
@@ -199,11 +198,11 @@ def _train_centroids(sample: Floats, n_lists: int) -> Floats:
     from sklearn.cluster import KMeans  # slow to import, needed here alone
 
     if n_lists == 1:
-        return sample.mean(axis=0, keepdims=True)
+        return np.asarray(sample.mean(axis=0, keepdims=True))
     means = KMeans(
         n_lists, init="random", n_init=1, max_iter=ITERATIONS, tol=0, random_state=0
     ).fit(sample)
-    return np.ascontiguousarray(means.cluster_centers_, np.float32)
+    return np.asarray(means.cluster_centers_, np.float32)
 
 
 def _choose_n_probe(index: Any, vectors: Floats, rng: np.random.Generator) -> tuple[int, float]:
@@ -216,7 +215,9 @@ def _choose_n_probe(index: Any, vectors: Floats, rng: np.random.Generator) -> tu
     n_probe = 1
     while True:
         found = search._search_lists(queries, n, n_probe).rows
-        recall = float(np.mean([np.isin(*rows).mean() for rows in zip(nearest, found, strict=True)]))
+        recall = float(
+            np.mean([np.isin(*rows).mean() for rows in zip(nearest, found, strict=True)])
+        )
         if recall >= RECALL or n_probe == index.nlist:
             return n_probe, recall
         n_probe = min(2 * n_probe, index.nlist)
