@@ -12,9 +12,9 @@ from tests.support.planted_catalogue import COSINE, EVERYTHING, PLAIN, Planted, 
 from tests.support.scorers import clip_spectrograms, small_scorer
 from twinear.catalogue.building import prepare
 from twinear.catalogue.calibration import Calibration
-from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.encoded import plain_artists
 from twinear.catalogue.head import L1Head, describe_head, head_of, parse_head
+from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.scoring import ScoreParts, score_artists, sort_clips
 from twinear.model.heads import WeightedL1
 

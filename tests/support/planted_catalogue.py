@@ -10,10 +10,10 @@ import pandas as pd
 from twinear.catalogue.building import ScoredArtists, find_neighbours, prepare
 from twinear.catalogue.calibration import Calibration
 from twinear.catalogue.catalogue import write_catalogue
-from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.collaborative import KnownArtists
 from twinear.catalogue.encoded import EncodedArtists, Floats, plain_artists
 from twinear.catalogue.head import CosineHead, Head
+from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.scoring import sort_clips
 
 PLAIN = CatalogueParams(  # the sound alone

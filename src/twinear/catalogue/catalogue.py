@@ -33,8 +33,8 @@ import numpy.typing as npt
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require, sha256, write_json
 from twinear.base.params import parse_params
-from twinear.catalogue.candidates import CandidateIndex
 from twinear.catalogue.calibration import Calibration
+from twinear.catalogue.candidates import CandidateIndex
 from twinear.catalogue.collaborative import Colistening, represent
 from twinear.catalogue.csls import mean_nearest
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints, plain_artists

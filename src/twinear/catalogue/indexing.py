@@ -1,8 +1,8 @@
 """The index behind a large catalogue: built into a folder, opened without being read.
 
-    vectors.npy, known_vectors.npy     pooled embeddings of all artists, and of the known ones
-    sound/, known/                     the searches over them
-    represented_*.npy                  the artists that each known one represents
+vectors.npy, known_vectors.npy     pooled embeddings of all artists, and of the known ones
+sound/, known/                     the searches over them
+represented_*.npy                  the artists that each known one represents
 """
 
 from pathlib import Path
