@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from twinear.catalogue.building import ScoredArtists, find_neighbours, prepare
-from twinear.catalogue.calibration import Calibration
+from twinear.catalogue.calibration import SiameseScale
 from twinear.catalogue.catalogue import write_catalogue
 from twinear.catalogue.collaborative import KnownArtists
 from twinear.catalogue.encoded import EncodedArtists, Floats, plain_artists
@@ -124,7 +124,7 @@ def written(
         clips=pd.DataFrame({"file": files, "title": "", "seconds": 30.0}),
         encoded=encoded,
         scoring=scoring,
-        calibration=Calibration.undo_standardisation(scoring.mean, scoring.deviation),
+        calibration=SiameseScale(mean=scoring.mean, deviation=scoring.deviation),
     )
     scorer = folder.with_name("planted-scorer")
     scorer.write_bytes(b"not read")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from twinear.catalogue.calibration import Calibration, fit_calibration
+from twinear.catalogue.calibration import Calibration, SiameseScale, fit_calibration
 from twinear.catalogue.collaborative import (
     Colistening,
     KnownArtists,
@@ -61,7 +61,7 @@ class ScoredArtists:
     clips: pd.DataFrame
     encoded: EncodedArtists
     scoring: Scoring
-    calibration: Calibration
+    calibration: Calibration | SiameseScale
     index: Path | None = None
 
     def rows(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -114,9 +114,11 @@ def score_catalogue(
         other = None
         if work is not None and len(artists) >= params.exact_below:
             other = work / "calibration"
-        calibration = calibrate(before, head_of(before_refit), params, known, progress, other)
+        calibration: Calibration | SiameseScale = calibrate(
+            before, head_of(before_refit), params, known, progress, other
+        )
     else:
-        calibration = Calibration.undo_standardisation(scoring.mean, scoring.deviation)
+        calibration = SiameseScale(mean=scoring.mean, deviation=scoring.deviation)
     described = clips.reindex(columns=["file", "title", "seconds"]).iloc[order]
     return ScoredArtists(
         table=table,

@@ -33,7 +33,7 @@ import numpy.typing as npt
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require, sha256, write_json
 from twinear.base.params import parse_params
-from twinear.catalogue.calibration import Calibration
+from twinear.catalogue.calibration import Calibration, SiameseScale
 from twinear.catalogue.candidates import CandidateIndex
 from twinear.catalogue.collaborative import Colistening, represent
 from twinear.catalogue.csls import mean_nearest
@@ -85,11 +85,16 @@ class Catalogue:
     artists: ArtistTable
     encoded: EncodedArtists
     scoring: Scoring
-    calibration: Calibration
+    calibration: Calibration | SiameseScale
     listeners: Ints
     neighbours: npt.NDArray[np.int32]
     neighbour_scores: npt.NDArray[np.float64]
     search: str
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores are expected similarities."""
+        return isinstance(self.calibration, Calibration)
 
     @cached_property
     def index(self) -> CandidateIndex | None:
@@ -149,7 +154,9 @@ class Catalogue:
                 artists=ArtistTable.open(folder / ARTISTS),
                 encoded=artists,
                 scoring=scoring,
-                calibration=Calibration(**facts["calibration"]),
+                calibration=(Calibration if facts["calibrated"] else SiameseScale)(
+                    **facts["calibration"]
+                ),
                 listeners=arrays["listeners"],
                 neighbours=arrays["neighbours"],
                 neighbour_scores=arrays["neighbour_scores"],
@@ -308,6 +315,7 @@ def write_catalogue(
             "deviation": scoring.deviation,
             "similarity_deviation": colistening.deviation,
             "params": scoring.params.model_dump(mode="json"),
+            "calibrated": isinstance(artists.calibration, Calibration),
             "calibration": asdict(artists.calibration),
             "files": {
                 path.relative_to(temporary).as_posix(): path.stat().st_size

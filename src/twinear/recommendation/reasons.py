@@ -149,7 +149,7 @@ def give_reasons(
         artist=record.artist,
         name=record.name,
         score=float(collection.catalogue.calibration.apply(total[at])),
-        calibrated=collection.catalogue.calibration.fitted,
+        calibrated=collection.catalogue.calibrated,
         siamese=float(parts.siamese[0, at]),
         steps=tuple(steps),
         through=_through(collection, query, other),

@@ -191,7 +191,8 @@ def find_similar(
             for rank, (record, score) in enumerate(zip(records, scores, strict=True), start=1)
         ],
         exact=exact,
-        calibrated=chosen.balance is None or chosen.balance == default_balance(collection),
+        calibrated=collection.catalogue.calibrated
+        and chosen.balance in (None, default_balance(collection)),
         listens=collection.catalogue.scoring.uses_listens and chosen.balance != 0,
         catalogue=collection.catalogue.identity,
         scorer=collection.catalogue.scorer_sha256,
