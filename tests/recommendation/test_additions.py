@@ -712,7 +712,7 @@ def test_the_commands_add_list_and_remove(
     monkeypatch.chdir(place.folder)
     files = [place.clip(0), place.clip(1)]
     clips = ["--clips", files[0], *(["--clips"] if repeated else []), files[1]]
-    assert run(place, "add", "Local Band", *clips) == "added Local Band (local band), 2 clips\n"
+    assert run(place, "add", "Local Band", *clips) == "added Local Band (local band), clips: 2\n"
     added = json.loads(run(place, "add", *clips, "--json", "--mbid", B, "44"))
     assert (added["artist"], added["clips"]) == (B, list(map(str, files)))
     listed = run(place, "list").splitlines()
@@ -727,7 +727,7 @@ def test_the_commands_add_list_and_remove(
         "state": "current",
         "problem": "",
     }
-    assert run(place, "remove", "LOCAL band") == "removed Local Band (local band), 2 clips\n"
+    assert run(place, "remove", "LOCAL band") == "removed Local Band (local band), clips: 2\n"
     assert json.loads(run(place, "remove", B, "--json"))["name"] == "44"
     assert run(place, "list") == "none were added\n"
 

@@ -78,7 +78,7 @@ def add(
     )
     for line in added.left_out:
         print(f"left out: {line}", file=sys.stderr)
-    text = f"added {added.name} ({added.artist}), {len(added.clips)} clips"
+    text = f"added {added.name} ({added.artist}), clips: {len(added.clips)}"
     print_result(asdict(added), text, as_json=as_json)
 
 
@@ -93,7 +93,7 @@ def remove(
     from twinear.recommendation.additions import Additions
 
     removed = Additions.beside(Catalogue.read(catalogue)).remove(name)
-    text = f"removed {removed.name} ({removed.artist}), {len(removed.clips)} clips"
+    text = f"removed {removed.name} ({removed.artist}), clips: {len(removed.clips)}"
     print_result(asdict(removed), text, as_json=as_json)
 
 
