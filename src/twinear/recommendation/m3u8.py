@@ -56,7 +56,7 @@ def format_m3u8(entries: Sequence[PlaylistEntry], root: Path, folder: Path | Non
     lines = [HEADER]
     for entry in entries:
         if reason := find_unlistable(entry.file):
-            raise DataError(entry.file, reason, remedy="rename the file")
+            raise DataError(entry.file, f"no playlist can hold a {reason}", remedy="rename it")
         seconds = round(entry.seconds) or -1  # unknown
         # a title alone would be read as the artist's, so both are always there
         described = f"{one_line(entry.name)} - {one_line(entry.title)}"
@@ -70,17 +70,17 @@ def find_unlistable(file: Path) -> str:
     Examples
     --------
     >>> find_unlistable(Path("Air/Sexy Boy.mp3")), find_unlistable(Path("Air/Sexy\nBoy.mp3"))
-    ('', 'has a line break in its path')
+    ('', 'path with a line break')
     """
     name = str(file)
     if "\n" in name or "\r" in name:
-        return "has a line break in its path"
+        return "path with a line break"
     if name != name.rstrip():
-        return "has a space at the end of its name"
+        return "name that ends with a space"
     try:
         name.encode()
     except UnicodeEncodeError:
-        return "has a name that is not UTF-8"
+        return "name that is not UTF-8"
     return ""
 
 

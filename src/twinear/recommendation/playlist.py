@@ -4,8 +4,8 @@ With an end, the playlist is a path. Waypoints are evenly spaced between the emb
 ends: on the great circle for embeddings of length 1, else on the straight line. The candidates for
 a place are the recordings nearest to its waypoint. Without an end every waypoint is the start.
 
-The distance of two embeddings is taken from the logit of their score, which does not saturate as
-the score does: 0 for the same embedding, 1 for a typical pair of recordings of different artists.
+The distance of two embeddings is the logit of their score, which does not saturate as the score
+does, turned and scaled: 0 for the same embedding, 1 for a typical pair of different artists.
 With the cosine head it is proportional to the squared distance, so even steps cost less than
 uneven ones of the same sum. Among the paths of candidates, a beam search minimises
 
@@ -16,8 +16,7 @@ the paths that end at the same recording the best is kept. No artist stands twic
 recording twice. A path that could not be completed under these rules is never begun, so that a
 playlist is found wherever one exists.
 
-This module knows neither files nor networks: it is given embeddings and a function that scores
-them.
+This module knows neither files nor networks: it is given embeddings and a head.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -31,10 +30,11 @@ from scipy.sparse.csgraph import connected_components
 
 from twinear.acquisition.previews.deduplication import plain_title
 from twinear.base.errors import DataError
+from twinear.catalogue.head import sigmoid
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-Score = Callable[[Floats, Floats], np.ndarray]  # (a, units), (b, units) -> (a, b), in (0, 1)
+Logit = Callable[[Floats, Floats], Floats]  # a head's: (a, units), (b, units) -> (a, b)
 
 TRACKING = 1.0  # weight of the distances to the waypoints
 RETURN = 0.5  # what a return of an artist costs: half a typical distance
@@ -45,7 +45,6 @@ CELLS = 2**18  # pairs of path and candidate that are scored together
 BEAM = (32, 128)  # least and largest number of paths that are kept
 BLOCK = 4096  # embeddings scored at a time
 SAMPLE = 256  # recordings on each side of the random pairs
-EPSILON = 1e-7  # scores nearer to 0 or 1 are not told apart
 
 PLACE = "playlist"
 
@@ -113,14 +112,14 @@ class Playlist:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PlaylistEnd:
-    """A recording with which a playlist begins or ends, of the collection or not."""
+    """A recording with which a playlist begins or ends, of the source or not."""
 
     entry: PlaylistEntry
     embedding: Floats  # (units,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Collection:
+class PlaylistSource:
     """The recordings that a playlist may use.
 
     Attributes
@@ -131,22 +130,22 @@ class Collection:
         (recordings,), equal numbers for equal artists.
     entries
         Gives the entries of some rows.
-    score
-        Scores embeddings.
+    logit
+        The head that goes with the embeddings.
     """
 
     embeddings: Floats
     artists: Ints
     entries: Callable[[Ints], list[PlaylistEntry]]
-    score: Score
+    logit: Logit
 
 
 def make_playlist(
-    collection: Collection, start: PlaylistEnd, end: PlaylistEnd | None, length: int
+    source: PlaylistSource, start: PlaylistEnd, end: PlaylistEnd | None, length: int
 ) -> Playlist:
-    """Choose recordings of a collection and order them.
+    """Choose recordings of a source and order them.
 
-    Of a large collection only the recordings near the way are looked at.
+    Of a large source only the recordings near the way are looked at.
 
     Parameters
     ----------
@@ -162,26 +161,26 @@ def make_playlist(
     """
     ends = [start] if end is None else [start, end]
     waypoints = _waypoints(ends[0].embedding, ends[-1].embedding, length)
-    rows = np.arange(len(collection.embeddings))
+    rows = np.arange(len(source.embeddings))
     if len(rows) > FEW:
         near = nearest_rows(
-            collection.embeddings,
-            collection.artists,
+            source.embeddings,
+            source.artists,
             waypoints if end else waypoints[:1],
-            collection.score,
+            source.logit,
             n=2 * _pool_size(length),  # some are copies of others
             per_artist=length,
         )
         rows = np.unique(np.concatenate(near))
-    entries = [*(each.entry for each in ends), *collection.entries(rows)]
+    entries = [*(each.entry for each in ends), *source.entries(rows)]
     embeddings = np.stack([each.embedding for each in ends])
     _, artists = np.unique([entry.artist for entry in entries], return_inverse=True)
     recordings = Recordings(
-        embeddings=np.concatenate([embeddings, collection.embeddings[rows]]),
+        embeddings=np.concatenate([embeddings, source.embeddings[rows]]),
         artists=artists,
         identity=identify_recordings(entries),
     )
-    order = order_playlist(recordings, collection.score, 0, 1 if end else None, length)
+    order = order_playlist(recordings, source.logit, 0, 1 if end else None, length)
     return Playlist(entries=[entries[row] for row in order.rows], order=order)
 
 
@@ -219,11 +218,18 @@ def identify_recordings(entries: Sequence[PlaylistEntry]) -> Ints:
 
 
 def order_playlist(
-    recordings: Recordings, score: Score, start: int, end: int | None, length: int
+    recordings: Recordings, logit: Logit, start: int, end: int | None, length: int
 ) -> PlaylistOrder:
     """Choose recordings and order them, from `start` and, if it is given, to `end`.
 
     Deterministic. The memory grows with the recordings, not with their square.
+
+    Parameters
+    ----------
+    logit
+        The logit of the score of all pairs; any other similarity of which larger is nearer will do.
+    start, end
+        Rows.
 
     Raises
     ------
@@ -233,92 +239,139 @@ def order_playlist(
     """
     ends = [start] if end is None else [start, end]
     rows = _distinct_rows(recordings.identity, ends, length)
-    embeddings, artists = recordings.embeddings, recordings.artists
-    codes, artists = np.unique(artists, return_inverse=True)
-    spare = np.bincount(artists[rows], minlength=len(codes))  # recordings of each artist
+    embeddings = recordings.embeddings
+    _, artists = np.unique(recordings.artists, return_inverse=True)
+    spare = np.bincount(artists[rows], minlength=artists.max() + 1)
     last = None if end is None else int(artists[end])
     _require_possible(spare, int(artists[start]), last, length)
-    n_places = length - len(ends)
 
-    n_artists = int(np.count_nonzero(spare))
+    # So many of an artist that a place can be filled whatever a path used before: of many artists
+    # there are always others, of few artists all recordings are candidates.
     n_candidates = _pool_size(length)
-    # So many of an artist that the places can be filled whatever the path used before: with many
-    # artists there are always enough others, with few artists all recordings are candidates.
     per_artist = n_candidates // (length + 1)
-    if n_artists <= length:
+    few_artists = np.count_nonzero(spare) <= length
+    if few_artists:
         n_candidates, per_artist = len(rows), length
     waypoints = _waypoints(embeddings[start], embeddings[ends[-1]], length)
+    n_between = length - len(ends)
     pools = nearest_rows(
         embeddings[rows],
         artists[rows],
-        waypoints[1 : 1 + n_places] if end is not None else waypoints[:1],
-        score,
+        waypoints[:1] if end is None else waypoints[1 : 1 + n_between],
+        logit,
         n=n_candidates,
         per_artist=per_artist,
     )
-    pools = [rows[pool] for pool in pools] if end is not None else [rows[pools[0]]] * n_places
-    random = _score_random_pairs(embeddings, artists, start, score)
-    distance = _distance(score, embeddings[start], random)
-
-    paths = np.array([[start]])  # (paths, places)
-    costs, worst = np.zeros(1), np.zeros(1)  # (paths,)
-    column = np.full(len(embeddings), -1)  # of a row among the candidates
-    for place in range(1, length):
-        is_end = place > n_places
-        candidates = np.array([end]) if is_end else pools[place - 1]
-        n_left = n_places - place  # places still to be filled before the end
-        latest = artists[paths[:, -APART:]]  # (paths, up to APART)
-        own = artists[candidates]
-        blocked = latest[:, -1:] == own  # (paths, candidates)
-        column[candidates] = np.arange(len(candidates))
-        used = column[paths]  # (paths, places)
-        column[candidates] = -1
-        path, at = np.nonzero(used >= 0)
-        blocked[path, used[path, at]] = True
-        if not is_end and n_left == 0 and last is not None:
-            blocked |= own == last
-        elif not is_end and n_artists <= length:
-            blocked |= ~_can_complete(spare, artists[paths[:, 1:]], last, n_left)[:, own]
-        steps = distance(embeddings[paths[:, -1]], embeddings[candidates])
-        tracking = TRACKING * distance(waypoints[place : place + 1], embeddings[candidates])
-        returns = (latest[:, :, None] == own).any(axis=1)
-        total = costs[:, None] + steps + tracking + RETURN * returns
-        farthest = np.maximum(worst[:, None], steps)
-        ranked = np.where(blocked, np.inf, total + (length - 1) * farthest)
-        best = ranked.argmin(axis=0)  # (candidates,), the path before each
-        kept = np.argsort(ranked[best, np.arange(len(candidates))], kind="stable")
-        kept = kept[: np.clip(CELLS // len(candidates), *BEAM)]
-        kept = kept[np.isfinite(ranked[best[kept], kept])]
-        paths = np.column_stack([paths[best[kept]], candidates[kept]])
-        costs, worst = total[best[kept], kept], farthest[best[kept], kept]
-    order = paths[0]
-    scores = np.diagonal(score(embeddings[order[:-1]], embeddings[order[1:]]))
+    pools = [rows[pool] for pool in pools] * (n_between if end is None else 1)
+    random = _random_logits(embeddings, artists, start, logit)
+    search = _Search(
+        embeddings=embeddings,
+        artists=artists,
+        distance=_distance(logit, embeddings[start], random),
+        spare=spare if few_artists else None,
+        last=last,
+        length=length,
+    )
+    paths = _Paths(rows=np.array([[start]]), costs=np.zeros(1), worst=np.zeros(1))
+    for place, pool in enumerate(pools, start=1):
+        paths = search.extend(paths, pool, waypoints[place], n_left=n_between - place)
+    if end is not None:
+        paths = search.extend(paths, np.array([end]), waypoints[-1], n_left=0)
+    order = paths.rows[0]
+    steps = np.diagonal(logit(embeddings[order[:-1]], embeddings[order[1:]]))
     return PlaylistOrder(
         rows=order,
-        scores=scores,
-        random_score=float(random.mean()),
-        nearer=np.searchsorted(random, scores) / len(random),
+        scores=sigmoid(steps.copy()),
+        random_score=float(sigmoid(random.copy()).mean()),
+        nearer=np.searchsorted(random, steps) / len(random),
     )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Paths:
+    """Beginnings of playlists, the best first."""
+
+    rows: Ints  # (paths, places)
+    costs: np.ndarray  # (paths,), without the worst step
+    worst: np.ndarray  # (paths,), the longest step
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Search:
+    """The beam search of this module's docstring."""
+
+    embeddings: Floats  # (recordings, units)
+    artists: Ints  # (recordings,), from 0
+    distance: Callable[[Floats, Floats], np.ndarray]
+    spare: Ints | None  # (artists,), recordings between the ends; None: there are always enough
+    last: int | None  # the artist of the end
+    length: int
+
+    def extend(self, paths: _Paths, candidates: Ints, waypoint: Floats, n_left: int) -> _Paths:
+        """Put a candidate at the end of each path, and keep the best.
+
+        Parameters
+        ----------
+        candidates
+            Rows for the next place.
+        n_left
+            How many places are then left before the end.
+        """
+        recent = self.artists[paths.rows[:, -APART:]]  # (paths, up to APART)
+        returns = (recent[:, :, None] == self.artists[candidates]).any(axis=1)
+        embeddings = self.embeddings[candidates]
+        steps = self.distance(self.embeddings[paths.rows[:, -1]], embeddings)
+        costs = paths.costs[:, None] + steps + TRACKING * self.distance(waypoint[None], embeddings)
+        costs += RETURN * returns
+        worst = np.maximum(paths.worst[:, None], steps)
+        total = costs + (self.length - 1) * worst  # (paths, candidates)
+        total[self._blocked(paths.rows, candidates, n_left)] = np.inf
+        best = total.argmin(axis=0)  # (candidates,), the path that each continues
+        totals = total[best, np.arange(len(candidates))]
+        kept = np.argsort(totals, kind="stable")[: np.clip(CELLS // len(candidates), *BEAM)]
+        kept = kept[np.isfinite(totals[kept])]
+        best = best[kept]
+        return _Paths(
+            rows=np.column_stack([paths.rows[best], candidates[kept]]),
+            costs=costs[best, kept],
+            worst=worst[best, kept],
+        )
+
+    def _blocked(self, paths: Ints, candidates: Ints, n_left: int) -> np.ndarray:
+        """Which candidates cannot follow which paths, (paths, candidates)."""
+        artists, n_placed = self.artists[candidates], paths.shape[1]
+        blocked: np.ndarray = self.artists[paths[:, -1]][:, None] == artists
+        column = np.full(len(self.artists), -1)  # of a row among the candidates
+        column[candidates] = np.arange(len(candidates))
+        used = column[paths]  # (paths, places)
+        path, place = np.nonzero(used >= 0)
+        blocked[path, used[path, place]] = True
+        if self.last is not None and n_placed == self.length - 2:  # the end follows
+            blocked |= artists == self.last
+        if self.spare is not None and n_left:
+            possible = _can_complete(self.spare, self.artists[paths[:, 1:]], self.last, n_left)
+            blocked |= ~possible[:, artists]
+        return blocked
+
+
 def nearest_rows(
-    embeddings: Floats, artists: Ints, waypoints: Floats, score: Score, n: int, per_artist: int
+    embeddings: Floats, artists: Ints, waypoints: Floats, logit: Logit, n: int, per_artist: int
 ) -> list[Ints]:
     """Find for each waypoint the `n` nearest rows, at most `per_artist` of an artist, best first.
 
     The embeddings are scored by blocks.
     """
     found = [np.empty(0, np.int64) for _ in waypoints]
-    scores = [np.empty(0, np.float32) for _ in waypoints]
+    logits = [np.empty(0, np.float32) for _ in waypoints]
     for start in range(0, len(embeddings), BLOCK):
         block = np.array(embeddings[start : start + BLOCK], np.float32)  # not a view of a file
         rows = np.arange(start, start + len(block))
-        for at, scored in enumerate(score(waypoints, block)):
+        for at, scored in enumerate(logit(waypoints, block)):
             candidates = np.concatenate([found[at], rows])
-            values = np.concatenate([scores[at], scored])
+            values = np.concatenate([logits[at], scored])
             best = np.argsort(-values, kind="stable")
             best = best[_count_before(artists[candidates[best]]) < per_artist][:n]
-            found[at], scores[at] = candidates[best], values[best]
+            found[at], logits[at] = candidates[best], values[best]
     return found
 
 
@@ -360,32 +413,27 @@ def _waypoints(u: Floats, v: Floats, n: int) -> Floats:
 
 
 def _distance(
-    score: Score, embedding: Floats, random: np.ndarray
+    logit: Logit, embedding: Floats, random: np.ndarray
 ) -> Callable[[Floats, Floats], np.ndarray]:
-    """Make the distance of this module's docstring from a score."""
-
-    def logit(scores: np.ndarray) -> np.ndarray:
-        exact = np.clip(scores.astype(np.float64), EPSILON, 1 - EPSILON)
-        return np.asarray(np.log(exact / (1 - exact)))
-
-    highest = float(logit(score(embedding[None], embedding[None]))[0, 0])
-    unit = highest - float(np.median(logit(random)))
+    """Make the distance of this module's docstring."""
+    highest = float(logit(embedding[None], embedding[None])[0, 0])
+    unit = highest - float(np.median(random))
     if unit <= 0:  # all sound the same
         unit = 1.0
 
     def distance(u: Floats, v: Floats) -> np.ndarray:
-        return (highest - logit(score(u, v))) / unit
+        return (highest - logit(u, v)) / np.float32(unit)
 
     return distance
 
 
-def _score_random_pairs(embeddings: Floats, artists: Ints, start: int, score: Score) -> np.ndarray:
+def _random_logits(embeddings: Floats, artists: Ints, start: int, logit: Logit) -> np.ndarray:
     """Score random pairs of different artists, sorted; there is at least one."""
     sample = np.random.default_rng(0).permutation(len(artists))
     left = np.append(sample[:SAMPLE], start)
     right = np.append(sample[-SAMPLE:], np.argmax(artists != artists[start]))
-    scores = score(embeddings[left], embeddings[right])
-    return np.sort(scores[artists[left][:, None] != artists[right]])
+    logits = logit(embeddings[left], embeddings[right])
+    return np.sort(logits[artists[left][:, None] != artists[right]])
 
 
 def _distinct_rows(identity: Ints, ends: list[int], length: int) -> Ints:
@@ -461,7 +509,7 @@ def _fits(spare: Ints, first: int, last: int | None, n: int) -> np.ndarray:
     most[first] = n // 2
     if last is not None:
         most[last] = (n - 1) // 2 if last == first else n // 2
-    return np.minimum(spare, most).sum(axis=-1) >= n
+    return np.asarray(np.minimum(spare, most).sum(axis=-1) >= n)
 
 
 def _pool_size(length: int) -> int:
