@@ -70,14 +70,22 @@ def playlist(
     clips = None
     if scorer is None:
         clips = CatalogueClips(collection=Collection.open(catalogue), data=data, usable=usable)
+    left_out: dict[str, int] = {}
     recordings: CatalogueClips | LibraryRecordings
     if music is not None:
         recordings = _encode_library(music, library, scorer, usable, clips)
+        left_out = recordings.library.left_out.counts
     elif clips is not None:
         recordings = clips
     first = recordings.find(start)
     last = None if end is None else recordings.find(end)
     made = make_playlist(recordings.source(), first, last, length)
+    for each in (first, last):
+        if each and each.instead_of:
+            print(
+                f"{each.instead_of} is not in {music}; the nearest: {each.entry.file}",
+                file=sys.stderr,
+            )
     missing = [entry.file for entry in made.entries if not entry.file.is_file()]
     if missing:
         print(f"{len(missing)} files are not there, such as {missing[0]}", file=sys.stderr)
@@ -88,7 +96,7 @@ def playlist(
     if out is not None:
         write_m3u8(out, made.entries, root)
     if as_json:
-        print_json({"file": out and str(out)} | _describe(made))
+        print_json({"file": out and str(out), "left_out": left_out} | _describe(made))
     else:
         print(_format(made))
         if out is not None:

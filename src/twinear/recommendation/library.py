@@ -32,7 +32,6 @@ from twinear.artists.identity import identify, normalise_spellings
 from twinear.base.encoding import decode_name
 from twinear.base.errors import ClipError
 from twinear.base.files import require
-from twinear.clips.clips import ClipsParams
 from twinear.clips.waveform import load_waveform
 from twinear.compute.pool import Progress, Workers, map_in_processes
 from twinear.recommendation.library_cache import EncodedRecording, FileState, LibraryCache
@@ -41,6 +40,7 @@ from twinear.recommendation.playlist import PlaylistEntry
 from twinear.spectrograms.front_end import Floats, SpectrogramsParams, log_mel
 
 if TYPE_CHECKING:
+    from twinear.clips.clips import ClipsParams
     from twinear.model.scorer import Scorer
 
 SHORT, SILENT = "short", "silent"
@@ -84,7 +84,7 @@ def encode_library(
     folder: Path,
     scorer: "Scorer",
     cache: LibraryCache,
-    usable: ClipsParams,
+    usable: "ClipsParams",
     progress: Progress,
     workers: Workers,
 ) -> MusicLibrary:
@@ -112,18 +112,10 @@ def encode_library(
     require(folder, "name a folder of music")
     left_out = LeftOut()
     states = list(_read_states(folder, left_out))
-    front = scorer.spectrograms
     todo = [state for state in states if cache.read(state) is None]
-    examine = partial(_examine_or_say_why, front=front)
-    files = [state.file for state in todo]
-    crashed: ExaminedRecording | str = NOT_DECODED
-    examined = map_in_processes(examine, files, workers, crashed)
-    for state, found in zip(progress(todo), examined, strict=True):
-        if isinstance(found, ExaminedRecording):
-            cache.write(state, encode_recording(scorer, found))
-        elif found != UNREADABLE:  # that may pass
-            cache.write(state, EncodedRecording(fault=found))
-
+    if todo:
+        _encode_files(todo, scorer, cache, progress, workers)
+    front = scorer.spectrograms
     recordings: list[Recording] = []
     usable_recordings: list[EncodedRecording] = []
     for state in states:
@@ -147,6 +139,24 @@ def encode_library(
         left_out=left_out,
         n_decoded=len(todo),
     )
+
+
+def _encode_files(
+    states: list[FileState],
+    scorer: "Scorer",
+    cache: LibraryCache,
+    progress: Progress,
+    workers: Workers,
+) -> None:
+    """Decode files in processes, encode and keep each as it comes."""
+    examine = partial(_examine_or_say_why, front=scorer.spectrograms)
+    crashed: ExaminedRecording | str = NOT_DECODED
+    examined = map_in_processes(examine, [state.file for state in states], workers, crashed)
+    for state, found in zip(progress(states), examined, strict=True):
+        if isinstance(found, ExaminedRecording):
+            cache.write(state, encode_recording(scorer, found))
+        elif found != UNREADABLE:  # that may pass
+            cache.write(state, EncodedRecording(fault=found))
 
 
 def examine_recording(file: Path, front: SpectrogramsParams) -> ExaminedRecording:
@@ -181,7 +191,7 @@ def encode_recording(scorer: "Scorer", examined: ExaminedRecording) -> EncodedRe
     )
 
 
-def find_fault(encoded: EncodedRecording, recording: Recording, usable: ClipsParams) -> str:
+def find_fault(encoded: EncodedRecording, recording: Recording, usable: "ClipsParams") -> str:
     """Say why a recording is left out; "" if it is not."""
     if encoded.fault:
         return encoded.fault

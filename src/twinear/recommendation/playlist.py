@@ -9,7 +9,7 @@ does, turned and scaled: 0 for the same embedding, 1 for a typical pair of diffe
 With the cosine head it is proportional to the squared distance, so even steps cost less than
 uneven ones of the same sum. Among the paths of candidates, a beam search minimises
 
-    sum of steps + sum of distances to the waypoints + places * worst step + returns
+    sum of steps + distances to waypoints + number of steps * longest step + returns
 
 where a return is an artist among the last few (`APART`) again. A state of the beam is a path; of
 the paths that end at the same recording the best is kept. No artist stands twice in a row and no
@@ -44,6 +44,9 @@ FEW = 20_000  # recordings that are all considered
 CELLS = 2**18  # pairs of path and candidate that are scored together
 BEAM = (32, 128)  # least and largest number of paths that are kept
 BLOCK = 4096  # embeddings scored at a time
+# Embeddings of one audio differ by less, relative to the largest number: those of a catalogue come
+# from spectrograms in half precision.
+SAME = 0.01
 SAMPLE = 256  # recordings on each side of the random pairs
 
 PLACE = "playlist"
@@ -116,6 +119,7 @@ class PlaylistEnd:
 
     entry: PlaylistEntry
     embedding: Floats  # (units,)
+    instead_of: str = ""  # what was asked for, if this is only the recording nearest to it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,7 +140,7 @@ class PlaylistSource:
 
     embeddings: Floats
     artists: Ints
-    entries: Callable[[Ints], list[PlaylistEntry]]
+    entries: Callable[[Iterable[int]], list[PlaylistEntry]]
     logit: Logit
 
 
@@ -172,7 +176,10 @@ def make_playlist(
             per_artist=length,
         )
         rows = np.unique(np.concatenate(near))
-    entries = [*(each.entry for each in ends), *source.entries(rows)]
+    for each in ends:  # a file of its own may be a copy of a clip without the same tags
+        apart = np.abs(source.embeddings[rows] - each.embedding).max(axis=1)
+        rows = rows[apart > SAME * np.abs(each.embedding).max()]
+    entries = [*(each.entry for each in ends), *source.entries(rows.tolist())]
     embeddings = np.stack([each.embedding for each in ends])
     _, artists = np.unique([entry.artist for entry in entries], return_inverse=True)
     recordings = Recordings(
@@ -246,7 +253,8 @@ def order_playlist(
     _require_possible(spare, int(artists[start]), last, length)
 
     # So many of an artist that a place can be filled whatever a path used before: of many artists
-    # there are always others, of few artists all recordings are candidates.
+    # there are always others, also among the paths that are kept; of few artists all recordings
+    # are candidates, and paths that could not be completed are not begun.
     n_candidates = _pool_size(length)
     per_artist = n_candidates // (length + 1)
     few_artists = np.count_nonzero(spare) <= length
@@ -276,7 +284,7 @@ def order_playlist(
     for place, pool in enumerate(pools, start=1):
         paths = search.extend(paths, pool, waypoints[place], n_left=n_between - place)
     if end is not None:
-        paths = search.extend(paths, np.array([end]), waypoints[-1], n_left=0)
+        paths = search.extend(paths, np.array([end]), waypoints[-1], n_left=None)
     order = paths.rows[0]
     steps = np.diagonal(logit(embeddings[order[:-1]], embeddings[order[1:]]))
     return PlaylistOrder(
@@ -307,7 +315,9 @@ class _Search:
     last: int | None  # the artist of the end
     length: int
 
-    def extend(self, paths: _Paths, candidates: Ints, waypoint: Floats, n_left: int) -> _Paths:
+    def extend(
+        self, paths: _Paths, candidates: Ints, waypoint: Floats, n_left: int | None
+    ) -> _Paths:
         """Put a candidate at the end of each path, and keep the best.
 
         Parameters
@@ -315,7 +325,7 @@ class _Search:
         candidates
             Rows for the next place.
         n_left
-            How many places are then left before the end.
+            How many places are then left before the end; None for the end itself.
         """
         recent = self.artists[paths.rows[:, -APART:]]  # (paths, up to APART)
         returns = (recent[:, :, None] == self.artists[candidates]).any(axis=1)
@@ -337,18 +347,16 @@ class _Search:
             worst=worst[best, kept],
         )
 
-    def _blocked(self, paths: Ints, candidates: Ints, n_left: int) -> np.ndarray:
+    def _blocked(self, paths: Ints, candidates: Ints, n_left: int | None) -> np.ndarray:
         """Which candidates cannot follow which paths, (paths, candidates)."""
-        artists, n_placed = self.artists[candidates], paths.shape[1]
+        artists = self.artists[candidates]
         blocked: np.ndarray = self.artists[paths[:, -1]][:, None] == artists
         column = np.full(len(self.artists), -1)  # of a row among the candidates
         column[candidates] = np.arange(len(candidates))
         used = column[paths]  # (paths, places)
         path, place = np.nonzero(used >= 0)
         blocked[path, used[path, place]] = True
-        if self.last is not None and n_placed == self.length - 2:  # the end follows
-            blocked |= artists == self.last
-        if self.spare is not None and n_left:
+        if self.spare is not None and n_left is not None:
             possible = _can_complete(self.spare, self.artists[paths[:, 1:]], self.last, n_left)
             blocked |= ~possible[:, artists]
         return blocked
@@ -460,7 +468,7 @@ def _require_possible(spare: Ints, first: int, last: int | None, length: int) ->
     else:
         found = f"{n_recordings} recordings of {n_artists} artists are too few for {length}"
         longest = max((each for each in lengths if each > 1), default=0)
-        remedy = f"--length {longest}" if longest else "bring more artists"
+        remedy = f"ask for {longest}" if longest else "bring more artists"
     raise DataError(PLACE, found, expected="no artist twice in a row", remedy=remedy)
 
 

@@ -7,7 +7,7 @@ nearest to it.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from twinear.acquisition.music_folder import describe_recording
 from twinear.artists.identity import artist_id, no_artist, normalise_name, several_artists
 from twinear.base.errors import ClipError, DataError, nearest
 from twinear.catalogue.head import head_of
-from twinear.clips.clips import ClipsParams
+from twinear.catalogue.lookup import ClipRecord
 from twinear.clips.decoding import AUDIO
 from twinear.recommendation.collection import Collection
 from twinear.recommendation.library import (
@@ -32,7 +32,6 @@ from twinear.recommendation.library import (
 )
 from twinear.recommendation.playlist import (
     Floats,
-    Ints,
     Logit,
     PlaylistEnd,
     PlaylistEntry,
@@ -40,6 +39,7 @@ from twinear.recommendation.playlist import (
 )
 
 if TYPE_CHECKING:
+    from twinear.clips.clips import ClipsParams
     from twinear.model.scorer import Scorer
 
 
@@ -57,17 +57,20 @@ class CatalogueClips:
 
     collection: Collection
     data: Path
-    usable: ClipsParams
+    usable: "ClipsParams"
 
     def source(self) -> PlaylistSource:
         """Give the clips to choose from."""
-        catalogue = self.collection.catalogue
-        counts = np.diff(catalogue.encoded.clip_offsets)
+        groups = self.collection.groups
+        counts = np.concatenate([group.clip_counts for group in groups])
         return PlaylistSource(
-            embeddings=catalogue.encoded.embeddings,
+            # only where artists were added, all are read into memory
+            embeddings=groups[0].embeddings
+            if len(groups) == 1
+            else np.concatenate([group.embeddings for group in groups]),
             artists=np.repeat(np.arange(len(counts)), counts),
             entries=self._entries,
-            logit=catalogue.scoring.head.logit,
+            logit=self._logit,
         )
 
     def find(self, query: str) -> PlaylistEnd:
@@ -80,39 +83,49 @@ class CatalogueClips:
         ClipError
             A file that cannot be decoded, is too short or silent.
         """
-        artists, encoded = self.collection.catalogue.artists, self.collection.catalogue.encoded
         if os.path.isfile(query):  # noqa: PTH113  # False for a name that no file can have
             file = Path(os.path.abspath(query))  # noqa: PTH100  # links stay
             try:
-                row = artists.find_clip(os.path.relpath(file, self.data)).row
+                clip = self._find_clip(os.path.relpath(file, self.data))
             except DataError:
-                row = None
-            if row is None or self._entries(np.array([row]))[0].file != file:
+                clip = None
+            if clip is None or self._path(clip) != file:
                 return encode_file(file, self.collection.load_scorer(), self.usable, self._id_of)
         elif Path(query).suffix.lower() in AUDIO:
-            row = artists.find_clip(query).row
+            clip = self._find_clip(query)
         else:
-            artist = artists.find(query).row
-            first, end = encoded.clip_offsets[artist : artist + 2]
-            logit = self.collection.catalogue.scoring.head.logit
-            row = int(first) + find_central(encoded.embeddings[first:end], logit)
+            artist = self.collection.find(query).row
+            nth = find_central(self.collection.encoded([artist]).embeddings, self._logit)
+            clip = self.collection.clips_of(artist)[nth]
+        clips = self.collection.clips_of(clip.artist_row)
+        nth = [each.row for each in clips].index(clip.row)
         return PlaylistEnd(
-            entry=self._entries(np.array([row]))[0], embedding=np.array(encoded.embeddings[row])
+            entry=self._entries([clip.row])[0],
+            embedding=np.array(self.collection.encoded([clip.artist_row]).embeddings[nth]),
         )
 
-    def _entries(self, rows: Ints) -> list[PlaylistEntry]:
-        artists = self.collection.catalogue.artists
-        clips = [artists.clip(int(row)) for row in rows]
-        of = {each.row: each for each in artists.records({clip.artist_row for clip in clips})}
+    def _find_clip(self, file: str) -> ClipRecord:
+        added = [clip for clip in self.collection.added_clips if clip.file == file]
+        return added[0] if added else self.collection.catalogue.artists.find_clip(file)
+
+    def _path(self, clip: ClipRecord) -> Path:
+        return Path(os.path.abspath(self.data / clip.file))  # noqa: PTH100  # links stay
+
+    def _logit(self, u: Floats, v: Floats) -> Floats:
+        return self.collection.catalogue.scoring.head.logit(u, v)
+
+    def _entries(self, rows: Iterable[int]) -> list[PlaylistEntry]:
+        clips = self.collection.clips(rows)
+        artists = self.collection.records(clip.artist_row for clip in clips)
         return [
             PlaylistEntry(
-                file=Path(os.path.abspath(self.data / clip.file)),  # noqa: PTH100
-                artist=of[clip.artist_row].artist,
-                name=of[clip.artist_row].name,
+                file=self._path(clip),
+                artist=artist.artist,
+                name=artist.name,
                 title=clip.title,
                 seconds=clip.seconds,
             )
-            for clip in clips
+            for clip, artist in zip(clips, artists, strict=True)
         ]
 
     def _id_of(self, mbid: str, name: str) -> str:
@@ -139,7 +152,7 @@ class LibraryRecordings:
     folder: Path
     library: MusicLibrary
     scorer: "Scorer"
-    usable: ClipsParams
+    usable: "ClipsParams"
     catalogue: CatalogueClips | None = None
 
     def source(self) -> PlaylistSource:
@@ -183,15 +196,16 @@ class LibraryRecordings:
             return self._end(rows[find_central(self.library.embeddings[rows], logit)])
         try:
             if self.catalogue is None:
-                raise no_artist(self.folder, query, len(set(self._names())), ())
+                raise no_artist(self.folder, query, len(self._names()), ())
             waypoint = self.catalogue.find(query).embedding[None]
         except DataError:
             spelt = self._names()
-            near = [spelt[key] for key in nearest(normalise_name(query), spelt, n=3)]
-            if not near:
+            similar = [spelt[key] for key in nearest(normalise_name(query), spelt, n=3)]
+            if not similar:
                 raise
-            raise no_artist(self.folder, query, len(spelt), near) from None
-        return self._end(int(logit(waypoint, self.library.embeddings)[0].argmax()))
+            raise no_artist(self.folder, query, len(spelt), similar) from None
+        near = self._end(int(logit(waypoint, self.library.embeddings)[0].argmax()))
+        return replace(near, instead_of=query)
 
     def _end(self, row: int) -> PlaylistEnd:
         return PlaylistEnd(entry=self.library.entries[row], embedding=self.library.embeddings[row])
@@ -214,7 +228,7 @@ def find_central(embeddings: Floats, logit: Logit) -> int:
 
 
 def encode_file(
-    file: Path, scorer: "Scorer", usable: ClipsParams, id_of: Callable[[str, str], str]
+    file: Path, scorer: "Scorer", usable: "ClipsParams", id_of: Callable[[str, str], str]
 ) -> PlaylistEnd:
     """Encode a file that belongs to no source.
 
