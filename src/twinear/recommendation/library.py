@@ -37,7 +37,7 @@ from twinear.compute.pool import Progress, Workers, map_in_processes
 from twinear.recommendation.library_cache import EncodedRecording, FileState, LibraryCache
 from twinear.recommendation.m3u8 import find_unlistable
 from twinear.recommendation.playlist import PlaylistEntry
-from twinear.spectrograms.front_end import Floats, SpectrogramsParams, log_mel
+from twinear.spectrograms.front_end import Floats, SpectrogramsParams, cut_windows, log_mel
 
 if TYPE_CHECKING:
     from twinear.clips.clips import ClipsParams
@@ -75,7 +75,7 @@ class ExaminedRecording:
 
     tags: FileTags
     seconds: float  # as far as it was decoded
-    dbfs: float  # RMS level
+    dbfs: float  # RMS level of what the front end takes, without DC offset
     sha256: str  # of the waveform
     values: Floats  # (n_mels, n_frames), the log-mel spectrogram
 
@@ -169,14 +169,13 @@ def examine_recording(file: Path, front: SpectrogramsParams) -> ExaminedRecordin
     """
     tags = read_tags(file)
     y = load_waveform(file, front.sr, front.max_seconds)
-    values = log_mel(y, front)
-    power = float(np.square(y, dtype=np.float64).mean()) if values.any() else 0.0
+    power = float(cut_windows(y, front).var(dtype=np.float64))
     return ExaminedRecording(
         tags=tags,
         seconds=len(y) / front.sr,
         dbfs=10 * math.log10(max(power, SMALLEST_POWER)),
         sha256=hashlib.sha256(y.tobytes()).hexdigest(),
-        values=values,
+        values=log_mel(y, front),
     )
 
 

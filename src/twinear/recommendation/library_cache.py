@@ -57,7 +57,7 @@ class EncodedRecording:
     fault: str = ""
     tags: FileTags = field(default_factory=lambda: FileTags(values={}, seconds=0.0))
     seconds: float = 0.0  # as far as it was decoded
-    dbfs: float = 0.0  # RMS level
+    dbfs: float = 0.0  # RMS level of what the front end takes
     sha256: str = ""  # of the waveform: files with other tags may hold the same audio
     embedding: Floats = field(default_factory=lambda: np.empty(0, np.float32))  # (units,)
 

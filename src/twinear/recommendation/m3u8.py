@@ -40,8 +40,11 @@ def write_m3u8(path: Path, entries: Sequence[PlaylistEntry], root: Path) -> None
 
 
 def _is_playlist(path: Path) -> bool:
-    with path.open("rb") as file:
-        start = file.read(64).removeprefix(b"\xef\xbb\xbf")
+    try:
+        with path.open("rb") as file:
+            start = file.read(64).removeprefix(b"\xef\xbb\xbf")  # a byte-order mark
+    except OSError:
+        return False
     return not start or start.startswith(HEADER.encode())
 
 

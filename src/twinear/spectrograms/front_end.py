@@ -108,14 +108,20 @@ def mfcc_statistics(y: Floats, params: SpectrogramsParams) -> tuple[Floats, Floa
 
 
 def _excerpt(y: Floats, params: SpectrogramsParams) -> Floats:
-    """Take the windows of a long waveform, at a peak of 1: any level can then be squared."""
+    """Take what is transformed of a waveform, at a peak of 1: any level can then be squared."""
+    y = cut_windows(y, params)
+    peak = max(y.max(initial=0.0), -y.min(initial=0.0))
+    return y / peak if peak > 0 else y
+
+
+def cut_windows(y: Floats, params: SpectrogramsParams) -> Floats:
+    """Take the windows of a long waveform; a short one is returned as it is."""
     if len(y) > params.n_frames * params.hop_length:
         parts = np.array_split(y, params.n_windows)
         frames = np.array_split(np.arange(params.n_frames), params.n_windows)
         sizes = [len(each) * params.hop_length for each in frames]
-        y = np.concatenate([_middle(*each) for each in zip(parts, sizes, strict=True)])
-    peak = max(y.max(initial=0.0), -y.min(initial=0.0))
-    return y / peak if peak > 0 else y
+        return np.concatenate([_middle(*each) for each in zip(parts, sizes, strict=True)])
+    return y
 
 
 def _middle(y: Floats, n: int) -> Floats:
