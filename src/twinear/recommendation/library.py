@@ -121,7 +121,7 @@ def encode_library(
     for state in states:
         encoded = cache.read(state) or EncodedRecording(fault=UNREADABLE)
         recording = describe_recording(state.file, folder, encoded.tags)
-        if fault := find_fault(encoded, recording, usable):
+        if fault := find_fault(encoded, usable) or ("" if recording.artist else NO_ARTIST):
             left_out.add(fault, recording.name)
             continue
         recordings.append(recording)
@@ -190,12 +190,10 @@ def encode_recording(scorer: "Scorer", examined: ExaminedRecording) -> EncodedRe
     )
 
 
-def find_fault(encoded: EncodedRecording, recording: Recording, usable: "ClipsParams") -> str:
-    """Say why a recording is left out; "" if it is not."""
+def find_fault(encoded: EncodedRecording, usable: "ClipsParams") -> str:
+    """Say why a recording cannot be heard; "" if it can."""
     if encoded.fault:
         return encoded.fault
-    if not recording.artist:
-        return NO_ARTIST
     if encoded.seconds < usable.min_seconds:
         return SHORT
     return SILENT if encoded.dbfs < usable.min_dbfs else ""

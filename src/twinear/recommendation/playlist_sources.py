@@ -22,8 +22,6 @@ from twinear.catalogue.lookup import ClipRecord
 from twinear.clips.decoding import AUDIO
 from twinear.recommendation.collection import Collection
 from twinear.recommendation.library import (
-    SHORT,
-    SILENT,
     MusicLibrary,
     describe_entry,
     encode_recording,
@@ -253,8 +251,7 @@ def encode_file(
         raise ClipError(file, f"cannot be read ({error.strerror})") from error
     recording = describe_recording(file, file.parent, examined.tags)
     encoded = encode_recording(scorer, examined)
-    fault = find_fault(encoded, recording, usable)
-    if fault in (SHORT, SILENT):
+    if fault := find_fault(encoded, usable):
         found = f"is {fault} ({encoded.seconds:.1f} s, {encoded.dbfs:.0f} dBFS)"
         expected = f"at least {usable.min_seconds:g} s and {usable.min_dbfs:g} dBFS"
         raise ClipError(file, found, expected=expected, remedy="name another file")
