@@ -96,14 +96,15 @@ def _audio_in(folder: Path) -> list[Path]:
 
 
 def _read_clip(path: Path, front: SpectrogramsParams, usable: ClipsParams) -> NewClip:
-    from twinear.acquisition.music_folder import read_title  # its readers are slow to import
+    # its readers are slow to import
+    from twinear.acquisition.music_folder import describe_recording, read_tags
 
     y = load_usable_waveform(path, front.sr, usable, front.max_seconds)
-    title, seconds = read_title(path)
+    recording = describe_recording(path, path.parent, read_tags(path))
     return NewClip(
         path=path,
-        title=title,
-        seconds=round(seconds or len(y) / front.sr, 3),
+        title=recording.title,
+        seconds=round(recording.seconds or len(y) / front.sr, 3),
         sha256=sha256(path),
         log_mel=log_mel(y, front).astype(np.float16),  # as the pipeline keeps it
     )
