@@ -13,7 +13,7 @@ The lists are kept by known artist, in memory-mapped files. An artist in the mid
 may be missed; the benchmark and the report tell how often.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.catalogue.collaborative import Colistening
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints
-from twinear.catalogue.scoring import Scoring, sum_clips
+from twinear.catalogue.scoring import sum_clips
 from twinear.catalogue.search.protocol import Mask, Search
 
 AGAIN = "run 'dvc repro catalogue'"
@@ -109,7 +109,9 @@ class RepresentedArtists:
         starts = self.offsets[known]
         counts = np.minimum(self.offsets[known + 1] - starts, length)
         ends = np.cumsum(counts)
-        entries = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)
+        entries = np.arange(ends[-1] if len(ends) else 0) + np.repeat(
+            starts - ends + counts, counts
+        )
         artists = self.artists[entries]
         gains = self.weights[entries] * np.repeat(inherited[known], counts)
         if allowed is not None:
@@ -119,10 +121,11 @@ class RepresentedArtists:
         order = np.argsort(artists)
         artists, gains = artists[order], gains[order]
         firsts = np.flatnonzero(np.diff(artists, prepend=-1))
-        artists, sums = artists[firsts].astype(np.int64), np.add.reduceat(gains, firsts)
-        if len(artists) <= n:
-            return artists
-        return np.sort(artists[np.argpartition(-sums, n)[:n]])
+        rows: Ints = artists[firsts].astype(np.int64)
+        if len(rows) <= n:
+            return rows
+        sums = np.add.reduceat(gains, firsts)
+        return np.sort(rows[np.argpartition(-sums, n)[:n]])
 
 
 def list_represented(

@@ -59,7 +59,9 @@ def best_hits(rows: Ints, products: Floats, n: int) -> Hits:
     """
     products = np.where(rows < 0, np.float32(-np.inf), products)
     order = np.lexsort((rows, -products), axis=1)[:, :n]
-    return Hits(np.take_along_axis(rows, order, axis=1), np.take_along_axis(products, order, axis=1))
+    return Hits(
+        np.take_along_axis(rows, order, axis=1), np.take_along_axis(products, order, axis=1)
+    )
 
 
 def largest(values: Floats, n: int) -> Ints:
