@@ -121,10 +121,11 @@ class RepresentedArtists:
         order = np.argsort(artists)
         artists, gains = artists[order], gains[order]
         firsts = np.flatnonzero(np.diff(artists, prepend=-1))
-        artists, sums = artists[firsts].astype(np.int64), np.add.reduceat(gains, firsts)
-        if len(artists) <= n:
-            return artists
-        return np.asarray(np.sort(artists[np.argpartition(-sums, n)[:n]]))
+        rows: Ints = artists[firsts].astype(np.int64)
+        if len(rows) <= n:
+            return rows
+        sums = np.add.reduceat(gains, firsts)
+        return np.sort(rows[np.argpartition(-sums, n)[:n]])
 
 
 def list_represented(

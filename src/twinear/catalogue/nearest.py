@@ -68,11 +68,10 @@ def nearest_by_blocks(
         sound = scoring.sound(rerank(scoring, queries, artists, found))
         sound[found < 0] = -np.inf
         order = np.argsort(-sound, axis=1, kind="stable")[:, :n]
-        positions, sound = (np.take_along_axis(each, order, axis=1) for each in (positions, sound))
-        yield (
-            block,
-            NearestArtists(positions=np.where(np.isfinite(sound), positions, -1), sound=sound),
-        )
+        sound = np.take_along_axis(sound, order, axis=1)
+        positions = np.take_along_axis(positions, order, axis=1)
+        positions[np.isneginf(sound)] = -1
+        yield block, NearestArtists(positions=positions, sound=sound)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

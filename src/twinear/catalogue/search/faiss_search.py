@@ -6,9 +6,6 @@ lists hold the vectors with 8 bits a dimension (scalar quantiser) and are memory
 more rows than are asked for are then computed exactly. How many lists are looked into (`n_probe`)
 is chosen when the index is built, as the smallest number that reaches `RECALL` on some of the
 vectors.
-
-Training uses scikit-learn and numpy, because the linear algebra in faiss's wheel is several times
-slower than numpy's.
 """
 
 import hashlib
@@ -21,6 +18,7 @@ import numpy as np
 
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require, write_json
+from twinear.catalogue.search.centroids import assign, train_centroids
 from twinear.catalogue.search.exact import ExactSearch
 from twinear.catalogue.search.protocol import (
     Floats,
@@ -39,10 +37,9 @@ RECALL = 0.99  # of the nearest that `n_probe` reaches
 RECALL_NEAREST = 100  # so many nearest of each sampled vector count
 RECALL_QUERIES = 256
 LISTS_PER_ROOT = 4  # lists = this times the root of the number of vectors, as faiss's guide has it
-TRAINING_PER_LIST = 50  # vectors that each centroid is trained on
-ITERATIONS = 8  # of k-means
+RANGE_SAMPLE = 100_000  # vectors that the range of each dimension is taken from
 REFINE = 1.25  # so many times more rows are taken from the lists than are asked for, and 16
-BLOCK = 8192  # vectors assigned to lists at a time
+BLOCK = 8192  # vectors added at a time
 EXACT_ALLOWED = 20_000  # if fewer rows are allowed, they are searched exactly
 
 
@@ -118,21 +115,20 @@ def build_faiss(vectors: Floats, folder: Path, progress: Progress = iter) -> Non
     import faiss
 
     n_vectors, n_dims = vectors.shape
-    n_lists = max(1, min(int(LISTS_PER_ROOT * n_vectors**0.5), n_vectors // TRAINING_PER_LIST))
-    rng = np.random.default_rng(0)
-    chosen = rng.choice(n_vectors, min(n_vectors, TRAINING_PER_LIST * n_lists), replace=False)
-    sample = np.ascontiguousarray(vectors[np.sort(chosen)], np.float32)
-    centroids = _train_centroids(sample, n_lists)
+    centroids = train_centroids(vectors, int(LISTS_PER_ROOT * n_vectors**0.5))
     quantizer = faiss.IndexFlatIP(n_dims)
     quantizer.add(centroids)
     kind, metric = faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-    index = faiss.IndexIVFScalarQuantizer(quantizer, n_dims, n_lists, kind, metric, False)
-    index.train(sample)  # the range of each dimension; the centroids are there
-    for start in progress(range(0, n_vectors, BLOCK)):
+    index = faiss.IndexIVFScalarQuantizer(quantizer, n_dims, len(centroids), kind, metric, False)
+    rng = np.random.default_rng(0)
+    chosen = np.sort(rng.choice(n_vectors, min(n_vectors, RANGE_SAMPLE), replace=False))
+    # the range of each dimension; the centroids are there
+    index.train(np.ascontiguousarray(vectors[chosen], np.float32))
+    lists = assign(vectors, centroids, progress)
+    for start in range(0, n_vectors, BLOCK):
         block = np.ascontiguousarray(vectors[start : start + BLOCK], np.float32)
-        lists = np.argmax(block @ centroids.T, axis=1)
         rows = np.arange(start, start + len(block))
-        index.add_core(len(block), *map(faiss.swig_ptr, (block, rows, lists)))
+        index.add_core(len(block), *map(faiss.swig_ptr, (block, rows, lists[rows])))
     n_probe, recall = _choose_n_probe(index, vectors, rng)
     with replacing(folder) as temporary:
         temporary.mkdir()
@@ -144,7 +140,7 @@ def build_faiss(vectors: Floats, folder: Path, progress: Progress = iter) -> Non
             layout=LAYOUT,
             n_vectors=n_vectors,
             n_dims=n_dims,
-            n_lists=n_lists,
+            n_lists=len(centroids),
             n_probe=n_probe,
             recall=recall,
             head_bytes=head_bytes,
@@ -192,17 +188,6 @@ def read_index_facts(folder: Path) -> IndexFacts:
         found = f"has layout {facts.layout}"
         raise DataError(path, found, expected=str(LAYOUT), remedy=AGAIN)
     return facts
-
-
-def _train_centroids(sample: Floats, n_lists: int) -> Floats:
-    from sklearn.cluster import KMeans  # slow to import, needed here alone
-
-    if n_lists == 1:
-        return np.asarray(sample.mean(axis=0, keepdims=True))
-    means = KMeans(
-        n_lists, init="random", n_init=1, max_iter=ITERATIONS, tol=0, random_state=0
-    ).fit(sample)
-    return np.asarray(means.cluster_centers_, np.float32)
 
 
 def _choose_n_probe(index: Any, vectors: Floats, rng: np.random.Generator) -> tuple[int, float]:
