@@ -2,13 +2,13 @@
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import twinear.cli.main  # noqa: F401  (adds every command to the app)
 from tests.conftest import Project
@@ -66,7 +66,7 @@ def test_a_path_over_the_catalogue_begins_and_ends_where_asked(
     made = asked(*ends, "--out", str(playlist))
     names = [each["name"] for each in made["recordings"]]
     assert (names[0], names[-1], len(names)) == (first, last, 9)
-    assert all(a != b for a, b in zip(names, names[1:], strict=False))
+    assert all(a != b for a, b in pairwise(names))
     assert [str(path) for path in paths(playlist)] == [each["file"] for each in made["recordings"]]
     assert all(next(frames(path)).samples for path in paths(playlist))
     assert made["recordings"][0]["score"] is None

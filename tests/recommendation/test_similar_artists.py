@@ -210,7 +210,7 @@ def test_a_text_file_is_no_clip(finished: Project, tmp_path: Path) -> None:
     text.write_text("la la la")
     with pytest.raises(ClipError, match=r"song\.mp3: is not audio"):
         find_similar(collection, clips=[text])
-    with pytest.raises(DataError, match=r"missing\.mp3: is missing"):
+    with pytest.raises(ClipError, match=r"missing\.mp3: is no file"):
         find_similar(collection, clips=[tmp_path / "missing.mp3"])
 
 

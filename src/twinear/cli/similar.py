@@ -68,7 +68,7 @@ def similar(
     )
     collection = Collection.open(catalogue)
     _warn(collection.warnings)
-    asked = ask(collection, artists or (), clip or ())
+    asked = ask(collection, artists or (), clip or (), exact=exact)
     found = find_similar(collection, asked, options)
     reasons = []
     if why:

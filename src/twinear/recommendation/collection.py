@@ -203,16 +203,23 @@ class Collection:
             )
         return scorer
 
-    def embed(
-        self, clips: Sequence[Path], scorer: "Scorer | None" = None
-    ) -> npt.NDArray[np.float32]:
-        """Encode audio files by the catalogue's scorer, (clips, units).
+    def encode(
+        self, clips: Sequence[Path | str], scorer: "Scorer | None" = None
+    ) -> tuple[list[Path], npt.NDArray[np.float32]]:
+        """Encode audio files, or all audio in folders, by the catalogue's scorer.
+
+        Returns
+        -------
+        The files that were encoded, each content once, and their embeddings, (clips, units).
 
         Raises
         ------
         ClipError
-            A clip that cannot be heard.
+            No file, not readable as audio, too short, or silent.
         """
-        from twinear.inference import embed  # as above
+        from twinear.recommendation.new_clips import read_new_clips  # as above
 
-        return embed(scorer or self.load_scorer(), clips)
+        loaded = scorer or self.load_scorer()
+        read = read_new_clips(clips, loaded.spectrograms)
+        embeddings = loaded.encode(np.stack([clip.log_mel for clip in read.clips]))
+        return [clip.path for clip in read.clips], embeddings

@@ -121,6 +121,8 @@ def ask(
     artists: Sequence[str] = (),
     clips: Sequence[Path | str] = (),
     scorer: "Scorer | None" = None,
+    *,
+    exact: bool = False,
 ) -> list[Asked]:
     """Look up artists, and encode the clips of one that is not in the collection.
 
@@ -129,9 +131,11 @@ def ask(
     artists
         Names or ids; each is a seed and never in the answer.
     clips
-        Audio files of one new artist: together they are one seed.
+        Audio files of one new artist, or folders of them: together they are one seed.
     scorer
         The catalogue's, if it is loaded already.
+    exact
+        Compare a new artist with all others, also where the catalogue has an index.
 
     Raises
     ------
@@ -151,11 +155,11 @@ def ask(
         for record in map(collection.find, artists)
     ]
     if clips:
-        files = tuple(str(clip) for clip in clips)
-        name = ", ".join(Path(file).name for file in files)
-        embeddings = collection.embed([Path(clip) for clip in clips], scorer)
-        query = collection.catalogue.represent(embeddings)
-        asked.append(Asked(seed=Seed(artist="", name=name, clips=files), query=query, row=None))
+        files, embeddings = collection.encode(clips, scorer)
+        name = files[0].name + (f" and {len(files) - 1} more" if files[1:] else "")
+        seed = Seed(artist="", name=name, clips=tuple(map(str, files)))
+        query = collection.catalogue.represent(embeddings, exact=exact)
+        asked.append(Asked(seed=seed, query=query, row=None))
     return asked
 
 
@@ -323,4 +327,4 @@ def similar_artists(
     )
     names = [artists] if isinstance(artists, str) else artists
     collection = Collection.open(Path(folder))
-    return find_similar(collection, ask(collection, names, clips), options).similar
+    return find_similar(collection, ask(collection, names, clips, exact=exact), options).similar

@@ -2,11 +2,12 @@
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinear.base.errors import DataError
+from twinear.catalogue.lookup import ClipRecord
 from twinear.recommendation.collection import Collection
 from twinear.recommendation.reasons import ClipPairs, Reasons, give_reasons
 from twinear.recommendation.similar_artists import Asked
@@ -80,15 +81,27 @@ def explain(
     reasons = give_reasons(collection, asked.query, row, asked.row)
     if asked.row is None:
         first = Path(asked.seed.clips[reasons.clip_pairs.first])
+        names = [first.name]
     else:
-        first = data / collection.clips_of(asked.row)[reasons.clip_pairs.first].file
-    second = data / collection.clips_of(row)[reasons.clip_pairs.second].file
+        clip = collection.clips_of(asked.row)[reasons.clip_pairs.first]
+        first, names = data / clip.file, [_named(asked.seed.name, clip)]
+    clip = collection.clips_of(row)[reasons.clip_pairs.second]
+    second = data / clip.file
+    names.append(_named(reasons.name, clip))
     missing = next((str(path) for path in (first, second) if not path.exists()), "")
     sound = None
     if not missing:
         loaded = scorer or collection.load_scorer()
-        sound = explain_clips(loaded, first, second, descriptors=descriptors)
+        sound = replace(
+            explain_clips(loaded, first, second, descriptors=descriptors),
+            first=names[0],
+            second=names[1],
+        )
     return Why(seed=asked.seed.name, reasons=reasons, sound=sound, missing=missing)
+
+
+def _named(artist: str, clip: ClipRecord) -> str:
+    return f"{artist}: {clip.title or Path(clip.file).name}"
 
 
 def format_why(why: Why, encoding: str = "utf-8") -> str:
