@@ -156,10 +156,9 @@ def test_sound_that_is_the_same_for_all_survives() -> None:
 
 @pytest.mark.parametrize("kind", ["cosine", "l1"])
 def test_a_head_without_torch_scores_as_the_network_does(kind: str) -> None:
-    scorer = small_scorer()
-    if kind == "l1":
-        scorer.net.head = WeightedL1(scorer.net.units)
-        torch.nn.init.normal_(scorer.net.head.weight)
+    scorer = small_scorer(head=kind)
+    if isinstance(scorer.net.head, WeightedL1):
+        torch.nn.init.normal_(scorer.net.head.weight)  # some are negative
     embeddings = scorer.encode_spectrograms(clip_spectrograms(6))
     expected = scorer.score(embeddings, embeddings)
     head = parse_head(describe_head(head_of(scorer)))

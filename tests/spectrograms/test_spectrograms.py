@@ -247,6 +247,7 @@ def test_spectrograms_are_read_as_written(tmp_path: Path) -> None:
 )
 def test_a_broken_folder_is_refused(tmp_path: Path, name: str, value: object, message: str) -> None:
     index = pd.DataFrame({"file": ["a", "b"], "artist": ["a", "b"], "name": ["A", "B"]})
+    index = index.assign(title="", seconds=30.0)
     parts: dict[str, Any] = {
         "clips": index,
         "values": np.zeros((2, 40, 1292), np.float16),
