@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,7 +22,9 @@ from twinear.base.params import parse_params
 from twinear.model.inputs import Embedding, InputSpec, LogMel, describe_input, parse_input
 from twinear.model.network import ModelParams, SiameseNet
 from twinear.spectrograms.front_end import SpectrogramsParams
-from twinear.spectrograms.spectrograms import Spectrograms
+
+if TYPE_CHECKING:  # encoding needs no pandas, which is slow to import
+    from twinear.spectrograms.spectrograms import Spectrograms
 
 HEADER = "twinear"
 BATCH = 256  # clips encoded at a time
@@ -97,7 +99,7 @@ class Scorer:
             ) from error
 
     def encode_spectrograms(
-        self, clips: Spectrograms, progress: Callable[[Iterable[int]], Iterable[int]] = iter
+        self, clips: "Spectrograms", progress: Callable[[Iterable[int]], Iterable[int]] = iter
     ) -> np.ndarray:
         """Encode every clip, (clips, units).
 
@@ -154,7 +156,7 @@ class Scorer:
             return self.net.score(torch.from_numpy(u), torch.from_numpy(v)).numpy()
 
 
-def input_of(clips: Spectrograms) -> InputSpec:
+def input_of(clips: "Spectrograms") -> InputSpec:
     """Describe what one of these clips gives a network."""
     n_bands, n_frames = clips.values.shape[1:]
     if clips.front.embeddings == "only":
