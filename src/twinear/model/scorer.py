@@ -20,7 +20,8 @@ from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 from twinear.base.params import parse_params
 from twinear.model.inputs import Embedding, InputSpec, LogMel, describe_input, parse_input
-from twinear.model.network import ModelParams, SiameseNet
+from twinear.model.network import SiameseNet
+from twinear.model.params import ModelParams
 from twinear.spectrograms.front_end import SpectrogramsParams
 
 if TYPE_CHECKING:  # encoding needs no pandas, which is slow to import
