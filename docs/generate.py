@@ -46,6 +46,7 @@ RANKING = re.compile(r"(?<=<!-- ranking -->\n).*?(?=\n<!-- /ranking -->)", re.DO
 # are behind the command line.
 PUBLIC = (
     "inference",
+    "recommendation",
     "evaluation",
     "artists",
     "listens",

@@ -19,8 +19,9 @@ from scipy.stats import spearmanr
 from tests.conftest import PARAMS, Project
 from twinear.base.params import read_params
 from twinear.catalogue.building import ScoredArtists, score_catalogue
-from twinear.catalogue.catalogue import Catalogue, CatalogueParams
+from twinear.catalogue.catalogue import Catalogue
 from twinear.catalogue.collaborative import TrainingArtists
+from twinear.catalogue.params import CatalogueParams
 from twinear.listens.listens import Listens
 from twinear.ranking.ranking import RankingParams, rank_test
 from twinear.ranking.summary import summarise

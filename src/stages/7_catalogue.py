@@ -1,14 +1,23 @@
 """Stage 7: every clip through the scorer, once -> an index of all artists, ready to be asked."""
 
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from tqdm import tqdm
 
 from twinear.artists.identity import read_artists
+from twinear.base.files import write_json
 from twinear.base.params import read_params
 from twinear.base.stage import run_stage
 from twinear.catalogue.building import find_neighbours, score_catalogue
-from twinear.catalogue.catalogue import CatalogueParams, write_catalogue
+from twinear.catalogue.catalogue import Catalogue, write_catalogue
 from twinear.catalogue.collaborative import TrainingArtists
+from twinear.catalogue.params import CatalogueParams
+from twinear.catalogue.recall import search_recall
 from twinear.model.scorer import Scorer
+from twinear.recommendation.faithfulness import deletion_test, nearest_pairs
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
@@ -22,23 +31,42 @@ def catalogue(
     scorer: Path,
     before_refit: Path,
     folder: Path,
+    report: Path,
 ) -> None:
-    params = read_params("catalogue", CatalogueParams)
+    params, progress = read_params("catalogue", CatalogueParams), partial(tqdm, desc="catalogue")
+    clips, network = Spectrograms.read(spectrograms), Scorer.read(scorer)
     training_artists = TrainingArtists.from_split(Similarity.read(similarity), Split.read(split))
-    artists = score_catalogue(
-        Spectrograms.read(spectrograms),
-        Scorer.read(scorer),
-        params,
-        training_artists,
-        Scorer.read(before_refit),
-    )
-    counts = read_artists(listeners, "run 'dvc repro listens'").set_index("artist")["listeners"]
-    write_catalogue(
-        artists,
-        find_neighbours(artists, params.n_neighbours),
-        artists.table["artist"].map(counts).fillna(0),
-        scorer,
-        folder,
+    with TemporaryDirectory(dir=folder.parent, prefix=".catalogue.", suffix=".part") as work:
+        artists = score_catalogue(
+            clips,
+            network,
+            params,
+            training_artists,
+            Scorer.read(before_refit),
+            progress=progress,
+            work=Path(work),
+        )
+        counts = read_artists(listeners, "run 'dvc repro listens'").set_index("artist")["listeners"]
+        write_catalogue(
+            artists,
+            find_neighbours(artists, params.n_neighbours, progress),
+            artists.table["artist"].map(counts).fillna(0),
+            scorer,
+            folder,
+        )
+    made, test = Catalogue.read(folder), Split.read(split).members("test")
+    rows = np.flatnonzero(artists.table["artist"].isin(test))
+    recall = search_recall(made, rows)
+    write_json(
+        report,
+        {
+            "artists": len(made),
+            "clips": len(clips.clips),
+            "search": {"name": made.search, "queries": len(recall), "recall_at_10": recall.mean()},
+            "explanation": deletion_test(
+                network, clips, nearest_pairs(network, clips, artists, rows), seed=1
+            ),
+        },
     )
 
 

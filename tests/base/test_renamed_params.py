@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from tests.conftest import PARAMS
 from twinear.base.errors import ParamsError
 from twinear.base.params import RENAMED, Params, read_params, read_sections
-from twinear.catalogue.catalogue import CatalogueParams
+from twinear.catalogue.params import CatalogueParams
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.training.training import TrainingParams
 

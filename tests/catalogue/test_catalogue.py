@@ -19,8 +19,9 @@ from twinear.catalogue.building import (
     prepare,
     score_catalogue,
 )
-from twinear.catalogue.catalogue import Catalogue, CatalogueParams
+from twinear.catalogue.catalogue import Catalogue
 from twinear.catalogue.collaborative import TrainingArtists
+from twinear.catalogue.params import CatalogueParams
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split

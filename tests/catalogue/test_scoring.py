@@ -11,10 +11,10 @@ from tests.support.dense_catalogue import dense_scores
 from tests.support.planted_catalogue import COSINE, EVERYTHING, PLAIN, Planted, planted, unit_rows
 from tests.support.scorers import clip_spectrograms, small_scorer
 from twinear.catalogue.building import prepare
-from twinear.catalogue.calibration import Calibration
-from twinear.catalogue.catalogue import CatalogueParams
+from twinear.catalogue.calibration import SiameseScale
 from twinear.catalogue.encoded import plain_artists
 from twinear.catalogue.head import L1Head, describe_head, head_of, parse_head
+from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.scoring import ScoreParts, score_artists, sort_clips
 from twinear.model.heads import WeightedL1
 
@@ -46,7 +46,7 @@ def test_scores_of_3000_artists_are_those_of_the_dense_definition() -> None:
     some = planted(n_artists=3000, n_known=2400, units=32, max_clips=2)
     expected = dense_scores(some.logits(), some.artist_index, EVERYTHING, some.known)
     scoring, encoded = prepare(some.artists, some.head, EVERYTHING, some.known)
-    calibration = Calibration.undo_standardisation(scoring.mean, scoring.deviation)
+    calibration = SiameseScale(mean=scoring.mean, deviation=scoring.deviation)
     for rows, totals in scoring.totals(encoded, encoded):
         np.testing.assert_allclose(totals, expected.total[rows], rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(

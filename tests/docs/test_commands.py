@@ -131,6 +131,17 @@ def embedder(reader: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def library(reader: Path) -> Path:
+    """A folder of music: some clips, by artist."""
+    clips = read_clip_table(reader / "data/clips.csv")
+    for artist, file in clips[["artist", "file"]].head(8).itertuples(index=False):
+        target = reader.parent / "LIBRARY" / artist / Path(file).name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(reader / "data" / file, target)
+    return reader.parent / "LIBRARY"
+
+
+@pytest.fixture(scope="module")
 def few(reader: Path) -> Path:
     """A folder with one clip of some artists, the test artists among them, and a scorer."""
     folder = reader.parent / "few"
@@ -169,6 +180,7 @@ def concrete(command: str, reader: Path) -> list[str]:
         "ANNA.csv": str(reader.parent / "ANNA.csv"),
         "BEN.zip": str(reader.parent / "BEN.zip"),
         "CLIPS": str(reader / "data/clips.csv"),
+        "LIBRARY": str(reader.parent / "LIBRARY"),
         "LIST": str(reader.parent / "LIST"),
         "MUSIC": str(reader.parent / "MUSIC"),
         "MODEL": str(reader.parent / "MODEL"),
@@ -189,6 +201,7 @@ def test_a_command_of_the_documentation_runs(
     finished: Project,
     reader: Path,
     embedder: Path,
+    library: Path,
     few: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,13 +1,16 @@
 """The deletion test: faithful explanations pass, others do not."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from tests.support.planted_catalogue import PLAIN
 from tests.support.scorers import ALONE, FRONT, JOINED, clip_spectrograms, small_scorer
 from twinear.base.errors import DataError
+from twinear.catalogue.building import score_catalogue
 from twinear.model.scorer import Scorer
 from twinear.recommendation.faithfulness import compare_falls, deletion_test, nearest_pairs
 from twinear.spectrograms.front_end import SpectrogramsParams
@@ -111,8 +114,14 @@ def test_spectrograms_of_another_front_end_are_refused() -> None:
 
 
 def test_a_clip_is_paired_with_the_most_similar_one_of_another_artist() -> None:
-    angles = np.array([0.0, 0.1, 0.5, 3.0])
-    embeddings = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    artists = np.array([0, 0, 1, 2])
-    pairs = nearest_pairs(small_scorer(), embeddings, artists, np.array([0, 2, 3]))
-    assert pairs.tolist() == [[0, 2], [2, 1], [3, 2]]
+    clips = clip_spectrograms(4)
+    owners = ["b", "a", "b", "c"]
+    clips = replace(clips, clips=clips.clips.assign(artist=owners))
+    scorer = fitted_scorer()
+    pairs = nearest_pairs(scorer, clips, score_catalogue(clips, scorer, PLAIN), [0, 1])
+    embeddings = scorer.encode_spectrograms(clips)
+    scores = scorer.score(embeddings, embeddings)
+    assert [first for first, _ in pairs.tolist()] == [1, 0, 2]  # of a, then of b
+    for first, second in pairs.tolist():
+        others = [row for row in range(4) if owners[row] != owners[first]]
+        assert second == max(others, key=lambda row: scores[first, row])

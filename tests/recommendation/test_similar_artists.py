@@ -1,5 +1,6 @@
 """Asking a catalogue: one artist, several, new clips; filters, balance, diversity."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from twinear.recommendation.collection import Collection
 from twinear.recommendation.similar_artists import (
     SimilarArtists,
     SimilarOptions,
+    ask,
     default_balance,
-    find_similar,
     similar_artists,
+)
+from twinear.recommendation.similar_artists import (
+    find_similar as find_similar_to_asked,
 )
 
 NAMES = ["Sigur Rós", "The Beatles", "“Weird”, Al", "Björk", "Bjork"]
@@ -30,6 +34,15 @@ def _collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
     table["listeners"] = np.arange(60) * 10
     folder = tmp_path_factory.mktemp("asked") / "catalogue"
     return Collection.open(written(folder, table, planted(), EVERYTHING))
+
+
+def find_similar(
+    collection: Collection,
+    artists: Sequence[str] = (),
+    clips: Sequence[Path] = (),
+    options: SimilarOptions | None = None,
+) -> SimilarArtists:
+    return find_similar_to_asked(collection, ask(collection, artists, clips), options)
 
 
 def ids(found: SimilarArtists) -> list[str]:
@@ -197,7 +210,7 @@ def test_a_text_file_is_no_clip(finished: Project, tmp_path: Path) -> None:
     text.write_text("la la la")
     with pytest.raises(ClipError, match=r"song\.mp3: is not audio"):
         find_similar(collection, clips=[text])
-    with pytest.raises(DataError, match=r"missing\.mp3: is missing"):
+    with pytest.raises(ClipError, match=r"missing\.mp3: is no file"):
         find_similar(collection, clips=[tmp_path / "missing.mp3"])
 
 

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from scipy.special import expit, logit, softmax
 
 from twinear.catalogue.collaborative import KnownArtists, popularity_scores
-from twinear.catalogue.scoring import CombinationParams
+from twinear.catalogue.params import CatalogueParams
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,7 +27,7 @@ class Dense:
 def dense_scores(
     logits: Floats,
     artist_index: npt.NDArray[np.int64],
-    params: CombinationParams,
+    params: CatalogueParams,
     known: KnownArtists | None,
 ) -> Dense:
     """Score all artists; `logits` of the head are (clips, clips)."""

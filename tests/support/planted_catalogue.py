@@ -8,11 +8,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from twinear.catalogue.building import ScoredArtists, find_neighbours, prepare
-from twinear.catalogue.calibration import Calibration
-from twinear.catalogue.catalogue import CatalogueParams, write_catalogue
+from twinear.catalogue.calibration import SiameseScale
+from twinear.catalogue.catalogue import write_catalogue
 from twinear.catalogue.collaborative import KnownArtists
 from twinear.catalogue.encoded import EncodedArtists, Floats, plain_artists
 from twinear.catalogue.head import CosineHead, Head
+from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.scoring import sort_clips
 
 PLAIN = CatalogueParams(  # the sound alone
@@ -24,6 +25,8 @@ PLAIN = CatalogueParams(  # the sound alone
     popularity_weight=0.0,
     pooling_power=1.0,
     n_neighbours=100,
+    search="auto",
+    exact_below=20_000,
 )
 EVERYTHING = PLAIN.model_copy(
     update={
@@ -121,7 +124,7 @@ def written(
         clips=pd.DataFrame({"file": files, "title": "", "seconds": 30.0}),
         encoded=encoded,
         scoring=scoring,
-        calibration=Calibration.undo_standardisation(scoring.mean, scoring.deviation),
+        calibration=SiameseScale(mean=scoring.mean, deviation=scoring.deviation),
     )
     scorer = folder.with_name("planted-scorer")
     scorer.write_bytes(b"not read")

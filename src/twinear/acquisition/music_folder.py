@@ -13,7 +13,7 @@ written is their text, and the path is opened as it is.
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 import av
@@ -37,12 +37,22 @@ Diverse artiesten; Onbekende artiest"""
 NON_ARTISTS = NonArtists([*SPECIAL_PURPOSE.values(), *re.split(r"; |\n", NOBODY)])
 
 COMPILATION = ("compilation", "tcmp", "cpil", "itunescompilation", "wmiscompilation")
+NAMES = ("artist", "albumartist", "musicbrainzartistid", "musicbrainzalbumartistid")
+KEPT = {"title", "album", *NAMES, *COMPILATION}  # tags; others may be long
 
 SYSTEM, NOT_AUDIO, UNREADABLE = "system file", "not audio", "unreadable"
 NOT_DECODED, NO_ARTIST, DUPLICATE = "cannot be decoded", "no artist", "duplicate"
 LINKED = "folder linked again"
 
 Tags = Mapping[str, list[str]]  # name in lower case, letters only -> values
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileTags:
+    """The tags of a file that say what it is, and its duration in seconds (0: unknown)."""
+
+    values: Tags
+    seconds: float
 
 
 @dataclass(kw_only=True)
@@ -111,13 +121,10 @@ def read_music_folder(folder: Path) -> MusicFolder:
     left_out = LeftOut()
     recordings: list[Recording] = []
     names: set[str] = set()
-    for file in sorted(_find_audio(folder, left_out)):
-        path = file.relative_to(folder)
-        name = decode_name(path.as_posix())
-        if name in names:  # two names that are not UTF-8 may be the same text
-            name = os.fsencode(path).decode("utf-8", "backslashreplace")
+    for file in sorted(find_audio(folder, left_out)):
+        name = decode_name(file.relative_to(folder).as_posix())
         try:
-            tags, seconds = _read_tags(file)
+            tags = read_tags(file)
             if file.suffix.lower() in UNCERTAIN:
                 next(frames(file))
         except OSError:
@@ -126,32 +133,48 @@ def read_music_folder(folder: Path) -> MusicFolder:
         except ClipError:
             left_out.add(NOT_DECODED, name)
             continue
-        found = _credits(tags, decode_name(path.parts[0]) if len(path.parts) > 1 else "")
-        if not found[0].name:
+        recording = describe_recording(file, folder, tags)
+        if not recording.artist:
             left_out.add(NO_ARTIST, name)
             continue
+        if name in names:  # two names that are not UTF-8 may be the same text
+            name = os.fsencode(file.relative_to(folder)).decode("utf-8", "backslashreplace")
+            recording = replace(recording, name=name)
         names.add(name)
-        recording = Recording(
-            file=file,
-            name=name,
-            credits=found,
-            title=_first(tags, "title") or one_line(decode_name(path.stem)),
-            album=_first(tags, "album") or one_line(decode_name("/".join(path.parts[1:-1]))),
-            seconds=seconds if 0 < seconds < MAX_SECONDS else 0.0,
-        )
         recordings.append(recording)
     if not recordings:
-        counts = (
-            ", ".join(f"{n} {reason}" for reason, n in left_out.counts.items()) or "it is empty"
-        )
-        expected = "Artist/… with audio (.mp3, .flac, .m4a, .ogg and others)"
-        remedy = "name another folder"
-        raise DataError(folder, f"holds no music ({counts})", expected=expected, remedy=remedy)
+        raise no_music(folder, left_out)
     return MusicFolder(recordings=recordings, left_out=left_out)
 
 
-def _find_audio(folder: Path, left_out: LeftOut) -> Iterator[Path]:
-    """Yield the files whose suffix is of audio."""
+def describe_recording(file: Path, folder: Path, tags: FileTags) -> Recording:
+    """Say what a file under a folder is, by its tags and by its place; its artist is "" if unknown.
+
+    Nothing is read.
+    """
+    path = file.relative_to(folder)
+    place = decode_name(path.parts[0]) if len(path.parts) > 1 else ""
+    album = one_line(decode_name("/".join(path.parts[1:-1])))
+    return Recording(
+        file=file,
+        name=decode_name(path.as_posix()),
+        credits=_credits(tags.values, place),
+        title=_first(tags.values, "title") or one_line(decode_name(path.stem)),
+        album=_first(tags.values, "album") or album,
+        seconds=tags.seconds if 0 < tags.seconds < MAX_SECONDS else 0.0,
+    )
+
+
+def no_music(folder: Path, left_out: LeftOut) -> DataError:
+    """Build the error for a folder without a recording that can be used."""
+    counts = ", ".join(f"{n} {reason}" for reason, n in left_out.counts.items()) or "it is empty"
+    expected = "Artist/… with audio (.mp3, .flac, .m4a, .ogg and others)"
+    found, remedy = f"holds no music ({counts})", "name another folder"
+    return DataError(folder, found, expected=expected, remedy=remedy)
+
+
+def find_audio(folder: Path, left_out: LeftOut) -> Iterator[Path]:
+    """Yield the files whose suffix is of audio; what is left out is counted."""
     seen: set[tuple[int, int]] = set()  # real folders, by device and number
     folders, links = [folder], list[Path]()
     while folders or links:
@@ -188,25 +211,31 @@ def _text(path: Path, folder: Path) -> str:
     return decode_name(path.relative_to(folder).as_posix())
 
 
-def _read_tags(file: Path) -> tuple[Tags, float]:
-    """Read tags and duration in seconds; none of what is damaged, which decoding will show."""
+def read_tags(file: Path) -> FileTags:
+    """Read the tags of a file; of a damaged file there are none, which decoding will show.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
     tags: dict[str, list[str]] = {}
     try:
         read = TinyTag.get(file)
+        seconds = read.duration or 0.0
+        found = [(key, each) for key, each in read.as_dict().items() if isinstance(each, list)]
     except TinyTagException:  # not of its formats, or damaged
         try:
             with open_audio(file) as container:
                 held = [container.metadata, *(stream.metadata for stream in container.streams)]
                 seconds = (container.duration or 0) / av.time_base
         except av.FFmpegError:
-            return {}, 0.0
-        for key, value in (pair for metadata in held for pair in metadata.items()):
-            tags.setdefault(_plain_key(key), []).append(str(value))
-        return tags, seconds
-    for key, values in read.as_dict().items():
-        if isinstance(values, list):
-            tags.setdefault(_plain_key(key), []).extend(map(str, values))
-    return tags, read.duration or 0.0
+            return FileTags(values={}, seconds=0.0)
+        found = [(key, [value]) for metadata in held for key, value in metadata.items()]
+    for key, values in found:
+        tags.setdefault(_plain_key(key), []).extend(map(str, values))
+    kept = {key: values for key, values in tags.items() if key in KEPT}
+    return FileTags(values=kept, seconds=seconds)
 
 
 def _plain_key(key: str) -> str:

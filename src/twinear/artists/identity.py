@@ -350,10 +350,12 @@ def find_artist(artists: "pd.DataFrame", query: str, place: Path) -> dict[str, s
     DataError
         No such artist (the message suggests similar names), or several.
     """
-    names = artists["name"].map(normalise_name)
-    matches = artists[artists["artist"].isin([query, query.strip().lower()])]
+    key, names = normalise_name(query), [normalise_name(name) for name in artists["name"]]
+    # compared in Python: the query may be no UTF-8, which Arrow's strings refuse
+    ids = query, query.strip().lower()
+    matches = artists[[artist in ids for artist in artists["artist"]]]
     if matches.empty:
-        matches = artists[names == normalise_name(query)]
+        matches = artists[[name == key for name in names]]
     if len(matches) == 1:
         return {column: str(matches[column].item()) for column in ("artist", "name")}
     if len(matches) > 1:
@@ -361,7 +363,7 @@ def find_artist(artists: "pd.DataFrame", query: str, place: Path) -> dict[str, s
             place, query, list(zip(matches["name"], matches["artist"], strict=True))
         )
     spelt = dict(zip(names, artists["name"], strict=True))
-    near = [spelt[name] for name in nearest(normalise_name(query), spelt, n=3)]
+    near = [spelt[name] for name in nearest(key, spelt, n=3)]
     raise no_artist(place, query, len(artists), near)
 
 

@@ -7,14 +7,16 @@ each artist's nearness and the known artists that stand for it, the second its n
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from twinear.catalogue.calibration import Calibration, fit_calibration
+from twinear.catalogue.calibration import Calibration, SiameseScale, fit_calibration
 from twinear.catalogue.collaborative import (
+    Colistening,
     KnownArtists,
     TrainingArtists,
     popularity_scores,
@@ -24,7 +26,10 @@ from twinear.catalogue.collaborative import (
 from twinear.catalogue.csls import mean_nearest
 from twinear.catalogue.encoded import EncodedArtists, Floats, plain_artists
 from twinear.catalogue.head import Head, head_of
-from twinear.catalogue.scoring import ARTISTS, CombinationParams, Scoring, measure_scale, sort_clips
+from twinear.catalogue.indexing import build_index, search_of, write_represented
+from twinear.catalogue.nearest import prepare_by_search
+from twinear.catalogue.params import CatalogueParams
+from twinear.catalogue.scoring import ARTISTS, Scoring, measure_scale, sort_clips
 
 if TYPE_CHECKING:
     from twinear.model.scorer import Scorer
@@ -48,13 +53,16 @@ class ScoredArtists:
         Columns `file`, `title`, `seconds`; in the order of the embeddings.
     calibration
         Totals to expected similarities.
+    index
+        The folder of the index, if there is one; `write_catalogue` takes it.
     """
 
     table: pd.DataFrame
     clips: pd.DataFrame
     encoded: EncodedArtists
     scoring: Scoring
-    calibration: Calibration
+    calibration: Calibration | SiameseScale
+    index: Path | None = None
 
     def rows(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Find the rows of these ids, which are all there."""
@@ -76,16 +84,18 @@ class ScoredArtists:
 def score_catalogue(
     spectrograms: "Spectrograms",
     scorer: "Scorer",
-    params: CombinationParams,
+    params: CatalogueParams,
     training_artists: TrainingArtists | None = None,
     before_refit: "Scorer | None" = None,
     progress: Progress = iter,
+    work: Path | None = None,
 ) -> ScoredArtists:
     """Encode every clip once and prepare the scores of all artists.
 
     Without `training_artists`, whose listens may be used, only the siamese scores and CSLS enter.
     Scores are calibrated by `before_refit`, the scorer that was not trained on the validation
-    artists, if it is given.
+    artists, if it is given. `work` is an empty folder for the index of a catalogue that needs one;
+    without it all artists are scored.
     """
     clips = spectrograms.clips
     groups = clips.groupby("artist", sort=True)
@@ -94,15 +104,21 @@ def score_catalogue(
     embeddings = scorer.encode_spectrograms(spectrograms, progress)[order]
     known = None if training_artists is None else training_artists.locate(table["artist"])
     artists = plain_artists(offsets, embeddings)
-    scoring, encoded = prepare(artists, head_of(scorer), params, known, progress)
+    index = None if work is None else work / "index"
+    scoring, encoded = prepare(artists, head_of(scorer), params, known, progress, index)
     if known is not None and before_refit is not None and known.validation.any():
         before = artists
         if before_refit is not scorer:
             encoded_before = before_refit.encode_spectrograms(spectrograms, progress)[order]
             before = plain_artists(offsets, encoded_before)
-        calibration = calibrate(before, head_of(before_refit), params, known, progress)
+        other = None
+        if work is not None and len(artists) >= params.exact_below:
+            other = work / "calibration"
+        calibration: Calibration | SiameseScale = calibrate(
+            before, head_of(before_refit), params, known, progress, other
+        )
     else:
-        calibration = Calibration.undo_standardisation(scoring.mean, scoring.deviation)
+        calibration = SiameseScale(mean=scoring.mean, deviation=scoring.deviation)
     described = clips.reindex(columns=["file", "title", "seconds"]).iloc[order]
     return ScoredArtists(
         table=table,
@@ -110,67 +126,117 @@ def score_catalogue(
         encoded=encoded,
         scoring=scoring,
         calibration=calibration,
+        index=index if index is not None and index.exists() else None,
     )
 
 
 def prepare(
     artists: EncodedArtists,
     head: Head,
-    params: CombinationParams,
+    params: CatalogueParams,
     known: KnownArtists | None,
     progress: Progress = iter,
+    index: Path | None = None,
 ) -> tuple[Scoring, EncodedArtists]:
-    """Find the scale of the scores, and each artist's nearness and representatives."""
+    """Find the scale of the scores, and each artist's nearness and representatives.
+
+    Parameters
+    ----------
+    index
+        A folder that does not exist yet, for the index of a catalogue that needs one.
+    """
     if known is not None and len(known.rows) < 2:
         known = None
-    rows = np.arange(len(artists)) if known is None else known.rows
+    colistening, popularity = None, np.zeros(len(artists), np.float32)
+    if known is not None:
+        colistening = sparse_colistening(
+            known.rows, known.similarity, params.collaborative_neighbours
+        )
+        if params.popularity_weight:
+            popularity[known.rows] = params.popularity_weight * popularity_scores(known.listeners)
+    scoring = define_scoring(artists, head, params, colistening)
+    complete = complete_artists(artists, scoring, progress, index)
+    return scoring, replace(complete, popularity=popularity)
+
+
+def define_scoring(
+    artists: EncodedArtists, head: Head, params: CatalogueParams, colistening: Colistening | None
+) -> Scoring:
+    """Measure the scale of the scores among the known artists, or among all if none is known."""
+    rows = np.arange(len(artists)) if colistening is None else colistening.rows
     at = np.linspace(0, len(rows) - 1, min(len(rows), SCALE_ARTISTS)).round().astype(np.int64)
     mean, deviation = measure_scale(head, artists, rows[at], params.pooling_power)
-    scoring = Scoring(
-        head=head,
-        params=params,
-        mean=mean,
-        deviation=deviation,
-        colistening=None
-        if known is None
-        else sparse_colistening(known.rows, known.similarity, params.collaborative_neighbours),
+    return Scoring(
+        head=head, params=params, mean=mean, deviation=deviation, colistening=colistening
     )
-    n_artists = len(artists)
+
+
+def complete_artists(
+    artists: EncodedArtists,
+    scoring: Scoring,
+    progress: Progress = iter,
+    index: Path | None = None,
+) -> EncodedArtists:
+    """Find each artist's nearness, and the known artists that stand for it.
+
+    Of `exact_below` artists or more, only those that an index finds are scored.
+    """
+    params, n_artists = scoring.params, len(artists)
+    search = search_of(params, scoring.head, n_artists)
+    known = None if scoring.colistening is None else scoring.colistening.rows
+    searches = None
+    if index is not None and search != "exact":
+        searches = build_index(artists, known, search, index, progress)
+    if searches is not None and n_artists >= params.exact_below:
+        prepared = prepare_by_search(
+            scoring, artists, searches.by_sound, searches.known_by_sound, progress
+        )
+        complete = replace(
+            artists,
+            nearness=prepared.nearness,
+            representatives=prepared.representatives,
+            weights=prepared.weights,
+        )
+    else:
+        complete = _complete_exactly(artists, scoring, progress)
+    if searches is not None and index is not None:
+        write_represented(complete, 0 if known is None else len(known), index)
+    return complete
+
+
+def _complete_exactly(
+    artists: EncodedArtists, scoring: Scoring, progress: Progress
+) -> EncodedArtists:
+    params, n_artists, colistening = scoring.params, len(artists), scoring.colistening
     nearness = np.zeros(n_artists, np.float32)
-    kept = 1 if known is None else min(params.collaborative_artists or n_artists, len(known.rows))
+    n_known = 1 if colistening is None else len(colistening.rows)
+    kept = min(params.collaborative_artists or n_known, n_known)
     representatives = np.full((n_artists, kept), -1, np.int32)
     weights = np.zeros((n_artists, kept), np.float32)
     for start in progress(range(0, n_artists, ARTISTS)):
         stop = min(start + ARTISTS, n_artists)
         sound = scoring.sound(scoring.siamese(artists.block(start, stop), artists))
-        if known is not None:
+        if colistening is not None:
             temperature = params.collaborative_inverse_temperature
             representatives[start:stop], weights[start:stop] = represent(
-                sound, known.rows, temperature, kept
+                sound, colistening.rows, temperature, kept
             )
         sound[np.arange(stop - start), np.arange(start, stop)] = -np.inf
         nearness[start:stop] = mean_nearest(sound)
-    popularity = np.zeros(n_artists, np.float32)
-    if known is not None:  # a known artist stands for itself
-        representatives[known.rows], weights[known.rows] = -1, 0
-        representatives[known.rows, 0], weights[known.rows, 0] = np.arange(len(known.rows)), 1
-        if params.popularity_weight:
-            popularity[known.rows] = params.popularity_weight * popularity_scores(known.listeners)
-    return scoring, replace(
-        artists,
-        nearness=nearness,
-        representatives=representatives,
-        weights=weights,
-        popularity=popularity,
-    )
+    if colistening is not None:  # a known artist stands for itself
+        rows = colistening.rows
+        representatives[rows], weights[rows] = -1, 0
+        representatives[rows, 0], weights[rows, 0] = np.arange(len(rows)), 1
+    return replace(artists, nearness=nearness, representatives=representatives, weights=weights)
 
 
 def calibrate(
     artists: EncodedArtists,
     head: Head,
-    params: CombinationParams,
+    params: CatalogueParams,
     known: KnownArtists,
     progress: Progress = iter,
+    index: Path | None = None,
 ) -> Calibration:
     """Learn the map from totals to similarities on the validation artists; it keeps their order.
 
@@ -178,7 +244,9 @@ def calibrate(
     them, as test artists are: after calibration a score of 0.7 means that such pairs have a
     similarity of about 0.7. The listens of test artists never enter.
     """
-    scoring, encoded = prepare(artists, head, params, known.select(~known.validation), progress)
+    scoring, encoded = prepare(
+        artists, head, params, known.select(~known.validation), progress, index
+    )
     queries = _evenly(np.flatnonzero(known.validation))
     candidates = _evenly(np.arange(len(known.rows)))
     pairs = queries[:, None] != candidates
@@ -205,9 +273,12 @@ class Neighbours:
 def find_neighbours(
     artists: ScoredArtists, n_neighbours: int, progress: Progress = iter
 ) -> Neighbours:
-    """Rank all other artists for each artist, exactly, and keep the first."""
+    """Rank all other artists for each artist, exactly, and keep the first.
+
+    With an index none are kept: it answers in milliseconds.
+    """
     encoded, n_artists = artists.encoded, len(artists.encoded)
-    n = max(min(n_neighbours, n_artists - 1), 0)
+    n = 0 if artists.index else max(min(n_neighbours, n_artists - 1), 0)
     rows = np.empty((n_artists, n), np.int32)
     scores = np.empty((n_artists, n))
     for start in progress(range(0, n_artists, ARTISTS)):

@@ -23,23 +23,27 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require, sha256, write_json
 from twinear.base.params import parse_params
-from twinear.catalogue.calibration import Calibration
+from twinear.catalogue.calibration import Calibration, SiameseScale
+from twinear.catalogue.candidates import CandidateIndex
 from twinear.catalogue.collaborative import Colistening, represent
 from twinear.catalogue.csls import mean_nearest
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints, plain_artists
 from twinear.catalogue.head import describe_head, parse_head
+from twinear.catalogue.indexing import open_index, search_of
 from twinear.catalogue.lookup import ArtistRecord, ArtistTable, ClipRecord, write_artist_table
-from twinear.catalogue.scoring import CombinationParams, ScoreParts, Scoring
+from twinear.catalogue.nearest import represent_by_search
+from twinear.catalogue.params import CatalogueParams
+from twinear.catalogue.scoring import ScoreParts, Scoring
 
 if TYPE_CHECKING:
     from twinear.catalogue.building import Neighbours, ScoredArtists
@@ -47,12 +51,7 @@ if TYPE_CHECKING:
 AGAIN = "run 'dvc repro catalogue'"
 LAYOUT = 2  # of the folder; 1 held every two artists' scores
 FACTS, SCORER, ARTISTS = "catalogue.json", "scorer.safetensors", "artists.sqlite"
-
-
-class CatalogueParams(CombinationParams):
-    """How artists are scored, searched, and how much of the ranking is kept."""
-
-    n_neighbours: int = Field(ge=0)
+INDEX = "search"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,7 +73,10 @@ class Catalogue:
     listeners
         (artists,): how many people listen to each, 0 where unknown. It takes no part in the score.
     neighbours, neighbour_scores
-        (artists, n_neighbours): the nearest of each, best first: rows, and scores in (0, 1).
+        (artists, n_neighbours): the nearest of each, best first: rows, and scores in (0, 1). None
+        are kept where there is an index.
+    search
+        `exact`, or the search of the index.
     """
 
     folder: Path
@@ -83,10 +85,27 @@ class Catalogue:
     artists: ArtistTable
     encoded: EncodedArtists
     scoring: Scoring
-    calibration: Calibration
+    calibration: Calibration | SiameseScale
     listeners: Ints
     neighbours: npt.NDArray[np.int32]
     neighbour_scores: npt.NDArray[np.float64]
+    search: str
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores are expected similarities."""
+        return isinstance(self.calibration, Calibration)
+
+    @cached_property
+    def index(self) -> CandidateIndex | None:
+        """The index of the approximate search, opened when it is first needed; or None.
+
+        Raises
+        ------
+        DataError
+            It is damaged, or its server is away.
+        """
+        return None if self.search == "exact" else open_index(self.search, self.folder / INDEX)
 
     @classmethod
     def read(cls, folder: Path) -> "Catalogue":
@@ -101,7 +120,7 @@ class Catalogue:
         arrays = {
             name.removesuffix(".npy"): _read_array(folder / name)
             for name in facts["files"]
-            if name.endswith(".npy")
+            if name.endswith(".npy") and "/" not in name
         }
         try:
             artists = EncodedArtists(
@@ -135,10 +154,13 @@ class Catalogue:
                 artists=ArtistTable.open(folder / ARTISTS),
                 encoded=artists,
                 scoring=scoring,
-                calibration=Calibration(**facts["calibration"]),
+                calibration=(Calibration if facts["calibrated"] else SiameseScale)(
+                    **facts["calibration"]
+                ),
                 listeners=arrays["listeners"],
                 neighbours=arrays["neighbours"],
                 neighbour_scores=arrays["neighbour_scores"],
+                search=facts["search"],
             )
         except (KeyError, TypeError) as error:
             raise _damaged(folder / FACTS, f"lacks or misstates {error}") from error
@@ -182,15 +204,21 @@ class Catalogue:
         """Take one artist of the catalogue, to ask about it."""
         return self.encoded.select([row])
 
-    def represent(self, embeddings: Floats) -> EncodedArtists:
+    def represent(self, embeddings: Floats, *, exact: bool = False) -> EncodedArtists:
         """Prepare a new artist, to ask about it as about those of the catalogue.
 
         Parameters
         ----------
         embeddings
             (clips, units), by the catalogue's scorer.
+        exact
+            Compare it with all artists, also where there is an index.
         """
         new = plain_artists(np.array([0, len(embeddings)]), np.ascontiguousarray(embeddings))
+        if self.index is not None and not exact:
+            return represent_by_search(
+                self.scoring, self.encoded, new, self.index.by_sound, self.index.known_by_sound
+            )
         sound = self.scoring.sound(self.scoring.siamese(new, self.encoded))
         params, colistening = self.scoring.params, self.scoring.colistening
         representatives, weights = new.representatives, new.weights
@@ -271,9 +299,14 @@ def write_catalogue(
             _clip_records(artists),
         )
         shutil.copyfile(scorer, temporary / SCORER)
+        if artists.index is not None:
+            shutil.move(artists.index, temporary / INDEX)
         facts = {
             "layout": LAYOUT,
             "scorer": sha256(scorer),
+            "search": search_of(scoring.params, scoring.head, len(encoded))
+            if artists.index is not None
+            else "exact",
             "artists": len(encoded),
             "clips": len(encoded.embeddings),
             "known": len(colistening.rows),
@@ -282,6 +315,7 @@ def write_catalogue(
             "deviation": scoring.deviation,
             "similarity_deviation": colistening.deviation,
             "params": scoring.params.model_dump(mode="json"),
+            "calibrated": isinstance(artists.calibration, Calibration),
             "calibration": asdict(artists.calibration),
             "files": {
                 path.relative_to(temporary).as_posix(): path.stat().st_size

@@ -169,23 +169,23 @@ def sparse_colistening(rows: Ints, similarity: np.ndarray, n_neighbours: int = 0
     similarity
         (known, known).
     n_neighbours
-        Of each artist only so many of the largest are kept; 0: all.
+        A similarity is kept if it is among so many of the largest of either artist; 0: all.
     """
-    apart = np.where(np.eye(len(similarity), dtype=bool), 0, similarity)
-    if 0 < n_neighbours < len(apart):
+    n_known = len(similarity)
+    different = ~np.eye(n_known, dtype=bool)
+    apart = np.where(different, similarity, 0)
+    deviation = float(apart[different].std(dtype=np.float64)) if n_known > 1 else 0.0
+    if 0 < n_neighbours < n_known:
         least = np.partition(apart, -n_neighbours, axis=1)[:, -n_neighbours, None]
-        apart[apart < least] = 0
+        large = apart >= least
+        apart[~(large | large.T)] = 0
     at, indices = np.nonzero(apart)
-    values = apart[at, indices].astype(np.float32)
-    pairs = max(len(similarity) * (len(similarity) - 1), 1)
-    mean = values.sum(dtype=np.float64) / pairs
-    variance = np.square(values, dtype=np.float64).sum() / pairs - mean**2
     return Colistening(
         rows=rows,
-        indptr=np.concatenate([[0], np.cumsum(np.bincount(at, minlength=len(similarity)))]),
+        indptr=np.concatenate([[0], np.cumsum(np.bincount(at, minlength=n_known))]),
         indices=indices.astype(np.int32),
-        values=values,
-        deviation=max(float(np.sqrt(max(variance, 0.0))), SMALLEST_DEVIATION),
+        values=apart[at, indices].astype(np.float32),
+        deviation=max(deviation, SMALLEST_DEVIATION),
     )
 
 

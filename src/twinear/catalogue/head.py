@@ -63,10 +63,8 @@ KINDS: dict[str, type[CosineHead] | type[L1Head]] = {"cosine": CosineHead, "l1":
 
 def head_of(scorer: "Scorer") -> Head:
     """Take the head of a scorer."""
-    from twinear.model.heads import Cosine  # with torch, which the scorer has loaded
-
-    head = scorer.net.head
-    if isinstance(head, Cosine):
+    head: Any = scorer.net.head
+    if scorer.model.head == "cosine":
         return CosineHead(scale=head.scale.item(), bias=head.bias.item())
     return L1Head(weight=tuple(head.weight.tolist()), bias=head.bias.item())
 

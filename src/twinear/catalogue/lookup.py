@@ -43,6 +43,14 @@ CREATE INDEX clips_by_artist ON clips (artist_row);
 """
 ARTIST = "SELECT artists.row, artist, name, listeners, clips FROM artists"
 CLIP = "SELECT row, folder, base, artist_row, title, seconds FROM clips"
+IS_NAME = "SELECT row FROM artists WHERE key = ? ORDER BY listeners DESC, row LIMIT ?"
+BEGINS_NAME = """
+SELECT row FROM artists WHERE key >= ? AND key < ? ORDER BY listeners DESC, row LIMIT ?
+"""
+BEGINS_WORD = """
+SELECT DISTINCT artist_row AS row FROM words WHERE start >= ? AND start < ?
+ORDER BY listeners DESC, row LIMIT ?
+"""
 
 MAX_COMPARED = 1000  # names compared with a misspelt one, letter by letter
 MAX_POSTINGS = 20_000  # entries of the trigram index that are read for it
@@ -89,7 +97,7 @@ def write_artist_table(
                 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
                 PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -262144;
                 PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {LAYOUT};
-                BEGIN; {TABLES} COMMIT;
+                {TABLES}
                 """
             )
             connection.execute("BEGIN")
@@ -193,16 +201,22 @@ class ArtistTable:
         DataError
             No such artist (the message suggests similar names), or several.
         """
-        ids = _stored(query), _stored(query.strip().lower())
-        matches = self._artists(f"{ARTIST} WHERE artist IN (?, ?) ORDER BY row", *ids)
-        if not matches:
-            matches = self._artists(f"{ARTIST} WHERE key = ? ORDER BY row", _key(query))
+        matches = self.with_id(query, query.strip().lower()) or self.named(query)
         if len(matches) == 1:
             return matches[0]
         if matches:
             namesakes = [(match.name, match.artist) for match in matches]
             raise several_artists(self.path, query, namesakes)
         raise no_artist(self.path, query, len(self), self.suggest(query))
+
+    def with_id(self, *ids: str) -> list[ArtistRecord]:
+        """Find the artists that have one of these ids."""
+        sql = f"{ARTIST} WHERE artist IN ({', '.join('?' for _ in ids)}) ORDER BY row"
+        return self._artists(sql, *map(_stored, ids))
+
+    def named(self, name: str) -> list[ArtistRecord]:
+        """Find the artists of that name; case and accents are ignored."""
+        return self._artists(f"{ARTIST} WHERE key = ? ORDER BY row", _key(name))
 
     def rows(self, ids: Iterable[str]) -> list[int]:
         """Find the rows of artists by id, in the order given.
@@ -241,19 +255,11 @@ class ArtistTable:
         key = _key(text)
         if not key or n < 1:
             return []
-        begins = "SELECT row FROM artists WHERE key >= ? AND key < ?"
-        order = "ORDER BY listeners DESC, row LIMIT ?"
-        found = [
-            row for (row,) in self._rows(f"SELECT row FROM artists WHERE key = ? {order}", key, n)
-        ]
-        for sql in (
-            f"{begins} {order}",
-            f"SELECT DISTINCT artist_row AS row FROM words WHERE start >= ? AND start < ? {order}",
-        ):
+        found = dict.fromkeys(self._rows(IS_NAME, key, n))  # rows in order, each once
+        for sql in BEGINS_NAME, BEGINS_WORD:
             if len(found) < n:
-                rows = self._rows(sql, key, key + LAST, n + len(found))
-                found = list(dict.fromkeys([*found, *(row for (row,) in rows)]))
-        return self.records(found[:n])
+                found |= dict.fromkeys(self._rows(sql, key, key + LAST, n + len(found)))
+        return self.records([row for (row,) in found][:n])
 
     def record(self, row: int) -> ArtistRecord:
         """Read one artist.

@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from twinear.base.params import Params
 from twinear.catalogue.collaborative import SMALLEST_DEVIATION, Colistening
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints, plain_artists
 from twinear.catalogue.head import Head, head_of, sigmoid
+from twinear.catalogue.params import CatalogueParams
 
 if TYPE_CHECKING:
     from twinear.model.scorer import Scorer
@@ -32,18 +31,6 @@ if TYPE_CHECKING:
 EDGE = np.float32(1e-7)  # scores are kept this far from 0 and 1
 CLIPS = 4096  # of the candidates scored at a time: a block stays in the processor's cache
 ARTISTS = 128  # queries scored at a time
-
-
-class CombinationParams(Params):
-    """How clips are pooled and how much each part counts; a weight of 0 leaves it out."""
-
-    csls_weight: float = Field(ge=0)
-    collaborative_weight: float = Field(ge=0)
-    collaborative_inverse_temperature: float = Field(gt=0)
-    collaborative_artists: int = Field(ge=0)
-    collaborative_neighbours: int = Field(ge=0)
-    popularity_weight: float = Field(ge=0)
-    pooling_power: float = Field(gt=0, le=40)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,7 +82,7 @@ class Scoring:
     """
 
     head: Head
-    params: CombinationParams
+    params: CatalogueParams
     mean: float
     deviation: float
     colistening: Colistening | None

@@ -2,11 +2,13 @@
 
 from twinear.base.errors import one_line_errors
 from twinear.cli import (  # noqa: F401  # importing them adds their commands
+    catalogue,
     clap,
     clips,
     data,
     evaluation,
     neighbours,
+    playlist,
     promotion,
     similar,
     tuning,

@@ -1,6 +1,7 @@
 """Ask the trained scorer: who sounds like whom, and how well it ranks."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,8 @@ from twinear.cli.app import AsJson, app, print_json, print_result
 
 CatalogueFolder = Annotated[Path, typer.Option(help="The catalogue's folder.")]
 CATALOGUE = Path("artifacts/catalogue")
+DataFolder = Annotated[Path, typer.Option(help="The folder that clips are relative to.")]
+DATA = Path("data")
 
 
 @app.command()
@@ -44,12 +47,16 @@ def similar(
     exact: Annotated[
         bool, typer.Option("--exact/--indexed", help="Score all artists, not only candidates.")
     ] = False,
+    why: Annotated[
+        bool, typer.Option("--why/--no-why", help="Say why each of them is similar.")
+    ] = False,
+    data: DataFolder = DATA,
     catalogue: CatalogueFolder = CATALOGUE,
     as_json: AsJson = False,
 ) -> None:
     """Show the artists that sound most like ARTISTS, or like new clips, with scores in 0..1."""
     from twinear.recommendation.collection import Collection
-    from twinear.recommendation.similar_artists import SimilarOptions, find_similar
+    from twinear.recommendation.similar_artists import SimilarOptions, ask, find_similar
 
     options = SimilarOptions(
         top=top,
@@ -59,14 +66,63 @@ def similar(
         diverse=diverse,
         exact=exact,
     )
-    found = find_similar(Collection.open(catalogue), artists or (), clip or (), options)
+    collection = Collection.open(catalogue)
+    _warn(collection.warnings)
+    asked = ask(collection, artists or (), clip or (), exact=exact)
+    found = find_similar(collection, asked, options)
+    reasons = []
+    if why:
+        from twinear.recommendation.why import explain, format_why
+
+        scorer = collection.load_scorer()
+        reasons = [
+            explain(collection, seed, artist.artist, data, scorer=scorer)
+            for artist in found.similar
+            for seed in asked
+        ]
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(found) | ({"why": [asdict(each) for each in reasons]} if why else {}))
         return
     width = max((len(artist.name) for artist in found.similar), default=0)
     digits = distinct_digits([artist.score for artist in found.similar])
     for artist in found.similar:
         print(f"{artist.rank:>3}  {artist.name:<{width}}  {artist.score:.{digits}f}")
+    for each in reasons:
+        print(f"\n{format_why(each, sys.stdout.encoding or 'ascii')}")
+
+
+@app.command()
+def similar_clips(
+    clip: Annotated[
+        str, typer.Argument(help="A clip of the catalogue, as in clips.csv, or an audio file.")
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many clips.")] = 10,
+    one_per_artist: Annotated[
+        bool, typer.Option("--one-per-artist/--all", help="Only the best clip of each artist.")
+    ] = False,
+    catalogue: CatalogueFolder = CATALOGUE,
+    as_json: AsJson = False,
+) -> None:
+    """Show the clips that sound most like CLIP, by the network alone, with scores in 0..1."""
+    from twinear.recommendation.collection import Collection
+    from twinear.recommendation.similar_clips import find_similar_clips
+
+    collection = Collection.open(catalogue)
+    _warn(collection.warnings)
+    found = find_similar_clips(collection, clip, top, one_per_artist=one_per_artist)
+    if as_json:
+        print_json({"clip": clip, "similar": [asdict(each) for each in found]})
+        return
+    width = max((len(each.name) for each in found), default=0)
+    digits = distinct_digits([each.score for each in found])
+    for each in found:
+        title = f"  {each.title}" if each.title else ""
+        print(f"{each.rank:>3}  {each.name:<{width}}  {each.score:.{digits}f}  {each.file}{title}")
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for line in warnings:
+        print(f"left out: {line}", file=sys.stderr)
 
 
 def distinct_digits(scores: Sequence[float], least: int = 3, most: int = 9) -> int:

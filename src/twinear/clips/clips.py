@@ -9,17 +9,20 @@ import math
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
 from twinear.base.errors import ClipError, DataError
 from twinear.base.files import replacing, require, sha256
 from twinear.base.params import Params
-from twinear.clips.decoding import frames, mix
-from twinear.clips.waveform import NOT_NUMBERS
+from twinear.clips.decoding import REPLACE, frames, mix
+from twinear.clips.waveform import NOT_NUMBERS, Floats, load_waveform
 from twinear.compute.pool import Progress, Workers, map_in_processes
+
+if TYPE_CHECKING:  # slow to import, and a single clip is judged without
+    import pandas as pd
 
 COLUMNS = {
     "file": str,
@@ -61,7 +64,7 @@ class Clips:
         file (under the data folder), artist (id), name, title, seconds, sr, channels, sha256.
     """
 
-    table: pd.DataFrame
+    table: "pd.DataFrame"
 
     def write(self, path: Path) -> None:
         """Write the table as CSV."""
@@ -71,6 +74,8 @@ class Clips:
     @staticmethod
     def read(path: Path) -> "Clips":
         """Read and check what `write` wrote."""
+        import pandas as pd
+
         remedy = "run 'dvc repro clips'"
         try:
             table = pd.read_csv(require(path, remedy), dtype=COLUMNS, keep_default_na=False)
@@ -113,7 +118,7 @@ class Fault:
 
 
 def index_clips(
-    table: pd.DataFrame,
+    table: "pd.DataFrame",
     data_folder: Path,
     params: ClipsParams,
     progress: Progress,
@@ -133,6 +138,8 @@ def index_clips(
     DataError
         Too large a share of the clips is set aside, or all are.
     """
+    import pandas as pd
+
     paths = [data_folder / file for file in table["file"]]
     crashed: AudioFacts | Fault = Fault(reason="unreadable", found="crashes the decoder")
     examined = map_in_processes(partial(_examine, params=params), paths, workers, crashed)
@@ -198,10 +205,36 @@ def _examine(path: Path, params: ClipsParams) -> AudioFacts | Fault:
         return Fault(reason="unreadable", found=str(error))
     if not math.isfinite(squares):
         return Fault(reason="unreadable", found=f"{path}: {NOT_NUMBERS}")
-    # RMS without the DC offset; 1e-20 keeps the logarithm of digital silence finite
-    dbfs = 10 * math.log10(max(squares / n - (total / n) ** 2, 1e-20))
-    if n < params.min_seconds * sr:
-        return Fault(reason="short", found=f"{path}: {n / sr:.2f} s")
-    if dbfs < params.min_dbfs:
-        return Fault(reason="silent", found=f"{path}: {dbfs:.0f} dBFS")
+    if fault := _judge(n / sr, squares / n - (total / n) ** 2, params):
+        return Fault(reason=fault.reason, found=f"{path}: {fault.found}")
     return AudioFacts(seconds=round(n / sr, 3), sr=sr, channels=channels, sha256=sha256(path))
+
+
+def _judge(seconds: float, power: float, params: ClipsParams) -> Fault | None:
+    """Judge a clip by its duration and its mean power without the DC offset."""
+    dbfs = 10 * math.log10(max(power, 1e-20))  # finite for digital silence
+    if seconds < params.min_seconds:
+        return Fault(reason="short", found=f"{seconds:.2f} s")
+    if dbfs < params.min_dbfs:
+        return Fault(reason="silent", found=f"{dbfs:.0f} dBFS")
+    return None
+
+
+def load_usable_waveform(
+    path: Path, sr: int, params: ClipsParams, max_seconds: float = math.inf
+) -> Floats:
+    """Decode an audio file as `load_waveform` does, and refuse what the index would set aside.
+
+    Raises
+    ------
+    ClipError
+        No file, not readable as audio, samples that are not numbers, too short, or silent.
+    """
+    if not path.is_file():
+        raise ClipError(path, "is no file", remedy="name an audio file")
+    y = load_waveform(path, sr, max_seconds)
+    if fault := _judge(len(y) / sr, float(np.square(y, dtype=np.float64).mean()), params):
+        expected = f"at least {params.min_seconds:g} s and {params.min_dbfs:g} dBFS"
+        found = f"is {fault.reason} ({fault.found})"
+        raise ClipError(path, found, expected=expected, remedy=REPLACE)
+    return y

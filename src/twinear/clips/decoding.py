@@ -41,7 +41,7 @@ BLOCK = 2**15  # samples decoded before Python sees them
 MAX_CHANNELS = 8  # PyAV distinguishes no more planes
 SAMPLE_RATES = range(1000, 384_001)  # Hz; a false header must not decide how much memory is taken
 
-REPLACE = "replace the file or take it out of clips.csv"
+REPLACE = "replace the file or leave it out"
 
 
 def open_audio(path: Path) -> av.container.InputContainer:

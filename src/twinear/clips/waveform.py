@@ -14,14 +14,14 @@ import soxr
 from twinear.base.errors import ClipError
 from twinear.clips.decoding import REPLACE, frames, mix
 
+Floats = npt.NDArray[np.float32]
+
 FIRST_SECONDS = 32  # length of the first buffer: a clip and a little more
 NOT_NUMBERS = "holds samples that are not numbers"
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def load_waveform(
-    path: Path | str, sr: int, max_seconds: float = math.inf
-) -> npt.NDArray[np.float32]:
+def load_waveform(path: Path | str, sr: int, max_seconds: float = math.inf) -> Floats:
     """Decode an audio file to mono at `sr`, without DC offset.
 
     Parameters

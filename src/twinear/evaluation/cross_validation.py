@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twinear.base.files import write_json, write_text
 from twinear.base.params import PARAMS, read_sections
-from twinear.catalogue.catalogue import CatalogueParams
+from twinear.catalogue.params import CatalogueParams
 from twinear.evaluation.comparison import SIMILARITY, ComparisonResult, compare_systems
 from twinear.evaluation.comparison_table import format_comparison
 from twinear.evaluation.crossval.fold_scores import TRAINED, FoldScores, Task

@@ -17,7 +17,7 @@ from twinear.base.errors import DataError
 from twinear.base.params import PARAMS
 from twinear.base.table import read_lines, read_table
 from twinear.catalogue.building import score_catalogue
-from twinear.catalogue.catalogue import CatalogueParams
+from twinear.catalogue.params import CatalogueParams
 from twinear.evaluation.comparison import (
     CORRECTED,
     SIMILARITY,

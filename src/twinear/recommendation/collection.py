@@ -1,20 +1,21 @@
 """A catalogue and the artists added to it, as one: added artists and clips come last."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from twinear.artists.identity import normalise_name, several_artists
-from twinear.base.errors import DataError
+from twinear.artists.identity import no_artist, normalise_name, several_artists
+from twinear.base.errors import DataError, nearest
 from twinear.base.files import sha256
 from twinear.catalogue.catalogue import SCORER, Catalogue
 from twinear.catalogue.encoded import EncodedArtists, join_artists
 from twinear.catalogue.lookup import ArtistRecord, ClipRecord
 from twinear.catalogue.scoring import ScoreParts, join_parts
+from twinear.recommendation.additions import AddedArtist, Additions
 
 if TYPE_CHECKING:
     from twinear.model.scorer import Scorer
@@ -32,12 +33,15 @@ class Collection:
         Artists that were added since, with their clips; their rows follow those of the catalogue.
     added_encoded
         What the score needs of them; None if there are none.
+    warnings
+        A line about each added artist that cannot be scored by this catalogue.
     """
 
     catalogue: Catalogue
     added: tuple[ArtistRecord, ...] = ()
     added_clips: tuple[ClipRecord, ...] = ()
     added_encoded: EncodedArtists | None = None
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, folder: Path) -> "Collection":
@@ -48,7 +52,37 @@ class Collection:
         DataError
             Missing, damaged, half-written, or of another layout.
         """
-        return cls(catalogue=Catalogue.read(folder))
+        catalogue = Catalogue.read(folder)
+        alone = cls(catalogue=catalogue)
+        current = Additions.beside(catalogue).current(alone.load_scorer)
+        return replace(alone._with(current.artists), warnings=tuple(current.warnings))
+
+    def _with(self, artists: Sequence[AddedArtist]) -> "Collection":
+        if not artists:
+            return self
+        records, clips = list[ArtistRecord](), list[ClipRecord]()
+        n_built = self.catalogue.artists.n_clips
+        for row, added in enumerate(artists, start=len(self.catalogue)):
+            n_clips = len(added.clips)
+            records.append(
+                ArtistRecord(row=row, artist=added.artist, name=added.name, clips=n_clips)
+            )
+            for clip in added.clips:
+                clips.append(
+                    ClipRecord(
+                        row=n_built + len(clips),
+                        file=str(clip.path),
+                        artist_row=row,
+                        title=clip.title,
+                        seconds=clip.seconds,
+                    )
+                )
+        return replace(
+            self,
+            added=tuple(records),
+            added_clips=tuple(clips),
+            added_encoded=join_artists([added.encoded for added in artists]),
+        )
 
     def __len__(self) -> int:
         return len(self.catalogue) + len(self.added)
@@ -72,18 +106,26 @@ class Collection:
         DataError
             No such artist (the message suggests similar names), or several.
         """
-        key = normalise_name(artist)
-        ours = [
-            record
-            for record in self.added
-            if artist.strip() == record.artist or normalise_name(record.name) == key
-        ]
-        if not ours:
+        if not self.added:
             return self.catalogue.artists.find(artist)
-        if len(ours) > 1:
-            namesakes = [(record.name, record.artist) for record in ours]
+        table, key, ids = (
+            self.catalogue.artists,
+            normalise_name(artist),
+            (artist, artist.strip().lower()),
+        )
+        matches = [*table.with_id(*ids), *(each for each in self.added if each.artist in ids)]
+        if not matches:
+            matches = table.named(artist)
+            matches += [each for each in self.added if normalise_name(each.name) == key]
+        if len(matches) > 1:
+            namesakes = [(record.name, record.artist) for record in matches]
             raise several_artists(self.catalogue.folder, artist, namesakes)
-        return ours[0]
+        if not matches:
+            names = [*table.suggest(artist), *(each.name for each in self.added)]
+            spelt = {normalise_name(name): name for name in names}
+            near = [spelt[name] for name in nearest(key, spelt, n=3)]
+            raise no_artist(self.catalogue.folder, artist, len(self), near)
+        return matches[0]
 
     def records(self, rows: Iterable[int]) -> list[ArtistRecord]:
         """Read artists by row."""
@@ -130,8 +172,14 @@ class Collection:
     def candidates(
         self, queries: Sequence[EncodedArtists], n: int, allowed: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.int64] | None:
-        """Find rows worth scoring; None where all artists are to be scored."""
-        return None
+        """Find rows worth scoring, ascending; None where all artists are to be scored."""
+        index, n_built = self.catalogue.index, len(self.catalogue)
+        if index is None:
+            return None
+        colistening = self.catalogue.scoring.colistening
+        found = [index.find(query, colistening, n, allowed[:n_built]) for query in queries]
+        found.append(n_built + np.flatnonzero(allowed[n_built:]))  # added ones are few
+        return np.unique(np.concatenate(found))
 
     def load_scorer(self) -> "Scorer":
         """Read the scorer that encoded the catalogue.
@@ -155,16 +203,23 @@ class Collection:
             )
         return scorer
 
-    def embed(
-        self, clips: Sequence[Path], scorer: "Scorer | None" = None
-    ) -> npt.NDArray[np.float32]:
-        """Encode audio files by the catalogue's scorer, (clips, units).
+    def encode(
+        self, clips: Sequence[Path | str], scorer: "Scorer | None" = None
+    ) -> tuple[list[Path], npt.NDArray[np.float32]]:
+        """Encode audio files, or all audio in folders, by the catalogue's scorer.
+
+        Returns
+        -------
+        The files that were encoded, each content once, and their embeddings, (clips, units).
 
         Raises
         ------
         ClipError
-            A clip that cannot be heard.
+            No file, not readable as audio, too short, or silent.
         """
-        from twinear.inference import embed  # as above
+        from twinear.recommendation.new_clips import read_new_clips  # as above
 
-        return embed(scorer or self.load_scorer(), clips)
+        loaded = scorer or self.load_scorer()
+        read = read_new_clips(clips, loaded.spectrograms)
+        embeddings = loaded.encode(np.stack([clip.log_mel for clip in read.clips]))
+        return [clip.path for clip in read.clips], embeddings

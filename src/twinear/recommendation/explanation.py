@@ -64,7 +64,7 @@ class ClipExplanation:
     Attributes
     ----------
     first, second
-        The files' names.
+        The files' names, or what else the clips are called.
     score, logit
         The score is the sigmoid of the logit.
     bias

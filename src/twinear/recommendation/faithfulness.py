@@ -13,7 +13,9 @@ What it does not show: that a person would give the same reasons.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from twinear.catalogue.building import ScoredArtists
 from twinear.metrics.bootstrap import Interval, bootstrap, resamples
 from twinear.model.decomposition import Floats, Ints, decompose, split_logits
 from twinear.model.heads import Cosine
@@ -21,6 +23,7 @@ from twinear.model.scorer import Scorer
 from twinear.spectrograms.spectrograms import Spectrograms
 
 N_BOOTSTRAP, CONFIDENCE = 2000, 0.95
+MOST = 500  # clips that are paired
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,12 +125,32 @@ def compare_falls(contributions: Floats, falls: Floats, queries: Ints, seed: int
 
 
 def nearest_pairs(
-    scorer: Scorer, embeddings: np.ndarray, artist_index: Ints, queries: Ints
+    scorer: Scorer, spectrograms: Spectrograms, artists: ScoredArtists, rows: npt.ArrayLike
 ) -> Ints:
-    """Pair clips with the clip of another artist that scores highest, (queries, 2).
+    """Pair clips of some artists with the clip of another artist that scores highest.
 
-    `embeddings` is (clips, units), `artist_index` (clips,); `queries` are rows of them.
+    Parameters
+    ----------
+    artists
+        All artists, with the embeddings of the spectrograms' clips.
+    rows
+        Rows of the artists whose clips are paired; of more than `MOST` clips, evenly spaced ones.
+
+    Returns
+    -------
+    (pairs, 2): rows of `spectrograms`.
     """
-    scores = scorer.score(embeddings[queries], embeddings)  # (queries, clips)
-    scores[artist_index[queries][:, None] == artist_index] = -1
-    return np.stack([queries, scores.argmax(axis=1)], axis=1)
+    embeddings = artists.encoded.embeddings
+    artist_index = np.repeat(np.arange(len(artists.encoded)), artists.encoded.clip_counts)
+    queries = np.flatnonzero(np.isin(artist_index, rows))
+    at = np.linspace(0, len(queries) - 1, min(len(queries), MOST)).round().astype(np.int64)
+    queries = queries[at]
+    nearest = np.empty(len(queries), np.int64)
+    for nth, query in enumerate(queries):
+        scores = scorer.score(embeddings[[query]], embeddings)[0]
+        scores[artist_index == artist_index[query]] = -1
+        nearest[nth] = scores.argmax()
+    # the embeddings are sorted by artist
+    files = {file: row for row, file in enumerate(spectrograms.clips["file"])}
+    order = np.array([files[file] for file in artists.clips["file"]], dtype=np.int64)
+    return order[np.stack([queries, nearest], axis=1)]

@@ -65,6 +65,8 @@ class ClipPairs:
 
     Attributes
     ----------
+    spread
+        The largest minus the smallest, in standard deviations of the sound of two known artists.
     first, second
         Rows of the two clips that score highest, among the clips of each artist.
     """
@@ -73,6 +75,7 @@ class ClipPairs:
     lowest: float
     mean: float
     highest: float
+    spread: float
     first: int
     second: int
 
@@ -85,6 +88,8 @@ class Reasons:
     ----------
     score
         The catalogue's, in (0, 1).
+    calibrated
+        Whether the score is an expected similarity.
     siamese
         The network's alone, in (0, 1).
     steps
@@ -100,6 +105,7 @@ class Reasons:
     artist: str
     name: str
     score: float
+    calibrated: bool
     siamese: float
     steps: tuple[Step, ...]
     through: tuple[Through, ...]
@@ -143,6 +149,7 @@ def give_reasons(
         artist=record.artist,
         name=record.name,
         score=float(collection.catalogue.calibration.apply(total[at])),
+        calibrated=collection.catalogue.calibrated,
         siamese=float(parts.siamese[0, at]),
         steps=tuple(steps),
         through=_through(collection, query, other),
@@ -201,6 +208,7 @@ def _clip_pairs(collection: Collection, query: EncodedArtists, other: EncodedArt
         lowest=float(scores.min()),
         mean=float(scores.mean()),
         highest=float(scores.max()),
+        spread=float(np.ptp(collection.catalogue.scoring.sound(scores))),
         first=int(first),
         second=int(second),
     )

@@ -80,6 +80,15 @@ class Seed:
     clips: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asked:
+    """A seed as the score sees it; `row` is None for an artist that is not in the collection."""
+
+    seed: Seed
+    query: EncodedArtists
+    row: int | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class SimilarArtists:
     """The answer.
@@ -107,55 +116,74 @@ class SimilarArtists:
     scorer: str
 
 
-def find_similar(
+def ask(
     collection: Collection,
     artists: Sequence[str] = (),
     clips: Sequence[Path | str] = (),
-    options: SimilarOptions | None = None,
     scorer: "Scorer | None" = None,
-) -> SimilarArtists:
-    """Find the artists most similar to all seeds, best first.
+    *,
+    exact: bool = False,
+) -> list[Asked]:
+    """Look up artists, and encode the clips of one that is not in the collection.
 
     Parameters
     ----------
     artists
         Names or ids; each is a seed and never in the answer.
     clips
-        Audio files of one new artist: together they are one seed.
+        Audio files of one new artist, or folders of them: together they are one seed.
     scorer
         The catalogue's, if it is loaded already.
+    exact
+        Compare a new artist with all others, also where the catalogue has an index.
 
     Raises
     ------
     DataError
-        Nothing asked about; an unknown artist or one of several with that name; options out of
-        range; a balance without listens; a catalogue that cannot be asked.
+        Nothing asked about; an unknown artist or one of several with that name.
     ClipError
         A clip that cannot be heard.
     """
-    chosen = options or SimilarOptions()
-    _check(chosen, collection)
     if not artists and not clips:
         raise DataError("similar", "nothing asked about", expected="artists, or clips")
-    found = [collection.find(artist) for artist in artists]
-    seeds = [Seed(artist=record.artist, name=record.name) for record in found]
-    queries = [collection.encoded([record.row]) for record in found]
-    if clips:
-        files = tuple(str(clip) for clip in clips)
-        seeds.append(
-            Seed(artist="", name=", ".join(Path(file).name for file in files), clips=files)
+    asked = [
+        Asked(
+            seed=Seed(artist=record.artist, name=record.name),
+            query=collection.encoded([record.row]),
+            row=record.row,
         )
-        embeddings = collection.embed([Path(clip) for clip in clips], scorer)
-        queries.append(collection.catalogue.represent(embeddings))
+        for record in map(collection.find, artists)
+    ]
+    if clips:
+        files, embeddings = collection.encode(clips, scorer)
+        name = files[0].name + (f" and {len(files) - 1} more" if files[1:] else "")
+        seed = Seed(artist="", name=name, clips=tuple(map(str, files)))
+        query = collection.catalogue.represent(embeddings, exact=exact)
+        asked.append(Asked(seed=seed, query=query, row=None))
+    return asked
+
+
+def find_similar(
+    collection: Collection, asked: Sequence[Asked], options: SimilarOptions | None = None
+) -> SimilarArtists:
+    """Find the artists most similar to all seeds, best first.
+
+    Raises
+    ------
+    DataError
+        Options out of range; a balance without listens; an unknown artist to leave out.
+    """
+    chosen = options or SimilarOptions()
+    _check(chosen, collection)
     allowed = np.ones(len(collection), dtype=bool)
-    allowed[[record.row for record in found]] = False
+    allowed[[each.row for each in asked if each.row is not None]] = False
     allowed[[collection.find(artist).row for artist in chosen.without]] = False
     if chosen.max_listeners is not None:
         allowed &= collection.listeners <= chosen.max_listeners
-    rows, scores, exact = _rank(collection, queries, allowed, chosen)
+    rows, scores, exact = _rank(collection, [each.query for each in asked], allowed, chosen)
     records = collection.records(rows)
     return SimilarArtists(
-        seeds=seeds,
+        seeds=[each.seed for each in asked],
         similar=[
             SimilarArtist(
                 rank=rank,
@@ -167,7 +195,8 @@ def find_similar(
             for rank, (record, score) in enumerate(zip(records, scores, strict=True), start=1)
         ],
         exact=exact,
-        calibrated=chosen.balance is None or chosen.balance == default_balance(collection),
+        calibrated=collection.catalogue.calibrated
+        and chosen.balance in (None, default_balance(collection)),
         listens=collection.catalogue.scoring.uses_listens and chosen.balance != 0,
         catalogue=collection.catalogue.identity,
         scorer=collection.catalogue.scorer_sha256,
@@ -296,5 +325,6 @@ def similar_artists(
         diverse=diverse,
         exact=exact,
     )
-    asked = [artists] if isinstance(artists, str) else artists
-    return find_similar(Collection.open(Path(folder)), asked, clips, options).similar
+    names = [artists] if isinstance(artists, str) else artists
+    collection = Collection.open(Path(folder))
+    return find_similar(collection, ask(collection, names, clips, exact=exact), options).similar

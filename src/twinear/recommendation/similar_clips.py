@@ -105,7 +105,7 @@ def _embed(
     except DataError:
         if not Path(clip).exists():
             raise
-        return None, collection.embed([Path(clip)], scorer)
+        return None, collection.encode([clip], scorer)[1]
     if found.file != str(clip) and Path(clip).exists():  # a file of the same name is not the clip
-        return None, collection.embed([Path(clip)], scorer)
+        return None, collection.encode([clip], scorer)[1]
     return found.row, np.asarray(collection.catalogue.encoded.embeddings[[found.row]])

@@ -33,6 +33,25 @@ class Filters:
     spectrograms: Mapping[str, float]  # the params of the front end
 
 
+@dataclass(frozen=True, kw_only=True)
+class SearchMeasures:
+    """How many of the ten best artists the catalogue's search finds, over test artists."""
+
+    name: str
+    queries: int
+    recall_at_10: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueMeasures:
+    """What the catalogue stage measured."""
+
+    artists: int
+    clips: int
+    search: SearchMeasures
+    explanation: dict[str, int | Interval] | None  # the deletion test, where there is one
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReportInputs:
     """The outputs of the earlier stages."""
@@ -40,6 +59,7 @@ class ReportInputs:
     ranking: Metrics  # metrics of every system, over the test artists
     differences: Metrics  # the catalogue's metrics minus each other system's, paired over queries
     hubness: Mapping[str, Mapping[str, float]]  # system -> measure -> value
+    measures: CatalogueMeasures
     # a row for each epoch: epoch, train_loss, validation_loss, validation_ndcg, chosen
     training: pd.DataFrame
     counts: Mapping[str, Any]  # what the listens, similarity and clips stages kept and dropped
@@ -65,6 +85,7 @@ class ReportInputs:
         return cls(
             ranking=ranking,
             differences=_read(reports / "differences.json", metrics, "ranking"),
+            measures=_read(reports / "catalogue.json", CatalogueMeasures, "catalogue"),
             hubness=_read(reports / "hubness.json", dict[str, dict[str, float]], "ranking"),
             training=_read_training(reports / "training.csv"),
             counts={

@@ -15,6 +15,7 @@ from pydantic import Field
 from twinear.base.files import require, write_text
 from twinear.base.params import Params
 from twinear.base.text import markdown_table
+from twinear.metrics.bootstrap import Interval
 from twinear.ranking.ranking import CATALOGUE
 from twinear.report.figure_set import (
     MAX_ARTISTS,
@@ -36,7 +37,7 @@ from twinear.report.tables import (
     poster_table,
     ranking_table,
 )
-from twinear.report.wording import answer, escape, number
+from twinear.report.wording import ABOVE, BELOW, OPEN, answer, conclude, escape, interval, number
 
 TITLE = "Which artists sound alike, and how well that is known"
 
@@ -91,6 +92,11 @@ def render(inputs: ReportInputs, params: ReportParams, confidence: float, figure
         popularity=popularity_table(inputs.ranking),
         hubness=hubness_table(inputs.hubness),
         calibration_error=number(calibration_error(reliability_of_catalogue(inputs))),
+        exact=inputs.measures.search.name == "exact",
+        n_artists=f"{inputs.measures.artists:,}",
+        n_searched=inputs.measures.search.queries,
+        recall=f"{inputs.measures.search.recall_at_10:.1%}",
+        explanation=explanation_summary(inputs.measures.explanation),
         suggestions=suggestions,
         chosen_epoch=chosen_epoch(inputs.training),
         n_epochs=len(inputs.training),
@@ -98,6 +104,39 @@ def render(inputs: ReportInputs, params: ReportParams, confidence: float, figure
         counts={name: counts_table(counts) for name, counts in inputs.counts.items()},
         numbered=[f"{label} = {escape(name)}" for name, label in numbered.items()],
     )
+
+
+def explanation_summary(
+    measured: Mapping[str, int | Interval] | None,
+) -> dict[str, str | int] | None:
+    """Put the deletion test into a table and a sentence; None where there is none."""
+    if measured is None:
+        return None
+    falls = {name: value for name, value in measured.items() if isinstance(value, Interval)}
+    rows = [
+        [words, interval(_negated(falls[name]), sign="+")]
+        for name, words in (
+            ("top", "without the kind that adds most"),
+            ("other", "without another one, at random"),
+            ("bottom", "without the kind that adds least"),
+        )
+    ]
+    difference = falls["top_minus_other"]
+    verdict = {
+        ABOVE: "the explanations are faithful.",
+        BELOW: "the explanations are misleading.",
+        OPEN: "this shows nothing either way.",
+    }[conclude(difference)]
+    return {
+        "pairs": int(str(measured["pairs"])),
+        "table": markdown_table(["removed", "change of the logit"], rows, left=1),
+        "difference": interval(difference),
+        "verdict": verdict,
+    }
+
+
+def _negated(fall: Interval) -> Interval:
+    return Interval(value=-fall.value, low=-fall.high, high=-fall.low)
 
 
 def suggestion_table(lists: Mapping[str, Sequence[int]], names: Sequence[str]) -> str:

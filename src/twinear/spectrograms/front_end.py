@@ -139,11 +139,16 @@ def mfcc_statistics(y: Floats, params: SpectrogramsParams) -> tuple[Floats, Floa
 
 
 def _excerpt(y: Floats, params: SpectrogramsParams) -> Floats:
-    """Take the windows of a long waveform, at a peak of 1: any level can then be squared."""
-    parts = excerpts(len(y), params)
-    y = y[parts[0]] if len(parts) == 1 else np.concatenate([y[part] for part in parts])
+    """Take what is transformed of a waveform, at a peak of 1: any level can then be squared."""
+    y = cut_windows(y, params)
     peak = max(y.max(initial=0.0), -y.min(initial=0.0))
     return y / peak if peak > 0 else y
+
+
+def cut_windows(y: Floats, params: SpectrogramsParams) -> Floats:
+    """Take the windows of a long waveform; a short one is returned as it is."""
+    parts = excerpts(len(y), params)
+    return y[parts[0]] if len(parts) == 1 else np.concatenate([y[part] for part in parts])
 
 
 def _mel_power(

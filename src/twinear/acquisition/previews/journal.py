@@ -15,7 +15,6 @@ from the last whole file, without asking the service.
 
 import hashlib
 import json
-import math
 import shutil
 import threading
 from collections import defaultdict
@@ -26,7 +25,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from twinear.acquisition.lock import exclusive
@@ -35,8 +33,7 @@ from twinear.acquisition.previews.provenance import ClipRow
 from twinear.acquisition.previews.source import Preview, Source
 from twinear.base.errors import ClipError
 from twinear.base.files import replacing, sha256, write_text
-from twinear.clips.clips import ClipsParams
-from twinear.clips.waveform import load_waveform
+from twinear.clips.clips import ClipsParams, load_usable_waveform
 
 T = TypeVar("T")
 
@@ -157,14 +154,10 @@ class FetchJournal:
 def find_fault(path: Path, usable: ClipsParams) -> str:
     """Why a file of audio cannot be used, by the rules of the stage clips; "" if it can."""
     try:
-        y = load_waveform(path, CHECK_SR, CHECK_SECONDS)
+        load_usable_waveform(path, CHECK_SR, usable, CHECK_SECONDS)
     except ClipError as error:
         return reason(error, path)
-    seconds = len(y) / CHECK_SR
-    if seconds < usable.min_seconds:
-        return f"is short ({seconds:.1f} s)"
-    dbfs = 10 * math.log10(max(float(np.square(y, dtype=np.float64).mean()), 1e-20))
-    return f"is silent ({dbfs:.0f} dBFS)" if dbfs < usable.min_dbfs else ""
+    return ""
 
 
 def reason(error: Exception, place: object) -> str:

@@ -18,8 +18,8 @@ import numpy as np
 from twinear import catalogue, model, training
 from twinear.base.files import code_digest, replacing
 from twinear.catalogue.building import score_catalogue
-from twinear.catalogue.catalogue import CatalogueParams
 from twinear.catalogue.collaborative import TrainingArtists
+from twinear.catalogue.params import CatalogueParams
 from twinear.evaluation.crossval.folds import Fold
 from twinear.evaluation.dataset import ArtefactFolders, EvaluationData
 from twinear.metrics.ranking_metrics import Floats

@@ -1,0 +1,178 @@
+"""Why an artist is in an answer: the steps of its score, and why the nearest clips sound alike."""
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twinear.base.errors import DataError
+from twinear.catalogue.lookup import ClipRecord
+from twinear.recommendation.collection import Collection
+from twinear.recommendation.reasons import ClipPairs, Reasons, give_reasons
+from twinear.recommendation.similar_artists import Asked
+
+if TYPE_CHECKING:
+    from twinear.model.scorer import Scorer
+    from twinear.recommendation.explanation import ClipExplanation
+
+WIDTH = 80  # columns
+WIDE = 2.0  # standard deviations of spread from which on the clips disagree
+STEPS = {
+    "sound": "sound (the network)",
+    "csls": "after hubness reduction",
+    "listeners": "after the listeners",
+    "popularity": "after popularity",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Why:
+    """Why an artist is similar to a seed.
+
+    Attributes
+    ----------
+    seed
+        Name of what was asked about.
+    sound
+        Why the pair of clips that scores highest sounds alike; None where their audio is missing.
+    missing
+        The audio file that is missing, or "".
+    """
+
+    seed: str
+    reasons: Reasons
+    sound: "ClipExplanation | None"
+    missing: str
+
+
+def explain(
+    collection: Collection,
+    asked: Asked,
+    artist: str,
+    data: Path = Path("data"),
+    *,
+    scorer: "Scorer | None" = None,
+    descriptors: bool = False,
+) -> Why:
+    """Explain why an artist of the collection is similar to one that was asked about.
+
+    Parameters
+    ----------
+    artist
+        Id or name.
+    data
+        The folder that the clips' files are relative to.
+    scorer
+        The catalogue's, if it is loaded already.
+    descriptors
+        Measure tempo, brightness and onsets of both clips too; this takes seconds.
+
+    Raises
+    ------
+    DataError
+        No such artist, or it is the one that was asked about.
+    """
+    from twinear.recommendation.explanation import explain_clips  # with torch, slow to import
+
+    row = collection.find(artist).row
+    if row == asked.row:
+        raise DataError("why", f"'{artist}' is what was asked about", expected="another artist")
+    reasons = give_reasons(collection, asked.query, row, asked.row)
+    if asked.row is None:
+        first = Path(asked.seed.clips[reasons.clip_pairs.first])
+        names = [first.name]
+    else:
+        clip = collection.clips_of(asked.row)[reasons.clip_pairs.first]
+        first, names = data / clip.file, [_named(asked.seed.name, clip)]
+    clip = collection.clips_of(row)[reasons.clip_pairs.second]
+    second = data / clip.file
+    names.append(_named(reasons.name, clip))
+    missing = next((str(path) for path in (first, second) if not path.exists()), "")
+    sound = None
+    if not missing:
+        loaded = scorer or collection.load_scorer()
+        sound = replace(
+            explain_clips(loaded, first, second, descriptors=descriptors),
+            first=names[0],
+            second=names[1],
+        )
+    return Why(seed=asked.seed.name, reasons=reasons, sound=sound, missing=missing)
+
+
+def _named(artist: str, clip: ClipRecord) -> str:
+    return f"{artist}: {clip.title or Path(clip.file).name}"
+
+
+def format_why(why: Why, encoding: str = "utf-8") -> str:
+    """Put the reasons into text of 80 columns, for a terminal of this encoding."""
+    return "\n".join(_lines(why, encoding))
+
+
+def _lines(why: Why, encoding: str) -> Iterator[str]:
+    reasons = why.reasons
+    yield from textwrap.wrap(
+        f"{reasons.name} for {why.seed}: score {reasons.score:.3f}, rank {reasons.steps[-1].rank} "
+        f"of {reasons.n_artists:,}",
+        WIDTH,
+    )
+    if reasons.calibrated:
+        yield from textwrap.wrap(
+            "Artists that score so have this similarity by listens on average, as measured on "
+            "validation artists.",
+            WIDTH,
+            initial_indent="  ",
+            subsequent_indent="  ",
+        )
+    yield "  step                        adds    rank"
+    for step in reasons.steps:
+        if step.contribution or step.name in ("sound", "csls"):
+            yield f"  {STEPS[step.name]:<24}  {step.contribution:>+6.2f}  {step.rank:>6,}"
+    for through in reasons.through:
+        via = f"{through.first} and {through.second}"
+        yield from textwrap.wrap(
+            f"{through.share:.0%} of the listeners' part: {via} share listeners (similarity "
+            f"{through.similarity:.3f})",
+            WIDTH,
+            initial_indent="  ",
+            subsequent_indent="    ",
+        )
+    if reasons.shared_neighbours:
+        yield from textwrap.wrap(
+            f"Near to both: {', '.join(reasons.shared_neighbours)}",
+            WIDTH,
+            initial_indent="  ",
+            subsequent_indent="    ",
+        )
+    yield from textwrap.wrap(
+        f"How sure: {certainty(reasons.clip_pairs)}",
+        WIDTH,
+        initial_indent="  ",
+        subsequent_indent="    ",
+    )
+    yield ""
+    if why.sound is None:
+        yield f"  Why they sound alike cannot be told: {why.missing} is missing."
+        return
+    from twinear.recommendation.explanation import format_explanation
+
+    for line in format_explanation(why.sound, encoding).splitlines():
+        yield f"  {line}".rstrip()
+
+
+def certainty(pairs: ClipPairs) -> str:
+    """Say how far the clips of two artists agree.
+
+    Examples
+    --------
+    >>> certainty(ClipPairs(
+    ...     pairs=1, lowest=0.5, mean=0.5, highest=0.5, spread=0.0, first=0, second=0
+    ... ))
+    'one pair of clips decides; more clips would make it surer.'
+    """
+    if pairs.pairs == 1:
+        return "one pair of clips decides; more clips would make it surer."
+    spread = f"{pairs.pairs} pairs of clips score {pairs.lowest:.3f} to {pairs.highest:.3f}"
+    if pairs.spread > WIDE:
+        return f"{spread}: some sound alike, others do not."
+    return f"{spread}: they agree."
