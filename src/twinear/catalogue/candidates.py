@@ -23,8 +23,8 @@ from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.catalogue.collaborative import Colistening
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints
-from twinear.catalogue.search.protocol import Mask
-from twinear.catalogue.sound_index import SoundIndex, pool_clips
+from twinear.catalogue.scoring import sum_clips
+from twinear.catalogue.search.protocol import Mask, Search
 
 AGAIN = "run 'dvc repro catalogue'"
 SCORED_ALL = 2000  # so few artists are all scored
@@ -155,10 +155,18 @@ def list_represented(
 class CandidateIndex:
     """The searches behind a catalogue.
 
-    `represented` is None if nothing is known.
+    Attributes
+    ----------
+    by_sound
+        Over the pooled embeddings of all artists.
+    known_by_sound
+        Over those of the known artists; None if nothing is known.
+    represented
+        None if nothing is known.
     """
 
-    sound: SoundIndex
+    by_sound: Search
+    known_by_sound: Search | None
     represented: RepresentedArtists | None
 
     def find(
@@ -182,7 +190,7 @@ class CandidateIndex:
         n_allowed = int(np.count_nonzero(allowed))
         if n_allowed <= max(SCORED_ALL, n):
             return np.flatnonzero(allowed)
-        found = self.sound.artists.search(pool_clips(query), BY_SOUND + 2 * n, allowed).rows[0]
+        found = self.by_sound.search(pool_clips(query), BY_SOUND + 2 * n, allowed).rows[0]
         found = found[found >= 0]
         if colistening is None or self.represented is None:
             return np.sort(found)
@@ -190,3 +198,17 @@ class CandidateIndex:
         inherited = colistening.inherited(query)[0]
         listened = self.represented.largest(inherited, BY_LISTENERS + n, allowed, length)
         return np.union1d(found, listened)
+
+
+def pool_clips(artists: EncodedArtists) -> Floats:
+    """Average the embeddings of each artist's clips, (artists, units).
+
+    Examples
+    --------
+    >>> from twinear.catalogue.encoded import plain_artists
+    >>> embeddings = np.array([[1, 0], [0, 1], [1, 1]], np.float32)
+    >>> pool_clips(plain_artists(np.array([0, 2, 3]), embeddings)).tolist()
+    [[0.5, 0.5], [1.0, 1.0]]
+    """
+    sums = sum_clips(artists.embeddings, np.asarray(artists.clip_offsets))
+    return np.asarray(sums / artists.clip_counts[:, None], dtype=np.float32)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from twinear.catalogue.candidates import pool_clips
 from twinear.catalogue.collaborative import represent
 from twinear.catalogue.csls import N_NEAREST, mean_nearest
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints
 from twinear.catalogue.rerank import rerank
 from twinear.catalogue.scoring import Scoring
+from twinear.catalogue.search.faiss_search import FaissSearch
 from twinear.catalogue.search.protocol import Progress, Search
-from twinear.catalogue.sound_index import SoundIndex, pool_clips
 
 BLOCK = 2048  # artists searched for at a time
 FACTOR = 2  # times as many as are wanted are found by pooled embeddings
@@ -86,19 +87,27 @@ class PreparedArtists:
 def prepare_by_search(
     scoring: Scoring,
     artists: EncodedArtists,
-    index: SoundIndex,
+    by_sound: Search,
+    known_by_sound: Search | None,
     progress: Progress = iter,
 ) -> PreparedArtists:
-    """Find each artist's nearness, and the known artists that stand for it."""
-    quick = index.quick()
+    """Find each artist's nearness, and the known artists that stand for it.
+
+    Parameters
+    ----------
+    by_sound, known_by_sound
+        Over the pooled embeddings of all artists, and of the known ones. Of faiss's lists a quarter
+        is looked into: nearness is a mean, and a representative is one of many.
+    """
+    by_sound, known_by_sound = _quick(by_sound), known_by_sound and _quick(known_by_sound)
     n_artists, every = len(artists), np.arange(len(artists))
     nearness = np.empty(n_artists, np.float32)
     for block, nearest in nearest_by_blocks(
-        scoring, artists, every, quick.artists, N_NEAREST, progress=progress
+        scoring, artists, every, by_sound, N_NEAREST, progress=progress
     ):
         nearness[block] = mean_nearest(nearest.sound)
     colistening = scoring.colistening
-    if colistening is None or quick.known is None:
+    if colistening is None or known_by_sound is None:
         return PreparedArtists(
             nearness=nearness,
             representatives=np.full((n_artists, 1), -1, np.int32),
@@ -112,7 +121,7 @@ def prepare_by_search(
     new = np.setdiff1d(every, known)
     temperature = np.float32(scoring.params.collaborative_inverse_temperature)
     for block, nearest in nearest_by_blocks(
-        scoring, artists, new, quick.known, kept, known, progress
+        scoring, artists, new, known_by_sound, kept, known, progress
     ):
         counting = np.exp(temperature * (nearest.sound - nearest.sound[:, :1]))
         representatives[new[block]] = nearest.positions
@@ -120,21 +129,28 @@ def prepare_by_search(
     return PreparedArtists(nearness=nearness, representatives=representatives, weights=weights)
 
 
+def _quick(search: Search) -> Search:
+    if not isinstance(search, FaissSearch):
+        return search
+    return replace(search, n_probe=max(search.n_probe // 4, 1))
+
+
 def represent_by_search(
     scoring: Scoring,
     artists: EncodedArtists,
     new: EncodedArtists,
-    index: SoundIndex,
+    by_sound: Search,
+    known_by_sound: Search | None,
 ) -> EncodedArtists:
     """Prepare one new artist, to ask about it as about those of a catalogue."""
     pooled = pool_clips(new)
-    found = index.artists.search(pooled, FACTOR * N_NEAREST + EXTRA).rows[0]
+    found = by_sound.search(pooled, FACTOR * N_NEAREST + EXTRA).rows[0]
     sound = scoring.sound(scoring.siamese(new, artists.select(found[found >= 0])))
     representatives, weights = new.representatives, new.weights
-    if scoring.colistening is not None and index.known is not None:
+    if scoring.colistening is not None and known_by_sound is not None:
         n_known = len(scoring.colistening.rows)
         kept = min(scoring.params.collaborative_artists or n_known, n_known)
-        positions = index.known.search(pooled, FACTOR * kept + EXTRA).rows[0]
+        positions = known_by_sound.search(pooled, FACTOR * kept + EXTRA).rows[0]
         positions = positions[positions >= 0]
         known = artists.select(scoring.colistening.rows[positions])
         order, weights = represent(
