@@ -14,7 +14,6 @@ from twinear.catalogue.candidates import pool_clips
 from twinear.catalogue.collaborative import represent
 from twinear.catalogue.csls import N_NEAREST, mean_nearest
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints
-from twinear.catalogue.rerank import rerank
 from twinear.catalogue.scoring import Scoring
 from twinear.catalogue.search.faiss_search import FaissSearch
 from twinear.catalogue.search.protocol import Progress, Search
@@ -60,6 +59,8 @@ def nearest_by_blocks(
     ------
     The block of `rows`, and its nearest.
     """
+    from twinear.catalogue.rerank import rerank  # numba is slow to import; a question needs none
+
     for start in progress(range(0, len(rows), BLOCK)):
         block = slice(start, min(start + BLOCK, len(rows)))
         queries = artists.select(rows[block])
