@@ -3,6 +3,8 @@
 scikit-learn and numpy, because the linear algebra in faiss's wheel is several times slower.
 """
 
+import warnings
+
 import numpy as np
 
 from twinear.catalogue.search.protocol import Floats, Ints, Progress
@@ -28,7 +30,9 @@ def train_centroids(vectors: Floats, n_centroids: int) -> Floats:
     rng = np.random.default_rng(0)
     chosen = rng.choice(len(vectors), min(len(vectors), TRAINING * n), replace=False)
     means = KMeans(n, init="random", n_init=1, max_iter=ITERATIONS, tol=0, random_state=0)
-    means.fit(np.ascontiguousarray(vectors[np.sort(chosen)], np.float32))
+    with warnings.catch_warnings():  # equal vectors leave groups empty, which does no harm
+        warnings.filterwarnings("ignore", "Number of distinct clusters")
+        means.fit(np.ascontiguousarray(vectors[np.sort(chosen)], np.float32))
     return np.asarray(means.cluster_centers_, np.float32)
 
 

@@ -126,9 +126,11 @@ def build_faiss(vectors: Floats, folder: Path, progress: Progress = iter) -> Non
     index.train(np.ascontiguousarray(vectors[chosen], np.float32))
     lists = assign(vectors, centroids, progress)
     for start in range(0, n_vectors, BLOCK):
+        # three names, because a pointer does not keep its array alive
         block = np.ascontiguousarray(vectors[start : start + BLOCK], np.float32)
         rows = np.arange(start, start + len(block))
-        index.add_core(len(block), *map(faiss.swig_ptr, (block, rows, lists[rows])))
+        of_rows = lists[start : start + BLOCK]
+        index.add_core(len(block), *map(faiss.swig_ptr, (block, rows, of_rows)))
     n_probe, recall = _choose_n_probe(index, vectors, rng)
     with replacing(folder) as temporary:
         temporary.mkdir()
