@@ -48,10 +48,11 @@ def test_what_the_index_prepares_is_nearly_what_all_pairs_give(folder: Path) -> 
     assert np.median(apart) < 0.03  # standard deviations: an artist that is missed is seldom near
     assert np.quantile(apart, 0.95) < 0.1
     new = np.setdiff1d(np.arange(N), SOME.known.rows)
-    shared = [
-        np.isin(found.representatives[row], expected.representatives[row]).mean() for row in new
+    kept = [
+        expected.weights[row][np.isin(expected.representatives[row], found.representatives[row])]
+        for row in new
     ]
-    assert np.mean(shared) > 0.97
+    assert np.mean([weights.sum() for weights in kept]) > 0.85
     np.testing.assert_allclose(found.weights.sum(axis=1), 1, rtol=1e-5)
 
 
@@ -95,11 +96,12 @@ def test_new_clips_are_represented_by_the_index_as_by_all(folder: Path) -> None:
     embeddings = np.array(catalogue.encoded.embeddings[first:last])
     quick, exact = catalogue.represent(embeddings), catalogue.represent(embeddings, exact=True)
     assert quick.nearness[0] == pytest.approx(exact.nearness[0], abs=0.1)
-    assert np.isin(quick.representatives, exact.representatives).mean() >= 0.75
+    shared = np.isin(exact.representatives, quick.representatives)
+    assert exact.weights[shared].sum() > 0.6
 
 
 @pytest.mark.parametrize(
-    "name", ["vectors.npy", "sound/vectors.faiss", "known/index.json", "represented_artists.npy"]
+    "name", ["vectors.npy", "sound/vectors.faiss", "sound/index.json", "represented_artists.npy"]
 )
 def test_a_damaged_index_is_one_line(folder: Path, tmp_path: Path, name: str) -> None:
     copy = shutil.copytree(folder, tmp_path / "catalogue")

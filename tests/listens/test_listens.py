@@ -323,7 +323,7 @@ def test_the_rule_that_left_nothing_names_its_remedy(tmp_path: Path) -> None:
 
 # laws
 
-fields = st.text(alphabet='uv ab"\r', max_size=2)
+fields = st.text(alphabet='uw ab"\r', max_size=2)  # no "va", which is various artists
 rows = st.lists(st.tuples(fields, st.sampled_from(["", A, B]), fields, st.integers(-1, 3)))
 
 

@@ -84,6 +84,8 @@ def plant_spectrograms(style: np.ndarray, generator: np.random.Generator) -> Spe
             "file": [f"clips/{at:03}.wav" for at in range(len(artist_index))],
             "artist": [name(int(at)) for at in artist_index],
             "name": [name(int(at)).title() for at in artist_index],
+            "title": "",
+            "seconds": 1.0,
         }
     )
     return Spectrograms(

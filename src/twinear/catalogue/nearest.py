@@ -145,13 +145,14 @@ def represent_by_search(
 ) -> EncodedArtists:
     """Prepare one new artist, to ask about it as about those of a catalogue."""
     pooled = pool_clips(new)
-    found = by_sound.search(pooled, FACTOR * N_NEAREST + EXTRA).rows[0]
+    found = by_sound.search(pooled, 2 * FACTOR * N_NEAREST + EXTRA).rows[0]
     sound = scoring.sound(scoring.siamese(new, artists.select(found[found >= 0])))
     representatives, weights = new.representatives, new.weights
     if scoring.colistening is not None and known_by_sound is not None:
         n_known = len(scoring.colistening.rows)
         kept = min(scoring.params.collaborative_artists or n_known, n_known)
-        positions = known_by_sound.search(pooled, FACTOR * kept + EXTRA).rows[0]
+        # one artist alone can be looked at more closely than in a build
+        positions = known_by_sound.search(pooled, 2 * FACTOR * kept + EXTRA).rows[0]
         positions = positions[positions >= 0]
         known = artists.select(scoring.colistening.rows[positions])
         order, weights = represent(
