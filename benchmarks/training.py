@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from twinear.model.inputs import LogMel
-from twinear.model.network import ModelParams, SiameseNet
+from twinear.model.network import SiameseNet
+from twinear.model.params import ModelParams
 from twinear.training.batches import StepClips
 from twinear.training.losses import mse
 from twinear.training.training import step_loss

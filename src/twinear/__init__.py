@@ -4,7 +4,7 @@ The public functions are imported when they are first used, so that `import twin
 
 >>> import twinear
 >>> sorted(twinear.__all__)[-3:]
-['score', 'similar_artists', 'train_scorer']
+['similar_artists', 'similar_clips', 'train_scorer']
 """
 
 from importlib import import_module
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
     from twinear.model.scorer import Scorer
     from twinear.recommendation.similar_artists import SimilarArtist, similar_artists
+    from twinear.recommendation.similar_clips import SimilarClip, similar_clips
+    from twinear.recommendation.why import Why, explain_similarity
     from twinear.training.scorer_training import train_scorer
 
     __version__: str
@@ -34,15 +36,19 @@ MODULES = {  # public name -> the module that defines it
     "EvaluationOptions": "twinear.evaluation.evaluation",
     "Scorer": "twinear.model.scorer",
     "SimilarArtist": "twinear.recommendation.similar_artists",
+    "SimilarClip": "twinear.recommendation.similar_clips",
+    "Why": "twinear.recommendation.why",
     "cross_validate": "twinear.evaluation.cross_validation",
     "embed": "twinear.inference",
     "embed_waveforms": "twinear.inference",
     "evaluate": "twinear.evaluation.evaluation",
+    "explain_similarity": "twinear.recommendation.why",
     "load_catalogue": "twinear.inference",
     "load_scorer": "twinear.inference",
     "load_waveform": "twinear.inference",
     "score": "twinear.inference",
     "similar_artists": "twinear.recommendation.similar_artists",
+    "similar_clips": "twinear.recommendation.similar_clips",
     "train_scorer": "twinear.training.scorer_training",
 }
 
@@ -52,16 +58,20 @@ __all__ = [
     "EvaluationOptions",
     "Scorer",
     "SimilarArtist",
+    "SimilarClip",
+    "Why",
     "__version__",
     "cross_validate",
     "embed",
     "embed_waveforms",
     "evaluate",
+    "explain_similarity",
     "load_catalogue",
     "load_scorer",
     "load_waveform",
     "score",
     "similar_artists",
+    "similar_clips",
     "train_scorer",
 ]
 

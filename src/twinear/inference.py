@@ -16,6 +16,7 @@ import numpy as np
 from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.catalogue.catalogue import Catalogue
+from twinear.catalogue.head import head_of, sigmoid
 from twinear.clips.waveform import load_waveform
 from twinear.model.scorer import Scorer
 from twinear.spectrograms.front_end import Floats, log_mel
@@ -126,4 +127,4 @@ def score(scorer: Scorer, a: Path | str, b: Path | str) -> float:
         As `embed`.
     """
     u, v = embed(scorer, (a, b))[:, None]
-    return float(scorer.score(u, v)[0, 0])
+    return float(sigmoid(head_of(scorer).logit(u, v))[0, 0])

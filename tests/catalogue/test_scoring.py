@@ -1,5 +1,7 @@
 """The score of two artists: as the dense definition says, whichever way it is computed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,16 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import skew
 
+from tests.conftest import PARAMS, Project
 from tests.support.dense_catalogue import dense_scores
 from tests.support.planted_catalogue import COSINE, EVERYTHING, PLAIN, Planted, planted, unit_rows
 from tests.support.scorers import clip_spectrograms, small_scorer
-from twinear.catalogue.building import prepare
+from twinear.base.params import read_params
+from twinear.catalogue.building import prepare, score_catalogue
 from twinear.catalogue.calibration import SiameseScale
+from twinear.catalogue.collaborative import TrainingArtists
 from twinear.catalogue.encoded import plain_artists
 from twinear.catalogue.head import L1Head, describe_head, head_of, parse_head
 from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.scoring import ScoreParts, score_artists, sort_clips
-from twinear.model.heads import WeightedL1
+from twinear.model.scorer import Scorer
+from twinear.similarity.similarity import Similarity
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.split import Split
 
 L1 = L1Head(weight=(0.5, -0.2, 0.3, 0.1) * 3, bias=0.4)
 
@@ -156,10 +164,10 @@ def test_sound_that_is_the_same_for_all_survives() -> None:
 
 @pytest.mark.parametrize("kind", ["cosine", "l1"])
 def test_a_head_without_torch_scores_as_the_network_does(kind: str) -> None:
-    scorer = small_scorer()
+    scorer = small_scorer(head=kind)
     if kind == "l1":
-        scorer.net.head = WeightedL1(scorer.net.units)
-        torch.nn.init.normal_(scorer.net.head.weight)
+        weight = np.random.default_rng(0).normal(size=scorer.units).astype(np.float32)
+        scorer = replace(scorer, weights={**scorer.weights, "head.weight": weight})
     embeddings = scorer.encode_spectrograms(clip_spectrograms(6))
     expected = scorer.score(embeddings, embeddings)
     head = parse_head(describe_head(head_of(scorer)))
@@ -184,3 +192,23 @@ def test_clips_are_sorted_by_artist_and_stay_in_order_within_one() -> None:
     order, offsets = sort_clips([2, 0, 2, 0, 0], n_artists=3)
     assert order.tolist() == [1, 3, 4, 0, 2]
     assert offsets.tolist() == [0, 3, 3, 5]
+
+
+def test_scores_of_the_sample_are_those_of_the_dense_definition(finished: Project) -> None:
+    artifacts = finished.folder / "artifacts"
+    scorer = Scorer.read(artifacts / "training/scorer.safetensors")
+    similarity = Similarity.read(artifacts / "similarity")
+    known = TrainingArtists.from_split(similarity, Split.read(artifacts / "split.csv"))
+    params = read_params("catalogue", CatalogueParams, PARAMS).model_copy(
+        update={"collaborative_artists": 0, "collaborative_neighbours": 0}
+    )
+    made = score_catalogue(Spectrograms.read(artifacts / "spectrograms"), scorer, params, known)
+    embeddings = torch.from_numpy(made.encoded.embeddings).double()
+    with torch.inference_mode():
+        logits = scorer.net.head.double().logit(embeddings, embeddings).numpy()
+    index = np.repeat(np.arange(len(made.encoded)), made.encoded.clip_counts)
+    expected = dense_scores(logits, index, params, known.locate(made.table["artist"]))
+    every = np.arange(len(made.encoded))
+    scores = made.calibration.apply(expected.total)
+    np.testing.assert_allclose(made.siamese(every, every), expected.siamese, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(made.scores(every, every), scores, rtol=0, atol=1e-5)

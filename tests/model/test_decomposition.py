@@ -38,7 +38,7 @@ def scorer_of(inputs: InputSpec, branches: str, head: str, seed: int = 0) -> Sco
         if net.statistics is not None:
             net.statistics.middle.copy_(torch.randn_like(net.statistics.middle))
             net.statistics.axes.copy_(0.1 * torch.randn_like(net.statistics.axes))
-    return Scorer(spectrograms=FRONT, inputs=inputs, model=model, net=net.eval())
+    return Scorer.from_net(net, FRONT, model)
 
 
 def clips_of(inputs: InputSpec, n: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +61,7 @@ def test_parts_sum_to_the_embedding_and_to_the_logit(kind: str, branches: str, h
     scorer = scorer_of(INPUTS[kind], branches, head)
     values, joined = clips_of(INPUTS[kind])
     parts = decompose(scorer, values, joined)
-    embeddings = scorer.encode(values, joined)
+    embeddings = scorer.encode_many(values, joined)
     scale = np.abs(embeddings).max()
     np.testing.assert_allclose(parts.embeddings(), embeddings, rtol=0, atol=1e-5 * scale)
     split, logits = split_logits(parts, PAIRS), logits_of(scorer, embeddings)
@@ -123,7 +123,7 @@ def test_without_the_convolutions_the_network_is_that_of_the_statistics_alone() 
     net = copy.deepcopy(scorer.net)
     assert net.share is not None
     torch.nn.init.constant_(net.share, -np.inf)
-    alone = replace(scorer, net=net).encode(values, joined)
+    alone = Scorer.from_net(net, FRONT, scorer.model).encode_many(values, joined)
     ours = decompose(scorer, values, joined).embeddings(without=CONVOLUTIONS)
     np.testing.assert_allclose(ours, alone, atol=1e-6)
 
@@ -164,7 +164,7 @@ def test_a_clip_at_the_mean_of_everything_has_parts_of_zero() -> None:
     values[0, :, 0] = scorer.net.statistics.middle.numpy()
     parts = decompose(scorer, values, joined)
     assert not parts.vectors[0].any()
-    np.testing.assert_allclose(parts.embeddings(), scorer.encode(values, joined), atol=1e-6)
+    np.testing.assert_allclose(parts.embeddings(), scorer.encode_many(values, joined), atol=1e-6)
     assert split_logits(parts, np.array([[0, 1]])).logits[0] == pytest.approx(
         scorer.net.head.bias.item()
     )

@@ -49,10 +49,11 @@ def test_equal_scorers_are_equal_files_and_others_are_not(tmp_path: Path) -> Non
     assert sha256(tmp_path / "a") == sha256(tmp_path / "b") != sha256(tmp_path / "c")
 
 
-def test_encoding_in_batches_changes_nothing() -> None:
+def test_encoding_in_batches_or_without_torch_changes_nothing() -> None:
     scorer, x = small_scorer(), spectrograms(300)
-    whole = scorer.encode(x)
-    np.testing.assert_allclose(whole[290:], scorer.encode(x[290:]), atol=1e-6)
+    whole = scorer.encode_many(x)
+    np.testing.assert_allclose(whole[290:], scorer.encode_many(x[290:]), atol=1e-6)
+    np.testing.assert_allclose(whole[290:], scorer.encode(x[290:]), atol=1e-5)
 
 
 def test_two_clips_are_scored_symmetrically_and_a_clip_is_most_like_itself(tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_clips_of_its_own_front_end_are_heard(
     scorer = small_scorer(front=front, n_dims=n_dims)
     clips = clip_spectrograms(5, front, n_dims)
     embeddings = scorer.encode_spectrograms(clips)
-    assert embeddings.shape == (5, scorer.net.units)
+    assert embeddings.shape == (5, scorer.units)
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
     clips.write(tmp_path / "spectrograms")  # read back they stay on disk, not to be written to
     assert np.array_equal(

@@ -68,6 +68,15 @@ def test_statistics_are_finite_whatever_there_is_to_hear(
     assert all(bool(torch.isfinite(each).all()) for each in blocks.values())
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_statistics_of_arrays_are_those_of_tensors(case: str) -> None:
+    expected = statistics(CASES[case])
+    found = spectrogram_statistics(CASES[case].numpy(), FPS, TOP_DB)
+    assert list(found) == list(expected)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-9)
+
+
 @given(bands=st.integers(1, 60), frames=st.integers(2, 80), seed=st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
 def test_how_many_there_are_depends_on_the_shape_only(bands: int, frames: int, seed: int) -> None:

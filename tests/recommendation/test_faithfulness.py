@@ -27,7 +27,7 @@ def fitted_scorer(front: SpectrogramsParams = FRONT, n_dims: int = 0, **changes:
     if branch is not None:
         x, joined = (torch.from_numpy(np.float32(each)) for each in (clips.values, clips.joined))
         branch.fit(branch.statistics(x, joined), torch.arange(20))
-    return scorer
+    return Scorer.from_net(scorer.net, front, scorer.model)
 
 
 def all_pairs(n: int) -> np.ndarray:

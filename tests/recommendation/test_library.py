@@ -68,7 +68,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def encoded(
     folder: Path, scorer: Scorer, cache: Path, sha256: str = "a", usable: ClipsParams = USABLE
 ) -> MusicLibrary:
-    with LibraryCache.open(cache, sha256, scorer.net.units) as opened:
+    with LibraryCache.open(cache, sha256, scorer.units) as opened:
         return encode_library(folder, scorer, opened, usable, iter, workers=1)
 
 
@@ -384,9 +384,7 @@ def test_an_interrupted_run_is_resumed(scorer: Scorer, tmp_path: Path) -> None:
         todo.append(len(list(states)))
         return states
 
-    with LibraryCache.open(
-        cache, sha256(tmp_path / "scorer.safetensors"), scorer.net.units
-    ) as resumed:
+    with LibraryCache.open(cache, sha256(tmp_path / "scorer.safetensors"), scorer.units) as resumed:
         library = encode_library(tmp_path / "music", scorer, resumed, USABLE, progress, workers=2)
     assert todo == [n - n_kept]
     assert len(library.entries) == n

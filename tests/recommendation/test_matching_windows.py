@@ -44,7 +44,7 @@ def fitted(front: SpectrogramsParams, kinds: list[Floats]) -> Scorer:
     assert branch is not None
     x = torch.from_numpy(np.stack([log_mel(y, front) for y in kinds]))
     branch.fit(branch.statistics(x, torch.zeros(len(x), 0)), torch.arange(len(x)))
-    return scorer
+    return Scorer.from_net(scorer.net, front, scorer.model)
 
 
 def matches(scorer: Scorer, first: Floats, second: Floats) -> WindowMatches | None:

@@ -160,7 +160,7 @@ def _library(scorer: Scorer, tmp_path: Path) -> LibraryRecordings:
     """Nine recordings of five artists, two of which have the same name."""
     artists = [("air", "Air"), ("a-1", "Nirvana"), ("a-2", "Nirvana"), ("m", "Moby"), ("x", "XX")]
     entries = [entry(tmp_path / f"music/{at}.flac", *artists[at % 5]) for at in range(9)]
-    embeddings = unit_rows(np.random.default_rng(0).normal(size=(9, scorer.net.units)))
+    embeddings = unit_rows(np.random.default_rng(0).normal(size=(9, scorer.units)))
     library = MusicLibrary(entries=entries, embeddings=embeddings, left_out=LeftOut(), n_decoded=0)
     return LibraryRecordings(
         folder=tmp_path / "music", library=library, scorer=scorer, usable=USABLE

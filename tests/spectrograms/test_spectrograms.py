@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from librosa.filters import get_window, mel
 
 from tests.conftest import PARAMS
 from tests.support.audio import CODECS, music, write_clip
@@ -19,7 +20,14 @@ from twinear.base.params import parse_params, read_params
 from twinear.clips.clips import Clips
 from twinear.clips.waveform import load_waveform
 from twinear.spectrograms.computation import compute_spectrograms
-from twinear.spectrograms.front_end import SpectrogramsParams, log_mel, mfcc_statistics
+from twinear.spectrograms.front_end import (
+    SpectrogramsParams,
+    hann_window,
+    log_mel,
+    mel_bands,
+    mel_frequencies,
+    mfcc_statistics,
+)
 from twinear.spectrograms.spectrograms import Spectrograms
 
 Floats = npt.NDArray[np.float32]
@@ -82,6 +90,26 @@ def test_it_is_librosas_spectrogram_of_noise() -> None:
     y = np.random.default_rng(1).normal(size=22050 * 29).astype(np.float32)
     expected = _librosa_log_mel(y, PLAIN)
     np.testing.assert_allclose(log_mel(y, PLAIN)[:, : expected.shape[1]], expected, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:Empty filters")  # librosa's, where the bins are few
+@settings(max_examples=100, deadline=None)
+@given(
+    sr=st.sampled_from([8000, 16000, 22050, 44100, 48000]),
+    half=st.integers(8, 2048),
+    n_mels=st.integers(1, 130),
+    limits=st.tuples(st.floats(0, 0.4), st.floats(0.5, 1)),
+)
+def test_its_window_and_its_bands_are_librosas_to_the_last_bit(
+    sr: int, half: int, n_mels: int, limits: tuple[float, float]
+) -> None:
+    n_fft, (fmin, fmax) = 2 * half, (share * sr / 2 for share in limits)
+    window = get_window("hann", n_fft)
+    np.testing.assert_array_equal(hann_window(n_fft), window.astype(np.float32))
+    expected = mel(sr=sr, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
+    np.testing.assert_array_equal(mel_bands(sr, n_fft, n_mels, fmin, fmax), expected)
+    frequencies = librosa.mel_frequencies(n_mels, fmin=fmin, fmax=fmax)
+    np.testing.assert_array_equal(mel_frequencies(n_mels, fmin, fmax), frequencies)
 
 
 def test_of_a_longer_clip_several_windows_make_up_the_frames() -> None:
@@ -247,6 +275,7 @@ def test_spectrograms_are_read_as_written(tmp_path: Path) -> None:
 )
 def test_a_broken_folder_is_refused(tmp_path: Path, name: str, value: object, message: str) -> None:
     index = pd.DataFrame({"file": ["a", "b"], "artist": ["a", "b"], "name": ["A", "B"]})
+    index = index.assign(title="", seconds=30.0)
     parts: dict[str, Any] = {
         "clips": index,
         "values": np.zeros((2, 40, 1292), np.float16),

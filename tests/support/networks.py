@@ -2,7 +2,7 @@
 
 from tests.conftest import PARAMS
 from twinear.base.params import parse_params, read_params
-from twinear.model.network import ModelParams
+from twinear.model.params import ModelParams
 from twinear.training.training import TrainingParams
 
 ORIGINAL = {  # the network of 2019

@@ -112,7 +112,9 @@ def written(
 
     `table` has the columns `artist` and `name`, and perhaps `listeners`.
     """
-    scoring, encoded = prepare(some.artists, some.head, params, some.known if listens else None)
+    index = folder.with_name("planted-index")
+    known = some.known if listens else None
+    scoring, encoded = prepare(some.artists, some.head, params, known, index=index)
     counts = encoded.clip_counts
     files = [
         f"clips/{artist}-{nth}.mp3"
@@ -125,6 +127,7 @@ def written(
         encoded=encoded,
         scoring=scoring,
         calibration=SiameseScale(mean=scoring.mean, deviation=scoring.deviation),
+        index=index if index.exists() else None,
     )
     scorer = folder.with_name("planted-scorer")
     scorer.write_bytes(b"not read")

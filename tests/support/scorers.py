@@ -32,7 +32,7 @@ def small_scorer(
     net = SiameseNet(inputs, shape)
     if net.statistics is not None:
         torch.nn.init.normal_(net.statistics.axes, std=0.1)  # as if it were fitted
-    return Scorer(spectrograms=front, inputs=inputs, model=shape, net=net.eval())
+    return Scorer.from_net(net, front, shape)
 
 
 def spectrograms(clips: int, n_bands: int = 16, n_frames: int = 64) -> np.ndarray:

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from twinear.base.errors import ParamsError, nearest
 from twinear.base.files import require
@@ -78,6 +76,8 @@ def read_params(section: str, kind: type[P], path: Path = PARAMS) -> P:
 
 def read_sections(path: Path = PARAMS) -> dict[str, Any]:
     """Read every section of `params.yaml` as plain values; unknown sections are refused."""
+    from ruamel.yaml.error import YAMLError  # slow to import, and `parse_params` does without
+
     require(path, "run from the project's root, where params.yaml stands")
     try:
         sections = deepcopy(_load(path.read_bytes()))
@@ -95,6 +95,8 @@ def read_sections(path: Path = PARAMS) -> dict[str, Any]:
 @lru_cache(maxsize=8)
 def _load(text: bytes) -> Any:
     """Parse YAML; a command reads many sections of one file, and this takes .05 s each time."""
+    from ruamel.yaml import YAML  # as above
+
     return YAML(typ="safe", pure=True).load(text)
 
 

@@ -41,7 +41,6 @@ from twinear.catalogue.encoded import EncodedArtists, Floats, Ints, plain_artist
 from twinear.catalogue.head import describe_head, parse_head
 from twinear.catalogue.indexing import open_index, search_of
 from twinear.catalogue.lookup import ArtistRecord, ArtistTable, ClipRecord, write_artist_table
-from twinear.catalogue.nearest import represent_by_search
 from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.scoring import ScoreParts, Scoring
 
@@ -216,6 +215,8 @@ class Catalogue:
         """
         new = plain_artists(np.array([0, len(embeddings)]), np.ascontiguousarray(embeddings))
         if self.index is not None and not exact:
+            from twinear.catalogue.nearest import represent_by_search  # with numba, slow to import
+
             return represent_by_search(
                 self.scoring, self.encoded, new, self.index.by_sound, self.index.known_by_sound
             )

@@ -63,10 +63,10 @@ KINDS: dict[str, type[CosineHead] | type[L1Head]] = {"cosine": CosineHead, "l1":
 
 def head_of(scorer: "Scorer") -> Head:
     """Take the head of a scorer."""
-    head: Any = scorer.net.head
+    weights, bias = scorer.weights, scorer.weights["head.bias"].item()
     if scorer.model.head == "cosine":
-        return CosineHead(scale=head.scale.item(), bias=head.bias.item())
-    return L1Head(weight=tuple(head.weight.tolist()), bias=head.bias.item())
+        return CosineHead(scale=weights["head.scale"].item(), bias=bias)
+    return L1Head(weight=tuple(weights["head.weight"].tolist()), bias=bias)
 
 
 def describe_head(head: Head) -> dict[str, Any]:

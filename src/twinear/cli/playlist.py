@@ -128,7 +128,7 @@ def _encode_library(
         with scorer_file(scorer or "") as path:
             loaded, scorer_sha256 = inference.load_scorer(path), sha256(path)
     progress, workers = partial(tqdm, desc="recordings", unit="file"), choose_workers(os.environ)
-    with LibraryCache.open(cache, scorer_sha256, loaded.net.units) as opened:
+    with LibraryCache.open(cache, scorer_sha256, loaded.units) as opened:
         encoded = encode_library(music, loaded, opened, usable, progress, workers)
     for reason, n in encoded.left_out.counts.items():
         examples = ", ".join(encoded.left_out.examples[reason])

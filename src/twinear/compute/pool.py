@@ -35,7 +35,7 @@ Workers = int | str  # processes of this machine, or the address of a Dask sched
 DASK = "TWINEAR_DASK"  # environment variable: that address
 
 # The slow imports. A worker makes those that are missing here itself.
-PRELOAD = ["twinear.spectrograms.computation", "librosa.filters"]
+PRELOAD = ["twinear.spectrograms.computation"]
 AHEAD = 4  # items handed out for each worker: enough to keep it busy, few enough to hold
 RECOUNT_SECONDS = 1  # between two counts of a cluster's workers, which come and go
 PATIENCE_SECONDS = 60  # with a cluster that has no workers

@@ -51,7 +51,7 @@ class EmbeddingParts:
     names
         The parts: the blocks of statistics, then `CONVOLUTIONS`, as far as the network has them.
     vectors
-        (clips, parts, units); their sum over the parts is what `Scorer.encode` gives.
+        (clips, parts, units); their sum over the parts is what `Scorer.encode_many` gives.
     statistics_units
         Units of the statistics branch; they come first.
     head

@@ -8,12 +8,8 @@
 The sigmoid of the logit is the score, in (0, 1).
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
-
-HeadName = Literal["l1", "cosine"]
 
 
 class WeightedL1(nn.Module):

@@ -7,9 +7,7 @@ network may be joined to a log-mel spectrogram (`n_joined`) or replace it (`Embe
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from torch import Tensor
-
-from twinear.model.statistics import embedding_statistics, spectrogram_statistics
+from twinear.model.statistics import Array, embedding_statistics, spectrogram_statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +25,7 @@ class LogMel:
         """Bands and frames of one clip."""
         return self.n_mels, self.n_frames
 
-    def statistics(self, x: Tensor, joined: Tensor) -> dict[str, Tensor]:
+    def statistics(self, x: Array, joined: Array) -> dict[str, Array]:
         """Summarise clips by named blocks (clips, n); `x`: (clips, n_mels, n_frames) in [0, 1]."""
         blocks = spectrogram_statistics(x, self.frames_per_second, self.top_db)
         return blocks | {"embedding": joined} if self.n_joined else blocks
@@ -46,7 +44,7 @@ class Embedding:
         """Dimensions and frames of one clip."""
         return self.n_dims, self.n_frames
 
-    def statistics(self, x: Tensor, joined: Tensor) -> dict[str, Tensor]:
+    def statistics(self, x: Array, joined: Array) -> dict[str, Array]:
         """Summarise clips (clips, n_dims, n_frames) by named blocks (clips, n); none is joined."""
         return embedding_statistics(x)
 

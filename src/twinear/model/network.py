@@ -17,52 +17,16 @@ The module does not know files, artists or losses.
 """
 
 from itertools import pairwise
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
-from twinear.base.params import Params
-from twinear.model.heads import Cosine, HeadName, WeightedL1
+from twinear.model.heads import Cosine, WeightedL1
 from twinear.model.inputs import InputSpec
+from twinear.model.params import ModelParams
 from twinear.model.statistics import EPSILON
 
-Positive = Annotated[int, Field(gt=0)]
-Branches = Literal["convolutions", "statistics", "both"]
-MAX_SPAN = 4096  # frames between two inputs of the last convolution
 CONSTANT = 1e-5  # a deviation below this share of the mean is rounding error
-
-
-class ModelParams(Params):
-    """The shape of the network; saved with its weights."""
-
-    branches: Branches
-    conv_depth: int = Field(ge=1, le=12)
-    kernel_size: int = Field(ge=1, le=31)
-    channels: Positive
-    time_downsampling: Positive
-    max_pool: tuple[Positive, ...]
-    dilation: int = Field(ge=1, le=8)
-    residual: bool
-    global_pooling: Literal["max", "statistics"]
-    dense_units: Positive
-    statistics_units: Positive
-    embeddings_share: float = Field(ge=0, lt=1)
-    dropout: float = Field(ge=0, lt=1)
-    head: HeadName
-
-    @field_validator("dilation")
-    @classmethod
-    def _within_a_clip(cls, dilation: int, info: ValidationInfo) -> int:
-        if dilation ** (info.data.get("conv_depth", 1) - 1) > MAX_SPAN:
-            raise ValueError(f"less: the last layer would span over {MAX_SPAN} frames")
-        return dilation
-
-    @property
-    def pools(self) -> list[int]:
-        """Max pooling after each layer but the last: `max_pool`, cut or filled up with 1."""
-        return [*self.max_pool, *[1] * self.conv_depth][: self.conv_depth - 1]
 
 
 class SiameseNet(nn.Module):

@@ -3,26 +3,33 @@
 The file is safetensors (no pickle): the weights, and in its header the params of the spectrograms
 and of the network, so that a scorer needs nothing else. It is identified by the SHA-256
 of its bytes.
+
+A scorer is read, and encodes a few clips, without torch. Torch is imported for `net` alone, which
+encodes many.
 """
 
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.numpy import save
 
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 from twinear.base.params import parse_params
+from twinear.model import numpy_encoder
 from twinear.model.inputs import Embedding, InputSpec, LogMel, describe_input, parse_input
-from twinear.model.network import ModelParams, SiameseNet
+from twinear.model.params import ModelParams
 from twinear.spectrograms.front_end import SpectrogramsParams
-from twinear.spectrograms.spectrograms import Spectrograms
+
+if TYPE_CHECKING:  # slow to import
+    from twinear.model.network import SiameseNet
+    from twinear.spectrograms.spectrograms import Spectrograms
 
 HEADER = "twinear"
 BATCH = 256  # clips encoded at a time
@@ -41,14 +48,38 @@ class Scorer:
         What a clip gives the network.
     model
         Its shape.
-    net
-        The network, in evaluation mode.
+    weights
+        By their names in the network.
     """
 
     spectrograms: SpectrogramsParams
     inputs: InputSpec
     model: ModelParams
-    net: SiameseNet
+    weights: numpy_encoder.Weights
+
+    @classmethod
+    def from_net(
+        cls, net: "SiameseNet", spectrograms: SpectrogramsParams, model: ModelParams
+    ) -> "Scorer":
+        """Take a copy of a network's weights."""
+        weights = {name: each.numpy(force=True).copy() for name, each in net.state_dict().items()}
+        return cls(spectrograms=spectrograms, inputs=net.inputs, model=model, weights=weights)
+
+    @cached_property
+    def net(self) -> "SiameseNet":
+        """The network, in evaluation mode."""
+        import torch
+
+        from twinear.model.network import SiameseNet
+
+        net = SiameseNet(self.inputs, self.model)
+        net.load_state_dict({name: torch.tensor(each) for name, each in self.weights.items()})
+        return net.eval()
+
+    @property
+    def units(self) -> int:
+        """Length of an embedding."""
+        return numpy_encoder.count_units(self.model)
 
     def write(self, path: Path) -> None:
         """Write one safetensors file; equal scorers give equal bytes."""
@@ -57,9 +88,9 @@ class Scorer:
             "inputs": describe_input(self.inputs),
             "model": self.model.model_dump(mode="json"),
         }
-        weights = {name: each.contiguous() for name, each in self.net.state_dict().items()}
         with replacing(path) as temporary:
-            temporary.write_bytes(save(weights, {HEADER: json.dumps(header, sort_keys=True)}))
+            content = save(dict(self.weights), {HEADER: json.dumps(header, sort_keys=True)})
+            temporary.write_bytes(content)
 
     @classmethod
     def read(cls, path: Path) -> "Scorer":
@@ -72,7 +103,7 @@ class Scorer:
         """
         require(path, "run 'dvc repro training', or name a scorer file")
         try:
-            with safe_open(path, framework="pt") as file:
+            with safe_open(path, framework="np") as file:
                 header = json.loads((file.metadata() or {})[HEADER])
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if "kind" not in header["inputs"]:
@@ -85,10 +116,11 @@ class Scorer:
             front = parse_params("spectrograms", SpectrogramsParams, header["spectrograms"], path)
             model = parse_params("model", ModelParams, header["model"], path)
             inputs = parse_input(header["inputs"])
-            net = SiameseNet(inputs, model)
-            net.load_state_dict(weights)
-            return cls(spectrograms=front, inputs=inputs, model=model, net=net.eval())
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            shapes = numpy_encoder.weight_shapes(inputs, model)
+            if {name: each.shape for name, each in weights.items()} != shapes:
+                raise ValueError("its weights are of another shape than its header says")
+            return cls(spectrograms=front, inputs=inputs, model=model, weights=weights)
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise DataError(
                 path,
                 f"is not a scorer ({str(error).splitlines()[0]})",
@@ -97,7 +129,7 @@ class Scorer:
             ) from error
 
     def encode_spectrograms(
-        self, clips: Spectrograms, progress: Callable[[Iterable[int]], Iterable[int]] = iter
+        self, clips: "Spectrograms", progress: Callable[[Iterable[int]], Iterable[int]] = iter
     ) -> np.ndarray:
         """Encode every clip, (clips, units).
 
@@ -107,9 +139,9 @@ class Scorer:
             As `require_front_end`.
         """
         self.require_front_end(clips)
-        return self.encode(clips.values, clips.joined, progress)
+        return self.encode_many(clips.values, clips.joined, progress)
 
-    def require_front_end(self, clips: Spectrograms) -> None:
+    def require_front_end(self, clips: "Spectrograms") -> None:
         """Check that spectrograms are of the scorer's front end.
 
         Raises
@@ -128,33 +160,47 @@ class Scorer:
                 remedy="compute them with the scorer's front end, or train a scorer on these",
             )
 
-    def encode(
+    def encode(self, values: np.ndarray, joined: np.ndarray | None = None) -> np.ndarray:
+        """Encode a few clips to embeddings without torch, (clips, units), float32.
+
+        `values` is (clips, n_bands, n_frames), `joined` (clips, n_joined); it may be left out where
+        the scorer takes none.
+        """
+        x, beside = _float32(values, joined)
+        return numpy_encoder.encode(self.inputs, self.model, self.weights, x, beside)
+
+    def encode_many(
         self,
         values: np.ndarray,
         joined: np.ndarray | None = None,
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
     ) -> np.ndarray:
-        """Encode clips to embeddings, (clips, units), float32.
+        """Encode many clips by torch; otherwise as `encode`, but for the last digits."""
+        import torch
 
-        `values` is (clips, n_bands, n_frames), `joined` (clips, n_joined); it may be left out where
-        the scorer takes none.
-        """
-        beside = np.zeros((len(values), 0)) if joined is None else joined
-        embeddings = np.empty((len(values), self.net.units), dtype=np.float32)
+        embeddings = np.empty((len(values), self.units), dtype=np.float32)
         with torch.inference_mode():
             for start in progress(range(0, len(values), BATCH)):
                 rows = slice(start, start + BATCH)
-                x, v = (np.array(each[rows], dtype=np.float32) for each in (values, beside))
+                x, v = _float32(values[rows], None if joined is None else joined[rows])
                 embeddings[rows] = self.net.encode(torch.from_numpy(x), torch.from_numpy(v)).numpy()
         return embeddings
 
     def score(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Score all pairs of embeddings: (a, units) and (b, units) to (a, b)."""
+        """Score all pairs of embeddings by torch: (a, units) and (b, units) to (a, b)."""
+        import torch
+
         with torch.inference_mode():
             return self.net.score(torch.from_numpy(u), torch.from_numpy(v)).numpy()
 
 
-def input_of(clips: Spectrograms) -> InputSpec:
+def _float32(values: np.ndarray, joined: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Copy clips, which may be on disk, and the embeddings joined to them."""
+    beside = np.zeros((len(values), 0)) if joined is None else joined
+    return np.array(values, dtype=np.float32), np.array(beside, dtype=np.float32)
+
+
+def input_of(clips: "Spectrograms") -> InputSpec:
     """Describe what one of these clips gives a network."""
     n_bands, n_frames = clips.values.shape[1:]
     if clips.front.embeddings == "only":

@@ -20,16 +20,18 @@ First a spectrogram is brought to decibels relative to the clip's mean power, wi
   similarity and their application in music information retrieval", 2006).
 
 The blocks are named where they are computed; `BLOCKS` holds plain words for each.
+
+Torch tensors and NumPy arrays are taken alike, under the names that both libraries know: training
+needs tensors, and a command that encodes one clip does without torch, which takes a second and a
+half to import.
 """
 
 import math
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from scipy.fft import dct
-from torch import Tensor
 
 FLOOR_DB = 40.0
 N_BANDS, N_COARSE = 40, 16
@@ -39,6 +41,8 @@ N_CEPSTRAL = 20
 WINDOW_SECONDS = 6.0  # of the modulation spectrum
 N_RATES, MIN_HZ, MAX_HZ = 16, 0.3, 16.0
 EPSILON = 1e-6
+
+Array = Any  # torch.Tensor or np.ndarray; a function returns what it is given
 
 
 class BlockWords(NamedTuple):
@@ -63,86 +67,109 @@ BLOCKS = {
 }
 
 
-def spectrogram_statistics(x: Tensor, frames_per_second: float, top_db: float) -> dict[str, Tensor]:
+def spectrogram_statistics(x: Array, frames_per_second: float, top_db: float) -> dict[str, Array]:
     """Summarise spectrograms by named blocks of statistics (clips, n).
 
     `x`, (clips, n_mels, n_frames) in [0, 1], is as `spectrograms.log_mel` makes it, of at least two
     frames; how many blocks, and how long, depends on its shape only. `frames_per_second` is
     `sr / hop_length`, `top_db` what the value 0 stands for, in decibels below 1.
     """
+    xp = _namespace(x)
     bands = _means(_decibels(x, top_db), N_BANDS)  # (clips, bands, frames)
-    cosines = dct(np.eye(bands.shape[1]), axis=0, norm="ortho")[:N_CEPSTRAL]
-    cepstrum = x.new_tensor(cosines) @ bands
-    change = bands.diff(dim=2)
-    percentiles = torch.quantile(change, x.new_tensor(PERCENTILES), dim=2)
+    cepstrum = _like(x, dct(np.eye(bands.shape[1]), axis=0, norm="ortho")[:N_CEPSTRAL]) @ bands
+    change = xp.diff(bands, axis=2)
+    percentiles = xp.quantile(change, _like(x, PERCENTILES), axis=2)
+    changes = [_change(bands, lag) for lag in LAGS if lag < bands.shape[2]]
     return {
-        "change": torch.cat([_change(bands, lag) for lag in LAGS if lag < bands.shape[2]], dim=1),
-        "slope": percentiles.permute(1, 2, 0).flatten(1),
+        "change": xp.concatenate(changes, axis=1),
+        "slope": xp.moveaxis(percentiles, 0, 2).reshape(len(x), len(PERCENTILES) * bands.shape[1]),
         "skew": _skew(bands),
         "bands": _upper(_log_matrix(_covariance(bands))),
         "cepstrum": _compressed(_upper(_covariance(cepstrum))),
-        "movement": _compressed(_upper(_covariance(cepstrum.diff(dim=2)))),
+        "movement": _compressed(_upper(_covariance(xp.diff(cepstrum, axis=2)))),
         "modulation": _modulation(_means(bands, N_COARSE), frames_per_second),
     }
 
 
-def embedding_statistics(x: Tensor) -> dict[str, Tensor]:
+def embedding_statistics(x: Array) -> dict[str, Array]:
     """Summarise embeddings (clips, n_dims, n_frames): mean and, over several frames, deviation."""
-    mean = {"embedding": x.mean(dim=2)}
-    return mean if x.shape[2] == 1 else mean | {"embedding_deviation": x.std(dim=2)}
+    blocks = {"embedding": x.mean(axis=2)}
+    if x.shape[2] > 1:
+        blocks["embedding_deviation"] = _namespace(x).std(x, axis=2, correction=1)
+    return blocks
 
 
-def _decibels(x: Tensor, top_db: float) -> Tensor:
+def _namespace(x: Array) -> Any:
+    if isinstance(x, np.ndarray):
+        return np
+    import torch  # there already, as `x` is a tensor
+
+    return torch
+
+
+def _like(x: Array, values: Any) -> Array:
+    return _namespace(x).asarray(values, dtype=x.dtype, device=x.device)
+
+
+def _decibels(x: Array, top_db: float) -> Array:
     power = 10 ** ((x - 1) * (top_db / 10))  # of the clip's maximum
-    mean = power.mean(dim=(1, 2), keepdim=True)
-    return 10 * torch.log10(10 ** (-FLOOR_DB / 10) + power / mean)
+    mean = power.mean(axis=(1, 2), keepdims=True)
+    return 10 * _namespace(x).log10(10 ** (-FLOOR_DB / 10) + power / mean)
 
 
-def _means(x: Tensor, n: int) -> Tensor:
+def _means(x: Array, n: int) -> Array:
     """Average neighbouring bands to at most `n`."""
     edges = np.linspace(0, x.shape[1], min(n, x.shape[1]) + 1).astype(int)
-    return torch.stack([x[:, a:b].mean(dim=1) for a, b in pairwise(edges)], dim=1)
+    return _namespace(x).stack([x[:, a:b].mean(axis=1) for a, b in pairwise(edges)], axis=1)
 
 
-def _change(x: Tensor, lag: int) -> Tensor:
-    return ((x[:, :, lag:] - x[:, :, :-lag]).abs().mean(dim=2) + 0.1).log()
+def _change(x: Array, lag: int) -> Array:
+    return _namespace(x).log(abs(x[:, :, lag:] - x[:, :, :-lag]).mean(axis=2) + 0.1)
 
 
-def _skew(x: Tensor) -> Tensor:
-    centred = x - x.mean(dim=2, keepdim=True)
-    deviation = centred.square().mean(dim=2).sqrt() + 0.1
-    return centred.pow(3).mean(dim=2) / deviation.pow(3)
+def _skew(x: Array) -> Array:
+    xp = _namespace(x)
+    centred = x - x.mean(axis=2, keepdims=True)
+    deviation = xp.sqrt(xp.square(centred).mean(axis=2)) + 0.1
+    return (centred**3).mean(axis=2) / deviation**3
 
 
-def _covariance(x: Tensor) -> Tensor:
-    centred = x - x.mean(dim=2, keepdim=True)
-    return centred @ centred.transpose(1, 2) / max(x.shape[2] - 1, 1)
+def _covariance(x: Array) -> Array:
+    centred = x - x.mean(axis=2, keepdims=True)
+    return centred @ centred.mT / max(x.shape[2] - 1, 1)
 
 
-def _log_matrix(x: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(x + torch.eye(x.shape[1], dtype=x.dtype, device=x.device))
-    logarithms = values.clamp(min=EPSILON).log().unsqueeze(1)
-    matrix: Tensor = (vectors * logarithms) @ vectors.transpose(1, 2)
-    return matrix
+def _log_matrix(x: Array) -> Array:
+    xp = _namespace(x)
+    values, vectors = xp.linalg.eigh(x + _like(x, np.eye(x.shape[1])))
+    logarithms = xp.log(xp.clip(values, EPSILON, None))[:, None]
+    return (vectors * logarithms) @ vectors.mT
 
 
-def _upper(x: Tensor) -> Tensor:
+def _upper(x: Array) -> Array:
     """The upper triangle of symmetric matrices, (clips, n (n + 1) / 2), keeping their norm."""
-    rows, columns = torch.triu_indices(x.shape[1], x.shape[1], device=x.device)
-    return x[:, rows, columns] * torch.where(rows == columns, 1.0, math.sqrt(2)).to(x.dtype)
+    rows, columns = np.triu_indices(x.shape[1])
+    return x[:, rows, columns] * _like(x, np.where(rows == columns, 1.0, math.sqrt(2)))
 
 
-def _compressed(x: Tensor) -> Tensor:
-    return x.sign() * x.abs().log1p()
+def _compressed(x: Array) -> Array:
+    xp = _namespace(x)
+    return xp.sign(x) * xp.log1p(abs(x))
 
 
-def _modulation(x: Tensor, frames_per_second: float) -> Tensor:
+def _modulation(x: Array, frames_per_second: float) -> Array:
+    xp = _namespace(x)
     size = min(round(WINDOW_SECONDS * frames_per_second), x.shape[2])
-    windows = x.unfold(2, size, max(size // 2, 1))  # (clips, coarse, windows, size)
-    centred = windows - windows.mean(dim=3, keepdim=True)
-    hann = torch.hann_window(size, periodic=False, dtype=x.dtype, device=x.device)
-    power = torch.fft.rfft(centred * hann).abs().square().mean(dim=2)  # (clips, coarse, rates)
+    step = max(size // 2, 1)
+    if xp is np:
+        windows = np.lib.stride_tricks.sliding_window_view(x, size, axis=2)[:, :, ::step]
+        hann = np.hanning(size).astype(x.dtype)
+    else:
+        windows = x.unfold(2, size, step)  # (clips, coarse, windows, size)
+        hann = xp.hann_window(size, periodic=False, dtype=x.dtype, device=x.device)
+    centred = windows - windows.mean(axis=3, keepdims=True)
+    power = xp.square(abs(xp.fft.rfft(centred * hann))).mean(axis=2)  # (clips, coarse, rates)
     rates = np.fft.rfftfreq(size, 1 / frames_per_second)
     bounds = np.searchsorted(rates, np.geomspace(MIN_HZ, MAX_HZ, N_RATES + 1))
     inside = [(a, max(b, a + 1)) for a, b in pairwise(bounds) if a < len(rates)]
-    return (torch.cat([power[:, :, a:b].mean(dim=2) for a, b in inside], dim=1) + 1e-3).log()
+    return xp.log(xp.concatenate([power[:, :, a:b].mean(axis=2) for a, b in inside], axis=1) + 1e-3)

@@ -1,26 +1,24 @@
 """The recordings of a folder of music, each decoded and encoded once.
 
 Recordings are encoded as `inference.embed` encodes them: of a long one the part that the front end
-takes. Processes read tags and decode; the network runs here, so that they need not import torch.
-What was encoded is kept in a cache: a folder that did not change is read without decoding.
+takes. What was encoded is kept in a cache: a folder that did not change is read without decoding.
 """
 
 import hashlib
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from twinear.acquisition.music_folder import (
     NO_ARTIST,
     NOT_DECODED,
     UNREADABLE,
-    FileTags,
     LeftOut,
     Recording,
     describe_recording,
@@ -32,16 +30,15 @@ from twinear.artists.identity import identify, normalise_spellings
 from twinear.base.encoding import decode_name
 from twinear.base.errors import ClipError
 from twinear.base.files import require
+from twinear.clips.clips import ClipsParams
 from twinear.clips.waveform import load_waveform
 from twinear.compute.pool import Progress, Workers, map_in_processes
+from twinear.inference import embed_waveforms
+from twinear.model.scorer import Scorer
 from twinear.recommendation.library_cache import EncodedRecording, FileState, LibraryCache
 from twinear.recommendation.m3u8 import find_unlistable
 from twinear.recommendation.playlist import PlaylistEntry
-from twinear.spectrograms.front_end import Floats, SpectrogramsParams, cut_windows, log_mel
-
-if TYPE_CHECKING:
-    from twinear.clips.clips import ClipsParams
-    from twinear.model.scorer import Scorer
+from twinear.spectrograms.front_end import Floats, SpectrogramsParams, cut_windows
 
 SHORT, SILENT = "short", "silent"
 SMALLEST_POWER = 1e-20  # keeps the logarithm of digital silence finite
@@ -69,22 +66,11 @@ class MusicLibrary:
     n_decoded: int
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ExaminedRecording:
-    """What a file of music holds."""
-
-    tags: FileTags
-    seconds: float  # as far as it was decoded
-    dbfs: float  # RMS level of what the front end takes, without DC offset
-    sha256: str  # of the waveform
-    values: Floats  # (n_mels, n_frames), the log-mel spectrogram
-
-
 def encode_library(
     folder: Path,
-    scorer: "Scorer",
+    scorer: Scorer,
     cache: LibraryCache,
-    usable: "ClipsParams",
+    usable: ClipsParams,
     progress: Progress,
     workers: Workers,
 ) -> MusicLibrary:
@@ -106,8 +92,6 @@ def encode_library(
         No recording is left, the cache is damaged or cannot be written, or the scorer needs
         embeddings of another network.
     """
-    from twinear.inference import embed_waveforms  # with torch
-
     embed_waveforms(scorer, ())  # refuses a scorer that audio alone is not enough for
     require(folder, "name a folder of music")
     left_out = LeftOut()
@@ -143,54 +127,47 @@ def encode_library(
 
 def _encode_files(
     states: list[FileState],
-    scorer: "Scorer",
+    scorer: Scorer,
     cache: LibraryCache,
     progress: Progress,
     workers: Workers,
 ) -> None:
-    """Decode files in processes, encode and keep each as it comes."""
-    examine = partial(_examine_or_say_why, front=scorer.spectrograms)
-    crashed: ExaminedRecording | str = NOT_DECODED
-    examined = map_in_processes(examine, [state.file for state in states], workers, crashed)
-    for state, found in zip(progress(states), examined, strict=True):
-        if isinstance(found, ExaminedRecording):
-            cache.write(state, encode_recording(scorer, found))
-        elif found != UNREADABLE:  # that may pass
-            cache.write(state, EncodedRecording(fault=found))
+    """Encode files in processes, and keep each as it comes."""
+    # only the weights go to the processes, not the network that may have been made of them
+    encode = partial(_encode_or_say_why, scorer=replace(scorer))
+    crashed: EncodedRecording | str = NOT_DECODED
+    found = map_in_processes(encode, [state.file for state in states], workers, crashed)
+    for state, outcome in zip(progress(states), found, strict=True):
+        if isinstance(outcome, EncodedRecording):
+            cache.write(state, outcome)
+        elif outcome != UNREADABLE:  # that may pass
+            cache.write(state, EncodedRecording(fault=outcome))
 
 
-def examine_recording(file: Path, front: SpectrogramsParams) -> ExaminedRecording:
-    """Read the tags of a file and decode it as far as the front end does.
+def encode_recording(file: Path, scorer: Scorer) -> EncodedRecording:
+    """Read the tags of a file, decode it as far as the front end does, and encode it.
 
     Raises
     ------
     OSError, ClipError
         It cannot be read, or not be decoded.
+    DataError
+        The scorer needs embeddings of another network.
     """
+    front = scorer.spectrograms
     tags = read_tags(file)
     y = load_waveform(file, front.sr, front.max_seconds)
     power = float(cut_windows(y, front).var(dtype=np.float64))
-    return ExaminedRecording(
+    return EncodedRecording(
         tags=tags,
         seconds=len(y) / front.sr,
         dbfs=10 * math.log10(max(power, SMALLEST_POWER)),
         sha256=hashlib.sha256(y.tobytes()).hexdigest(),
-        values=log_mel(y, front),
+        embedding=embed_waveforms(scorer, [y])[0],
     )
 
 
-def encode_recording(scorer: "Scorer", examined: ExaminedRecording) -> EncodedRecording:
-    """Give what a scorer makes of a recording."""
-    return EncodedRecording(
-        tags=examined.tags,
-        seconds=examined.seconds,
-        dbfs=examined.dbfs,
-        sha256=examined.sha256,
-        embedding=scorer.encode(examined.values[None])[0],
-    )
-
-
-def find_fault(encoded: EncodedRecording, usable: "ClipsParams") -> str:
+def find_fault(encoded: EncodedRecording, usable: ClipsParams) -> str:
     """Say why a recording cannot be heard; "" if it can."""
     if encoded.fault:
         return encoded.fault
@@ -227,10 +204,11 @@ def _read_states(folder: Path, left_out: LeftOut) -> Iterator[FileState]:
             left_out.add(UNREADABLE, name)
 
 
-def _examine_or_say_why(file: Path, front: SpectrogramsParams) -> ExaminedRecording | str:
-    """Examine a file in a worker; a failure is returned in words."""
+def _encode_or_say_why(file: Path, scorer: Scorer) -> EncodedRecording | str:
+    """Encode a file in a process; a failure is returned in words."""
     try:
-        return examine_recording(file, front)
+        with threadpool_limits(1):  # threads of several processes are in each other's way
+            return encode_recording(file, scorer)
     except OSError:
         return UNREADABLE
     except ClipError:

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,13 +18,14 @@ from twinear.artists.identity import artist_id, no_artist, normalise_name, sever
 from twinear.base.errors import ClipError, DataError, nearest
 from twinear.catalogue.head import head_of
 from twinear.catalogue.lookup import ClipRecord
+from twinear.clips.clips import ClipsParams
 from twinear.clips.decoding import AUDIO
+from twinear.model.scorer import Scorer
 from twinear.recommendation.collection import Collection
 from twinear.recommendation.library import (
     MusicLibrary,
     describe_entry,
     encode_recording,
-    examine_recording,
     find_fault,
 )
 from twinear.recommendation.playlist import (
@@ -35,10 +35,6 @@ from twinear.recommendation.playlist import (
     PlaylistEntry,
     PlaylistSource,
 )
-
-if TYPE_CHECKING:
-    from twinear.clips.clips import ClipsParams
-    from twinear.model.scorer import Scorer
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +51,7 @@ class CatalogueClips:
 
     collection: Collection
     data: Path
-    usable: "ClipsParams"
+    usable: ClipsParams
 
     def source(self) -> PlaylistSource:
         """Give the clips to choose from."""
@@ -149,8 +145,8 @@ class LibraryRecordings:
 
     folder: Path
     library: MusicLibrary
-    scorer: "Scorer"
-    usable: "ClipsParams"
+    scorer: Scorer
+    usable: ClipsParams
     catalogue: CatalogueClips | None = None
 
     def source(self) -> PlaylistSource:
@@ -226,7 +222,7 @@ def find_central(embeddings: Floats, logit: Logit) -> int:
 
 
 def encode_file(
-    file: Path, scorer: "Scorer", usable: "ClipsParams", id_of: Callable[[str, str], str]
+    file: Path, scorer: Scorer, usable: ClipsParams, id_of: Callable[[str, str], str]
 ) -> PlaylistEnd:
     """Encode a file that belongs to no source.
 
@@ -242,15 +238,11 @@ def encode_file(
     DataError
         The scorer needs embeddings of another network.
     """
-    from twinear.inference import embed_waveforms  # with torch
-
-    embed_waveforms(scorer, ())  # refuses a scorer that audio alone is not enough for
     try:
-        examined = examine_recording(file, scorer.spectrograms)
+        encoded = encode_recording(file, scorer)
     except OSError as error:
         raise ClipError(file, f"cannot be read ({error.strerror})") from error
-    recording = describe_recording(file, file.parent, examined.tags)
-    encoded = encode_recording(scorer, examined)
+    recording = describe_recording(file, file.parent, encoded.tags)
     if fault := find_fault(encoded, usable):
         found = f"is {fault} ({encoded.seconds:.1f} s, {encoded.dbfs:.0f} dBFS)"
         expected = f"at least {usable.min_seconds:g} s and {usable.min_dbfs:g} dBFS"

@@ -109,3 +109,26 @@ def _embed(
     if found.file != str(clip) and Path(clip).exists():  # a file of the same name is not the clip
         return None, collection.encode([clip], scorer)[1]
     return found.row, np.asarray(collection.catalogue.encoded.embeddings[[found.row]])
+
+
+def similar_clips(
+    folder: Path | str, clip: Path | str, top: int = 10, *, one_per_artist: bool = False
+) -> list[SimilarClip]:
+    """Find the clips of a catalogue that sound most like one, best first.
+
+    Parameters
+    ----------
+    folder
+        The catalogue's folder.
+    clip, top, one_per_artist
+        See `find_similar_clips`.
+
+    Raises
+    ------
+    DataError
+        Neither a clip of the catalogue nor a file, or no catalogue.
+    ClipError
+        A file that cannot be heard.
+    """
+    collection = Collection.open(Path(folder))
+    return find_similar_clips(collection, clip, top, one_per_artist=one_per_artist)

@@ -10,7 +10,7 @@ from twinear.base.errors import DataError
 from twinear.catalogue.lookup import ClipRecord
 from twinear.recommendation.collection import Collection
 from twinear.recommendation.reasons import ClipPairs, Reasons, give_reasons
-from twinear.recommendation.similar_artists import Asked
+from twinear.recommendation.similar_artists import Asked, ask
 
 if TYPE_CHECKING:
     from twinear.model.scorer import Scorer
@@ -176,3 +176,32 @@ def certainty(pairs: ClipPairs) -> str:
     if pairs.spread > WIDE:
         return f"{spread}: some sound alike, others do not."
     return f"{spread}: they agree."
+
+
+def explain_similarity(
+    folder: Path | str,
+    artist: str,
+    other: str,
+    *,
+    data: Path | str = "data",
+    descriptors: bool = False,
+) -> Why:
+    """Explain why an artist of a catalogue is similar to another one; the order matters little.
+
+    Parameters
+    ----------
+    folder
+        The catalogue's folder.
+    artist, other
+        Names or ids.
+    data, descriptors
+        See `explain`.
+
+    Raises
+    ------
+    DataError
+        No such artist, twice the same one, or no catalogue.
+    """
+    collection = Collection.open(Path(folder))
+    (asked,) = ask(collection, [artist])
+    return explain(collection, asked, other, Path(data), descriptors=descriptors)

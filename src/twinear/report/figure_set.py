@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import librosa
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -26,6 +25,7 @@ from twinear.report.ordering import closeness, clustered_order, positions
 from twinear.report.reliability import reliability
 from twinear.report.tables import ordered
 from twinear.report.wording import metric_name, system_name
+from twinear.spectrograms.front_end import mel_frequencies
 
 MAX_ARTISTS = 1000  # in a heat map or on the map
 SPLITS = ("test", "validation", "no listens", "train")  # in the order they are chosen and labelled
@@ -80,7 +80,7 @@ def _draw(inputs: ReportInputs) -> dict[str, Figure]:
     if inputs.filters is not None:
         front, weights = inputs.filters.spectrograms, inputs.filters.weights
         edges = weights.shape[1] + 2
-        hz = librosa.mel_frequencies(edges, fmin=front["fmin"], fmax=front["fmax"])[1:-1]
+        hz = mel_frequencies(edges, front["fmin"], front["fmax"])[1:-1]
         figures["filters"] = draw_filters(weights, hz)
     return figures
 

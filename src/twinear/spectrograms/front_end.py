@@ -1,10 +1,11 @@
 """Waveform -> log-mel spectrogram: the one front end of training and inference.
 
 The spectrogram is librosa's `feature.melspectrogram` (periodic Hann window, centred frames, Slaney
-mel bands), computed frame by frame without librosa's start-up and only for the frames that are
-kept. Values are `1 + dB / top_db`, where dB is relative to the clip's loudest value: 1 is the
-loudest value, 0 is `top_db` below it or silence. From a clip longer than `n_frames`, `n_windows`
-evenly spaced parts (one: the middle) are joined; a shorter clip is repeated from its start.
+mel bands), computed frame by frame and only for the frames that are kept. Window and bands are
+librosa's to the last bit, but computed here: `librosa.filters` takes a second to import. Values are
+`1 + dB / top_db`, where dB is relative to the clip's loudest value: 1 is the loudest value, 0 is
+`top_db` below it or silence. From a clip longer than `n_frames`, `n_windows` evenly spaced parts
+(one: the middle) are joined; a shorter clip is repeated from its start.
 
 For the MFCC-Gaussian baseline (Mandel and Ellis, ISMIR 2005) the same waveform gives the mean and
 the full covariance of librosa's first `n_mfcc` MFCCs, here from frames of 2048 samples every 1024
@@ -161,7 +162,7 @@ def _mel_power(
     banded = np.empty((n_mels, len(frames)), np.float32)
     for start in range(0, len(frames), BLOCK):
         block = slice(start, start + BLOCK)
-        spectrum = scipy.fft.rfft(frames[block] * _window(n_fft), axis=1)  # (frames, bins)
+        spectrum = scipy.fft.rfft(frames[block] * hann_window(n_fft), axis=1)  # (frames, bins)
         spectrum = spectrum[:, : bands.shape[1]]
         power = spectrum.real**2 + spectrum.imag**2
         # a sparse product: few bins in a band, and the same bits whatever the number of threads
@@ -170,17 +171,54 @@ def _mel_power(
 
 
 @lru_cache
-def _window(n_fft: int) -> Floats:
-    from librosa.filters import get_window  # slow to import, needed where audio is read
-
-    window: Floats = get_window("hann", n_fft).astype(np.float32)
-    return window
+def hann_window(n_fft: int) -> Floats:
+    """Periodic Hann window, `librosa.filters.get_window("hann", n_fft)`."""
+    window = 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, n_fft + 1)[:-1])
+    return window.astype(np.float32)
 
 
 @lru_cache
 def _bands(sr: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> scipy.sparse.csr_array:
     """Mel bands, (n_mels, bins), without the bins above `fmax`."""
-    from librosa.filters import mel  # slow to import, as above
+    bands = mel_bands(sr, n_fft, n_mels, fmin, fmax)
+    last = int(np.nonzero(bands)[1].max(initial=0))
+    return scipy.sparse.csr_array(bands[:, : last + 1])
 
-    bands = mel(sr=sr, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
-    return scipy.sparse.csr_array(bands[:, : 1 + bands.any(axis=0).nonzero()[0].max(initial=0)])
+
+def mel_bands(sr: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> Floats:
+    """Compute the triangular mel bands, `librosa.filters.mel`: (n_mels, 1 + n_fft / 2).
+
+    The area below each triangle is the same.
+
+    Examples
+    --------
+    >>> mel_bands(sr=8, n_fft=8, n_mels=2, fmin=0, fmax=3)
+    array([[0., 1., 0., 0., 0.],
+           [0., 0., 1., 0., 0.]], dtype=float32)
+    """
+    edges = mel_frequencies(n_mels + 2, fmin, fmax)[:, None]
+    bins = np.fft.rfftfreq(n_fft, 1 / sr)
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    # rounded before the scaling, as in librosa
+    triangles = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    return (triangles * (2 / (edges[2:] - edges[:-2]))).astype(np.float32)
+
+
+def mel_frequencies(n: int, fmin: float, fmax: float) -> npt.NDArray[np.float64]:
+    """Compute frequencies evenly spaced in mel, `librosa.mel_frequencies`: (n,), in Hz.
+
+    Slaney's scale is linear up to 1000 Hz, which are 15 mel, and logarithmic above.
+
+    Examples
+    --------
+    >>> mel_frequencies(4, 0, 3000).round()
+    array([   0.,  688., 1475., 3000.])
+    """
+    hz_per_mel, log_step = 200 / 3, np.log(6.4) / 27  # 27 mel from 1000 Hz to 6400 Hz
+    knee = 1000 / hz_per_mel  # not quite 15 as a float, and so in librosa
+    first, last = (
+        hz / hz_per_mel if hz < 1000 else knee + np.log(hz / 1000) / log_step for hz in (fmin, fmax)
+    )
+    mels = np.linspace(first, last, n)
+    return np.where(mels < knee, hz_per_mel * mels, 1000 * np.exp(log_step * (mels - knee)))

@@ -7,9 +7,6 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 KIND_TAG, COMMIT_TAG, DATA_TAG = "kind", "commit", "data"
 DATA = Path("data.dvc")
 UNKNOWN = "unknown"
@@ -32,6 +29,9 @@ def describe(tags: Mapping[str, str]) -> str:
 
 def data_hash(path: Path = DATA) -> str:
     """Return DVC's hash of the data folder, as `data.dvc` pins it."""
+    from ruamel.yaml import YAML  # slow to import, and scorers are looked up without it
+    from ruamel.yaml.error import YAMLError
+
     try:
         return str(YAML(typ="safe").load(path)["outs"][0]["md5"])
     except (OSError, YAMLError, KeyError, IndexError, TypeError):

@@ -32,7 +32,7 @@ MAX_METRICS = 1000  # that MLflow takes at a time
 SCORER_TAG, PARAMS_TAG, EXPERIMENT_TAG = "scorer", "params", "dvc_experiment"
 STUDY_TAG = "study"
 SERVING_PACKAGES = (
-    "av", "librosa", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "soxr",
+    "av", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "scipy", "soxr",
     "torch",
 )  # fmt: skip
 

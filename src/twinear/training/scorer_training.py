@@ -44,8 +44,7 @@ def train_scorer(
     inputs = input_of(clips)
     fitted = fit(inputs, examples, params, checkpoint, on_epoch, select_unlabelled(clips, split))
     scorer, before_refit = (
-        Scorer(spectrograms=clips.front, inputs=inputs, model=params.model, net=net)
-        for net in (fitted.net, fitted.before_refit)
+        Scorer.from_net(net, clips.front, params.model) for net in (fitted.net, fitted.before_refit)
     )
     return Trained(scorer=scorer, before_refit=before_refit, fit=fitted)
 

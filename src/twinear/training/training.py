@@ -27,7 +27,8 @@ from torch import Tensor
 from twinear.base.errors import TrainingError
 from twinear.base.params import Params
 from twinear.model.inputs import InputSpec, LogMel
-from twinear.model.network import ModelParams, SiameseNet
+from twinear.model.network import SiameseNet
+from twinear.model.params import ModelParams
 from twinear.training.augmentation import AugmentationParams, augment
 from twinear.training.batches import Batches, ClipInputs, Examples, StepClips
 from twinear.training.checkpoint import Epoch, State, fingerprint, finish, resume, write_checkpoint

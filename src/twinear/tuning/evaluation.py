@@ -134,7 +134,7 @@ def query_scores(
         return {}
     artists = list(dict.fromkeys([*split.queries, *split.validation]))  # queries come first
     examples = collect_examples(clips, similarity, artists, [])
-    embeddings = scorer.encode(examples.clip_inputs.values, examples.clip_inputs.joined)
+    embeddings = scorer.encode_many(examples.clip_inputs.values, examples.clip_inputs.joined)
     scores = score_artists(scorer, embeddings, examples.artist_index)
     n_queries = len(split.queries)
     candidates = ~np.eye(len(artists), dtype=np.bool_)[:n_queries]
