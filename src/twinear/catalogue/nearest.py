@@ -97,8 +97,7 @@ def prepare_by_search(
     Parameters
     ----------
     by_sound, known_by_sound
-        Over the pooled embeddings of all artists, and of the known ones. Of faiss's lists a quarter
-        is looked into: nearness is a mean, and a representative is one of many.
+        Over the pooled embeddings of all artists, and of the known ones.
     """
     by_sound, known_by_sound = _quick(by_sound), known_by_sound and _quick(known_by_sound)
     n_artists, every = len(artists), np.arange(len(artists))
@@ -131,6 +130,7 @@ def prepare_by_search(
 
 
 def _quick(search: Search) -> Search:
+    """Look into a quarter of the lists: nearness is a mean, a representative is one of many."""
     if not isinstance(search, FaissSearch):
         return search
     return replace(search, n_probe=max(search.n_probe // 4, 1))
@@ -144,6 +144,7 @@ def represent_by_search(
     known_by_sound: Search | None,
 ) -> EncodedArtists:
     """Prepare one new artist, to ask about it as about those of a catalogue."""
+    by_sound, known_by_sound = _quick(by_sound), known_by_sound and _quick(known_by_sound)
     pooled = pool_clips(new)
     found = by_sound.search(pooled, FACTOR * N_NEAREST + EXTRA).rows[0]
     sound = scoring.sound(scoring.siamese(new, artists.select(found[found >= 0])))

@@ -34,7 +34,7 @@ AGAIN = "run 'dvc repro catalogue'"
 LAYOUT = 1
 
 RECALL = 0.99  # of the nearest that `n_probe` reaches
-RECALL_NEAREST = 100  # so many nearest of each sampled vector count
+RECALL_NEAREST = 20  # so many nearest of each sampled vector count
 RECALL_QUERIES = 256
 LISTS_PER_ROOT = 4  # lists = this times the root of the number of vectors, as faiss's guide has it
 RANGE_SAMPLE = 100_000  # vectors that the range of each dimension is taken from
@@ -193,7 +193,7 @@ def read_index_facts(folder: Path) -> IndexFacts:
 
 
 def _choose_n_probe(index: Any, vectors: Floats, rng: np.random.Generator) -> tuple[int, float]:
-    """Double `n_probe` until the recall is reached; return it and the recall."""
+    """Raise `n_probe` by a quarter until the recall is reached; return it and the recall."""
     rows = np.sort(rng.choice(len(vectors), min(len(vectors), RECALL_QUERIES), replace=False))
     queries = np.ascontiguousarray(vectors[rows], np.float32)
     n = min(RECALL_NEAREST, len(vectors))
@@ -207,7 +207,7 @@ def _choose_n_probe(index: Any, vectors: Floats, rng: np.random.Generator) -> tu
         )
         if recall >= RECALL or n_probe == index.nlist:
             return n_probe, recall
-        n_probe = min(2 * n_probe, index.nlist)
+        n_probe = min(-(-5 * n_probe // 4), index.nlist)
 
 
 def _hash_head(path: Path, n_bytes: int) -> str:
