@@ -62,7 +62,7 @@ def build_index(
     build_search(search, vectors, folder / ALL, progress)
     if known is not None:
         np.save(folder / VECTORS[KNOWN], vectors[known])
-        build_search(search, vectors[known], folder / KNOWN, progress)
+        build_search(search, vectors[known], folder / KNOWN, progress, queries=vectors)
     del vectors
     return open_index(search, folder)
 

@@ -19,8 +19,9 @@ from twinear.catalogue.search.faiss_search import FaissSearch
 from twinear.catalogue.search.protocol import Progress, Search
 
 BLOCK = 2048  # artists searched for at a time
-FACTOR = 2  # times as many as are wanted are found by pooled embeddings
-EXTRA = 4
+FACTOR = 2  # times as many as are wanted, and EXTRA, are found by pooled embeddings
+EXTRA = 32
+LEAST_PROBE = 16  # lists that are looked into in any case
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -130,10 +131,10 @@ def prepare_by_search(
 
 
 def _quick(search: Search) -> Search:
-    """Look into a quarter of the lists: nearness is a mean, a representative is one of many."""
+    """Look into half of the lists: nearness is a mean, and a representative one of many."""
     if not isinstance(search, FaissSearch):
         return search
-    return replace(search, n_probe=max(search.n_probe // 4, 1))
+    return replace(search, n_probe=max(search.n_probe // 2, min(search.n_probe, LEAST_PROBE)))
 
 
 def represent_by_search(
