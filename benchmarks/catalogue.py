@@ -10,9 +10,9 @@ the ten best of all artists, or of those without listens. Both ways answer the s
   exact scores that are among its ten best.
 
 Building, and asking with one thread and with two, are processes of their own, whose peak memory is
-told; it counts pages of mapped files that were touched. One thread, where no other number is told. Below `exact_below` artists the whole
-neighbours table is built too. CPU time is told beside the time on the clock: others may use the
-machine.
+told; it counts pages of mapped files that were touched. Exact answers take one thread. Below
+`exact_below` artists the whole neighbours table is built too. CPU time is told beside the time on
+the clock: others may use the machine.
 
     python -m benchmarks.catalogue [--artists 1000 10000 100000] [--questions 300]
 """
@@ -33,6 +33,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
+
+from twinear.base.text import markdown_table
 
 KINDS = ("with listens", "without listens", "new clips")
 TOP = 10
@@ -95,7 +98,7 @@ def build(folder: Path, n_artists: int, n_questions: int) -> dict[str, Any]:
     with timed(told, "build"):
         head = CosineHead(scale=SCALE, bias=BIAS)
         scoring = define_scoring(artists, head, params, colistening)
-        complete = complete_artists(artists, scoring, index=folder / "index")
+        complete = complete_artists(artists, scoring, tqdm, folder / "index")
         made = _described(complete, scoring, folder / "index")
         none = Neighbours(rows=np.empty((n_artists, 0), np.int32), scores=np.empty((n_artists, 0)))
         listeners = np.zeros(n_artists, np.int64)
@@ -282,26 +285,30 @@ def measure(n_artists: int, n_questions: int, folder: Path) -> None:
             f"neighbours table, exact: {seconds['clock']:.1f} s ({seconds['cpu']:.1f} CPU s), "
             f"peak {found['peak']:.2f} GB"
         )
+    opened, first = 1000 * one["open"]["clock"], 1000 * one["first"]
     print(
-        f"opened in {1000 * one['open']['clock']:.0f} ms; first answer after {1000 * one['first']:.0f}"
-        f" ms; peak while asked {one['peak']:.2f} GB, exactly {exactly['peak']:.2f} GB"
+        f"opened in {opened:.0f} ms; first answer after {first:.0f} ms; "
+        f"peak while asked {one['peak']:.2f} GB, exactly {exactly['peak']:.2f} GB"
     )
-    print(
-        "| asked | exact: p50 | p99 | index: p50 | p99 | CPU p99 | 2 threads: p50 | p99 |"
-        " p50 exact / index | recall@10 |"
-    )
-    print("|:--" + "|--:" * 9 + "|")
-    for kind in one["times"]:
-        exact, index, both = (
-            {name: 1000 * value for name, value in told["times"][kind].items()}
-            for told in (exactly, one, two)
-        )
-        print(
-            f"| {kind} | {exact['p50']:.1f} | {exact['p99']:.1f} | {index['p50']:.2f} "
-            f"| {index['p99']:.2f} | {index['cpu_p99']:.2f} "
-            f"| {both['p50']:.2f} | {both['p99']:.2f} | {exact['p50'] / index['p50']:.1f} | {exactly['recall'][kind]:.4f} |"
-        )
-    print(f"ms; recall on {exactly['questions']} of the questions")
+    header = [
+        "asked, ms",
+        "exact p50",
+        "p99",
+        "index p50",
+        "p99",
+        "CPU p99",
+        "2 threads p50",
+        "p99",
+    ]
+    rows = []
+    for kind, recall in exactly["recall"].items():
+        exact, index, both = (told["times"][kind] for told in (exactly, one, two))
+        times = [exact["p50"], exact["p99"], index["p50"], index["p99"], index["cpu_p99"]]
+        times += [both["p50"], both["p99"]]
+        ratio = exact["p50"] / index["p50"]
+        rows.append([kind, *(f"{1000 * t:.1f}" for t in times), f"{ratio:.1f}", f"{recall:.4f}"])
+    print(markdown_table([*header, "exact / index", "recall@10"], rows))
+    print(f"recall on {exactly['questions']} of the questions")
     worst = max(times["p99"] for times in one["times"].values())
     least = min(exactly["recall"].values())
     found = [one["open"]["clock"], 1000 * worst, least, built["peak"]]

@@ -51,7 +51,7 @@ def plant(n_artists: int, n_new: int, folder: Path, seed: int = 1) -> PlantedArt
     def clips(some: slice) -> Floats:
         repeated = np.repeat(style[some], CLIPS, axis=0)
         noise = _normal(rng, repeated.shape) * np.repeat(spread[some], CLIPS)[:, None]
-        values = (repeated + noise) @ to_units + common
+        values: Floats = (repeated + noise) @ to_units + common
         values += 0.25 * _normal(rng, values.shape)
         values /= np.linalg.norm(values, axis=1, keepdims=True)
         return values
