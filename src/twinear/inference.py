@@ -97,6 +97,17 @@ def embed_waveforms(scorer: Scorer, waveforms: Iterable[Floats]) -> np.ndarray:
     return scorer.encode(compute_log_mels(scorer, waveforms))
 
 
+def require_audio_alone(scorer: Scorer) -> None:
+    """Refuse a scorer that needs embeddings of another network."""
+    if scorer.spectrograms.embeddings != "none":
+        raise DataError(
+            "the scorer",
+            f"was trained on embeddings ({scorer.spectrograms.embeddings})",
+            expected="a scorer that needs audio alone",
+            remedy="train one with spectrograms.embeddings: none",
+        )
+
+
 def compute_log_mels(scorer: Scorer, waveforms: Iterable[Floats]) -> Floats:
     """Compute what the scorer's network gets, (waveforms, n_mels, n_frames).
 
@@ -105,14 +116,8 @@ def compute_log_mels(scorer: Scorer, waveforms: Iterable[Floats]) -> Floats:
     DataError
         As `embed_waveforms`.
     """
+    require_audio_alone(scorer)
     front = scorer.spectrograms
-    if front.embeddings != "none":
-        raise DataError(
-            "the scorer",
-            f"was trained on embeddings ({front.embeddings})",
-            expected="a scorer that needs audio alone",
-            remedy="train one with spectrograms.embeddings: none",
-        )
     log_mels = [log_mel(y, front) for y in waveforms]
     empty = np.empty((0, front.n_mels, front.n_frames), np.float32)
     return np.stack(log_mels) if log_mels else empty

@@ -214,7 +214,7 @@ class Catalogue:
             Compare it with all artists, also where there is an index.
         """
         new = plain_artists(np.array([0, len(embeddings)]), np.ascontiguousarray(embeddings))
-        if self.index is not None and not exact:
+        if not exact and self.index is not None:
             from twinear.catalogue.nearest import represent_by_search  # with numba, slow to import
 
             return represent_by_search(

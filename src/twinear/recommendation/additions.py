@@ -159,11 +159,11 @@ class Additions:
             No name, or one that stands for no artist; no clip; an artist that is there already; a
             scorer that needs embeddings; a file that cannot be read or written.
         """
-        from twinear.inference import compute_log_mels
+        from twinear.inference import require_audio_alone
         from twinear.recommendation.new_clips import USABLE, read_new_clips
 
         front = scorer.spectrograms
-        compute_log_mels(scorer, ())  # refuses a scorer that needs embeddings
+        require_audio_alone(scorer)
         artist, name = _identify(name, mbid)
         self._refuse_known(artist, name, self.file.read())  # before the audio, which takes time
         new = read_new_clips(clips, front, usable or USABLE, progress)
