@@ -174,8 +174,8 @@ def test_a_new_artist_scores_as_the_same_clips_of_the_catalogue_do(folder: Path)
 
 def test_opening_maps_the_arrays_instead_of_reading_them(folder: Path) -> None:
     encoded = Catalogue.read(folder).encoded
-    assert isinstance(encoded.embeddings, np.memmap)
-    assert isinstance(encoded.representatives, np.memmap)
+    assert isinstance(encoded.embeddings.base, np.memmap)
+    assert isinstance(encoded.representatives.base, np.memmap)
 
 
 def test_equal_catalogues_have_equal_bytes(folder: Path, tmp_path: Path) -> None:

@@ -92,12 +92,15 @@ def test_filters_are_kept_by_the_index(folder: Path) -> None:
 
 def test_new_clips_are_represented_by_the_index_as_by_all(folder: Path) -> None:
     catalogue = Catalogue.read(folder)
-    first, last = catalogue.encoded.clip_offsets[[9, 10]]
-    embeddings = np.array(catalogue.encoded.embeddings[first:last])
-    quick, exact = catalogue.represent(embeddings), catalogue.represent(embeddings, exact=True)
-    assert quick.nearness[0] == pytest.approx(exact.nearness[0], abs=0.1)
-    shared = np.isin(exact.representatives, quick.representatives)
-    assert exact.weights[shared].sum() > 0.6
+    offsets, shared, apart = catalogue.encoded.clip_offsets, [], []
+    for row in range(0, N, 50):
+        embeddings = np.array(catalogue.encoded.embeddings[offsets[row] : offsets[row + 1]])
+        quick, exact = catalogue.represent(embeddings), catalogue.represent(embeddings, exact=True)
+        shared.append(np.isin(quick.representatives, exact.representatives).mean())
+        apart.append(abs(quick.nearness[0] - exact.nearness[0]))
+    # an artist of two clips that have little in common is not found by their mean
+    assert np.mean(shared) > 0.95
+    assert np.median(apart) < 0.03
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from twinear.base.errors import DataError
-from twinear.base.files import require
+from twinear.catalogue.arrays import AGAIN, map_array
 from twinear.catalogue.collaborative import Colistening
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints
 from twinear.catalogue.scoring import sum_clips
 from twinear.catalogue.search.protocol import Mask, Search
 
-AGAIN = "run 'dvc repro catalogue'"
 SCORED_ALL = 2000  # so few artists are all scored
 BY_SOUND = 500  # artists found by sound, and twice as many as are wanted
 BY_LISTENERS = 500  # artists found by listeners, and as many as are wanted
@@ -67,14 +66,8 @@ class RepresentedArtists:
         DataError
             Missing, damaged, or of different lengths.
         """
-        arrays = {}
-        for name in ("offsets", "artists", "weights"):
-            path = require(folder / f"represented_{name}.npy", AGAIN)
-            try:
-                arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (ValueError, EOFError) as error:
-                found = f"is not what was written there ({str(error).splitlines()[0]})"
-                raise DataError(path, found, remedy=AGAIN) from error
+        names = ("offsets", "artists", "weights")
+        arrays = {name: map_array(folder / f"represented_{name}.npy") for name in names}
         lists = cls(**arrays)
         if {len(lists.artists), len(lists.weights)} != {int(lists.offsets[-1])}:
             found = f"has lists of {lists.offsets[-1]} artists, files of {len(lists.artists)}"

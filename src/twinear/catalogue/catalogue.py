@@ -33,6 +33,7 @@ import numpy.typing as npt
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require, sha256, write_json
 from twinear.base.params import parse_params
+from twinear.catalogue.arrays import AGAIN, map_array
 from twinear.catalogue.calibration import Calibration, SiameseScale
 from twinear.catalogue.candidates import CandidateIndex
 from twinear.catalogue.collaborative import Colistening, represent
@@ -47,7 +48,6 @@ from twinear.catalogue.scoring import ScoreParts, Scoring
 if TYPE_CHECKING:
     from twinear.catalogue.building import Neighbours, ScoredArtists
 
-AGAIN = "run 'dvc repro catalogue'"
 LAYOUT = 2  # of the folder; 1 held every two artists' scores
 FACTS, SCORER, ARTISTS = "catalogue.json", "scorer.safetensors", "artists.sqlite"
 INDEX = "search"
@@ -117,7 +117,7 @@ class Catalogue:
         """
         facts = _read_facts(folder)
         arrays = {
-            name.removesuffix(".npy"): _read_array(folder / name)
+            name.removesuffix(".npy"): map_array(folder / name)
             for name in facts["files"]
             if name.endswith(".npy") and "/" not in name
         }
@@ -370,14 +370,6 @@ def _read_facts(folder: Path) -> dict[str, Any]:
         if held != size:
             raise _damaged(folder / name, f"has {held:,} bytes instead of {size:,}")
     return dict(facts)
-
-
-def _read_array(path: Path) -> npt.NDArray[Any]:
-    try:
-        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise _damaged(path, str(error)) from error
-    return array
 
 
 def _damaged(path: Path, reason: str) -> DataError:

@@ -117,11 +117,13 @@ class Colistening:
             matrix = csr_array((self.values, self.indices, self.indptr), (n_known, n_known))
             return np.asarray((artists.representation(n_known) @ matrix).toarray())
         expected = np.zeros((len(artists), n_known), np.float32)
-        for artist, nth in zip(*np.nonzero(artists.weights), strict=True):
-            known = artists.representatives[artist, nth]
-            similar = slice(self.indptr[known], self.indptr[known + 1])
-            weight = artists.weights[artist, nth]
-            expected[artist, self.indices[similar]] += weight * self.values[similar]
+        for row, known, weights in zip(
+            expected, artists.representatives, artists.weights, strict=True
+        ):
+            starts, ends = self.indptr[known], self.indptr[known + 1]
+            for start, end, weight in zip(starts.tolist(), ends.tolist(), weights, strict=True):
+                if weight:
+                    row[self.indices[start:end]] += weight * self.values[start:end]
         return expected
 
     def scores(self, queries: EncodedArtists, candidates: EncodedArtists) -> Floats:

@@ -71,10 +71,11 @@ class EncodedArtists:
     def select(self, rows: npt.ArrayLike) -> "EncodedArtists":
         """Select artists by row, in this order."""
         chosen = np.asarray(rows, dtype=np.int64)
-        counts = self.clip_counts[chosen]
+        starts = self.clip_offsets[chosen]
+        counts = self.clip_offsets[chosen + 1] - starts
         offsets = np.concatenate([[0], np.cumsum(counts)])
         # the clips of each chosen artist, one after the other
-        clips = np.arange(offsets[-1]) + np.repeat(self.clip_offsets[chosen] - offsets[:-1], counts)
+        clips = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
         return EncodedArtists(
             clip_offsets=offsets,
             embeddings=np.asarray(self.embeddings[clips]),

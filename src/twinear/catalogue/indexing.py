@@ -9,21 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from twinear.base.errors import DataError, ParamsError
-from twinear.base.files import require
+from twinear.base.errors import ParamsError
+from twinear.catalogue.arrays import map_array
 from twinear.catalogue.candidates import (
     CandidateIndex,
     RepresentedArtists,
     list_represented,
     pool_clips,
 )
-from twinear.catalogue.encoded import EncodedArtists, Floats
+from twinear.catalogue.encoded import EncodedArtists
 from twinear.catalogue.head import CosineHead, Head
 from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.search.names import build_search, choose_search, open_search
 from twinear.catalogue.search.protocol import Progress
 
-AGAIN = "run 'dvc repro catalogue'"
 ALL, KNOWN = "sound", "known"
 EXACT_KNOWN = 20_000
 VECTORS = {ALL: "vectors.npy", KNOWN: "known_vectors.npy"}
@@ -64,7 +63,8 @@ def build_index(
     build_search(search, vectors, folder / ALL, progress)
     if known is not None:
         np.save(folder / VECTORS[KNOWN], vectors[known])
-        build_search(_search_known(search, len(known)), vectors[known], folder / KNOWN, progress)
+        own = _search_known(search, len(known))
+        build_search(own, vectors[known], folder / KNOWN, progress, queries=vectors)
     del vectors
     return open_index(search, folder)
 
@@ -88,21 +88,12 @@ def open_index(search: str, folder: Path) -> CandidateIndex:
         represented = RepresentedArtists.read(folder)
     known = None
     if (folder / VECTORS[KNOWN]).exists():
-        vectors = _vectors(folder / VECTORS[KNOWN])
+        vectors = map_array(folder / VECTORS[KNOWN])
         known = open_search(_search_known(search, len(vectors)), vectors, folder / KNOWN)
-    every = open_search(search, _vectors(folder / VECTORS[ALL]), folder / ALL)
+    every = open_search(search, map_array(folder / VECTORS[ALL]), folder / ALL)
     return CandidateIndex(by_sound=every, known_by_sound=known, represented=represented)
 
 
 def _search_known(search: str, n_known: int) -> str:
     """Search so few exactly, which takes a millisecond: who stands for whom enters every score."""
     return "exact" if n_known < EXACT_KNOWN else search
-
-
-def _vectors(path: Path) -> Floats:
-    try:
-        vectors: Floats = np.load(require(path, AGAIN), mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(path, f"is not what was written there ({reason})", remedy=AGAIN) from error
-    return vectors

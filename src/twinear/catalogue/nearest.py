@@ -19,8 +19,9 @@ from twinear.catalogue.search.faiss_search import FaissSearch
 from twinear.catalogue.search.protocol import Progress, Search
 
 BLOCK = 2048  # artists searched for at a time
-FACTOR = 2  # times as many as are wanted are found by pooled embeddings
-EXTRA = 4
+FACTOR = 2  # times as many as are wanted, and EXTRA, are found by pooled embeddings
+EXTRA = 32
+LEAST_PROBE = 16  # lists that are looked into in any case
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,8 +98,7 @@ def prepare_by_search(
     Parameters
     ----------
     by_sound, known_by_sound
-        Over the pooled embeddings of all artists, and of the known ones. Of faiss's lists a quarter
-        is looked into: nearness is a mean, and a representative is one of many.
+        Over the pooled embeddings of all artists, and of the known ones.
     """
     by_sound, known_by_sound = _quick(by_sound), known_by_sound and _quick(known_by_sound)
     n_artists, every = len(artists), np.arange(len(artists))
@@ -131,9 +131,10 @@ def prepare_by_search(
 
 
 def _quick(search: Search) -> Search:
+    """Look into half of the lists: nearness is a mean, and a representative one of many."""
     if not isinstance(search, FaissSearch):
         return search
-    return replace(search, n_probe=max(search.n_probe // 4, 1))
+    return replace(search, n_probe=max(search.n_probe // 2, min(search.n_probe, LEAST_PROBE)))
 
 
 def represent_by_search(
@@ -144,6 +145,7 @@ def represent_by_search(
     known_by_sound: Search | None,
 ) -> EncodedArtists:
     """Prepare one new artist, to ask about it as about those of a catalogue."""
+    by_sound, known_by_sound = _quick(by_sound), known_by_sound and _quick(known_by_sound)
     pooled = pool_clips(new)
     found = by_sound.search(pooled, 2 * FACTOR * N_NEAREST + EXTRA).rows[0]
     sound = scoring.sound(scoring.siamese(new, artists.select(found[found >= 0])))

@@ -34,7 +34,7 @@ AGAIN = "run 'dvc repro catalogue'"
 LAYOUT = 1
 
 RECALL = 0.99  # of the nearest that `n_probe` reaches
-RECALL_NEAREST = 100  # so many nearest of each sampled vector count
+RECALL_NEAREST = 20  # so many nearest of each sampled vector count
 RECALL_QUERIES = 256
 LISTS_PER_ROOT = 4  # lists = this times the root of the number of vectors, as faiss's guide has it
 RANGE_SAMPLE = 100_000  # vectors that the range of each dimension is taken from
@@ -52,7 +52,7 @@ class IndexFacts:
     n_dims: int
     n_lists: int
     n_probe: int
-    recall: float  # at RECALL_NEAREST, of vectors searched for their nearest
+    recall: float  # at RECALL_NEAREST, of some queries when the index was built
     head_bytes: int  # before the lists
     head_sha256: str
     n_bytes: int
@@ -107,10 +107,13 @@ class FaissSearch:
         return best_hits(rows, exact_products(queries, self.vectors, rows), n)
 
 
-def build_faiss(vectors: Floats, folder: Path, progress: Progress = iter) -> None:
+def build_faiss(
+    vectors: Floats, folder: Path, progress: Progress = iter, queries: Floats | None = None
+) -> None:
     """Index vectors, (vectors, n_dims), into a folder, whole or not at all.
 
-    Memory is one byte a number, beside a sample that the centroids are trained on.
+    Memory is one byte a number, beside a sample that the centroids are trained on. Some of the
+    `queries`, or of the vectors, decide how many lists are looked into.
     """
     import faiss
 
@@ -131,7 +134,7 @@ def build_faiss(vectors: Floats, folder: Path, progress: Progress = iter) -> Non
         rows = np.arange(start, start + len(block))
         of_rows = lists[start : start + BLOCK]
         index.add_core(len(block), *map(faiss.swig_ptr, (block, rows, of_rows)))
-    n_probe, recall = _choose_n_probe(index, vectors, rng)
+    n_probe, recall = _choose_n_probe(index, vectors, vectors if queries is None else queries)
     with replacing(folder) as temporary:
         temporary.mkdir()
         with (temporary / INDEX).open("wb") as file:
@@ -192,10 +195,11 @@ def read_index_facts(folder: Path) -> IndexFacts:
     return facts
 
 
-def _choose_n_probe(index: Any, vectors: Floats, rng: np.random.Generator) -> tuple[int, float]:
-    """Double `n_probe` until the recall is reached; return it and the recall."""
-    rows = np.sort(rng.choice(len(vectors), min(len(vectors), RECALL_QUERIES), replace=False))
-    queries = np.ascontiguousarray(vectors[rows], np.float32)
+def _choose_n_probe(index: Any, vectors: Floats, queries: Floats) -> tuple[int, float]:
+    """Raise `n_probe` by a quarter until the recall is reached; return it and the recall."""
+    rng = np.random.default_rng(1)
+    rows = np.sort(rng.choice(len(queries), min(len(queries), RECALL_QUERIES), replace=False))
+    queries = np.ascontiguousarray(queries[rows], np.float32)
     n = min(RECALL_NEAREST, len(vectors))
     nearest = ExactSearch(vectors=vectors).search(queries, n).rows
     search = FaissSearch(index=index, vectors=vectors, n_probe=1, place=Path(INDEX))
@@ -207,7 +211,7 @@ def _choose_n_probe(index: Any, vectors: Floats, rng: np.random.Generator) -> tu
         )
         if recall >= RECALL or n_probe == index.nlist:
             return n_probe, recall
-        n_probe = min(2 * n_probe, index.nlist)
+        n_probe = min(-(-5 * n_probe // 4), index.nlist)
 
 
 def _hash_head(path: Path, n_bytes: int) -> str:

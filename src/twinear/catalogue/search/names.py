@@ -37,8 +37,16 @@ def choose_search(name: str, n_vectors: int, exact_below: int) -> str:
     return name
 
 
-def build_search(name: str, vectors: Floats, folder: Path, progress: Progress = iter) -> None:
+def build_search(
+    name: str,
+    vectors: Floats,
+    folder: Path,
+    progress: Progress = iter,
+    queries: Floats | None = None,
+) -> None:
     """Index vectors, (vectors, n_dims), into a folder; an exact search needs none.
+
+    `queries` are like those that will be asked; None: they are like the vectors.
 
     Raises
     ------
@@ -48,7 +56,7 @@ def build_search(name: str, vectors: Floats, folder: Path, progress: Progress = 
     if name == "faiss":
         from twinear.catalogue.search.faiss_search import build_faiss
 
-        build_faiss(vectors, folder, progress)
+        build_faiss(vectors, folder, progress, queries)
     elif name != "exact":
         from twinear.catalogue.search.qdrant_search import build_qdrant, connect
 

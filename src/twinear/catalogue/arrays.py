@@ -1,0 +1,30 @@
+"""The catalogue's arrays, mapped from their files."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twinear.base.errors import DataError
+from twinear.base.files import require
+
+AGAIN = "run 'dvc repro catalogue'"
+
+
+def map_array(path: Path) -> npt.NDArray[Any]:
+    """Map an array of a .npy file; what is not looked at is not read.
+
+    A plain array, because each slice of a `numpy.memmap` takes microseconds.
+
+    Raises
+    ------
+    DataError
+        The file is missing or damaged.
+    """
+    try:
+        array = np.load(require(path, AGAIN), mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "unreadable"
+        raise DataError(path, f"is not what was written there ({reason})", remedy=AGAIN) from error
+    return np.asarray(array)
