@@ -230,6 +230,15 @@ def test_a_catalogue_of_another_layout_is_refused(folder: Path, tmp_path: Path) 
         Catalogue.read(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("section", ["head", "params", "calibration"])
+def test_facts_of_another_version_are_one_line(folder: Path, section: str) -> None:
+    facts = json.loads((folder / "catalogue.json").read_text())
+    facts[section].popitem()
+    (folder / "catalogue.json").write_text(json.dumps(facts))
+    with pytest.raises(DataError, match=r"catalogue\.json: .*lacks or misstates.*dvc repro"):
+        Catalogue.read(folder)
+
+
 def test_an_artist_that_is_not_there_is_told_by_its_id(folder: Path) -> None:
     with pytest.raises(DataError, match=r"lacks id-999"):
         Catalogue.read(folder).rows(["id-001", "id-999"])

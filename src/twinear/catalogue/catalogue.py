@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from twinear.base.errors import DataError
+from twinear.base.errors import DataError, ParamsError
 from twinear.base.files import replacing, require, sha256, write_json
 from twinear.base.params import parse_params
 from twinear.catalogue.arrays import AGAIN, map_array
@@ -161,7 +161,7 @@ class Catalogue:
                 neighbour_scores=arrays["neighbour_scores"],
                 search=facts["search"],
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ParamsError) as error:
             raise _damaged(folder / FACTS, f"lacks or misstates {error}") from error
         catalogue._check_shapes()
         return catalogue
