@@ -32,6 +32,7 @@ BY_LISTENERS = 500  # artists found by listeners, and as many as are wanted
 N_LISTS = 300  # known artists whose lists are looked into
 LIST_LENGTH = 200  # artists looked at in each, more with a filter
 LONGEST_LIST = 1000  # artists kept in each
+FEW_EXCLUDED = 100
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -183,14 +184,18 @@ class CandidateIndex:
         n_allowed = int(np.count_nonzero(allowed))
         if n_allowed <= max(SCORED_ALL, n):
             return np.flatnonzero(allowed)
-        found = self.by_sound.search(pool_clips(query), BY_SOUND + 2 * n, allowed).rows[0]
+        # a filter takes a third of the time of a search: a few artists are taken out afterwards
+        n_excluded = len(allowed) - n_allowed
+        mask, n = (None, n + n_excluded) if n_excluded <= FEW_EXCLUDED else (allowed, n)
+        found = self.by_sound.search(pool_clips(query), BY_SOUND + 2 * n, mask).rows[0]
         found = found[found >= 0]
-        if colistening is None or self.represented is None:
-            return np.sort(found)
-        length = min(LIST_LENGTH * len(allowed) // n_allowed, LONGEST_LIST)
-        inherited = colistening.inherited(query)[0]
-        listened = self.represented.largest(inherited, BY_LISTENERS + n, allowed, length)
-        return np.union1d(found, listened)
+        if colistening is not None and self.represented is not None:
+            length = min(LIST_LENGTH * len(allowed) // n_allowed, LONGEST_LIST)
+            inherited = colistening.inherited(query)[0]
+            listened = self.represented.largest(inherited, BY_LISTENERS + n, mask, length)
+            found = np.concatenate([found, listened])
+        found = np.unique(found)
+        return np.asarray(found[allowed[found]])
 
 
 def pool_clips(artists: EncodedArtists) -> Floats:
