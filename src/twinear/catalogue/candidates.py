@@ -112,10 +112,13 @@ class RepresentedArtists:
             artists, gains = artists[allowed[artists]], gains[allowed[artists]]
         if not len(artists):
             return np.empty(0, np.int64)
-        order = np.argsort(artists)
-        artists, gains = artists[order], gains[order]
+        # an artist's row before the bits of its gain, which is above 0: sorted at once, without an
+        # order to apply to both
+        codes = (artists.astype(np.int64) << 32) | gains.astype(np.float32).view(np.int32)
+        codes.sort()
+        artists, gains = codes >> 32, codes.astype(np.int32).view(np.float32)
         firsts = np.flatnonzero(np.diff(artists, prepend=-1))
-        rows: Ints = artists[firsts].astype(np.int64)
+        rows: Ints = artists[firsts]
         if len(rows) <= n:
             return rows
         sums = np.add.reduceat(gains, firsts)
