@@ -153,6 +153,15 @@ def test_diverse_artists_are_not_near_duplicates_of_each_other(tmp_path: Path) -
     assert scores == sorted(scores, reverse=True)
 
 
+def test_where_nobody_is_left_the_answer_is_empty(collection: Collection) -> None:
+    everyone = tuple(f"id-{row:03}" for row in range(60))
+    for options in (
+        SimilarOptions(without=everyone),
+        SimilarOptions(without=everyone, diverse=True),
+    ):
+        assert find_similar(collection, ["id-001"], options=options).similar == []
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -83,6 +83,8 @@ def similar(
     if as_json:
         print_json(asdict(found) | ({"why": [asdict(each) for each in reasons]} if why else {}))
         return
+    if not found.similar:
+        print("no artist is left of those that were asked for", file=sys.stderr)
     width = max((len(artist.name) for artist in found.similar), default=0)
     digits = distinct_digits([artist.score for artist in found.similar])
     for artist in found.similar:

@@ -159,6 +159,8 @@ class Collection:
                 selected.append(group.select(chosen[inside] - first))
                 positions.append(inside)
             first += len(group)
+        if not selected:
+            return self.catalogue.encoded.select([])
         if len(selected) == 1:
             return selected[0]
         return join_artists(selected).select(np.argsort(np.concatenate(positions)))
