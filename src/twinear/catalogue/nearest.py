@@ -100,7 +100,7 @@ def prepare_by_search(
     by_sound, known_by_sound
         Over the pooled embeddings of all artists, and of the known ones.
     """
-    by_sound, known_by_sound = _quick(by_sound), known_by_sound and _quick(known_by_sound)
+    by_sound = _quick(by_sound)
     n_artists, every = len(artists), np.arange(len(artists))
     nearness = np.empty(n_artists, np.float32)
     for block, nearest in nearest_by_blocks(
@@ -131,10 +131,10 @@ def prepare_by_search(
 
 
 def _quick(search: Search) -> Search:
-    """Look into half of the lists: nearness is a mean, and a representative one of many."""
+    """Look into a third of the lists: nearness is a mean, in which one artist counts little."""
     if not isinstance(search, FaissSearch):
         return search
-    return replace(search, n_probe=max(search.n_probe // 2, min(search.n_probe, LEAST_PROBE)))
+    return replace(search, n_probe=max(search.n_probe // 3, min(search.n_probe, LEAST_PROBE)))
 
 
 def represent_by_search(
@@ -145,7 +145,7 @@ def represent_by_search(
     known_by_sound: Search | None,
 ) -> EncodedArtists:
     """Prepare one new artist, to ask about it as about those of a catalogue."""
-    by_sound, known_by_sound = _quick(by_sound), known_by_sound and _quick(known_by_sound)
+    by_sound = _quick(by_sound)
     pooled = pool_clips(new)
     found = by_sound.search(pooled, 2 * FACTOR * N_NEAREST + EXTRA).rows[0]
     sound = scoring.sound(scoring.siamese(new, artists.select(found[found >= 0])))
