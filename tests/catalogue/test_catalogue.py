@@ -15,13 +15,13 @@ from twinear.base.errors import DataError
 from twinear.catalogue.building import (
     ScoredArtists,
     find_neighbours,
-    largest,
     prepare,
     score_catalogue,
 )
 from twinear.catalogue.catalogue import Catalogue
 from twinear.catalogue.collaborative import TrainingArtists
 from twinear.catalogue.params import CatalogueParams
+from twinear.catalogue.search.protocol import best_first
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
@@ -131,7 +131,7 @@ def test_at_most_the_wanted_number_of_neighbours_is_kept(n: int) -> None:
 
 
 def test_of_equal_totals_the_first_come_first() -> None:
-    assert largest(np.array([2, 1, 2, 2, 3], np.float32), 3).tolist() == [4, 0, 2]
+    assert best_first(np.array([2, 1, 2, 2, 3], np.float32), 3).tolist() == [4, 0, 2]
 
 
 # --- files ------------------------------------------------------------------------------------

@@ -24,12 +24,13 @@ from twinear.catalogue.collaborative import (
     sparse_colistening,
 )
 from twinear.catalogue.csls import mean_nearest
-from twinear.catalogue.encoded import EncodedArtists, Floats, plain_artists
+from twinear.catalogue.encoded import EncodedArtists, Floats, evenly_spaced, plain_artists
 from twinear.catalogue.head import Head, head_of
 from twinear.catalogue.indexing import build_index, search_of, write_represented
 from twinear.catalogue.nearest import prepare_by_search
 from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.scoring import ARTISTS, Scoring, measure_scale, sort_clips
+from twinear.catalogue.search.protocol import best_first
 
 if TYPE_CHECKING:
     from twinear.model.scorer import Scorer
@@ -164,8 +165,8 @@ def define_scoring(
 ) -> Scoring:
     """Measure the scale of the scores among the known artists, or among all if none is known."""
     rows = np.arange(len(artists)) if colistening is None else colistening.rows
-    at = np.linspace(0, len(rows) - 1, min(len(rows), SCALE_ARTISTS)).round().astype(np.int64)
-    mean, deviation = measure_scale(head, artists, rows[at], params.pooling_power)
+    some = evenly_spaced(rows, SCALE_ARTISTS)
+    mean, deviation = measure_scale(head, artists, some, params.pooling_power)
     return Scoring(
         head=head, params=params, mean=mean, deviation=deviation, colistening=colistening
     )
@@ -247,19 +248,13 @@ def calibrate(
     scoring, encoded = prepare(
         artists, head, params, known.select(~known.validation), progress, index
     )
-    queries = _evenly(np.flatnonzero(known.validation))
-    candidates = _evenly(np.arange(len(known.rows)))
+    queries = evenly_spaced(np.flatnonzero(known.validation), CALIBRATION_ARTISTS)
+    candidates = evenly_spaced(np.arange(len(known.rows)), CALIBRATION_ARTISTS)
     pairs = queries[:, None] != candidates
     totals = scoring.score(
         encoded.select(known.rows[queries]), encoded.select(known.rows[candidates])
     ).total
     return fit_calibration(totals[pairs], known.similarity[np.ix_(queries, candidates)][pairs])
-
-
-def _evenly(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Take at most `CALIBRATION_ARTISTS`, evenly spaced."""
-    at = np.linspace(0, len(rows) - 1, min(len(rows), CALIBRATION_ARTISTS))
-    return rows[at.round().astype(np.int64)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -286,21 +281,6 @@ def find_neighbours(
         totals = artists.scoring.score(encoded.block(start, stop), encoded).total
         totals[np.arange(stop - start), np.arange(start, stop)] = -np.inf  # never itself
         for nth, row in enumerate(range(start, stop)):
-            best = largest(totals[nth], n)
+            best = best_first(totals[nth], n)
             rows[row], scores[row] = best, artists.calibration.apply(totals[nth, best])
     return Neighbours(rows=rows, scores=scores)
-
-
-def largest(totals: Floats, n: int) -> npt.NDArray[np.int64]:
-    """Positions of the n largest, best first; of equals the first come first.
-
-    Examples
-    --------
-    >>> largest(np.array([1.0, 3.0, 2.0, 3.0]), 3).tolist()
-    [1, 3, 2]
-    """
-    if n >= len(totals):
-        return np.argsort(-totals, kind="stable")[:n]
-    least = np.partition(totals, len(totals) - n)[len(totals) - n] if n else np.inf
-    candidates = np.flatnonzero(totals >= least)
-    return candidates[np.argsort(-totals[candidates], kind="stable")[:n]]

@@ -139,3 +139,16 @@ def plain_artists(clip_offsets: Ints, embeddings: Floats) -> EncodedArtists:
         weights=np.zeros((n, 1), np.float32),
         popularity=np.zeros(n, np.float32),
     )
+
+
+def evenly_spaced(rows: npt.ArrayLike, most: int) -> Ints:
+    """Take at most so many of some rows, evenly spaced.
+
+    Examples
+    --------
+    >>> evenly_spaced([3, 5, 7, 9, 11], 3).tolist(), evenly_spaced([3, 5], 3).tolist()
+    ([3, 7, 11], [3, 5])
+    """
+    every = np.asarray(rows, dtype=np.int64)
+    at = np.linspace(0, len(every) - 1, min(len(every), most))
+    return np.asarray(every[at.round().astype(np.int64)])

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from twinear.catalogue.building import largest
 from twinear.catalogue.catalogue import Catalogue
+from twinear.catalogue.encoded import evenly_spaced
+from twinear.catalogue.search.protocol import best_first
 
 N_NEAREST = 10
 MOST = 200  # queries: each is compared with all artists
@@ -29,8 +30,7 @@ def search_recall(
     (queries,): the share of the `N_NEAREST` best artists that the search finds; 1 where all artists
     are scored.
     """
-    rows = np.asarray(queries, dtype=np.int64)
-    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST)).round().astype(np.int64)]
+    rows = evenly_spaced(queries, MOST)
     if catalogue.index is None:
         return np.ones(len(rows))
     recall = np.empty(len(rows))
@@ -39,7 +39,7 @@ def search_recall(
         allowed[rows[nth]] = False
         totals = catalogue.score(query).total[0]
         totals[~allowed] = -np.inf
-        best = largest(totals, N_NEAREST)
+        best = best_first(totals, N_NEAREST)
         found = catalogue.index.find(query, catalogue.scoring.colistening, N_NEAREST, allowed)
         recall[nth] = np.isin(best, found).mean()
     return recall

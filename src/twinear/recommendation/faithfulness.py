@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinear.catalogue.building import ScoredArtists
+from twinear.catalogue.encoded import evenly_spaced
 from twinear.metrics.bootstrap import Interval, bootstrap, resamples
 from twinear.model.decomposition import Floats, Ints, decompose, split_logits
 from twinear.model.heads import Cosine
@@ -142,9 +143,7 @@ def nearest_pairs(
     """
     embeddings = artists.encoded.embeddings
     artist_index = np.repeat(np.arange(len(artists.encoded)), artists.encoded.clip_counts)
-    queries = np.flatnonzero(np.isin(artist_index, rows))
-    at = np.linspace(0, len(queries) - 1, min(len(queries), MOST)).round().astype(np.int64)
-    queries = queries[at]
+    queries = evenly_spaced(np.flatnonzero(np.isin(artist_index, rows)), MOST)
     nearest = np.empty(len(queries), np.int64)
     for nth, query in enumerate(queries):
         scores = scorer.score(embeddings[[query]], embeddings)[0]

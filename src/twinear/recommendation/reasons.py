@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from twinear.catalogue.building import largest
 from twinear.catalogue.encoded import EncodedArtists
 from twinear.catalogue.head import sigmoid
+from twinear.catalogue.search.protocol import best_first
 from twinear.recommendation.collection import Collection
 
 N_SHARED = 10  # nearest neighbours compared
@@ -141,8 +141,8 @@ def give_reasons(
         steps.append(Step(name=name, contribution=float(values[0, at]), rank=rank))
     other = collection.encoded([row])
     apart = np.setdiff1d(np.arange(len(collection)), [row])
-    theirs = apart[largest(collection.score(other, apart).total[0], N_SHARED)]
-    mine = others[largest(total, N_SHARED + 1)]
+    theirs = apart[best_first(collection.score(other, apart).total[0], N_SHARED)]
+    mine = others[best_first(total, N_SHARED + 1)]
     shared = [neighbour for neighbour in mine if neighbour in set(theirs) and neighbour != row]
     record = collection.records([row])[0]
     return Reasons(
@@ -176,7 +176,7 @@ def _through(
     if whole <= 0:
         return ()
     found = []
-    for position in largest(added.ravel(), N_THROUGH):
+    for position in best_first(added.ravel(), N_THROUGH):
         i, j = np.unravel_index(position, added.shape)
         if added[i, j] > 0:
             rows = colistening.rows[[ours[i], theirs[j]]]

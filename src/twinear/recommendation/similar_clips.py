@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from twinear.base.errors import DataError
-from twinear.catalogue.building import largest
 from twinear.catalogue.head import sigmoid
+from twinear.catalogue.search.protocol import best_first
 from twinear.recommendation.collection import Collection
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def find_similar_clips(
     logits = np.concatenate(scores)
     if own is not None:
         logits[own] = -np.inf
-    rows = largest(logits, top)
+    rows = best_first(logits, top)
     if one_per_artist:
         offsets = np.concatenate([[0], np.cumsum(np.concatenate(clip_counts))])
-        best = largest(np.maximum.reduceat(logits, offsets[:-1]), top)
+        best = best_first(np.maximum.reduceat(logits, offsets[:-1]), top)
         rows = np.array(
             [
                 first + logits[first:last].argmax()

@@ -84,6 +84,18 @@ def largest(values: Floats, n: int) -> Ints:
     return np.delete(positions, surplus)
 
 
+def best_first(values: Floats, n: int) -> Ints:
+    """Positions of the `n` largest values, best first; of equal values the first ones.
+
+    Examples
+    --------
+    >>> best_first(np.array([1.0, 3.0, 2.0, 3.0], np.float32), 3).tolist()
+    [1, 3, 2]
+    """
+    positions = largest(values, n)
+    return positions[np.argsort(-values[positions], kind="stable")]
+
+
 def no_hits(queries: int, n: int) -> Hits:
     """Make hits that hold nothing, (queries, n)."""
     return Hits(np.full((queries, n), -1, np.int64), np.full((queries, n), -np.inf, np.float32))
