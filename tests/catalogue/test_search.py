@@ -197,16 +197,19 @@ def test_a_filter_looks_into_more_lists(clustered: Floats, index: Path) -> None:
     assert np.mean([np.isin(*both).mean() for both in zip(nearest, found, strict=True)]) > 0.98
 
 
-def test_a_query_whose_lists_hold_too_few_looks_into_all(clustered: Floats, index: Path) -> None:
+def test_a_query_whose_lists_hold_too_few_is_searched_exactly(
+    clustered: Floats, index: Path
+) -> None:
     search = replace(open_faiss(clustered, index), n_probe=1)
     hits = search.search(clustered[:2], 11_000)
     assert (hits.rows >= 0).all()
     assert len(np.unique(hits.rows[0])) == 11_000
 
 
-def test_the_index_takes_little_more_than_a_byte_a_number(clustered: Floats, index: Path) -> None:
+def test_the_index_takes_half_a_byte_a_number(clustered: Floats, index: Path) -> None:
     size = (index / "vectors.faiss").stat().st_size
-    assert size < clustered.nbytes / 4 + 8 * len(clustered) + 100_000
+    # beside it the rows, and lists filled up to multiples of 32
+    assert size < clustered.size / 2 + 8 * len(clustered) + 200_000
 
 
 def test_the_same_vectors_make_the_same_index(tmp_path: Path) -> None:
@@ -222,10 +225,11 @@ def test_the_same_vectors_make_the_same_index(tmp_path: Path) -> None:
     [
         ("vectors.faiss", lambda content: content[:-9], "bytes instead of"),
         ("vectors.faiss", lambda content: b"\0" * 99 + content[99:], "is not what was written"),
+        ("vectors.faiss", lambda content: content[:-99] + b"\7" * 99, "is not what was written"),
         ("vectors.faiss", lambda content: b"", "is empty"),
         ("index.json", lambda content: content[:-9], "is not what was written"),
         ("index.json", lambda content: b'{"layout": 1}', "is not what was written"),
-        ("index.json", lambda content: content.replace(b'"layout": 1', b'"layout": 9'), "layout 9"),
+        ("index.json", lambda content: content.replace(b'"layout": 2', b'"layout": 9'), "layout 9"),
     ],
 )
 def test_a_damaged_index_is_an_error_with_a_remedy(
@@ -250,20 +254,6 @@ def test_a_missing_index_is_an_error_with_a_remedy(
     (folder / name).unlink()
     with pytest.raises(DataError, match=rf"{name}: is missing.*dvc repro catalogue"):
         open_faiss(clustered, folder)
-
-
-def test_rows_that_do_not_exist_in_damaged_lists_are_an_error(
-    clustered: Floats, index: Path, tmp_path: Path
-) -> None:
-    folder = copied(index, tmp_path / "index")
-    path = folder / "vectors.faiss"
-    content = bytearray(path.read_bytes())
-    content[read_index_facts(folder).head_bytes :] = b"\x7f" * (
-        len(content) - read_index_facts(folder).head_bytes
-    )
-    path.write_bytes(content)
-    with pytest.raises(DataError, match="names vector"):
-        open_faiss(clustered, folder).search(clustered[:1], 5)
 
 
 def test_an_index_of_other_vectors_is_an_error(clustered: Floats, index: Path) -> None:

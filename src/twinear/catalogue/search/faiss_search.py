@@ -1,14 +1,14 @@
-"""Approximate search in one machine's memory: faiss, inverted lists of 8-bit vectors.
+"""Approximate search in one machine's memory: faiss, inverted lists of short codes.
 
 The vectors are grouped around centroids, and a query looks into the lists of the nearest centroids
-only (IVF; Jégou, Douze and Schmid, "Product quantization for nearest neighbor search", 2011). The
-lists hold the vectors with 8 bits a dimension (scalar quantiser) and are memory-mapped. Products of
-more rows than are asked for are then computed exactly. How many lists are looked into (`n_probe`)
-is chosen when the index is built, as the smallest number that reaches `RECALL` on some of the
-vectors.
+only. The lists hold, for every dimension, the nearest of 16 values in 4 bits (IVF and PQ;
+Jégou, Douze and Schmid, "Product quantization for nearest neighbor search", 2011), laid out so that
+the processor looks up many codes at once (fast scan; André, Kermarrec and Le Scouarnec, "Cache
+locality is not enough", 2015). Products of more rows than are asked for are then computed exactly.
+How many lists are looked into (`n_probe`) is chosen when the index is built, as the smallest number
+that reaches `RECALL` on some of the vectors.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from twinear.base.errors import DataError
-from twinear.base.files import replacing, require, write_json
+from twinear.base.files import replacing, require, sha256, write_json
 from twinear.catalogue.search.centroids import assign, train_centroids
 from twinear.catalogue.search.exact import ExactSearch
 from twinear.catalogue.search.protocol import (
@@ -31,14 +31,15 @@ from twinear.catalogue.search.protocol import (
 
 INDEX, FACTS = "vectors.faiss", "index.json"
 AGAIN = "run 'dvc repro catalogue'"
-LAYOUT = 1
+LAYOUT = 2
 
 RECALL = 0.995  # of the nearest that `n_probe` reaches
 RECALL_NEAREST = 20  # so many nearest of each sampled vector count
 RECALL_QUERIES = 256
 LISTS_PER_ROOT = 4  # lists = this times the root of the number of vectors, as faiss's guide has it
-RANGE_SAMPLE = 100_000  # vectors that the range of each dimension is taken from
-REFINE = 1.25  # so many times more rows are taken from the lists than are asked for, and 16
+CODE_BITS = 4  # for each dimension
+CODE_SAMPLE = 65_536  # vectors that the values of the codes are trained on
+REFINE, EXTRA = 1.5, 32  # so many times more rows are taken from the lists than are asked for
 BLOCK = 8192  # vectors added at a time
 EXACT_ALLOWED = 20_000  # if fewer rows are allowed, they are searched exactly
 
@@ -53,19 +54,17 @@ class IndexFacts:
     n_lists: int
     n_probe: int
     recall: float  # at RECALL_NEAREST, of some queries when the index was built
-    head_bytes: int  # before the lists
-    head_sha256: str
     n_bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FaissSearch:
     """An index of vectors, (vectors, n_dims), which may be memory-mapped."""
 
-    index: Any  # faiss.IndexIVFScalarQuantizer
+    index: Any  # faiss.IndexIVFPQFastScan
     vectors: Floats
     n_probe: int
-    place: Path
 
     @property
     def exact(self) -> bool:
@@ -90,20 +89,18 @@ class FaissSearch:
             selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
         queries = np.ascontiguousarray(queries, np.float32)
         hits = self._search_lists(queries, n, probe, selector)
+        # lists that hold too few, or vectors that are all equal, which the codes cannot compare
         short = np.flatnonzero(hits.rows[:, -1] < 0)
         if len(short):
-            more = self._search_lists(queries[short], n, self.index.nlist, selector)
-            hits.rows[short], hits.products[short] = more
+            found = ExactSearch(vectors=self.vectors).search(queries[short], n, allowed)
+            hits.rows[short], hits.products[short] = found
         return hits
 
     def _search_lists(self, queries: Floats, n: int, n_probe: int, selector: Any = None) -> Hits:
         import faiss
 
         how = faiss.SearchParametersIVF(nprobe=n_probe, sel=selector)
-        rows = self.index.search(queries, int(REFINE * n) + 16, params=how)[1]
-        if rows.max(initial=-1) >= len(self.vectors):
-            found = f"names vector {rows.max()} of {len(self.vectors)}"
-            raise DataError(self.place, found, remedy=AGAIN)
+        rows = self.index.search(queries, int(REFINE * n) + EXTRA, params=how)[1]
         return best_hits(rows, exact_products(queries, self.vectors, rows), n)
 
 
@@ -112,8 +109,8 @@ def build_faiss(
 ) -> None:
     """Index vectors, (vectors, n_dims), into a folder, whole or not at all.
 
-    Memory is one byte a number, beside a sample that the centroids are trained on. Some of the
-    `queries`, or of the vectors, decide how many lists are looked into.
+    Memory is half a byte a number, beside a sample that the centroids are trained on. Some
+    of the `queries`, or of the vectors, decide how many lists are looked into.
     """
     import faiss
 
@@ -121,26 +118,26 @@ def build_faiss(
     centroids = train_centroids(vectors, int(LISTS_PER_ROOT * n_vectors**0.5))
     quantizer = faiss.IndexFlatIP(n_dims)
     quantizer.add(centroids)
-    kind, metric = faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-    index = faiss.IndexIVFScalarQuantizer(quantizer, n_dims, len(centroids), kind, metric, False)
+    metric = faiss.METRIC_INNER_PRODUCT
+    filled = faiss.IndexIVFPQ(quantizer, n_dims, len(centroids), n_dims, CODE_BITS, metric)
     rng = np.random.default_rng(0)
-    chosen = np.sort(rng.choice(n_vectors, min(n_vectors, RANGE_SAMPLE), replace=False))
-    # the range of each dimension; the centroids are there
-    index.train(np.ascontiguousarray(vectors[chosen], np.float32))
+    chosen = np.sort(rng.choice(n_vectors, min(n_vectors, CODE_SAMPLE), replace=False))
+    chosen = np.resize(chosen, max(len(chosen), 2**CODE_BITS))  # so many are needed to train
+    filled.pq.cp.min_points_per_centroid = 1  # faiss would print a warning
+    filled.train(np.ascontiguousarray(vectors[chosen], np.float32))  # the centroids are there
     lists = assign(vectors, centroids, progress)
     for start in range(0, n_vectors, BLOCK):
         # three names, because a pointer does not keep its array alive
         block = np.ascontiguousarray(vectors[start : start + BLOCK], np.float32)
         rows = np.arange(start, start + len(block))
         of_rows = lists[start : start + BLOCK]
-        index.add_core(len(block), *map(faiss.swig_ptr, (block, rows, of_rows)))
+        filled.add_core(len(block), *map(faiss.swig_ptr, (block, rows, of_rows)))
+    index = faiss.IndexIVFPQFastScan(filled)
     n_probe, recall = _choose_n_probe(index, vectors, vectors if queries is None else queries)
     with replacing(folder) as temporary:
         temporary.mkdir()
         with (temporary / INDEX).open("wb") as file:
             faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))
-        n_bytes = (temporary / INDEX).stat().st_size
-        head_bytes = n_bytes - n_vectors * (index.code_size + 8)  # codes and rows are the rest
         facts = IndexFacts(
             layout=LAYOUT,
             n_vectors=n_vectors,
@@ -148,15 +145,14 @@ def build_faiss(
             n_lists=len(centroids),
             n_probe=n_probe,
             recall=recall,
-            head_bytes=head_bytes,
-            head_sha256=_hash_head(temporary / INDEX, head_bytes),
-            n_bytes=n_bytes,
+            n_bytes=(temporary / INDEX).stat().st_size,
+            sha256=sha256(temporary / INDEX),
         )
         write_json(temporary / FACTS, facts)
 
 
 def open_faiss(vectors: Floats, folder: Path) -> FaissSearch:
-    """Open what `build_faiss` wrote for these vectors; the lists are mapped, not read.
+    """Open what `build_faiss` wrote for these vectors; it is read into memory.
 
     Raises
     ------
@@ -170,16 +166,16 @@ def open_faiss(vectors: Floats, folder: Path) -> FaissSearch:
         expected = f"{len(vectors)} of {vectors.shape[1]} numbers"
         found = f"indexes {facts.n_vectors} vectors of {facts.n_dims} numbers"
         raise DataError(folder, found, expected=expected, remedy=AGAIN)
-    # faiss maps the lists unseen: a file cut off would crash the program that reads them
     if path.stat().st_size != facts.n_bytes:
         found = f"has {path.stat().st_size:,} bytes instead of {facts.n_bytes:,}"
         raise DataError(path, found, remedy=AGAIN)
-    if _hash_head(path, facts.head_bytes) != facts.head_sha256:
+    # faiss trusts what it reads: a damaged file could crash the program
+    if sha256(path) != facts.sha256:
         raise DataError(path, "is not what was written there", remedy=AGAIN)
     import faiss
 
-    index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-    return FaissSearch(index=index, vectors=vectors, n_probe=facts.n_probe, place=path)
+    index = faiss.read_index(str(path))
+    return FaissSearch(index=index, vectors=vectors, n_probe=facts.n_probe)
 
 
 def read_index_facts(folder: Path) -> IndexFacts:
@@ -202,7 +198,7 @@ def _choose_n_probe(index: Any, vectors: Floats, queries: Floats) -> tuple[int, 
     queries = np.ascontiguousarray(queries[rows], np.float32)
     n = min(RECALL_NEAREST, len(vectors))
     nearest = ExactSearch(vectors=vectors).search(queries, n).rows
-    search = FaissSearch(index=index, vectors=vectors, n_probe=1, place=Path(INDEX))
+    search = FaissSearch(index=index, vectors=vectors, n_probe=1)
     n_probe = 1
     while True:
         found = search._search_lists(queries, n, n_probe).rows
@@ -212,8 +208,3 @@ def _choose_n_probe(index: Any, vectors: Floats, queries: Floats) -> tuple[int, 
         if recall >= RECALL or n_probe == index.nlist:
             return n_probe, recall
         n_probe = min(-(-5 * n_probe // 4), index.nlist)
-
-
-def _hash_head(path: Path, n_bytes: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.sha256(file.read(n_bytes)).hexdigest()
