@@ -190,14 +190,18 @@ class CandidateIndex:
         # a filter takes a third of the time of a search: a few artists are taken out afterwards
         n_excluded = len(allowed) - n_allowed
         mask, n = (None, n + n_excluded) if n_excluded <= FEW_EXCLUDED else (allowed, n)
-        found = self.by_sound.search(pool_clips(query), BY_SOUND + 2 * n, mask).rows[0]
-        found = found[found >= 0]
+        wanted = BY_SOUND + 2 * n
+        found = query.nearest
+        if found is None or mask is not None or len(found) < wanted:
+            found = self.by_sound.search(pool_clips(query), wanted, mask).rows[0]
+        found = found[found >= 0][:wanted]
         if colistening is not None and self.represented is not None:
             length = min(LIST_LENGTH * len(allowed) // n_allowed, LONGEST_LIST)
             inherited = colistening.inherited(query)[0]
             listened = self.represented.largest(inherited, BY_LISTENERS + n, mask, length)
             found = np.concatenate([found, listened])
-        found = np.unique(found)
+        found = np.sort(found)  # np.unique hashes, which takes three times as long
+        found = found[np.diff(found, prepend=-1) > 0]
         return np.asarray(found[allowed[found]])
 
 

@@ -37,6 +37,11 @@ class EncodedArtists:
         (artists, k), float32: how much each of them counts; the sum is 1, or 0 without listens.
     popularity
         (artists,), float32: what is added to the score of each as a candidate.
+    nearest
+        Rows of a catalogue's artists nearest by sound, best first, of one new artist whose search
+        has found them; None where they are not known.
+    computed
+        What was computed of these artists and is needed again.
     """
 
     clip_offsets: Ints
@@ -45,7 +50,8 @@ class EncodedArtists:
     representatives: npt.NDArray[np.int32]
     weights: Floats
     popularity: Floats
-    _made: dict[str, "csr_array"] = field(default_factory=dict, init=False, repr=False)
+    nearest: Ints | None = None
+    computed: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.clip_offsets) - 1
@@ -57,16 +63,17 @@ class EncodedArtists:
 
     def representation(self, n_known: int) -> "csr_array":
         """Give the weights as a sparse matrix, (artists, known)."""
-        if "representation" not in self._made:
+        if "representation" not in self.computed:
             from scipy.sparse import csr_array  # slow to import, and only many artists need it
 
             artists, nth = np.nonzero(self.weights)
             positions = self.representatives[artists, nth]
             shape = (len(self), n_known)
-            self._made["representation"] = csr_array(
+            self.computed["representation"] = csr_array(
                 (self.weights[artists, nth], (artists, positions)), shape
             )
-        return self._made["representation"]
+        matrix: csr_array = self.computed["representation"]
+        return matrix
 
     def select(self, rows: npt.ArrayLike) -> "EncodedArtists":
         """Select artists by row, in this order."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from twinear.catalogue.candidates import pool_clips
+from twinear.catalogue.candidates import BY_SOUND, pool_clips
 from twinear.catalogue.collaborative import represent
 from twinear.catalogue.csls import N_NEAREST, mean_nearest
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints
@@ -21,6 +21,7 @@ from twinear.catalogue.search.protocol import Progress, Search
 BLOCK = 2048  # artists searched for at a time
 FACTOR = 2  # times as many as are wanted, and EXTRA, are found by pooled embeddings
 EXTRA = 32
+ASKED = 32  # a question for so many does not search again for a new artist
 LEAST_PROBE = 16  # lists that are looked into in any case
 
 
@@ -145,10 +146,12 @@ def represent_by_search(
     known_by_sound: Search | None,
 ) -> EncodedArtists:
     """Prepare one new artist, to ask about it as about those of a catalogue."""
-    by_sound = _quick(by_sound)
     pooled = pool_clips(new)
-    found = by_sound.search(pooled, 2 * FACTOR * N_NEAREST + EXTRA).rows[0]
-    sound = scoring.sound(scoring.siamese(new, artists.select(found[found >= 0])))
+    # as many as a question wants as candidates, so that it need not search again
+    nearest = by_sound.search(pooled, BY_SOUND + 2 * ASKED).rows[0]
+    nearest = nearest[nearest >= 0]
+    closest = artists.select(nearest[: 2 * FACTOR * N_NEAREST + EXTRA])
+    sound = scoring.sound(scoring.siamese(new, closest))
     representatives, weights = new.representatives, new.weights
     if scoring.colistening is not None and known_by_sound is not None:
         n_known = len(scoring.colistening.rows)
@@ -165,5 +168,9 @@ def represent_by_search(
         )
         representatives = positions[order].astype(np.int32)
     return replace(
-        new, nearness=mean_nearest(sound), representatives=representatives, weights=weights
+        new,
+        nearness=mean_nearest(sound),
+        representatives=representatives,
+        weights=weights,
+        nearest=nearest,
     )
