@@ -191,7 +191,7 @@ class CandidateIndex:
         n_excluded = len(allowed) - n_allowed
         mask, n = (None, n + n_excluded) if n_excluded <= FEW_EXCLUDED else (allowed, n)
         wanted = BY_SOUND + 2 * n
-        found = query.nearest
+        found: Ints | None = query.computed.get("nearest")
         if found is None or mask is not None or len(found) < wanted:
             found = self.by_sound.search(pool_clips(query), wanted, mask).rows[0]
         found = found[found >= 0][:wanted]

@@ -37,11 +37,8 @@ class EncodedArtists:
         (artists, k), float32: how much each of them counts; the sum is 1, or 0 without listens.
     popularity
         (artists,), float32: what is added to the score of each as a candidate.
-    nearest
-        Rows of a catalogue's artists nearest by sound, best first, of one new artist whose search
-        has found them; None where they are not known.
     computed
-        What was computed of these artists and is needed again.
+        What was computed of these artists and is needed again, by name.
     """
 
     clip_offsets: Ints
@@ -50,7 +47,6 @@ class EncodedArtists:
     representatives: npt.NDArray[np.int32]
     weights: Floats
     popularity: Floats
-    nearest: Ints | None = None
     computed: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:

@@ -167,10 +167,8 @@ def represent_by_search(
             kept,
         )
         representatives = positions[order].astype(np.int32)
-    return replace(
-        new,
-        nearness=mean_nearest(sound),
-        representatives=representatives,
-        weights=weights,
-        nearest=nearest,
+    prepared = replace(
+        new, nearness=mean_nearest(sound), representatives=representatives, weights=weights
     )
+    prepared.computed["nearest"] = nearest
+    return prepared
