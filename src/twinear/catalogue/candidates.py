@@ -191,10 +191,11 @@ class CandidateIndex:
         n_excluded = len(allowed) - n_allowed
         mask, n = (None, n + n_excluded) if n_excluded <= FEW_EXCLUDED else (allowed, n)
         wanted = BY_SOUND + 2 * n
-        found: Ints | None = query.computed.get("nearest")
-        if found is None or mask is not None or len(found) < wanted:
+        found: Ints = query.computed.get("nearest", np.empty(0, np.int64))
+        found = found[allowed[found]][:wanted]
+        if len(found) < wanted:
             found = self.by_sound.search(pool_clips(query), wanted, mask).rows[0]
-        found = found[found >= 0][:wanted]
+            found = found[found >= 0]
         if colistening is not None and self.represented is not None:
             length = min(LIST_LENGTH * len(allowed) // n_allowed, LONGEST_LIST)
             inherited = colistening.inherited(query)[0]

@@ -21,7 +21,6 @@ from twinear.catalogue.search.protocol import Progress, Search
 BLOCK = 2048  # artists searched for at a time
 FACTOR = 2  # times as many as are wanted, and EXTRA, are found by pooled embeddings
 EXTRA = 32
-ASKED = 32  # a question for so many does not search again for a new artist
 LEAST_PROBE = 16  # lists that are looked into in any case
 
 
@@ -147,8 +146,8 @@ def represent_by_search(
 ) -> EncodedArtists:
     """Prepare one new artist, to ask about it as about those of a catalogue."""
     pooled = pool_clips(new)
-    # as many as a question wants as candidates, so that it need not search again
-    nearest = by_sound.search(pooled, BY_SOUND + 2 * ASKED).rows[0]
+    # so many that a question, also with a filter that allows half of them, need not search again
+    nearest = by_sound.search(pooled, 2 * BY_SOUND).rows[0]
     nearest = nearest[nearest >= 0]
     closest = artists.select(nearest[: 2 * FACTOR * N_NEAREST + EXTRA])
     sound = scoring.sound(scoring.siamese(new, closest))
