@@ -22,6 +22,14 @@ LOG_MELS = st.builds(
     n_joined=st.integers(0, 3),
 )
 EMBEDDINGS = st.builds(Embedding, n_dims=st.integers(1, 20), n_frames=st.integers(1, 40))
+
+
+def allowed(changes: dict[str, Any]) -> dict[str, Any]:
+    """Listener factors need the statistics and the cosine head."""
+    needed = changes["branches"] != "convolutions" and changes["head"] == "cosine"
+    return changes if needed else changes | {"listener_factors": 0}
+
+
 SHAPES = st.fixed_dictionaries(
     {
         "branches": st.sampled_from(["convolutions", "statistics", "both"]),
@@ -37,8 +45,10 @@ SHAPES = st.fixed_dictionaries(
         "statistics_units": st.integers(1, 7),
         "dropout": st.sampled_from([0.0, 0.5]),  # which counts in training alone
         "head": st.sampled_from(["l1", "cosine"]),
+        "listener_factors": st.integers(0, 4),
+        "factors_weight": st.sampled_from([0.25, 2.0]),
     }
-)
+).map(allowed)
 
 
 def random_net(inputs: InputSpec, params: ModelParams) -> SiameseNet:
