@@ -9,6 +9,7 @@ from twinear.base.stage import run_stage
 from twinear.catalogue.catalogue import Catalogue
 from twinear.ranking.ranking import RankingParams, rank_test
 from twinear.ranking.summary import (
+    NO_TRUTH,
     count_undefined,
     differences,
     flatten_metrics,
@@ -17,7 +18,7 @@ from twinear.ranking.summary import (
     summarise,
 )
 from twinear.ranking.systems import score_systems
-from twinear.ranking.without_listens import NO_TRUTH, hubness_of_catalogue, rank_nothing
+from twinear.ranking.without_listens import hubness_of_catalogue, rank_nothing
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split

@@ -15,6 +15,9 @@ from twinear.ranking.ranking import CHANCE, HEADLINE, SIAMESE, RankingParams, wi
 
 Numbers = dict[str, float]
 MetricTable = dict[str, dict[str, Numbers]]  # system -> metric -> value, low, high
+# what stands in the place of a table of metrics, where there are no listens
+NOTE = "note"
+NO_TRUTH = {NOTE: "no listens: nothing to judge by"}
 DIGITS = 6  # of the numbers in reports
 
 

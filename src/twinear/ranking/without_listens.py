@@ -5,11 +5,10 @@ import pandas as pd
 
 from twinear.catalogue.catalogue import Catalogue
 from twinear.catalogue.encoded import evenly_spaced
+from twinear.metrics.hubness import K
 from twinear.ranking.ranking import CATALOGUE, SIAMESE, Ranking, RankingParams
 from twinear.ranking.summary import Numbers, measure_hubness
 
-NOTE = "note"  # the only key of the metrics, where there are none
-NO_TRUTH = {NOTE: "no listens: nothing to judge by"}
 MOST = 1000  # artists whose hubs are counted; of more, evenly spaced ones
 
 
@@ -27,9 +26,9 @@ def rank_nothing() -> Ranking:
 
 
 def hubness_of_catalogue(catalogue: Catalogue, params: RankingParams) -> dict[str, Numbers]:
-    """Measure the hubness of the catalogue and of its scorer; of a single artist there is none."""
+    """Measure the hubness of the catalogue and of its scorer; of so few artists that every list is of all there is none."""
     rows = evenly_spaced(np.arange(len(catalogue)), MOST)
-    if len(rows) < 2:
+    if len(rows) <= K + 1:
         return {}
     scores = {
         CATALOGUE: catalogue.scores(rows, rows),

@@ -35,7 +35,7 @@ class CatalogueInputs:
 
     catalogue: Catalogue
     measures: CatalogueMeasures
-    hubness: dict[str, dict[str, float]]  # empty with a single artist
+    hubness: dict[str, dict[str, float]]  # empty with few artists
     clips: dict[str, Any]  # what the stage clips kept and dropped
     embeddings: str  # the value of spectrograms.embeddings
 
