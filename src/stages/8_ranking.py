@@ -9,6 +9,7 @@ from twinear.base.stage import run_stage
 from twinear.catalogue.catalogue import Catalogue
 from twinear.ranking.ranking import RankingParams, rank_test
 from twinear.ranking.summary import (
+    NO_TRUTH,
     count_undefined,
     differences,
     flatten_metrics,
@@ -17,6 +18,7 @@ from twinear.ranking.summary import (
     summarise,
 )
 from twinear.ranking.systems import score_systems
+from twinear.ranking.without_listens import hubness_of_catalogue, rank_nothing
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
@@ -34,17 +36,24 @@ def ranking(
     differences_json: Path,
     hubness_json: Path,
 ) -> None:
-    params = read_params("ranking", RankingParams)
-    systems = score_systems(
-        Catalogue.read(catalogue), Spectrograms.read(spectrograms), Similarity.read(similarity)
-    )
+    """Rank the test artists; without listens there are none, and only hubs are counted."""
+    params, made = read_params("ranking", RankingParams), Catalogue.read(catalogue)
+    target = Similarity.read(similarity, may_be_empty=True)
+    if target.artists.empty:
+        rank_nothing().write(folder)
+        write_json(metrics_json, NO_TRUTH)
+        write_json(differences_json, NO_TRUTH)
+        write_json(hubness_json, hubness_of_catalogue(made, params))
+        print("ranking: no listens, so there is nothing to judge by", file=sys.stderr)
+        return
+    systems = score_systems(made, Spectrograms.read(spectrograms), target)
     test, chance = rank_test(systems.select(Split.read(split).members("test")), params)
     summary = summarise(test.queries, chance, params)
     test.write(folder)
     for path, numbers in (
         (metrics_json, summary),
         (differences_json, differences(test.queries, params)),
-        (hubness_json, measure_hubness(systems, params)),
+        (hubness_json, measure_hubness(systems.scores, params)),
     ):
         write_json(path, numbers)
     for metric, count in count_undefined(test.queries).items():

@@ -166,12 +166,15 @@ def ranking(
     as_json: AsJson = False,
 ) -> None:
     """Show how well the catalogue and the siamese network rank, beside chance and the baselines."""
+    from twinear.ranking.summary import NOTE
     from twinear.ranking.table import format_table
 
     numbers = _read_json(reports / "ranking.json")
     differences = _read_json(reports / "differences.json")
     if as_json:
         print_json({"ranking": numbers, "differences": differences})
+    elif NOTE in numbers:
+        print(f"{numbers[NOTE]}; bring some in with 'twinear import --listens …'")
     else:
         print(format_table(numbers, differences))
 

@@ -66,7 +66,7 @@ def write_report(
     source = render(inputs, params, confidence, figures.name)
     write_figures(inputs, figures)
     write_text(markdown, source)
-    write_text(page, to_page(source, figures.parent))
+    write_text(page, to_page(source, figures.parent, TITLE))
 
 
 def render(inputs: ReportInputs, params: ReportParams, confidence: float, figures: str) -> str:
@@ -77,7 +77,7 @@ def render(inputs: ReportInputs, params: ReportParams, confidence: float, figure
         (escape(names[row]), suggestion_table(suggest(row, params.n_suggestions, inputs), names))
         for row in choose_artists(params.suggestions, params.n_artists, inputs)
     ]
-    template = _templates().get_template("report.md.jinja")
+    template = templates().get_template("report.md.jinja")
     return template.render(
         title=TITLE,
         params=params,
@@ -153,7 +153,7 @@ def suggestion_table(lists: Mapping[str, Sequence[int]], names: Sequence[str]) -
     return markdown_table(header, numbered, left=len(header))
 
 
-def to_page(source: str, folder: Path) -> str:
+def to_page(source: str, folder: Path, title: str) -> str:
     """Turn the Markdown into one page; its pictures are read from `folder` and embedded."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(source)
@@ -167,10 +167,11 @@ def to_page(source: str, folder: Path) -> str:
     # wide tables scroll in a box of their own
     body = body.replace("<table>", '<div class="table" tabindex="0"><table>')
     body = body.replace("</table>", "</table></div>")
-    return _templates().get_template("page.html.jinja").render(title=TITLE, body=body)
+    return templates().get_template("page.html.jinja").render(title=title, body=body)
 
 
-def _templates() -> Environment:
+def templates() -> Environment:
+    """Give the templates of this package; a name that a template lacks is an error."""
     return Environment(  # noqa: S701 - Markdown; names are escaped by `escape`
         loader=PackageLoader("twinear.report", "."),
         undefined=StrictUndefined,

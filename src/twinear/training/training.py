@@ -34,6 +34,7 @@ from twinear.training.batches import Batches, ClipInputs, Examples, StepClips
 from twinear.training.checkpoint import Epoch, State, fingerprint, finish, resume, write_checkpoint
 from twinear.training.losses import OBJECTIVES, Objective, ObjectiveName, without_popularity
 from twinear.training.pretraining import PretrainingParams, map_size, pretrain
+from twinear.training.untrained import fit_axes
 from twinear.training.validation import Validator, rank_validation
 
 
@@ -212,7 +213,7 @@ def _prepare(state: State, training: Examples, job: _Job) -> Batches:
     data = Batches.from_examples(replace(training, similarity=target), job.device)
     if net.statistics is not None:
         statistics = data.compute_statistics(net.statistics)
-        net.statistics.fit(statistics, torch.from_numpy(data.artist_index).to(job.device))
+        fit_axes(net.statistics, statistics, data.artist_index)
         if params.augmentation.changes_nothing:  # else every step changes clips and statistics
             only = net.convolutions is None
             data = data.with_coordinates(net.statistics, statistics, only=only)
