@@ -7,14 +7,16 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from twinear.base.files import replacing, sha256
+from twinear.base.files import replacing, sha256, write_json
 from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
+from twinear.listens.listens import Listens
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
 from twinear.tracking.runs import Run, open_run
 from twinear.training.checkpoint import Epoch, write_finished
+from twinear.training.keeping import KeepDecision
 from twinear.training.scorer_training import Trained, train_scorer
 from twinear.training.training import TrainingParams
 from twinear.training.untrained import untrained_scorer
@@ -24,10 +26,12 @@ def training(
     spectrograms: Path,
     similarity: Path,
     split: Path,
+    listens: Path,
     scorer: Path,
     before_refit: Path,
     checkpoint: Path,
     table: Path,
+    report: Path,
 ) -> None:
     """Train on the training artists; without listens the untrained scorer is the result."""
     params = read_params("training", TrainingParams)
@@ -38,17 +42,21 @@ def training(
         if target.artists.empty:
             print("training: no listens to learn from, the scorer stays untrained", file=sys.stderr)
             result = first = untrained_scorer(clips, params.model)
+            decision = KeepDecision(kept="untrained", keep=params.keep)
             write_finished(checkpoint)
         else:
             run.log_data("similarity", similarity, sha256(similarity / "similarity.npy"))
-            trained = _train(clips, target, Split.read(split), params, checkpoint, run)
-            result, first = trained.scorer, trained.before_refit
-            epochs = pd.DataFrame(map(asdict, trained.fit.history))
-            epochs["chosen"] = (epochs["epoch"] == trained.fit.best.epoch).astype(int)
+            heard = Listens.read(listens) if params.model.listener_factors else None
+            trained = _train(clips, target, Split.read(split), heard, params, checkpoint, run)
+            result, first, decision = trained.scorer, trained.before_refit, trained.decision
+            if trained.best is not None:
+                epochs = pd.DataFrame(map(asdict, trained.history))
+                epochs["chosen"] = (epochs["epoch"] == trained.best.epoch).astype(int)
         result.write(scorer)
         first.write(before_refit)
         with replacing(table) as temporary:
             epochs.to_csv(temporary, index=False)
+        write_json(report, decision)
         run.log_files(split)
         run.log_scorer(scorer, sha256(scorer), result.inputs)
 
@@ -57,6 +65,7 @@ def _train(
     clips: Spectrograms,
     target: Similarity,
     split: Split,
+    listens: Listens | None,
     params: TrainingParams,
     checkpoint: Path,
     run: Run,
@@ -68,7 +77,7 @@ def _train(
             bar.update()
             run.log_metrics(epoch.measures, step=epoch.epoch)
 
-        return train_scorer(clips, target, split, params, checkpoint, say)
+        return train_scorer(clips, target, split, params, checkpoint, say, listens)
 
 
 if __name__ == "__main__":

@@ -146,11 +146,10 @@ def decompose(
     beside = np.zeros((len(values), 0)) if joined is None else joined
     blocks = () if net.statistics is None else net.statistics.names
     names = blocks if net.convolutions is None else (*blocks, CONVOLUTIONS)
-    n = 0 if net.statistics is None else net.statistics.map.out_features
     sizes = [
-        n if net.statistics is not None else 0,
-        0 if net.convolutions is None else net.convolutions.dense[0].out_features,
-        0 if net.factors is None else net.factors.weight.shape[1],
+        0 if net.statistics is None else scorer.model.statistics_units,
+        0 if net.convolutions is None else scorer.model.dense_units,
+        scorer.model.listener_factors,
     ]
     ends = np.cumsum(sizes).tolist()
     slices = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
@@ -173,9 +172,9 @@ def decompose(
                 vectors[rows, -1, slices[1]] = net.convolutions(x)
     if isinstance(head, Cosine):  # each branch has a length of its own, as in `SiameseNet.encode`
         share = None if net.share is None else net.share.sigmoid().item()
-        lengths = (1.0, 1.0) if share is None else ((1 - share) ** 0.5, share**0.5)
+        first, second = (1.0, 1.0) if share is None else ((1 - share) ** 0.5, share**0.5)
         sound, theirs = (1.0, 0.0) if net.factors is None else lengths_of(net.factors_weight)
-        lengths = (sound * lengths[0], sound * lengths[1], theirs)
+        lengths = (sound * first, sound * second, theirs)
         for units, length in zip(slices, lengths, strict=True):
             now = np.linalg.norm(vectors[:, :, units].sum(axis=1), axis=1)
             vectors[:, :, units] *= (length / np.maximum(now, SMALLEST))[:, None, None]

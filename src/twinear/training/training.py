@@ -44,7 +44,8 @@ class TrainingParams(Params):
     model: ModelParams
     objective: ObjectiveName
     popularity_correction: float = Field(ge=0, le=1)
-    epochs: int = Field(gt=0)
+    keep: Literal["better", "always", "never"]
+    epochs: int = Field(ge=0)
     patience: int = Field(gt=0)
     selection_window: int = Field(gt=0)
     refit: bool
@@ -53,6 +54,7 @@ class TrainingParams(Params):
     clips_per_artist: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     identity_decay: float = Field(ge=0)
+    factors_ridge: float = Field(gt=0)
     ema_decay: float = Field(ge=0, lt=1)
     augmentation: AugmentationParams
     pretraining: PretrainingParams
@@ -85,8 +87,9 @@ def fit(
 ) -> Fit:
     """Train until `epochs`, or until `patience` epochs bring no better validation NDCG.
 
-    With `params.refit` a second network is then trained for as many epochs on the training and
-    the validation artists together: few artists are too few to leave a part of them out.
+    Listener factors are not fitted here: they need the listens. With `params.refit` a second
+    network is then trained for as many epochs on the training and the validation artists together:
+    few artists are too few to leave a part of them out.
 
     Parameters
     ----------
@@ -104,6 +107,8 @@ def fit(
         The loss is no longer a number, or the device is not there.
     """
     torch.set_num_threads(params.threads)
+    shape = params.model.model_copy(update={"listener_factors": 0})
+    params = params.model_copy(update={"model": shape})
     job = _Job(inputs=inputs, params=params, unlabelled=unlabelled, device=_device(params.device))
     training = examples.select(~examples.validation)
     validation = examples.select(examples.validation)

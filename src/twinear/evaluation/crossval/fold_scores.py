@@ -126,7 +126,7 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         tables[name] = np.full((len(rows), len(artists)), np.nan)
         tables[name][:, inside] = score(rows, columns)
     result = FoldScores(
-        queries=list(fold.queries), artists=artists, scores=tables, history=trained.fit.history
+        queries=list(fold.queries), artists=artists, scores=tables, history=trained.history
     )
     result.write(task.path, task.fingerprint)
     checkpoint.unlink(missing_ok=True)
