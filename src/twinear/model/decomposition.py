@@ -28,7 +28,7 @@ import numpy.typing as npt
 import torch
 
 from twinear.model.heads import Cosine, WeightedL1
-from twinear.model.network import StatisticsBranch, lengths_of
+from twinear.model.network import StatisticsBranch
 from twinear.model.scorer import BATCH, Scorer
 from twinear.model.statistics import BLOCKS, BlockWords
 
@@ -173,7 +173,8 @@ def decompose(
     if isinstance(head, Cosine):  # each branch has a length of its own, as in `SiameseNet.encode`
         share = None if net.share is None else net.share.sigmoid().item()
         first, second = (1.0, 1.0) if share is None else ((1 - share) ** 0.5, share**0.5)
-        sound, theirs = (1.0, 0.0) if net.factors is None else lengths_of(net.factors_weight)
+        of_factors = 0.0 if net.factors is None else net.factors.share.item()
+        sound, theirs = (1 - of_factors) ** 0.5, of_factors**0.5
         lengths = (sound * first, sound * second, theirs)
         for units, length in zip(slices, lengths, strict=True):
             now = np.linalg.norm(vectors[:, :, units].sum(axis=1), axis=1)

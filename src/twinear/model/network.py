@@ -51,7 +51,6 @@ class SiameseNet(nn.Module):
         if params.listener_factors:
             self.factors = FactorsBranch(params.statistics_units, params.listener_factors)
             self.units += params.listener_factors
-        self.factors_weight = params.factors_weight
         self.head = Cosine() if params.head == "cosine" else WeightedL1(self.units)
         # the logit of the convolutions' share in the cosine; a small share at the start
         shared = params.branches == "both" and params.head == "cosine"
@@ -77,8 +76,8 @@ class SiameseNet(nn.Module):
                 parts = [(1 - share).sqrt() * parts[0], share.sqrt() * parts[1]]
         if self.factors is not None:
             predicted = nn.functional.normalize(self.factors(coordinates), dim=1)
-            lengths = lengths_of(self.factors_weight)
-            parts = [*(lengths[0] * part for part in parts), lengths[1] * predicted]
+            share = self.factors.share
+            parts = [*((1 - share).sqrt() * part for part in parts), share.sqrt() * predicted]
         return torch.cat([part.to(parts[0].dtype) for part in parts], dim=1)
 
     def score(self, u: Tensor, v: Tensor) -> Tensor:
@@ -212,10 +211,12 @@ class FactorsBranch(nn.Module):
     """Predicts listener factors from the coordinates of a clip's statistics."""
 
     weight: Tensor  # (units, n_factors)
+    share: Tensor  # of the factors' cosine in the sum of both, a scalar in [0, 1]
 
     def __init__(self, units: int, n_factors: int) -> None:
         super().__init__()
         self.register_buffer("weight", torch.zeros(units, n_factors))
+        self.register_buffer("share", torch.zeros(()))
 
     @torch.no_grad()
     def fit(self, coordinates: Tensor, factors: Tensor, artist_index: Tensor, ridge: float) -> None:
@@ -245,20 +246,6 @@ class FactorsBranch(nn.Module):
         with torch.autocast(coordinates.device.type, enabled=False):
             factors: Tensor = nn.functional.normalize(coordinates, dim=1) @ self.weight
         return factors
-
-
-def lengths_of(factors_weight: float) -> tuple[float, float]:
-    """Give the lengths of an embedding's two parts, sound and factors; together they have length 1.
-
-    The squares are the weights of the two cosines.
-
-    Examples
-    --------
-    >>> lengths_of(0.0)
-    (1.0, 0.0)
-    """
-    whole = 1 + factors_weight
-    return (1 / whole) ** 0.5, (factors_weight / whole) ** 0.5
 
 
 def _principal_axes(rows: Tensor) -> Tensor:

@@ -48,9 +48,8 @@ def encode(
         parts = [np.sqrt(1 - share) * parts[0], np.sqrt(share) * parts[1]]
     if model.listener_factors:
         factors = _normalized(_normalized(coordinates) @ weights["factors.weight"])
-        whole = 1 + model.factors_weight
-        parts = [*(part / np.sqrt(whole) for part in parts)]
-        parts.append(np.sqrt(model.factors_weight / whole) * factors)
+        share = weights["factors.share"]
+        parts = [*(np.sqrt(1 - share) * part for part in parts), np.sqrt(share) * factors]
     embeddings: Floats = np.concatenate(parts, axis=1)
     return embeddings
 
@@ -109,7 +108,7 @@ def weight_shapes(inputs: InputSpec, model: ModelParams) -> dict[str, tuple[int,
         shapes |= {"statistics.middle": (n,), "statistics.axes": (n, units)}
         shapes["statistics.map.weight"] = (units, units)
         if model.listener_factors:
-            shapes["factors.weight"] = (units, model.listener_factors)
+            shapes |= {"factors.weight": (units, model.listener_factors), "factors.share": ()}
     if model.branches != "statistics":
         n_inputs, channels = inputs.shape[0], model.channels
         for layer in range(model.conv_depth):

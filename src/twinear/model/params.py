@@ -30,7 +30,6 @@ class ModelParams(Params):
     dropout: float = Field(ge=0, lt=1)
     head: HeadName
     listener_factors: int = Field(ge=0)
-    factors_weight: float = Field(ge=0)
 
     @field_validator("dilation")
     @classmethod

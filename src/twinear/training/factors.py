@@ -6,42 +6,46 @@ artists the target of pairs, their similarity, is mostly noise; factors are shar
 the listens, those without clips too.
 """
 
+from dataclasses import replace
+
+import numpy as np
 import torch
+from torch import Tensor
 
 from twinear.model.network import SiameseNet
 from twinear.model.scorer import Scorer
 from twinear.similarity.factors import Floats
-from twinear.training.batches import Batches, Examples
 
 
 def add_factors(
-    scorer: Scorer, examples: Examples, factors: Floats, weight: float, ridge: float
+    scorer: Scorer, statistics: Tensor, artist_index: np.ndarray, factors: Floats, ridge: float
 ) -> Scorer:
     """Add predicted listener factors to the embedding of a scorer with a statistics branch.
 
+    Their weight is 0: see `weigh_factors`.
+
     Parameters
     ----------
-    examples
-        The artists to learn from, and their clips.
+    statistics
+        Of the clips to learn from, (clips, n), as the statistics branch computes them.
+    artist_index
+        The artist of each, a row of `factors`, (clips,).
     factors
-        Of these artists, (artists, n_factors).
-    weight
-        Of the cosine of the factors beside that of the sound.
+        (artists, n_factors).
     ridge
         See `FactorsBranch.fit`.
     """
-    shape = scorer.model.model_copy(
-        update={"listener_factors": factors.shape[1], "factors_weight": weight}
-    )
+    shape = scorer.model.model_copy(update={"listener_factors": factors.shape[1]})
     net = SiameseNet(scorer.inputs, shape).eval()
     net.load_state_dict(scorer.net.state_dict(), strict=False)  # all but the factors
     assert net.statistics is not None and net.factors is not None  # noqa: S101, PT018
-    data = Batches.from_examples(examples, torch.device("cpu"))
-    coordinates = net.statistics.project(data.compute_statistics(net.statistics))
-    net.factors.fit(
-        coordinates,
-        torch.from_numpy(factors),
-        torch.from_numpy(examples.artist_index),
-        ridge,
-    )
+    coordinates = net.statistics.project(statistics)
+    index = torch.from_numpy(artist_index)
+    net.factors.fit(coordinates, torch.from_numpy(factors), index, ridge)
     return Scorer.from_net(net, scorer.spectrograms, shape)
+
+
+def weigh_factors(scorer: Scorer, weight: float) -> Scorer:
+    """Set the weight of the factors' cosine beside that of the sound, which has 1."""
+    share = np.asarray(weight / (1 + weight), np.float32)
+    return replace(scorer, weights={**scorer.weights, "factors.share": share})

@@ -10,11 +10,12 @@ The model does not know its trainer: an edit here does not touch what only reads
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from twinear.base.errors import DataError
 from twinear.listens.listens import Listens
@@ -24,15 +25,17 @@ from twinear.similarity.factors import listener_factors
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split, fold_of
-from twinear.training.batches import ClipInputs, Examples, collect_examples
+from twinear.training.batches import Batches, ClipInputs, collect_examples
 from twinear.training.checkpoint import Epoch, write_finished
-from twinear.training.factors import add_factors
+from twinear.training.factors import add_factors, weigh_factors
 from twinear.training.keeping import KeepDecision, decide, query_values
 from twinear.training.losses import by_artist, calibration
 from twinear.training.training import TrainingParams, fit
 from twinear.training.untrained import untrained_scorer
+from twinear.training.validation import all_logits
 
 N_FOLDS = 5  # of cross-fitting
+LEAST_ARTISTS = 50  # of training and validation, to learn listener factors from
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,17 +89,44 @@ def train_scorer(
     artists = np.array([*train, *validation])
     untrained = untrained_scorer(clips, params.model)
     every = np.ones(len(artists), np.bool_)
+    data = Batches.from_examples(examples, torch.device("cpu"))
+    assert untrained.net.statistics is not None  # noqa: S101
+    statistics = data.compute_statistics(untrained.net.statistics)
+
+    def score(scorer: Scorer) -> Tensor:
+        """Compute the logits of all pairs of clips."""
+        net, clips_of_all = scorer.net, data
+        if net.statistics is not None:
+            only = net.convolutions is None
+            clips_of_all = data.with_coordinates(net.statistics, statistics, only=only)
+        return all_logits(clips_of_all, net, "float32")
+
+    def values(scorer: Scorer, held_out: Bools) -> Floats:
+        """Compute the values of the queries, (queries,)."""
+        index = torch.from_numpy(examples.artist_index)
+        scores = by_artist(torch.sigmoid(score(scorer)), index, len(artists)).double().numpy()
+        return query_values(scores, examples.similarity, np.flatnonzero(held_out), params.seed)
 
     def with_factors(scorer: Scorer, learned_from: Bools) -> Scorer:
         ids = artists[learned_from].tolist()
         others = set(split.artists["artist"]) - set(ids)
         factors = listener_factors(_require(listens), ids, others, params.model.listener_factors)
-        weight, ridge = params.model.factors_weight, params.factors_ridge
-        return add_factors(scorer, examples.select(learned_from), factors, weight, ridge)
+        chosen = learned_from[examples.artist_index]
+        index = (np.cumsum(learned_from) - 1)[examples.artist_index[chosen]]
+        of_chosen = statistics[torch.from_numpy(chosen)]
+        return add_factors(scorer, of_chosen, index, factors, params.factors_ridge)
 
-    def values(scorer: Scorer, held_out: Bools) -> Floats:
-        scores = _score_artists(scorer, examples)
-        return query_values(scores, examples.similarity, np.flatnonzero(held_out), params.seed)
+    def calibrated(scorer: Scorer) -> Scorer:
+        """Bring the scores of the validation artists' clips near to their similarity."""
+        index = examples.artist_index
+        held_out = examples.validation[index]
+        pairs = (index[:, None] != index) & held_out & held_out[:, None]
+        if not pairs.any():
+            return scorer
+        target = examples.similarity[np.ix_(index, index)]
+        net = copy.deepcopy(scorer.net)
+        net.head.rescale(*calibration(score(scorer).numpy()[pairs], target[pairs]))
+        return Scorer.from_net(net, scorer.spectrograms, scorer.model)
 
     history, best = list[Epoch](), None
     before_refit = scorer = untrained
@@ -110,26 +140,40 @@ def train_scorer(
         )
     else:
         write_finished(checkpoint)
-    if params.model.listener_factors and params.keep != "never":
-        used = every if params.refit else ~examples.validation
-        before_refit = with_factors(before_refit, ~examples.validation)
-        scorer = with_factors(scorer, used)
-    if before_refit is untrained:
-        decision = KeepDecision(kept="untrained", keep=params.keep)
+    few = len(artists) < LEAST_ARTISTS and params.keep != "always"
+    weights = params.factors_weights if params.model.listener_factors and not few else ()
+    if params.keep == "never" or not (params.epochs or weights):
+        decision, row = KeepDecision(kept="untrained", keep=params.keep), 0
     elif params.epochs:
-        without = values(untrained, examples.validation)
-        learned = values(before_refit, examples.validation)
-        decision = decide(without, learned, params.keep, "validation", params.seed)
+        scorers = [untrained, before_refit]
+        if weights:
+            fitted_factors = with_factors(before_refit, ~examples.validation)
+            scorers += [weigh_factors(fitted_factors, weight) for weight in weights]
+        rows = np.stack([values(each, examples.validation) for each in scorers])
+        decision, row = decide(rows, params.keep, "validation", params.seed)
+        row -= 1  # the network has no factors
     else:
         folds = fold_of(artists.tolist(), N_FOLDS)
         parts = [folds == number for number in np.unique(folds)]
-        without = np.concatenate([values(untrained, part) for part in parts])
-        learned = np.concatenate([values(with_factors(untrained, ~part), part) for part in parts])
-        decision = decide(without, learned, params.keep, "cross-fitted", params.seed)
+        of_parts = []
+        for part in parts:
+            learned = with_factors(untrained, ~part)
+            scorers = [untrained, *(weigh_factors(learned, weight) for weight in weights)]
+            of_parts.append([values(each, part) for each in scorers])
+        decision, row = decide(
+            np.concatenate(of_parts, axis=1), params.keep, "cross-fitted", params.seed
+        )
     if decision.kept == "untrained":
         before_refit = scorer = untrained
-    if decision.kept == "untrained" or params.model.listener_factors:
-        before_refit, scorer = (_calibrated(each, examples) for each in (before_refit, scorer))
+    elif row > 0:
+        used = every if params.refit else ~examples.validation
+        before_refit, scorer = (
+            weigh_factors(with_factors(each, learned_from), weights[row - 1])
+            for each, learned_from in ((before_refit, ~examples.validation), (scorer, used))
+        )
+        decision = replace(decision, factors_weight=weights[row - 1])
+    if scorer is untrained or row > 0:
+        before_refit, scorer = (calibrated(each) for each in (before_refit, scorer))
     return Trained(
         scorer=scorer, before_refit=before_refit, decision=decision, history=history, best=best
     )
@@ -143,31 +187,6 @@ def _require(listens: Listens | None) -> Listens:
             remedy="give the listens, or set it to 0",
         )
     return listens
-
-
-def _score_artists(scorer: Scorer, examples: Examples) -> Floats:
-    """Average the scores of two artists' clips, for every two artists, (artists, artists)."""
-    inputs = examples.clip_inputs
-    embeddings = scorer.encode_many(inputs.values, inputs.joined)
-    scores = torch.from_numpy(scorer.score(embeddings, embeddings))
-    index = torch.from_numpy(examples.artist_index)
-    return by_artist(scores, index, len(examples.similarity)).numpy().astype(np.float64)
-
-
-def _calibrated(scorer: Scorer, examples: Examples) -> Scorer:
-    """Bring the scores of the validation artists' clips near to their similarity."""
-    held = examples.select(examples.validation)
-    embeddings = scorer.encode_many(held.clip_inputs.values, held.clip_inputs.joined)
-    net = copy.deepcopy(scorer.net)
-    with torch.inference_mode():
-        u = torch.from_numpy(embeddings)
-        logits = net.head.logit(u, u).numpy()
-    different = held.artist_index[:, None] != held.artist_index
-    if not different.any():
-        return scorer
-    target = held.similarity[np.ix_(held.artist_index, held.artist_index)]
-    net.head.rescale(*calibration(logits[different], target[different]))
-    return Scorer.from_net(net, scorer.spectrograms, scorer.model)
 
 
 def select_unlabelled(clips: Spectrograms, split: Split) -> ClipInputs:

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -55,6 +55,7 @@ class TrainingParams(Params):
     learning_rate: float = Field(gt=0)
     identity_decay: float = Field(ge=0)
     factors_ridge: float = Field(gt=0)
+    factors_weights: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
     ema_decay: float = Field(ge=0, lt=1)
     augmentation: AugmentationParams
     pretraining: PretrainingParams
