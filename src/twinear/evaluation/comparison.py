@@ -21,6 +21,12 @@ from twinear.base.files import replacing
 from twinear.evaluation.progress import Progress, no_progress
 from twinear.metrics.hubness import hubness
 from twinear.metrics.ranking_metrics import METRICS, Bools, Floats, Ints, query_metrics
+from twinear.ranking.listener_equivalents import (
+    JudgedSystems,
+    ListenerEquivalents,
+    StrictScores,
+    listener_equivalents,
+)
 from twinear.ranking.ranking import (
     Candidates,
     RankingParams,
@@ -30,6 +36,7 @@ from twinear.ranking.ranking import (
     with_chance,
 )
 from twinear.ranking.summary import DIGITS, MetricTable, Numbers, paired_differences, summarise
+from twinear.similarity.listener_sample import ListenerSample
 
 SIMILARITY, CORRECTED = "similarity", "corrected"
 
@@ -45,6 +52,9 @@ class Comparison:
     # system -> its tables, (artists, artists), one for each seed; the score of an artist that is no
     # candidate under any protocol may be NaN
     scores: Mapping[str, list[Floats]]
+    sample: ListenerSample | None = None  # of the listeners behind the similarity
+    # systems whose listens of known artists come from half of the listeners, see `ranking`
+    strict: Mapping[str, StrictScores] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +71,15 @@ class ProtocolResult:
         System -> metric -> the means of single seeds; only systems that have several.
     hubness
         System -> measure -> value.
+    listeners
+        What the systems are worth in listeners; None where the listens are not known.
     """
 
     metrics: dict[str, MetricTable]
     differences: dict[str, dict[str, MetricTable]]
     seeds: dict[str, dict[str, list[float]]]
     hubness: dict[str, Numbers]
+    listeners: ListenerEquivalents | None = None
 
     def difference(self, truth: str, system: str, other: str, metric: str) -> Numbers:
         """Get the paired difference `system` minus `other`, whichever way it is stored."""
@@ -189,5 +202,22 @@ def _evaluate_protocol(
             name: round(float(np.mean([values[name] for values in of_seeds])), DIGITS)
             for name in of_seeds[0]
         }
-    result = ProtocolResult(metrics=metrics, differences=differences, seeds=seeds, hubness=hubs)
+    listeners = None
+    if comparison.sample is not None:
+        ids = list(comparison.artists["artist"])
+        judged = JudgedSystems(
+            ids=ids,
+            candidates=candidates,
+            scores=comparison.scores,
+            strict=comparison.strict,
+            known=ids,
+        )
+        listeners = listener_equivalents(judged, comparison.sample, params)
+    result = ProtocolResult(
+        metrics=metrics,
+        differences=differences,
+        seeds=seeds,
+        hubness=hubs,
+        listeners=listeners,
+    )
     return result, pd.concat(tables, ignore_index=True)

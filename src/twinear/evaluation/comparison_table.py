@@ -4,6 +4,7 @@ import numpy as np
 
 from twinear.base.text import format_number, text_table
 from twinear.evaluation.comparison import CORRECTED, SIMILARITY, ComparisonResult, ProtocolResult
+from twinear.ranking.listener_table import format_listeners
 from twinear.ranking.ranking import CHANCE, HEADLINE, Candidates
 from twinear.ranking.table import format_lead, format_numbers
 
@@ -17,6 +18,10 @@ NOTES = (
     "hub: share of the queries that have the most recommended artist in their first ten.",
 )
 SEEDS = "seeds: standard deviation of NDCG@10 over the seeds."
+LISTENERS = (
+    "worth in listeners: how many of one half of the listeners rank as well, judged by the other.",
+    "catalogue_strict: the catalogue with the known artists' listens from the first half only.",
+)
 STAR = "* the interval of the paired difference excludes zero; differences are of NDCG@10."
 
 
@@ -27,8 +32,14 @@ def format_comparison(result: ComparisonResult, against: str = "") -> str:
         for protocol, title in TITLES.items()
         if protocol in result.protocols
     ]
+    worth = [
+        format_listeners(numbers.listeners, title)
+        for protocol, title in TITLES.items()
+        if (numbers := result.protocols.get(protocol)) and numbers.listeners
+    ]
     several = any(protocol.seeds for protocol in result.protocols.values())
-    return "\n\n".join([*blocks, "\n".join([*NOTES, *([SEEDS] if several else []), STAR])])
+    notes = [*NOTES, *([SEEDS] if several else []), STAR, *(LISTENERS if worth else ())]
+    return "\n\n".join([*blocks, *worth, "\n".join(notes)])
 
 
 def _protocol_table(result: ProtocolResult, against: str) -> str:

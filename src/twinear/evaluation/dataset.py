@@ -65,6 +65,7 @@ class ArtefactFolders:
 
     similarity: Path
     spectrograms: Path
+    listens: Path | None = None  # those behind the similarity
 
     @property
     def digest(self) -> str:
@@ -124,10 +125,11 @@ def prepare(
     bar = partial(progress, desc=f"preparing {data}", unit="clip")
     # The clips decide the similarity too: it is of the artists that have some.
     key = _key([*_files(data / "listens"), table], params.listens, params.similarity)
-    similarity = work / f"similarity-{key}"
-    if not similarity.exists():
+    similarity, plays = work / f"similarity-{key}", work / f"listens-{key}"
+    if not (similarity.exists() and plays.exists()):
         listens, _ = read_listens(data / "listens", params.listens, params.similarity.session_gap)
         with_clips = set(resolve(read_data_clips(data), listens.artists)["artist"])
+        listens.write(plays)
         compute_similarity(listens, with_clips, params.similarity).write(similarity)
     key = _key([*_files(data / "clips"), table, *_files(similarity)], params.clips)
     index = work / f"clips-{key}.csv"
@@ -142,7 +144,7 @@ def prepare(
         clips, front = Clips.read(index), params.spectrograms
         embeddings = read_embeddings(clips, data, front)
         compute_spectrograms(clips, data, front, bar, workers, embeddings).write(spectrograms)
-    return ArtefactFolders(similarity=similarity, spectrograms=spectrograms)
+    return ArtefactFolders(similarity=similarity, spectrograms=spectrograms, listens=plays)
 
 
 def read_data_clips(data: Path) -> pd.DataFrame:
