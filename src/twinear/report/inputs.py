@@ -16,6 +16,7 @@ from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.catalogue.catalogue import Catalogue
 from twinear.metrics.bootstrap import Interval
+from twinear.ranking.listener_equivalents import ListenerEquivalents
 from twinear.ranking.ranking import CATALOGUE, CHANCE, Ranking
 from twinear.similarity.similarity import Similarity
 from twinear.split import Split
@@ -59,6 +60,8 @@ class ReportInputs:
     ranking: Metrics  # metrics of every system, over the test artists
     differences: Metrics  # the catalogue's metrics minus each other system's, paired over queries
     hubness: Mapping[str, Mapping[str, float]]  # system -> measure -> value
+    # what systems are worth in listeners; None if there are too few of them
+    listeners: ListenerEquivalents | None
     measures: CatalogueMeasures
     # a row for each epoch: epoch, train_loss, validation_loss, validation_ndcg, chosen
     training: pd.DataFrame
@@ -87,6 +90,7 @@ class ReportInputs:
             differences=_read(reports / "differences.json", metrics, "ranking"),
             measures=_read(reports / "catalogue.json", CatalogueMeasures, "catalogue"),
             hubness=_read(reports / "hubness.json", dict[str, dict[str, float]], "ranking"),
+            listeners=_read(reports / "listeners.json", ListenerEquivalents | None, "ranking"),
             training=_read_training(reports / "training.csv"),
             counts={
                 name: _read(reports / f"{name}.json", dict[str, Any], name)
