@@ -20,6 +20,7 @@ from twinear.evaluation.crossval.systems import (
 )
 from twinear.evaluation.dataset import ArtefactFolders, EvaluationData, PreparationParams, prepare
 from twinear.evaluation.external_scores import read_matrices
+from twinear.evaluation.other_truths import read_truths
 from twinear.evaluation.progress import Progress, no_progress
 from twinear.evaluation.recipes import Recipe, read_recipe
 from twinear.ranking.ranking import CATALOGUE, CHANCE, RankingParams
@@ -59,6 +60,8 @@ class CrossValidationOptions:
         The system that the table compares the others with; "" for the first.
     matrices
         Name -> file of scores computed elsewhere.
+    truths
+        Name -> file of other people's truth, see `other_truths`.
     data
         A data folder to prepare; None for the pipeline's artefacts, which are computed from `data`
         if they do not fit the params.
@@ -80,6 +83,7 @@ class CrossValidationOptions:
     systems: Sequence[str] = ()
     against: str = ""
     matrices: Mapping[str, Path] = field(default_factory=dict)
+    truths: Mapping[str, Path] = field(default_factory=dict)
     data: Path | None = None
     artifacts: Path = Path("artifacts")
     name: str = ""
@@ -134,6 +138,7 @@ def cross_validate(
     systems = choose_systems(options.systems, data, list(matrices))
     if options.against:
         require_system(options.against, [*systems, CHANCE], "against")
+    others = read_truths(options.truths, data.identities, data.artists.truth, recipe)
     folds = plan_folds(data, recipe, options)
     trained: dict[int, list[FoldScores]] = {}
     if set(TRAINED) & set(systems):
@@ -145,6 +150,7 @@ def cross_validate(
         scores |= progress(done, desc="folds", unit="fold", total=len(tasks), initial=n_finished)
         trained = {seed: [scores[task] for task in of_seed] for seed, of_seed in planned.items()}
     comparison = combine_folds(data, folds, trained, systems, matrices)
+    comparison = replace(comparison, others=others)
     if folders.listens is not None:
         comparison = replace(
             comparison,

@@ -94,6 +94,12 @@ class EvaluationData:
         return build_evaluation_set(self.spectrograms, self.similarity)
 
     @property
+    def identities(self) -> pd.DataFrame:
+        """The artists that have both: artist (id), name, mbid."""
+        known = self.similarity.artists.set_index("artist", drop=False)
+        return known.loc[self.artists.ids, ["artist", "name", "mbid"]].reset_index(drop=True)
+
+    @property
     def embeddings(self) -> np.ndarray:
         """The embedding of each clip by a pre-trained network, (clips, n_dims); n_dims may be 0."""
         clips = self.spectrograms

@@ -111,9 +111,10 @@ def draw_listeners(
     axes.set_ylabel(f"{metric}, judged by other listeners")
     points = []
     for row, (_, listeners, ndcg) in enumerate(systems):
-        colour = BLUE if row == 0 else INK
-        axes.plot([listeners["low"], listeners["high"]], [ndcg["value"]] * 2, color=colour, lw=1.5)
-        axes.plot(listeners["value"], ndcg["value"], "o", color=colour, ms=6)
+        drawn: dict[str, Any] = {"color": BLUE if row == 0 else INK, "zorder": 3 + (row == 0)}
+        ends = [listeners["low"], listeners["high"]]
+        axes.plot(ends, [ndcg["value"]] * 2, lw=1.2, alpha=0.35, **drawn)
+        axes.plot(listeners["value"], ndcg["value"], "o", ms=6, **drawn)
         points.append((listeners["value"], ndcg["value"]))
     FigureCanvasAgg(figure)
     figure.draw_without_rendering()
