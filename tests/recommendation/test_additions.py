@@ -351,7 +351,7 @@ def test_no_clip_at_all_is_refused(place: Place) -> None:
 def test_a_scorer_that_needs_embeddings_is_refused(place: Place) -> None:
     front = FRONT.model_copy(update={"embeddings": "only"})
     scorer = small_scorer(0, front, n_dims=8)
-    with pytest.raises(DataError, match="trained on embeddings"):
+    with pytest.raises(DataError, match="made by an unknown extractor"):
         place.additions.add("Local Band", [place.clip(0)], scorer)
 
 

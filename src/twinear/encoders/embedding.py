@@ -17,6 +17,7 @@ from twinear.base.errors import DataError
 from twinear.base.files import sha256
 from twinear.compute.pool import Progress, Workers, map_in_processes
 from twinear.encoders.encoder import Encoder, Floats
+from twinear.encoders.loading import WINDOWS
 from twinear.encoders.windows import ClipWindows, load_windows
 from twinear.spectrograms.embedding_table import EmbeddingTable
 
@@ -78,10 +79,10 @@ def embed_clips(
                 continue
             rows[file] = result
             if n % WRITE_EVERY == 0:
-                _table(encoder, rows).write(into)
+                _table(encoder, params, rows).write(into)
     finally:
         if rows:
-            _table(encoder, rows).write(into)
+            _table(encoder, params, rows).write(into)
     if not rows:
         reason = f"{todo[0]}: {set_aside[todo[0]]}" if todo else "it lists none"
         raise DataError(data_folder / "clips.csv", f"names no clip that can be decoded ({reason})")
@@ -89,7 +90,7 @@ def embed_clips(
         clips=len(rows),
         new=len(rows) - n_kept,
         shape=next(iter(rows.values())).vector.shape,
-        extractor=encoder.name,
+        extractor=_extractor(encoder, params),
         licence=encoder.licence,
         set_aside=set_aside,
     )
@@ -102,12 +103,11 @@ def _read_unchanged(
     if not into.exists():
         return {}
     table = EmbeddingTable.read(into)
-    if table.extractor != encoder.name or (table.vector.ndim == 3) != params.frames:
-        kind = "windows" if table.vector.ndim == 3 else "clips"
+    if table.extractor != _extractor(encoder, params):
         raise DataError(
             into,
-            f"holds vectors of {kind} by {table.extractor or 'an unknown extractor'}",
-            expected=f"{'windows' if params.frames else 'clips'} by {encoder.name}",
+            f"holds vectors by {table.extractor or 'an unknown extractor'}",
+            expected=_extractor(encoder, params),
             remedy="replace it with --replace, or name another file",
         )
     requested = set(files)
@@ -120,12 +120,16 @@ def _read_unchanged(
     }
 
 
-def _table(encoder: Encoder, rows: dict[str, _ClipVector]) -> EmbeddingTable:
+def _extractor(encoder: Encoder, params: EmbedParams) -> str:
+    return encoder.name + (WINDOWS if params.frames else "")
+
+
+def _table(encoder: Encoder, params: EmbedParams, rows: dict[str, _ClipVector]) -> EmbeddingTable:
     files = sorted(rows)
     return EmbeddingTable(
         clips=files,
         vector=np.stack([rows[file].vector for file in files]),
-        extractor=encoder.name,
+        extractor=_extractor(encoder, params),
         licence=encoder.licence,
         sha256=[rows[file].sha256 for file in files],
     )

@@ -16,6 +16,7 @@ from twinear.base.errors import DataError
 if TYPE_CHECKING:
     from twinear.encoders.encoder import Encoder
 
+WINDOWS = ", one vector a window"  # after an encoder's name in a table of `encode_frames`
 DEFAULT = "musicnn-msd"
 SHIPPED = (DEFAULT, "musicnn-mtt")
 CLAP_FOLDER = "TWINEAR_CLAP"  # environment: the folder of a CLAP model that is not of the hub
@@ -47,9 +48,9 @@ def load_encoder(model: str, say: Callable[[str], None]) -> "Encoder":
     return load_clap(model, say)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def find_encoder(extractor: str) -> "Encoder":
-    """Find the encoder that a table of embeddings names; nothing is downloaded.
+    """Find the encoder that a table of embeddings names as its extractor; nothing is downloaded.
 
     Raises
     ------
@@ -58,20 +59,21 @@ def find_encoder(extractor: str) -> "Encoder":
     DataError
         It is unknown, not on this machine, or of another version.
     """
-    model = extractor.partition(" ")[0]
+    name = extractor.removesuffix(WINDOWS)
+    model = name.partition(" ")[0]
     encoder: Encoder
     if model in SHIPPED:
         from twinear.encoders.musicnn import load_musicnn
 
         encoder = load_musicnn(model)
-    elif clap := CLAP_NAME.fullmatch(extractor):
+    elif clap := CLAP_NAME.fullmatch(name):
         from twinear.encoders.clap import load_clap
 
         encoder = load_clap(os.environ.get(CLAP_FOLDER) or clap[1])
     else:
         found = f"were made by {extractor or 'an unknown extractor'}"
         raise DataError("embeddings", found, expected=f"{', '.join(SHIPPED)} or CLAP", remedy=AGAIN)
-    if encoder.name != extractor:
+    if encoder.name != name:
         found, expected = f"were made by {extractor}", f"{encoder.name}, which is here"
         raise DataError("embeddings", found, expected=expected, remedy=AGAIN)
     return encoder
