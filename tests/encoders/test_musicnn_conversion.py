@@ -59,7 +59,7 @@ def block(entries: list[tuple[bytes, bytes]]) -> bytes:
     """Keys share what they begin with; one restart."""
     content, last = b"", b""
     for key, value in entries:
-        shared = len(os.path.commonprefix([last, key]))
+        shared = len(os.path.commonprefix([last, key]))  # noqa: RUF071  # they are no paths
         content += varint(shared) + varint(len(key) - shared) + varint(len(value))
         content += key[shared:] + value
         last = key
