@@ -20,6 +20,7 @@ from twinear.clips.waveform import load_waveform
 from twinear.encoders.clap import load_clap
 from twinear.encoders.embedding import EmbedParams, EmbedReport, embed_clips
 from twinear.encoders.encoder import Encoder
+from twinear.encoders.loading import load_encoder
 from twinear.encoders.windows import N_WINDOWS, cut_windows
 from twinear.spectrograms.embedding_table import EmbeddingTable
 
@@ -121,6 +122,14 @@ def test_a_clip_that_cannot_be_decoded_is_set_aside(encoder: Encoder, data: Path
     assert report.set_aside["clips/1.wav"] == "is not there"
     assert "\n" not in report.set_aside["clips/9.wav"]
     assert list(read(data).clips) == ["clips/0.wav", "clips/2.wav"]
+
+
+def test_a_clip_far_above_full_scale_is_set_aside(data: Path) -> None:
+    write_clip(data / "clips/1.wav", music(2, 22050) * 1e25, 22050, "pcm_f32le")
+    report = embed(load_encoder("musicnn-msd", print), data)
+    assert report.set_aside["clips/1.wav"] == "is too loud: its embedding is not finite"
+    assert list(read(data).clips) == ["clips/0.wav", "clips/2.wav"]
+    assert report.licence.startswith("ISC")
 
 
 def test_clips_that_cannot_be_decoded_are_refused(encoder: Encoder, data: Path) -> None:
