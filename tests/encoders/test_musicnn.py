@@ -17,7 +17,13 @@ from twinear.clips.waveform import load_waveform
 from twinear.encoders import musicnn
 from twinear.encoders.encoder import Encoder
 from twinear.encoders.loading import SHIPPED, find_encoder
-from twinear.encoders.musicnn import MODELS, Musicnn, load_musicnn
+from twinear.encoders.musicnn import (
+    MODELS,
+    FrontConvolution,
+    MidConvolution,
+    Musicnn,
+    load_musicnn,
+)
 from twinear.encoders.musicnn_patches import (
     HOP_LENGTH,
     N_FFT,
@@ -90,32 +96,35 @@ def test_the_network_is_its_plain_layers_in_order() -> None:
     """The layers written out; filters without weights and negative scales among them."""
     torch.manual_seed(0)
     net = Musicnn().eval()
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            for values in (module.weight, module.bias, module.running_mean):
-                nn.init.normal_(values)
-            nn.init.uniform_(module.running_var)
-        if isinstance(module, nn.Conv2d):
-            module.weight[::3] = 0
+    for name, values in net.state_dict().items():  # the network's own tensors
+        if name.endswith("running_var"):
+            values.uniform_()
+        elif "norm." in name and values.is_floating_point():
+            values.normal_()
+        elif name.startswith("front") and name.endswith("conv.weight"):
+            values[::3] = 0
     patches = torch.rand(1, N_MELS, N_FRAMES)
 
     def norm(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
         state = dict(layer.state_dict())
         shape = (1, -1, *[1] * (x.ndim - 2))
         scale = (state["weight"] / (state["running_var"] + 1e-3).sqrt()).view(shape)
-        return (x - state["running_mean"].view(shape)) * scale + state["bias"].view(shape)
+        normalised: torch.Tensor = (x - state["running_mean"].view(shape)) * scale
+        return normalised + state["bias"].view(shape)
 
     x = norm(net.input_norm, patches.transpose(1, 2)[:, None])
     front = []
     padding = [(3, 3), (3, 3), (63, 64), (31, 32), (15, 16)]
-    for layer, (before, after) in zip(net.front, padding, strict=True):
+    layers = [layer for layer in net.front if isinstance(layer, FrontConvolution)]
+    for layer, (before, after) in zip(layers, padding, strict=True):
         y = layer.conv(nn.functional.pad(x, (0, 0, before, after))).relu()
         front.append(norm(layer.norm, y).amax(dim=3))
     first = torch.cat(front, dim=1)
     assert first.shape == (1, 561, N_FRAMES)
-    middle = [norm(net.mid[0].norm, net.mid[0].conv(first).relu())]
-    for layer in net.mid[1:]:
-        middle.append(norm(layer.norm, layer.conv(middle[-1]).relu()) + middle[-1])
+    one, two, three = (layer for layer in net.mid if isinstance(layer, MidConvolution))
+    middle = [norm(one.norm, one.conv(first).relu())]
+    for mid in (two, three):
+        middle.append(norm(mid.norm, mid.conv(middle[-1]).relu()) + middle[-1])
     features = torch.cat([first, *middle], dim=1)
     pooled = torch.zeros(1, 1506)
     pooled[:, 0::2], pooled[:, 1::2] = features.amax(dim=2), features.mean(dim=2)
