@@ -20,7 +20,7 @@ from twinear.clips.waveform import load_waveform
 from twinear.encoders.clap import load_clap
 from twinear.encoders.embedding import EmbedParams, EmbedReport, embed_clips
 from twinear.encoders.encoder import Encoder
-from twinear.encoders.loading import load_encoder
+from twinear.encoders.loading import find_encoder, load_encoder
 from twinear.encoders.windows import N_WINDOWS, cut_windows
 from twinear.spectrograms.embedding_table import EmbeddingTable
 
@@ -223,6 +223,22 @@ def test_without_transformers_it_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(TwinearError, match=r"not installed; pip install 'twinear\[embed\]'"):
         load_clap("any", print)
+
+
+def test_a_scorers_clap_is_found_in_the_folder_that_the_environment_names(
+    model: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        DataError, match=r"made by CLAP tiny .*; name the model's folder in TWINEAR"
+    ):
+        find_encoder(encoder.name)
+    monkeypatch.setenv("TWINEAR_CLAP", str(model))
+    windows = cut_windows(music(1, SR), WINDOW)
+    expected = encoder.embed(windows)
+    np.testing.assert_array_equal(find_encoder(encoder.name).embed(windows), expected)
+    other = encoder.name.replace("mix", "old mix")
+    with pytest.raises(DataError, match=r"made by CLAP tiny .* old mix 1, expected CLAP tiny"):
+        find_encoder(other)
 
 
 # going on

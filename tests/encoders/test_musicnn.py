@@ -109,8 +109,9 @@ def test_the_network_is_its_plain_layers_in_order() -> None:
         state = dict(layer.state_dict())
         shape = (1, -1, *[1] * (x.ndim - 2))
         scale = (state["weight"] / (state["running_var"] + 1e-3).sqrt()).view(shape)
-        normalised: torch.Tensor = (x - state["running_mean"].view(shape)) * scale
-        return normalised + state["bias"].view(shape)
+        centred = x - state["running_mean"].view(shape)
+        normalised: torch.Tensor = centred * scale + state["bias"].view(shape)
+        return normalised
 
     x = norm(net.input_norm, patches.transpose(1, 2)[:, None])
     front = []

@@ -69,7 +69,12 @@ def find_encoder(extractor: str) -> "Encoder":
     elif clap := CLAP_NAME.fullmatch(name):
         from twinear.encoders.clap import load_clap
 
-        encoder = load_clap(os.environ.get(CLAP_FOLDER) or clap[1])
+        try:
+            encoder = load_clap(os.environ.get(CLAP_FOLDER) or clap[1])
+        except DataError as error:
+            found = f"were made by {name}, which cannot be loaded ({error})"
+            remedy = f"name the model's folder in {CLAP_FOLDER}"
+            raise DataError("embeddings", found, remedy=remedy) from None
     else:
         found = f"were made by {extractor or 'an unknown extractor'}"
         raise DataError("embeddings", found, expected=f"{', '.join(SHIPPED)} or CLAP", remedy=AGAIN)
