@@ -18,7 +18,7 @@ from twinear.base.errors import ClipError, DataError
 from twinear.base.files import replacing, require, sha256
 from twinear.base.params import Params
 from twinear.clips.decoding import REPLACE, compressed_seconds, frames, mix
-from twinear.clips.waveform import NOT_NUMBERS, Floats, load_waveform
+from twinear.clips.waveform import NOT_NUMBERS, Waveform, decode
 from twinear.compute.pool import Progress, Workers, map_in_processes
 
 if TYPE_CHECKING:  # slow to import, and a single clip is judged without
@@ -250,10 +250,8 @@ def _judge(seconds: float, power: float, params: ClipsParams) -> Fault | None:
     return None
 
 
-def load_usable_waveform(
-    path: Path, sr: int, params: ClipsParams, max_seconds: float = math.inf
-) -> Floats:
-    """Decode an audio file as `load_waveform` does, and refuse what the index would set aside.
+def decode_usable(path: Path, params: ClipsParams, max_seconds: float = math.inf) -> Waveform:
+    """Decode an audio file as `decode` does, and refuse what the index would set aside.
 
     Raises
     ------
@@ -262,9 +260,10 @@ def load_usable_waveform(
     """
     if not path.is_file():
         raise ClipError(path, "is no file", remedy="name an audio file")
-    y = load_waveform(path, sr, max_seconds)
-    if fault := _judge(len(y) / sr, float(np.square(y, dtype=np.float64).mean()), params):
+    waveform = decode(path, max_seconds)
+    power = float(np.square(waveform.y, dtype=np.float64).mean())
+    if fault := _judge(waveform.seconds, power, params):
         expected = f"at least {params.min_seconds:g} s and {params.min_dbfs:g} dBFS"
         found = f"is {fault.reason} ({fault.found})"
         raise ClipError(path, found, expected=expected, remedy=REPLACE)
-    return y
+    return waveform
