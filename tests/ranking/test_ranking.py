@@ -220,7 +220,7 @@ def test_test_artists_who_share_no_listener_at_all_are_refused(
 
 def test_the_hubness_of_every_system_is_measured(systems: Systems, params: RankingParams) -> None:
     systems.scores["popularity"] = np.tile(np.arange(float(N)), (N, 1))
-    found = measure_hubness(systems, params)
+    found = measure_hubness(systems.scores, params)
     assert list(found) == ["catalogue", "siamese", "chance", "l2", "popularity"]
     # The 10 most popular stand in all lists but their own; their ten lists take the next.
     assert found["popularity"]["largest_hub"] == round((N - 1) / N, 6)
