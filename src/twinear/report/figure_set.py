@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from twinear.base.files import replacing
-from twinear.ranking.listener_equivalents import ListenerEquivalents
+from twinear.ranking.listener_results import ListenerEquivalents
 from twinear.ranking.ranking import CATALOGUE, CHANCE, HEADLINE
 from twinear.report.figures import (
     Floats,

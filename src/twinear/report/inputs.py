@@ -16,7 +16,7 @@ from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.catalogue.catalogue import Catalogue
 from twinear.metrics.bootstrap import Interval
-from twinear.ranking.listener_equivalents import ListenerEquivalents
+from twinear.ranking.listener_results import ListenerEquivalents
 from twinear.ranking.ranking import CATALOGUE, CHANCE, Ranking
 from twinear.similarity.similarity import Similarity
 from twinear.split import Split

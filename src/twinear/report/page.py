@@ -16,7 +16,7 @@ from twinear.base.files import require, write_text
 from twinear.base.params import Params
 from twinear.base.text import markdown_table
 from twinear.metrics.bootstrap import Interval
-from twinear.ranking.listener_equivalents import STRICT
+from twinear.ranking.listener_results import STRICT
 from twinear.ranking.ranking import CATALOGUE
 from twinear.report.figure_set import (
     MAX_ARTISTS,
