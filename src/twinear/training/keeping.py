@@ -1,4 +1,4 @@
-"""Whether what was learned is better than what was there before, on artists it has not learned from.
+"""Whether what was learned is better than what was there before, on artists it did not see.
 
 Learning is kept in steps, each of which has to earn its place:
 
