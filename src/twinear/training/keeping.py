@@ -22,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 
+from twinear.base.text import format_interval, format_number
 from twinear.metrics.bootstrap import Interval, bootstrap, resamples
 from twinear.metrics.ranking_metrics import Floats, query_ndcg, rank_truth
 
@@ -170,3 +171,46 @@ def query_values(
         truth = rank_truth(similarity[rows], candidates, NDCG_AT, rng)
         values.append(query_ndcg(truth, scores[rows], NDCG_AT, rng))
     return np.asarray(np.mean(values, axis=0))
+
+
+NAMES: dict[Kept, str] = {
+    "untrained": "the untrained scorer",
+    "listener_factors": "listener factors",
+    "network": "the network",
+}
+
+
+def describe(decision: KeepDecision) -> str:
+    """Say in a few sentences which scorer was kept, and by how much.
+
+    Examples
+    --------
+    >>> step = StepDecision(
+    ...     step="network",
+    ...     better=False,
+    ...     queries=16,
+    ...     before=0.70,
+    ...     after=0.71,
+    ...     difference=Interval(value=0.01, low=-0.02, high=0.04),
+    ...     factors_weight=0.0,
+    ... )
+    >>> print(describe(KeepDecision(kept="untrained", keep="better", steps=(step,))))
+    The scorer is the untrained scorer. On 16 held-out artists the network changed NDCG@10 from
+    .700 to .710, by +.010 [-.020, +.040]: not kept.
+    """
+    sentences = [f"The scorer is {NAMES[decision.kept]}."]
+    if not decision.steps:
+        sentences.append("Nothing was learned.")
+    for step in decision.steps:
+        if step.before is None or step.after is None or step.difference is None:
+            sentences.append(f"No held-out artist could judge {NAMES[step.step]}.")
+            continue
+        by = step.difference
+        values = f"from {format_number(step.before)} to {format_number(step.after)}"
+        interval = format_interval(by.value, by.low, by.high, sign="+")
+        kept = step.better or decision.keep == "always"
+        sentences.append(
+            f"On {step.queries} held-out artists {NAMES[step.step]} changed NDCG@{NDCG_AT} "
+            f"{values}, by {interval}: {'kept' if kept else 'not kept'}."
+        )
+    return " ".join(sentences)
