@@ -20,7 +20,7 @@ def clips(data: Path, redirects: Path, similarity: Path, index: Path, report: Pa
     """Index the usable clips of `data` under the artists of `similarity`."""
     params = read_params("clips", ClipsParams)
     listed = read_clip_table(data / "clips.csv", read_redirects(redirects))
-    table = resolve(listed, Similarity.read(similarity).artists)
+    table = resolve(listed, Similarity.read(similarity, may_be_empty=True).artists)
     progress = partial(tqdm, desc="clips", unit="clip")
     found, told = index_clips(table, data, params, progress, choose_workers(os.environ))
     found.write(index)

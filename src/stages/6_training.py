@@ -1,52 +1,91 @@
 """Stage 6: spectrograms, similarity and split -> scorers, a checkpoint, a record an epoch."""
 
-from dataclasses import asdict
+import sys
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
-from twinear.base.files import replacing, sha256
+from twinear.base.files import replacing, sha256, write_json
 from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
+from twinear.listens.listens import Listens
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
-from twinear.tracking.runs import open_run
-from twinear.training.checkpoint import Epoch
-from twinear.training.scorer_training import train_scorer
+from twinear.tracking.runs import Run, open_run
+from twinear.training.checkpoint import Epoch, write_finished
+from twinear.training.keeping import KeepDecision, describe
+from twinear.training.scorer_training import Trained, train_scorer
 from twinear.training.training import TrainingParams
+from twinear.training.untrained import untrained_scorer
 
 
 def training(
     spectrograms: Path,
     similarity: Path,
     split: Path,
+    listens: Path,
     scorer: Path,
     before_refit: Path,
     checkpoint: Path,
     table: Path,
+    report: Path,
 ) -> None:
+    """Train on the training artists; without listens the untrained scorer is the result."""
     params = read_params("training", TrainingParams)
-    clips, target = Spectrograms.read(spectrograms), Similarity.read(similarity)
-    with open_run(read_stages()) as run, tqdm(total=params.epochs, unit="epoch") as bar:
+    clips, target = Spectrograms.read(spectrograms), Similarity.read(similarity, may_be_empty=True)
+    with open_run(read_stages()) as run:
         run.log_data("spectrograms", spectrograms, sha256(spectrograms / "spectrograms.npy"))
-        run.log_data("similarity", similarity, sha256(similarity / "similarity.npy"))
+        epochs = pd.DataFrame(columns=[*(field.name for field in fields(Epoch)), "chosen"])
+        if target.artists.empty:
+            print("training: no listens to learn from, the scorer stays untrained", file=sys.stderr)
+            result = first = untrained_scorer(clips, params.model)
+            decision = KeepDecision(kept="untrained", keep=params.keep)
+            write_finished(checkpoint)
+        else:
+            run.log_data("similarity", similarity, sha256(similarity / "similarity.npy"))
+            heard = Listens.read(listens) if params.model.listener_factors else None
+            trained = _train(clips, target, Split.read(split), heard, params, checkpoint, run)
+            result, first, decision = trained.scorer, trained.before_refit, trained.decision
+            if trained.best is not None:
+                epochs = pd.DataFrame(map(asdict, trained.history))
+                epochs["chosen"] = (epochs["epoch"] == trained.best.epoch).astype(int)
+        result.write(scorer)
+        first.write(before_refit)
+        with replacing(table) as temporary:
+            epochs.to_csv(temporary, index=False)
+        write_json(report, decision)
+        print(f"training: {describe(decision)}", file=sys.stderr)
+        run.log_metrics(
+            {
+                f"{step.step}_ndcg_gained": step.difference.value
+                for step in decision.steps
+                if step.difference is not None
+            }
+        )
+        run.log_files(split)
+        run.log_scorer(scorer, sha256(scorer), result.inputs)
+
+
+def _train(
+    clips: Spectrograms,
+    target: Similarity,
+    split: Split,
+    listens: Listens | None,
+    params: TrainingParams,
+    checkpoint: Path,
+    run: Run,
+) -> Trained:
+    with tqdm(total=params.epochs, unit="epoch") as bar:
 
         def say(epoch: Epoch) -> None:
             bar.set_postfix(loss=f"{epoch.train_loss:.4f}", ndcg=f"{epoch.validation_ndcg:.3f}")
             bar.update()
             run.log_metrics(epoch.measures, step=epoch.epoch)
 
-        trained = train_scorer(clips, target, Split.read(split), params, checkpoint, say)
-        trained.scorer.write(scorer)
-        trained.before_refit.write(before_refit)
-        epochs = pd.DataFrame(map(asdict, trained.fit.history))
-        with replacing(table) as temporary:
-            chosen = (epochs["epoch"] == trained.fit.best.epoch).astype(int)
-            epochs.assign(chosen=chosen).to_csv(temporary, index=False)
-        run.log_files(split)
-        run.log_scorer(scorer, sha256(scorer), trained.scorer.inputs)
+        return train_scorer(clips, target, split, params, checkpoint, say, listens)
 
 
 if __name__ == "__main__":

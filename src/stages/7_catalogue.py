@@ -35,7 +35,8 @@ def catalogue(
 ) -> None:
     params, progress = read_params("catalogue", CatalogueParams), partial(tqdm, desc="catalogue")
     clips, network = Spectrograms.read(spectrograms), Scorer.read(scorer)
-    training_artists = TrainingArtists.from_split(Similarity.read(similarity), Split.read(split))
+    known, parts = Similarity.read(similarity, may_be_empty=True), Split.read(split)
+    training_artists = TrainingArtists.from_split(known, parts)
     with TemporaryDirectory(dir=folder.parent, prefix=".catalogue.", suffix=".part") as work:
         artists = score_catalogue(
             clips,
@@ -46,7 +47,8 @@ def catalogue(
             progress=progress,
             work=Path(work),
         )
-        counts = read_artists(listeners, "run 'dvc repro listens'").set_index("artist")["listeners"]
+        listened = read_artists(listeners, "run 'dvc repro listens'", may_be_empty=True)
+        counts = listened.set_index("artist")["listeners"]
         write_catalogue(
             artists,
             find_neighbours(artists, params.n_neighbours, progress),
@@ -54,8 +56,9 @@ def catalogue(
             scorer,
             folder,
         )
-    made, test = Catalogue.read(folder), Split.read(split).members("test")
-    rows = np.flatnonzero(artists.table["artist"].isin(test))
+    made, rows = Catalogue.read(folder), np.arange(len(artists.table))
+    if not known.artists.empty:  # without listens all artists are as new as test artists
+        rows = np.flatnonzero(artists.table["artist"].isin(parts.members("test")))
     recall = search_recall(made, rows)
     write_json(
         report,

@@ -1,5 +1,6 @@
 """Stage 9: the results of all stages -> figures, a report in Markdown and as one HTML page."""
 
+import sys
 from pathlib import Path
 
 from twinear.base.files import sha256, write_json
@@ -8,6 +9,8 @@ from twinear.base.stage import run_stage
 from twinear.ranking.ranking import RankingParams
 from twinear.report.inputs import ReportInputs
 from twinear.report.page import ReportParams, write_report
+from twinear.report.without_listens import CatalogueInputs, write_report_without_listens
+from twinear.split import Split
 from twinear.tracking.runs import open_run
 
 
@@ -22,8 +25,13 @@ def report(
 ) -> None:
     params = read_params("report", ReportParams)
     confidence = read_params("ranking", RankingParams).confidence
-    inputs = ReportInputs.read(reports, artifacts)
-    write_report(inputs, params, confidence, markdown, page, figures)
+    if Split.read(artifacts / "split.csv").artists.empty:
+        print("report: no listens, so it shows the catalogue alone", file=sys.stderr)
+        made = CatalogueInputs.read(reports, artifacts, scorer)
+        write_report_without_listens(made, params, markdown, page, figures)
+    else:
+        inputs = ReportInputs.read(reports, artifacts)
+        write_report(inputs, params, confidence, markdown, page, figures)
     with open_run(read_stages(), sha256(scorer)) as run:
         for path in (markdown, page, figures, *sorted(reports.glob("*.json"))):
             run.log_files(path)

@@ -27,8 +27,9 @@ PAIRS = np.argwhere(np.ones((5, 5)))
 
 
 def scorer_of(inputs: InputSpec, branches: str, head: str, seed: int = 0) -> Scorer:
-    """A scorer with random weights everywhere, as if it were trained."""
+    """A scorer with random weights everywhere, as if it were trained; with factors if it can."""
     few = {"channels": 6, "dense_units": 16, "statistics_units": 4}
+    few["listener_factors"] = 3 if branches != "convolutions" and head == "cosine" else 0
     model = shape(branches=branches, head=head, **few)
     torch.manual_seed(seed)
     net = SiameseNet(inputs, model)
@@ -38,6 +39,9 @@ def scorer_of(inputs: InputSpec, branches: str, head: str, seed: int = 0) -> Sco
         if net.statistics is not None:
             net.statistics.middle.copy_(torch.randn_like(net.statistics.middle))
             net.statistics.axes.copy_(0.1 * torch.randn_like(net.statistics.axes))
+        if net.factors is not None:
+            net.factors.weight.copy_(torch.randn_like(net.factors.weight))
+            net.factors.share.fill_(0.3)
     return Scorer.from_net(net, FRONT, model)
 
 

@@ -22,6 +22,14 @@ LOG_MELS = st.builds(
     n_joined=st.integers(0, 3),
 )
 EMBEDDINGS = st.builds(Embedding, n_dims=st.integers(1, 20), n_frames=st.integers(1, 40))
+
+
+def allowed(changes: dict[str, Any]) -> dict[str, Any]:
+    """Listener factors need the statistics and the cosine head."""
+    needed = changes["branches"] != "convolutions" and changes["head"] == "cosine"
+    return changes if needed else changes | {"listener_factors": 0}
+
+
 SHAPES = st.fixed_dictionaries(
     {
         "branches": st.sampled_from(["convolutions", "statistics", "both"]),
@@ -37,8 +45,9 @@ SHAPES = st.fixed_dictionaries(
         "statistics_units": st.integers(1, 7),
         "dropout": st.sampled_from([0.0, 0.5]),  # which counts in training alone
         "head": st.sampled_from(["l1", "cosine"]),
+        "listener_factors": st.integers(0, 4),
     }
-)
+).map(allowed)
 
 
 def random_net(inputs: InputSpec, params: ModelParams) -> SiameseNet:
@@ -48,7 +57,9 @@ def random_net(inputs: InputSpec, params: ModelParams) -> SiameseNet:
     for name, each in net.state_dict().items():
         if each.is_floating_point():
             values = torch.randn(each.shape, generator=generator, dtype=each.dtype)
-            each.copy_(values.square() if name.endswith("var") else values)
+            if name.endswith(("var", "factors.share")):
+                values = values.square().clamp(max=1)
+            each.copy_(values)
     return net
 
 

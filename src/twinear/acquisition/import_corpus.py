@@ -1,7 +1,7 @@
 """Import a corpus: any listens and any clips -> the data folder that the pipeline starts from.
 
 ```
-into/listens/     the files of listens, unchanged
+into/listens/     the files of listens, unchanged; without any, a file that says so
 into/clips/       the audio, each file named by its content
 into/clips.csv    file, artist, mbid, title, source (where the file was), then further columns
 into/clips/embeddings.npz    the clips' embeddings, if a table of them is given
@@ -41,9 +41,11 @@ from twinear.compute.pool import Progress
 from twinear.listens.listens import ListensParams
 from twinear.listens.readers.formats import REDIRECTS, ListensFiles
 from twinear.listens.readers.recognition import find_listens
+from twinear.listens.without_listens import mark_without_listens
 from twinear.spectrograms.embedding_table import TABLE, EmbeddingTable
 
 CORPUS_NAMES = {"listens", "clips", "clips.csv", "truth.csv", "README.md"}
+NO_FILES = ListensFiles(place="", files=(), left_out={}, redirects=None, copies={})
 COLUMNS = ("file", "artist", "mbid", "title", "source")
 
 ListedClip = tuple[Path, dict[str, str]]  # a clip and its row for `clips.csv`
@@ -107,20 +109,20 @@ class CorpusReport:
 
 
 def import_corpus(
-    listens: Path | Sequence[Path],
+    listens: Path | Sequence[Path] | None,
     clips: Path,
     into: Path,
     replace: bool = False,
     embeddings: Path | None = None,
     link_files: bool = False,
 ) -> CorpusReport:
-    """Copy listens and clips into a data folder: `plan_import`, then `write_corpus`."""
+    """Copy listens, if any, and clips into a data folder: `plan_import`, then `write_corpus`."""
     require_free(into, replace)
     return write_corpus(plan_import(listens, clips, embeddings), into, link_files=link_files)
 
 
 def plan_import(
-    listens: Path | Sequence[Path],
+    listens: Path | Sequence[Path] | None,
     clips: Path,
     embeddings: Path | None = None,
     params: ListensParams | None = None,
@@ -130,7 +132,7 @@ def plan_import(
     Parameters
     ----------
     listens
-        Files, archives or folders of listens.
+        Files, archives or folders of listens; None or an empty sequence: there are none.
     clips
         A table (CSV: file, relative to the table's folder or absolute; artist; optionally mbid and
         title), or a folder of music, see `music_folder`.
@@ -147,7 +149,7 @@ def plan_import(
         be read.
     """
     known = (params.format, params.columns) if params else ()
-    files = find_listens(listens, *known)
+    files = find_listens(listens, *known) if listens else NO_FILES
     require(clips, "give a table of clips (CSV) or a folder Artist/… of audio")
     left_out = LeftOut()
     if clips.is_dir():
@@ -185,6 +187,8 @@ def write_corpus(
     """
     left_out = deepcopy(plan.left_out)
     with replacing(into) as temporary:
+        if not plan.listens.files:
+            mark_without_listens(temporary / "listens")
         for place, path in plan.listens.copies.items():
             _copy(path, temporary / "listens" / place)
         may_share = link_files and may_link(into)
@@ -221,6 +225,8 @@ def write_corpus(
 def format_plan(plan: ImportPlan) -> str:
     """Write for people what was found, what it was taken for, and what was left out."""
     lines = ["listens"]
+    if not plan.listens.files:
+        lines.append("  none: artists will be compared by sound alone, by an untrained scorer")
     for file in plan.listens.files:
         found = file.recognised
         lines.append(f"  {found.name}: {found.title}")
@@ -238,7 +244,7 @@ def format_corpus(report: CorpusReport, into: Path) -> str:
     """Write for people what was imported."""
     lines = [
         f"imported into {into}",
-        f"  {len(report.listens):,} files of listens",
+        f"  {len(report.listens):,} files of listens" if report.listens else "  no listens",
         f"  {report.clips:,} clips of {report.artists:,} artists"
         + (f", {report.linked:,} of them linked" if report.linked else "")
         + (f", {report.embeddings:,} with an embedding" if report.embeddings else ""),

@@ -320,8 +320,13 @@ def write_artists(artists: "pd.DataFrame", path: Path) -> None:
     )
 
 
-def read_artists(path: Path, remedy: str) -> "pd.DataFrame":
+def read_artists(path: Path, remedy: str, *, may_be_empty: bool = False) -> "pd.DataFrame":
     """Read a table written by `write_artists`.
+
+    Parameters
+    ----------
+    may_be_empty
+        Accept a table without artists: that of a data folder without listens.
 
     Raises
     ------
@@ -334,9 +339,12 @@ def read_artists(path: Path, remedy: str) -> "pd.DataFrame":
         artists = pd.read_csv(require(path, remedy), dtype=COLUMNS, keep_default_na=False)
     except ValueError as error:
         raise DataError(path, f"is not a table of artists ({error})", remedy=remedy) from None
-    if list(artists.columns) != list(COLUMNS) or artists.empty:
-        found = f"columns {', '.join(artists.columns)} in {len(artists)} rows"
+    if list(artists.columns) != list(COLUMNS):
+        found = f"columns {', '.join(artists.columns)}"
         raise DataError(path, found, expected=", ".join(COLUMNS), remedy=remedy)
+    if artists.empty and not may_be_empty:
+        found = "holds no artist: the data folder has no listens"
+        raise DataError(path, found, remedy="bring some in with 'twinear import --listens …'")
     if not artists["artist"].is_unique:
         raise DataError(path, "has an artist in two rows", remedy=remedy)
     return artists

@@ -18,11 +18,13 @@ DATA = Path("data")
 
 @app.command("import")
 def import_(
-    listens: Annotated[
-        list[Path],
-        typer.Option(help="A file, folder or archive of listens; may be given several times."),
-    ],
     clips: Annotated[Path, typer.Option(help="A clips table (CSV), or a folder of music.")],
+    listens: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A file, folder or archive of listens; may be given several times, or not at all."
+        ),
+    ] = None,
     embeddings: Annotated[
         Path | None,
         typer.Option(
@@ -75,13 +77,13 @@ def import_(
     }
     if not as_json:
         print(format_plan(plan))
-    if params:
+    if params and listens:
         memory, workers = choose_memory(os.environ), choose_workers(os.environ)
         told = forecast(listens, plan.clip_table(), params, memory, workers)
         result["forecast"] = asdict(told)
         if not as_json:
             print(format_forecast(told))
-    else:
+    elif listens:
         print(f"no {PARAMS} here: what the pipeline will say is not known", file=sys.stderr)
     if not dry_run:
         bar = partial(tqdm, desc="clips", unit="clip")

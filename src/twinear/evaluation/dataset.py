@@ -25,7 +25,7 @@ from twinear.clips.clips import Clips, ClipsParams, index_clips
 from twinear.compute.pool import choose_workers
 from twinear.evaluation.progress import Progress
 from twinear.evaluation.recipes import Recipe
-from twinear.listens.listens import ListensParams, read_listens
+from twinear.listens.listens import Listens, ListensParams, read_listens
 from twinear.listens.readers.formats import REDIRECTS
 from twinear.ranking.systems import EvaluationSet, build_evaluation_set
 from twinear.similarity.computation import compute_similarity
@@ -65,6 +65,7 @@ class ArtefactFolders:
 
     similarity: Path
     spectrograms: Path
+    listens: Path | None = None  # those behind the similarity
 
     @property
     def digest(self) -> str:
@@ -78,6 +79,7 @@ class EvaluationData:
 
     similarity: Similarity
     spectrograms: Spectrograms
+    listens_folder: Path | None = None
 
     @staticmethod
     def read(folders: ArtefactFolders) -> "EvaluationData":
@@ -85,12 +87,24 @@ class EvaluationData:
         return EvaluationData(
             similarity=Similarity.read(folders.similarity),
             spectrograms=Spectrograms.read(folders.spectrograms),
+            listens_folder=folders.listens,
         )
+
+    @cached_property
+    def listens(self) -> Listens | None:
+        """The listens behind the similarity, where they are known."""
+        return None if self.listens_folder is None else Listens.read(self.listens_folder)
 
     @cached_property
     def artists(self) -> EvaluationSet:
         """The artists that have both."""
         return build_evaluation_set(self.spectrograms, self.similarity)
+
+    @property
+    def identities(self) -> pd.DataFrame:
+        """The artists that have both: artist (id), name, mbid."""
+        known = self.similarity.artists.set_index("artist", drop=False)
+        return known.loc[self.artists.ids, ["artist", "name", "mbid"]].reset_index(drop=True)
 
     @property
     def embeddings(self) -> np.ndarray:
@@ -124,10 +138,11 @@ def prepare(
     bar = partial(progress, desc=f"preparing {data}", unit="clip")
     # The clips decide the similarity too: it is of the artists that have some.
     key = _key([*_files(data / "listens"), table], params.listens, params.similarity)
-    similarity = work / f"similarity-{key}"
-    if not similarity.exists():
+    similarity, plays = work / f"similarity-{key}", work / f"listens-{key}"
+    if not (similarity.exists() and plays.exists()):
         listens, _ = read_listens(data / "listens", params.listens, params.similarity.session_gap)
         with_clips = set(resolve(read_data_clips(data), listens.artists)["artist"])
+        listens.write(plays)
         compute_similarity(listens, with_clips, params.similarity).write(similarity)
     key = _key([*_files(data / "clips"), table, *_files(similarity)], params.clips)
     index = work / f"clips-{key}.csv"
@@ -142,7 +157,7 @@ def prepare(
         clips, front = Clips.read(index), params.spectrograms
         embeddings = read_embeddings(clips, data, front)
         compute_spectrograms(clips, data, front, bar, workers, embeddings).write(spectrograms)
-    return ArtefactFolders(similarity=similarity, spectrograms=spectrograms)
+    return ArtefactFolders(similarity=similarity, spectrograms=spectrograms, listens=plays)
 
 
 def read_data_clips(data: Path) -> pd.DataFrame:

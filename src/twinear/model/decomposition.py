@@ -2,7 +2,8 @@
 
 The statistics branch is linear once its fixed statistics are computed: standardisation, projection
 on the axes, identity plus map. Its output is therefore the sum of one vector for each block of
-statistics. The convolutions are not linear; they are one part, with no exact parts inside.
+statistics, and so are the predicted listener factors. The convolutions are not linear; they are one
+part, with no exact parts inside.
 
 For the cosine head the embedding, of length 1, is the sum over the parts of their vectors `e_p`,
 divided by the lengths that the network divides by, and the logit of clips `u` and `v` is
@@ -52,15 +53,15 @@ class EmbeddingParts:
         The parts: the blocks of statistics, then `CONVOLUTIONS`, as far as the network has them.
     vectors
         (clips, parts, units); their sum over the parts is what `Scorer.encode_many` gives.
-    statistics_units
-        Units of the statistics branch; they come first.
+    branches
+        The units of each branch: statistics, convolutions, listener factors, as far as there are.
     head
         The network's head, in double precision.
     """
 
     names: tuple[str, ...]
     vectors: Floats
-    statistics_units: int
+    branches: tuple[slice, ...]
     head: Cosine | WeightedL1
 
     @property
@@ -77,10 +78,18 @@ class EmbeddingParts:
         """
         rest: Floats = self.vectors[:, [name != without for name in self.names]].sum(axis=1)
         if without and isinstance(self.head, Cosine):
-            n = rest.shape[1] if without == CONVOLUTIONS else self.statistics_units
             whole = self.vectors.sum(axis=1)
-            rest[:, :n] = np.linalg.norm(whole[:, :n], axis=1, keepdims=True) * _unit(rest[:, :n])
+            for units in self._refilled(without):
+                length = np.linalg.norm(whole[:, units], axis=1, keepdims=True)
+                rest[:, units] = length * _unit(rest[:, units])
         return rest
+
+    def _refilled(self, without: str) -> list[slice]:
+        """Units that are brought back to their length when a part is left out."""
+        n_sound = 2 if CONVOLUTIONS in self.names and len(self.blocks) else 1
+        if without != CONVOLUTIONS:
+            return [self.branches[0], *self.branches[n_sound:]]
+        return [slice(0, self.branches[n_sound - 1].stop)]
 
     def logits(self, pairs: Ints, without: str = "") -> Floats:
         """Compute the logits of pairs of clips, (pairs, 2) to (pairs,), `without` one part."""
@@ -137,7 +146,13 @@ def decompose(
     beside = np.zeros((len(values), 0)) if joined is None else joined
     blocks = () if net.statistics is None else net.statistics.names
     names = blocks if net.convolutions is None else (*blocks, CONVOLUTIONS)
-    n = 0 if net.statistics is None else net.statistics.map.out_features
+    sizes = [
+        0 if net.statistics is None else scorer.model.statistics_units,
+        0 if net.convolutions is None else scorer.model.dense_units,
+        scorer.model.listener_factors,
+    ]
+    ends = np.cumsum(sizes).tolist()
+    slices = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
     vectors = np.zeros((len(values), len(names), net.units))
     with torch.inference_mode():
         for start in range(0, len(values), BATCH):
@@ -147,16 +162,25 @@ def decompose(
                 for array in (values, beside)
             )
             if net.statistics is not None:
-                vectors[rows, : len(blocks), :n] = _block_vectors(net.statistics, x, v)
+                centred = _block_coordinates(net.statistics, x, v)
+                mapped = centred + centred @ net.statistics.map.weight.T.double()
+                vectors[rows, : len(blocks), slices[0]] = mapped
+                if net.factors is not None:
+                    predicted = centred @ net.factors.weight.double()
+                    vectors[rows, : len(blocks), slices[2]] = predicted
             if net.convolutions is not None:
-                vectors[rows, -1, n:] = net.convolutions(x)
+                vectors[rows, -1, slices[1]] = net.convolutions(x)
     if isinstance(head, Cosine):  # each branch has a length of its own, as in `SiameseNet.encode`
         share = None if net.share is None else net.share.sigmoid().item()
-        lengths = (1.0, 1.0) if share is None else ((1 - share) ** 0.5, share**0.5)
-        for units, length in zip((slice(0, n), slice(n, None)), lengths, strict=True):
+        first, second = (1.0, 1.0) if share is None else ((1 - share) ** 0.5, share**0.5)
+        of_factors = 0.0 if net.factors is None else net.factors.share.item()
+        sound, theirs = (1 - of_factors) ** 0.5, of_factors**0.5
+        lengths = (sound * first, sound * second, theirs)
+        for units, length in zip(slices, lengths, strict=True):
             now = np.linalg.norm(vectors[:, :, units].sum(axis=1), axis=1)
             vectors[:, :, units] *= (length / np.maximum(now, SMALLEST))[:, None, None]
-    return EmbeddingParts(names=names, vectors=vectors, statistics_units=n, head=head)
+    branches = tuple(units for units in slices if units.stop > units.start)
+    return EmbeddingParts(names=names, vectors=vectors, branches=branches, head=head)
 
 
 def split_logits(parts: EmbeddingParts, pairs: Ints) -> LogitParts:
@@ -167,20 +191,26 @@ def split_logits(parts: EmbeddingParts, pairs: Ints) -> LogitParts:
         matrix = head.scale.item() * (u @ v.transpose(0, 2, 1))
         return LogitParts(names=parts.names, bias=bias, matrix=matrix)
     by_unit = -head.weight.detach().numpy() * np.abs(u.sum(axis=1) - v.sum(axis=1))
-    n = parts.statistics_units
-    by_branch = {STATISTICS: by_unit[:, :n], CONVOLUTIONS: by_unit[:, n:]}
-    by_branch = {name: units for name, units in by_branch.items() if units.shape[1]}
+    branches = [name for name in (STATISTICS, CONVOLUTIONS) if _has_branch(parts, name)]
+    by_branch = {
+        name: by_unit[:, units] for name, units in zip(branches, parts.branches, strict=True)
+    }
     sums = np.stack([units.sum(axis=1) for units in by_branch.values()], axis=1)
     matrix = sums[:, :, None] * np.eye(len(by_branch))
     return LogitParts(names=tuple(by_branch), bias=bias, matrix=matrix)
 
 
-def _block_vectors(branch: StatisticsBranch, x: torch.Tensor, joined: torch.Tensor) -> torch.Tensor:
-    """Split what the statistics branch makes of clips by blocks, (clips, blocks, units)."""
+def _has_branch(parts: EmbeddingParts, name: str) -> bool:
+    return bool(parts.blocks) if name == STATISTICS else CONVOLUTIONS in parts.names
+
+
+def _block_coordinates(
+    branch: StatisticsBranch, x: torch.Tensor, joined: torch.Tensor
+) -> torch.Tensor:
+    """Split the coordinates of clips by blocks of statistics, (clips, blocks, units)."""
     centred = (branch.statistics(x, joined) - branch.middle).double()  # (clips, n)
-    axes = branch.axes.double()
-    projection = axes + axes @ branch.map.weight.T.double()  # (n, units)
-    blocks = zip(centred.split(branch.sizes, dim=1), projection.split(branch.sizes), strict=True)
+    axes = branch.axes.double().split(branch.sizes)
+    blocks = zip(centred.split(branch.sizes, dim=1), axes, strict=True)
     return torch.stack([block @ onto for block, onto in blocks], dim=1)
 
 

@@ -13,6 +13,11 @@ The encoder has up to two branches over the same input:
   the identity. `training.identity_decay` draws it back there, so that with few artists it stays
   near a plain cosine of statistics. A joined embedding is one more block.
 
+By choice the embedding also holds the clip's *listener factors* (`similarity.factors`), predicted
+from the coordinates of the statistics by a ridge regression that is fitted in closed form after
+the rest has been trained. With the cosine head the logit is then a weighted mean of two cosines,
+of how two clips sound and of who is expected to listen.
+
 The module does not know files, artists or losses.
 """
 
@@ -42,6 +47,10 @@ class SiameseNet(nn.Module):
         if params.branches != "convolutions":
             self.statistics = StatisticsBranch(inputs, params)
             self.units += params.statistics_units
+        self.factors: FactorsBranch | None = None
+        if params.listener_factors:
+            self.factors = FactorsBranch(params.statistics_units, params.listener_factors)
+            self.units += params.listener_factors
         self.head = Cosine() if params.head == "cosine" else WeightedL1(self.units)
         # the logit of the convolutions' share in the cosine; a small share at the start
         shared = params.branches == "both" and params.head == "cosine"
@@ -65,6 +74,10 @@ class SiameseNet(nn.Module):
             if self.share is not None:
                 share = torch.sigmoid(self.share)
                 parts = [(1 - share).sqrt() * parts[0], share.sqrt() * parts[1]]
+        if self.factors is not None:
+            predicted = nn.functional.normalize(self.factors(coordinates), dim=1)
+            share = self.factors.share
+            parts = [*((1 - share).sqrt() * part for part in parts), share.sqrt() * predicted]
         return torch.cat([part.to(parts[0].dtype) for part in parts], dim=1)
 
     def score(self, u: Tensor, v: Tensor) -> Tensor:
@@ -192,6 +205,47 @@ class StatisticsBranch(nn.Module):
         with torch.autocast(kept.device.type, enabled=False):
             embeddings: Tensor = kept + self.map(kept)
         return embeddings
+
+
+class FactorsBranch(nn.Module):
+    """Predicts listener factors from the coordinates of a clip's statistics."""
+
+    weight: Tensor  # (units, n_factors)
+    share: Tensor  # of the factors' cosine in the sum of both, a scalar in [0, 1]
+
+    def __init__(self, units: int, n_factors: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(units, n_factors))
+        self.register_buffer("share", torch.zeros(()))
+
+    @torch.no_grad()
+    def fit(self, coordinates: Tensor, factors: Tensor, artist_index: Tensor, ridge: float) -> None:
+        """Fit the ridge regression.
+
+        Parameters
+        ----------
+        coordinates
+            (clips, units), of the training clips.
+        factors
+            (artists, n_factors), of their artists.
+        artist_index
+            (clips,), the artist of each clip. All artists weigh the same.
+        ridge
+            In multiples of the mean eigenvalue of the coordinates' second moments.
+        """
+        x = nn.functional.normalize(coordinates.double(), dim=1)
+        weights = 1 / torch.bincount(artist_index).double()[artist_index]
+        weighted = x * weights[:, None]
+        moments = weighted.T @ x
+        moments.diagonal().add_(ridge * moments.trace() / len(moments))
+        fitted = torch.linalg.solve(moments, weighted.T @ factors.double()[artist_index])
+        self.weight.copy_(fitted)
+
+    def forward(self, coordinates: Tensor) -> Tensor:
+        """Coordinates (clips, units) to factors (clips, n_factors)."""
+        with torch.autocast(coordinates.device.type, enabled=False):
+            factors: Tensor = nn.functional.normalize(coordinates, dim=1) @ self.weight
+        return factors
 
 
 def _principal_axes(rows: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from twinear.base.files import require
 from twinear.base.text import text_table
-from twinear.ranking.summary import MetricTable
+from twinear.ranking.summary import NOTE, MetricTable
 from twinear.ranking.table import format_numbers
 
 METRIC = "ndcg@10"
@@ -26,8 +26,9 @@ RECORDS = ("reports", "dvc.lock")
 class Reproduction:
     """A ranking beside the committed one."""
 
-    committed: MetricTable  # as `reports/ranking.json`
-    here: MetricTable  # as `reports/ranking.json`
+    # as `reports/ranking.json`; of data without listens only a `NOTE`
+    committed: MetricTable
+    here: MetricTable
     changed: Sequence[str]  # tracked files of reports and dvc.lock that differ from the commit
     edited: Sequence[str]  # tracked inputs (params, data, code) that differ from the commit
 
@@ -63,6 +64,10 @@ def _git(root: Path, *words: str) -> str | None:
 def format_reproduction(reproduction: Reproduction) -> str:
     """Say what changed and why, and show both figures of every system side by side."""
     committed, here = reproduction.committed, reproduction.here
+    if NOTE in here:
+        return "There are no listens, so there is no ranking to compare with the committed one."
+    if NOTE in committed:
+        return "The committed ranking is of data without listens: there is nothing to compare with."
     if committed == here:
         return "The committed ranking was reproduced to the last digit."
     if reproduction.edited:

@@ -11,10 +11,13 @@ from twinear.base.errors import DataError
 from twinear.metrics.bootstrap import Interval, band, bootstrap, resamples
 from twinear.metrics.hubness import hubness
 from twinear.metrics.ranking_metrics import Floats
-from twinear.ranking.ranking import CHANCE, HEADLINE, SIAMESE, RankingParams, Systems, with_chance
+from twinear.ranking.ranking import CHANCE, HEADLINE, SIAMESE, RankingParams, with_chance
 
 Numbers = dict[str, float]
 MetricTable = dict[str, dict[str, Numbers]]  # system -> metric -> value, low, high
+# what stands in the place of a table of metrics, where there are no listens
+NOTE = "note"
+NO_TRUTH = {NOTE: "no listens: nothing to judge by"}
 DIGITS = 6  # of the numbers in reports
 
 
@@ -90,11 +93,15 @@ def count_undefined(queries: pd.DataFrame) -> dict[str, int]:
     return {str(metric): int(count) for metric, count in undefined.items()}
 
 
-def measure_hubness(systems: Systems, params: RankingParams) -> dict[str, Numbers]:
-    """Measure the hubness of every system over all its artists; chance is a constant score."""
+def measure_hubness(scores: Mapping[str, Floats], params: RankingParams) -> dict[str, Numbers]:
+    """Measure the hubness of every system over all its artists; chance is a constant score.
+
+    `scores` are system -> (artists, artists), a row for each query.
+    """
+    constant = np.zeros_like(next(iter(scores.values())))
     measured = {
         system: asdict(hubness(table, params.generator("hubness")))
-        for system, table in with_chance(systems.scores, np.zeros(systems.truth.shape)).items()
+        for system, table in with_chance(scores, constant).items()
     }
     return {
         system: {name: round(value, DIGITS) for name, value in measures.items()}

@@ -71,7 +71,8 @@ def deletion_test(
 
     Returns
     -------
-    The result; None where the scorer has no two blocks to compare, or another head than the cosine.
+    The result; None where there are no pairs, where the scorer has no two blocks to compare, or
+    another head than the cosine.
 
     Raises
     ------
@@ -81,6 +82,8 @@ def deletion_test(
     scorer.require_front_end(spectrograms)
     branch = scorer.net.statistics
     if not isinstance(scorer.net.head, Cosine) or branch is None or len(branch.names) < 2:
+        return None
+    if not len(pairs):
         return None
     rows, among = np.unique(pairs, return_inverse=True)
     parts = decompose(scorer, spectrograms.values[rows], spectrograms.joined[rows])
@@ -139,8 +142,10 @@ def nearest_pairs(
 
     Returns
     -------
-    (pairs, 2): rows of `spectrograms`.
+    (pairs, 2): rows of `spectrograms`; none where there is no other artist.
     """
+    if len(artists.encoded) < 2:
+        return np.empty((0, 2), np.int64)
     embeddings = artists.encoded.embeddings
     artist_index = np.repeat(np.arange(len(artists.encoded)), artists.encoded.clip_counts)
     queries = evenly_spaced(np.flatnonzero(np.isin(artist_index, rows)), MOST)

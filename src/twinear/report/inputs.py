@@ -16,9 +16,11 @@ from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.catalogue.catalogue import Catalogue
 from twinear.metrics.bootstrap import Interval
+from twinear.ranking.listener_results import ListenerEquivalents
 from twinear.ranking.ranking import CATALOGUE, CHANCE, Ranking
 from twinear.similarity.similarity import Similarity
 from twinear.split import Split
+from twinear.training.keeping import KeepDecision
 
 FILTERS = "convolutions.blocks.0.0.weight"  # of the first convolution, in the scorer's file
 
@@ -31,6 +33,15 @@ class Filters:
 
     weights: npt.NDArray[np.float32]  # (channels, n_mels, kernel_size)
     spectrograms: Mapping[str, float]  # the params of the front end
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScorerHeader:
+    """What is read of a scorer's file without its network."""
+
+    spectrograms: dict[str, Any]  # the params of the front end
+    kind: str  # of the input: log_mel or embedding
+    filters: npt.NDArray[np.float32] | None  # (channels, n_bands, 1, kernel_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +70,12 @@ class ReportInputs:
     ranking: Metrics  # metrics of every system, over the test artists
     differences: Metrics  # the catalogue's metrics minus each other system's, paired over queries
     hubness: Mapping[str, Mapping[str, float]]  # system -> measure -> value
+    # what systems are worth in listeners; None if there are too few of them
+    listeners: ListenerEquivalents | None
     measures: CatalogueMeasures
     # a row for each epoch: epoch, train_loss, validation_loss, validation_ndcg, chosen
-    training: pd.DataFrame
+    training: pd.DataFrame  # no row where the network was not trained
+    decision: KeepDecision  # which scorer was kept
     counts: Mapping[str, Any]  # what the listens, similarity and clips stages kept and dropped
     similarity: Similarity
     catalogue: Catalogue
@@ -74,7 +88,7 @@ class ReportInputs:
     def read(cls, reports: Path, artifacts: Path) -> "ReportInputs":
         """Read the two folders that the pipeline fills."""
         metrics = dict[str, dict[str, Interval]]
-        ranking = _read(reports / "ranking.json", metrics, "ranking")
+        ranking = read_output(reports / "ranking.json", metrics, "ranking")
         if CATALOGUE not in ranking or CHANCE not in ranking:
             raise DataError(
                 reports / "ranking.json",
@@ -84,12 +98,16 @@ class ReportInputs:
             )
         return cls(
             ranking=ranking,
-            differences=_read(reports / "differences.json", metrics, "ranking"),
-            measures=_read(reports / "catalogue.json", CatalogueMeasures, "catalogue"),
-            hubness=_read(reports / "hubness.json", dict[str, dict[str, float]], "ranking"),
+            differences=read_output(reports / "differences.json", metrics, "ranking"),
+            measures=read_output(reports / "catalogue.json", CatalogueMeasures, "catalogue"),
+            hubness=read_output(reports / "hubness.json", dict[str, dict[str, float]], "ranking"),
+            listeners=read_output(
+                reports / "listeners.json", ListenerEquivalents | None, "ranking"
+            ),
             training=_read_training(reports / "training.csv"),
+            decision=read_output(reports / "training.json", KeepDecision, "training"),
             counts={
-                name: _read(reports / f"{name}.json", dict[str, Any], name)
+                name: read_output(reports / f"{name}.json", dict[str, Any], name)
                 for name in ("listens", "similarity", "clips")
             },
             similarity=Similarity.read(artifacts / "similarity"),
@@ -100,7 +118,8 @@ class ReportInputs:
         )
 
 
-def _read(path: Path, kind: Any, stage: str) -> Any:
+def read_output(path: Path, kind: Any, stage: str) -> Any:
+    """Read a JSON file of a stage as values of some type."""
     remedy = f"run 'dvc repro {stage}'"
     require(path, remedy)
     try:
@@ -118,7 +137,8 @@ def _read_training(path: Path) -> pd.DataFrame:
     require(path, "run 'dvc repro training'")
     training = pd.read_csv(path)
     columns = ["epoch", "train_loss", "validation_loss", "validation_ndcg", "chosen"]
-    if not set(columns) <= set(training.columns) or training["chosen"].sum() != 1:
+    complete = set(columns) <= set(training.columns)
+    if not complete or training["chosen"].sum() != min(len(training), 1):
         raise DataError(
             path,
             f"{len(training)} rows of columns {', '.join(training.columns)}",
@@ -128,16 +148,26 @@ def _read_training(path: Path) -> pd.DataFrame:
     return training
 
 
-def _read_filters(path: Path) -> Filters | None:
+def read_header(path: Path) -> ScorerHeader:
+    """Read what a scorer's file says of itself, and the filters of its first layer."""
     require(path, "run 'dvc repro training'")
     try:
         with safe_open(path, framework="numpy") as file:
             header = json.loads(file.metadata()["twinear"])
-            if FILTERS not in file.keys() or header["inputs"]["kind"] != "log_mel":  # noqa: SIM118
-                return None
-            weights = file.get_tensor(FILTERS)  # (channels, n_mels, 1, kernel_size)
+            return ScorerHeader(
+                spectrograms=dict(header["spectrograms"]),
+                kind=header["inputs"]["kind"],
+                filters=file.get_tensor(FILTERS) if FILTERS in file.keys() else None,  # noqa: SIM118
+            )
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         expected, remedy = "a header and weights", "run 'dvc repro training'"
         raise DataError(path, "is not a scorer", expected=expected, remedy=remedy) from error
+
+
+def _read_filters(path: Path) -> Filters | None:
+    header = read_header(path)
+    if header.filters is None or header.kind != "log_mel":
+        return None
+    weights = header.filters
     shape = (*weights.shape[:2], weights.shape[-1])
-    return Filters(weights=weights.reshape(shape), spectrograms=header["spectrograms"])
+    return Filters(weights=weights.reshape(shape), spectrograms=header.spectrograms)

@@ -16,6 +16,7 @@ from twinear.base.files import require, write_text
 from twinear.base.params import Params
 from twinear.base.text import markdown_table
 from twinear.metrics.bootstrap import Interval
+from twinear.ranking.listener_results import STRICT
 from twinear.ranking.ranking import CATALOGUE
 from twinear.report.figure_set import (
     MAX_ARTISTS,
@@ -33,11 +34,13 @@ from twinear.report.tables import (
     difference_table,
     hubness_table,
     is_trivial,
+    listener_table,
     popularity_table,
     poster_table,
     ranking_table,
 )
 from twinear.report.wording import ABOVE, BELOW, OPEN, answer, conclude, escape, interval, number
+from twinear.training.keeping import describe
 
 TITLE = "Which artists sound alike, and how well that is known"
 
@@ -66,7 +69,7 @@ def write_report(
     source = render(inputs, params, confidence, figures.name)
     write_figures(inputs, figures)
     write_text(markdown, source)
-    write_text(page, to_page(source, figures.parent))
+    write_text(page, to_page(source, figures.parent, TITLE))
 
 
 def render(inputs: ReportInputs, params: ReportParams, confidence: float, figures: str) -> str:
@@ -77,7 +80,7 @@ def render(inputs: ReportInputs, params: ReportParams, confidence: float, figure
         (escape(names[row]), suggestion_table(suggest(row, params.n_suggestions, inputs), names))
         for row in choose_artists(params.suggestions, params.n_artists, inputs)
     ]
-    template = _templates().get_template("report.md.jinja")
+    template = templates().get_template("report.md.jinja")
     return template.render(
         title=TITLE,
         params=params,
@@ -91,6 +94,9 @@ def render(inputs: ReportInputs, params: ReportParams, confidence: float, figure
         differences=difference_table(inputs.differences, inputs.ranking),
         popularity=popularity_table(inputs.ranking),
         hubness=hubness_table(inputs.hubness),
+        listeners=inputs.listeners,
+        worth="" if inputs.listeners is None else listener_table(inputs.listeners),
+        strict=inputs.listeners is not None and STRICT in inputs.listeners.systems,
         calibration_error=number(calibration_error(reliability_of_catalogue(inputs))),
         exact=inputs.measures.search.name == "exact",
         n_artists=f"{inputs.measures.artists:,}",
@@ -98,7 +104,8 @@ def render(inputs: ReportInputs, params: ReportParams, confidence: float, figure
         recall=f"{inputs.measures.search.recall_at_10:.1%}",
         explanation=explanation_summary(inputs.measures.explanation),
         suggestions=suggestions,
-        chosen_epoch=chosen_epoch(inputs.training),
+        learning=describe(inputs.decision),
+        chosen_epoch=chosen_epoch(inputs.training) if len(inputs.training) else None,
         n_epochs=len(inputs.training),
         filters=inputs.filters is not None,
         counts={name: counts_table(counts) for name, counts in inputs.counts.items()},
@@ -153,7 +160,7 @@ def suggestion_table(lists: Mapping[str, Sequence[int]], names: Sequence[str]) -
     return markdown_table(header, numbered, left=len(header))
 
 
-def to_page(source: str, folder: Path) -> str:
+def to_page(source: str, folder: Path, title: str) -> str:
     """Turn the Markdown into one page; its pictures are read from `folder` and embedded."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(source)
@@ -167,10 +174,11 @@ def to_page(source: str, folder: Path) -> str:
     # wide tables scroll in a box of their own
     body = body.replace("<table>", '<div class="table" tabindex="0"><table>')
     body = body.replace("</table>", "</table></div>")
-    return _templates().get_template("page.html.jinja").render(title=TITLE, body=body)
+    return templates().get_template("page.html.jinja").render(title=title, body=body)
 
 
-def _templates() -> Environment:
+def templates() -> Environment:
+    """Give the templates of this package; a name that a template lacks is an error."""
     return Environment(  # noqa: S701 - Markdown; names are escaped by `escape`
         loader=PackageLoader("twinear.report", "."),
         undefined=StrictUndefined,

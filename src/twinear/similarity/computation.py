@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from twinear.base.errors import DataError
 from twinear.compute.pool import Workers
@@ -77,7 +78,8 @@ def compute(
             f"{len(rows) or 'no'} artist{'s have' if len(rows) > 1 else ' has'} both "
             f"listens and clips ({len(parts.artists)} have listens, {len(with_clips)} clips)",
             expected="3 or more",
-            remedy="name them in clips.csv as the listens do, or lower listens.min_listeners",
+            remedy="name them in clips.csv as the listens do, lower listens.min_listeners, or "
+            "import the clips without listens to compare them by sound alone",
         )
     totals = count_totals(parts, params)
     if params.basket == "session":  # artists come with most listeners first
@@ -103,6 +105,33 @@ def compute(
         similar_pairs=round(float((np.count_nonzero(similarity.matrix) - n) / (n * n - n)), 6),
         all_artists=len(found),
         with_neighbours=int((found[:, 0] >= 0).sum()) if found.size else None,
+    )
+    return similarity, neighbours, report
+
+
+def compute_nothing(
+    artists: pd.DataFrame, params: SimilarityParams
+) -> tuple[Similarity, ListenNeighbours, SimilarityReport]:
+    """Give what `compute` does for listens without an artist: tables without rows."""
+    nobody = np.empty((0, params.neighbours), np.int32)
+    similarity = Similarity(artists=artists, matrix=np.empty((0, 0), np.float32))
+    neighbours = ListenNeighbours(
+        artists=artists,
+        neighbour=nobody,
+        similarity=nobody.astype(np.float32),
+        listeners=nobody,
+        basket=params.basket,
+    )
+    report = SimilarityReport(
+        basket=params.basket,
+        measure=params.measure,
+        artists=0,
+        top_artists=params.top_artists,
+        listeners=0,
+        capped_listeners=0,
+        similar_pairs=0.0,
+        all_artists=0,
+        with_neighbours=0 if params.neighbours else None,
     )
     return similarity, neighbours, report
 

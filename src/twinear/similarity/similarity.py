@@ -38,10 +38,21 @@ class Similarity:
             np.save(temporary / "similarity.npy", self.matrix, allow_pickle=False)
 
     @staticmethod
-    def read(folder: Path) -> "Similarity":
-        """Read a folder written by `write`."""
+    def read(folder: Path, *, may_be_empty: bool = False) -> "Similarity":
+        """Read a folder written by `write`.
+
+        Parameters
+        ----------
+        may_be_empty
+            Accept the similarity of a data folder without listens: that of no artist.
+
+        Raises
+        ------
+        DataError
+            Missing or damaged, or of no artist.
+        """
         remedy = "run 'dvc repro similarity'"
-        artists = read_artists(folder / "artists.csv", remedy)
+        artists = read_artists(folder / "artists.csv", remedy, may_be_empty=may_be_empty)
         path = require(folder / "similarity.npy", remedy)
         try:
             matrix = np.load(path, allow_pickle=False)

@@ -114,6 +114,11 @@ def finish(path: Path) -> None:
     _write(_read(path) | {"finished": True}, path)
 
 
+def write_finished(path: Path) -> None:
+    """Write the checkpoint of a training that had no step to take: it is never resumed."""
+    _write({"fingerprint": "", "finished": True}, path)
+
+
 def _write(content: dict[str, Any], path: Path) -> None:
     with replacing(path) as temporary, temporary.open("wb") as file:
         torch.save(content, file)  # a file, not its name: the name would become part of the bytes

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from twinear.training.batches import Batches, ClipInputs, Examples, StepClips
 from twinear.training.checkpoint import Epoch, State, fingerprint, finish, resume, write_checkpoint
 from twinear.training.losses import OBJECTIVES, Objective, ObjectiveName, without_popularity
 from twinear.training.pretraining import PretrainingParams, map_size, pretrain
+from twinear.training.untrained import fit_axes
 from twinear.training.validation import Validator, rank_validation
 
 
@@ -43,7 +44,8 @@ class TrainingParams(Params):
     model: ModelParams
     objective: ObjectiveName
     popularity_correction: float = Field(ge=0, le=1)
-    epochs: int = Field(gt=0)
+    keep: Literal["better", "always", "never"]
+    epochs: int = Field(ge=0)
     patience: int = Field(gt=0)
     selection_window: int = Field(gt=0)
     refit: bool
@@ -52,6 +54,8 @@ class TrainingParams(Params):
     clips_per_artist: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     identity_decay: float = Field(ge=0)
+    factors_ridge: float = Field(gt=0)
+    factors_weights: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
     ema_decay: float = Field(ge=0, lt=1)
     augmentation: AugmentationParams
     pretraining: PretrainingParams
@@ -84,8 +88,9 @@ def fit(
 ) -> Fit:
     """Train until `epochs`, or until `patience` epochs bring no better validation NDCG.
 
-    With `params.refit` a second network is then trained for as many epochs on the training and
-    the validation artists together: few artists are too few to leave a part of them out.
+    Listener factors are not fitted here: they need the listens. With `params.refit` a second
+    network is then trained for as many epochs on the training and the validation artists together:
+    few artists are too few to leave a part of them out.
 
     Parameters
     ----------
@@ -103,6 +108,8 @@ def fit(
         The loss is no longer a number, or the device is not there.
     """
     torch.set_num_threads(params.threads)
+    shape = params.model.model_copy(update={"listener_factors": 0})
+    params = params.model_copy(update={"model": shape})
     job = _Job(inputs=inputs, params=params, unlabelled=unlabelled, device=_device(params.device))
     training = examples.select(~examples.validation)
     validation = examples.select(examples.validation)
@@ -212,7 +219,7 @@ def _prepare(state: State, training: Examples, job: _Job) -> Batches:
     data = Batches.from_examples(replace(training, similarity=target), job.device)
     if net.statistics is not None:
         statistics = data.compute_statistics(net.statistics)
-        net.statistics.fit(statistics, torch.from_numpy(data.artist_index).to(job.device))
+        fit_axes(net.statistics, statistics, data.artist_index)
         if params.augmentation.changes_nothing:  # else every step changes clips and statistics
             only = net.convolutions is None
             data = data.with_coordinates(net.statistics, statistics, only=only)

@@ -45,14 +45,9 @@ class Validator:
         scores = by_artist(torch.sigmoid(logits), artist_index, len(self.clips.clips)).cpu().numpy()
         return loss, float(np.nanmean(query_ndcg(self.truth, scores, NDCG_AT, generator)))
 
-    @torch.no_grad()
     def logits(self, net: SiameseNet) -> Tensor:
         """Compute the logits of all pairs of clips, (clips, clips)."""
-        net.eval()
-        n_clips = len(self.clips.artist_index)
-        blocks = np.array_split(np.arange(n_clips), math.ceil(n_clips / BLOCK))
-        u = torch.cat([self.clips.take(rows).encode(net, self.precision) for rows in blocks])
-        return net.head.logit(u, u)
+        return all_logits(self.clips, net, self.precision)
 
     def calibrate(self, net: SiameseNet) -> tuple[float, float]:
         """Find the slope and shift of the logit that bring scores near the similarity."""
@@ -62,6 +57,16 @@ class Validator:
         logits = self.logits(net).cpu().numpy()
         different = artist_index[:, None] != artist_index
         return calibration(logits[different], target[np.ix_(artist_index, artist_index)][different])
+
+
+@torch.no_grad()
+def all_logits(clips: Batches, net: SiameseNet, precision: str) -> Tensor:
+    """Compute the logits of all pairs of clips, (clips, clips), each encoded once."""
+    net.eval()
+    n_clips = len(clips.artist_index)
+    blocks = np.array_split(np.arange(n_clips), math.ceil(n_clips / BLOCK))
+    u = torch.cat([clips.take(rows).encode(net, precision) for rows in blocks])
+    return net.head.logit(u, u)
 
 
 def rank_validation(similarity: np.ndarray, seed: int) -> Truth:

@@ -91,7 +91,7 @@ def evaluate(
     """Train and evaluate every split; the errors of params that cannot be trained pass through."""
     params = parse_params("training", TrainingParams, job.training)
     # the refit would train on the validation artists, which are candidates here
-    params = params.model_copy(update={"refit": False})
+    params = params.model_copy(update={"refit": False, "keep": "always"})
     results: list[SplitResult] = []
     for number, split in enumerate(job.splits):
         values = [*(result.best for result in results), -np.inf]
@@ -109,7 +109,8 @@ def evaluate(
             checkpoint_path(job.checkpoint, number),
             report,
         )
-        best = trained.fit.best.validation_ndcg
+        assert trained.best is not None  # noqa: S101
+        best = trained.best.validation_ndcg
         queries = query_scores(trained.scorer, split, clips, similarity)
         results.append(SplitResult(best=best, queries=queries))
     return results

@@ -8,7 +8,7 @@ that a run that was stopped continues.
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from twinear import catalogue, model, training
 from twinear.base.files import code_digest, replacing
 from twinear.catalogue.building import score_catalogue
 from twinear.catalogue.collaborative import TrainingArtists
+from twinear.catalogue.other_listens import ScoresBeforeListens, scores_before_listens
 from twinear.catalogue.params import CatalogueParams
 from twinear.evaluation.crossval.folds import Fold
 from twinear.evaluation.dataset import ArtefactFolders, EvaluationData
@@ -30,6 +31,7 @@ from twinear.training.scorer_training import train_scorer
 from twinear.training.training import TrainingParams
 
 TRAINED = (CATALOGUE, SIAMESE)
+BEFORE = "before_listens_"  # before the names of its arrays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,8 @@ class FoldScores:
     artists: list[str]  # ids
     scores: dict[str, Floats]  # `TRAINED` -> (queries, artists); NaN for artists that take no part
     history: list[Epoch]
+    # of the catalogue, (queries, artists that take part); None if no listens enter
+    before_listens: ScoresBeforeListens | None = None
 
     def write(self, path: Path, fingerprint: str) -> None:
         """Write one .npz, whole or not at all."""
@@ -71,6 +75,8 @@ class FoldScores:
             "history": np.array(json.dumps([asdict(each) for each in self.history])),
             "fingerprint": np.array(fingerprint),
         }
+        if self.before_listens is not None:
+            arrays |= {f"{BEFORE}{name}": each for name, each in vars(self.before_listens).items()}
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **(arrays | self.scores))
 
@@ -88,9 +94,23 @@ class FoldScores:
                     artists=[str(each) for each in arrays["artists"]],
                     scores={name: arrays[name] for name in TRAINED},
                     history=[Epoch(**each) for each in json.loads(str(arrays["history"]))],
+                    before_listens=_read_before_listens(arrays),
                 )
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
             return None  # a damaged file is ignored and written again
+
+
+def _read_before_listens(arrays: Mapping[str, Any]) -> ScoresBeforeListens | None:
+    if f"{BEFORE}known" not in arrays:
+        return None
+    return ScoresBeforeListens(
+        known=[str(each) for each in arrays[f"{BEFORE}known"]],
+        totals=arrays[f"{BEFORE}totals"],
+        queries=arrays[f"{BEFORE}queries"],
+        candidates=arrays[f"{BEFORE}candidates"],
+        weight=float(arrays[f"{BEFORE}weight"]),
+        n_neighbours=int(arrays[f"{BEFORE}n_neighbours"]),
+    )
 
 
 def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> FoldScores:
@@ -109,6 +129,7 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         task.training,
         checkpoint,
         on_epoch,
+        data.listens if task.training.model.listener_factors else None,
     )
     # The refit has seen the validation artists: where they are the queries, take the scorer before.
     scorer = trained.before_refit if fold.evaluates_validation else trained.scorer
@@ -126,7 +147,13 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         tables[name] = np.full((len(rows), len(artists)), np.nan)
         tables[name][:, inside] = score(rows, columns)
     result = FoldScores(
-        queries=list(fold.queries), artists=artists, scores=tables, history=trained.fit.history
+        queries=list(fold.queries),
+        artists=artists,
+        scores=tables,
+        history=trained.history,
+        before_listens=scores_before_listens(
+            catalogue, list(catalogue.table["artist"]), rows, columns
+        ),
     )
     result.write(task.path, task.fingerprint)
     checkpoint.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ BESIDE: dict[str, str] = {"lastfm_360k": "usersha1-profile.tsv", "hetrec": "arti
 BESIDE_1K = "userid-profile.tsv"  # comes with Last.fm-1K and is not used
 REDIRECTS = "redirects.csv"  # merged MusicBrainz ids
 SOURCE = "source.json"  # origin and terms of listens that were fetched
+NO_LISTENS = "no-listens.txt"  # alone in a folder of listens: there are none
 
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 MONTH = re.compile(r"(?:^|/)\d{4}/\d{1,2}\.listens$")  # the files of listens in a ListenBrainz dump

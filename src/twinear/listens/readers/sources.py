@@ -21,6 +21,7 @@ from twinear.listens.readers.formats import (
     BESIDE,
     COMPRESSED,
     MONTH,
+    NO_LISTENS,
     REDIRECTS,
     REMEDY,
     SOURCE,
@@ -143,7 +144,7 @@ class _Walker:
         with _explain_unreadable(folder):
             paths = sorted(folder.iterdir(), key=lambda path: _natural(path.name))
         for path in paths:
-            if is_system_file(PurePath(path.name)):
+            if is_system_file(PurePath(path.name)) or path.name == NO_LISTENS:
                 continue
             if path.is_dir():
                 self.walk(path, place / path.name, above | {whole})

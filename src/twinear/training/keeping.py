@@ -1,0 +1,216 @@
+"""Whether what was learned is better than what was there before, on artists it did not see.
+
+Learning is kept in steps, each of which has to earn its place:
+
+- *listener factors* are learned in closed form, so they are quick to learn again: they are
+  cross-fitted, and every artist of training and validation is held out once. Candidates are the
+  untrained scorer and rising weights of the factors. The one-standard-error rule takes the first
+  that is within one standard error of the best, paired (Breiman et al., "Classification and
+  regression trees", 1984, where it chooses the size of a tree). On real and on planted music this
+  gained more than a whole interval, at no more risk; see the lab book.
+- The *network* is trained once, and the held-out artists are those of validation. It is kept, by
+  itself or with listener factors, if the whole confidence interval of the paired difference from
+  what the first step left is above 0.
+
+For every held-out artist a scorer ranks all other artists of training and validation, and the
+held-out ones alone. The value of a query is the mean NDCG@10 of the two.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from twinear.base.text import format_interval, format_number
+from twinear.metrics.bootstrap import Interval, bootstrap, resamples
+from twinear.metrics.ranking_metrics import Floats, query_ndcg, rank_truth
+
+Step = Literal["listener_factors", "network"]
+Kept = Literal["untrained", "listener_factors", "network"]
+Keep = Literal["better", "always", "never"]
+
+NDCG_AT = 10
+N_BOOTSTRAP, CONFIDENCE = 2000, 0.95
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepDecision:
+    """Whether a step of learning was kept, and why.
+
+    Attributes
+    ----------
+    better
+        Whether the held-out artists show it.
+    queries
+        Held-out artists.
+    before, after
+        Mean NDCG@10 over the queries of what was there before, and of what was learned; None where
+        no query has a similar artist.
+    difference
+        After minus before, paired.
+    factors_weight
+        Of the listener factors in what was learned; 0: none.
+    """
+
+    step: Step
+    better: bool
+    queries: int
+    before: float | None
+    after: float | None
+    difference: Interval | None
+    factors_weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepDecision:
+    """Which scorer was kept.
+
+    Attributes
+    ----------
+    kept
+        The last step that was kept.
+    keep
+        `training.keep`.
+    steps
+        What was tried, in order.
+    """
+
+    kept: Kept
+    keep: Keep
+    steps: tuple[StepDecision, ...] = ()
+
+
+def choose(values: Floats) -> int:
+    """Choose the first candidate within one paired standard error of the best.
+
+    Parameters
+    ----------
+    values
+        (candidates, queries); a query that is not defined (NaN) for one is ignored.
+
+    Examples
+    --------
+    >>> choose(np.array([[0.1, 0.5, 0.3], [0.2, 0.6, 0.4], [0.2, 0.59, 0.42]]))
+    1
+    """
+    defined = values[:, np.isfinite(values).all(axis=0)]
+    if defined.shape[1] < 2:
+        return 0
+    behind = defined[defined.mean(axis=1).argmax()] - defined
+    error = behind.std(axis=1, ddof=1) / np.sqrt(defined.shape[1])
+    return int(np.argmax(behind.mean(axis=1) <= error + ROUNDING))
+
+
+def decide(
+    values: Floats, weights: Sequence[float], step: Step, seed: int
+) -> tuple[StepDecision, int]:
+    """Decide from the values of the candidates, (candidates, queries); the first was there before.
+
+    Parameters
+    ----------
+    weights
+        Of the listener factors of the other candidates, (candidates - 1,).
+    step
+        "listener_factors" is decided by the one-standard-error rule, "network" by the interval.
+
+    Returns
+    -------
+    The decision, and the row of the best of the other candidates by the one-standard-error rule.
+
+    Examples
+    --------
+    >>> values = np.stack([np.full(50, 0.3), np.full(50, 0.31)])
+    >>> decision, row = decide(values, [0.0], "network", seed=1)
+    >>> decision.better, row
+    (True, 1)
+    >>> decide(values[[0, 0]], [0.0], "network", seed=1)[0].better
+    False
+    """
+    row = 1 + choose(values[1:])
+    difference = values[row] - values[0]
+    interval = None
+    defined = np.isfinite(difference)
+    if defined.any():
+        drawn = resamples(len(difference), N_BOOTSTRAP, np.random.default_rng(seed))
+        [interval] = bootstrap(difference[:, None], drawn, CONFIDENCE)
+    by_interval = interval is not None and interval.low > 0
+    decision = StepDecision(
+        step=step,
+        better=by_interval if step == "network" else choose(values) > 0,
+        queries=int(defined.sum()),
+        before=float(values[0][defined].mean()) if defined.any() else None,
+        after=float(values[row][defined].mean()) if defined.any() else None,
+        difference=interval,
+        factors_weight=weights[row - 1],
+    )
+    return decision, row
+
+
+def query_values(
+    scores: Floats, similarity: Floats, held_out: Sequence[int] | np.ndarray, seed: int
+) -> Floats:
+    """Rank all artists, and the held-out ones, for each held-out artist, (held-out,).
+
+    Parameters
+    ----------
+    scores, similarity
+        (artists, artists).
+    held_out
+        Rows of the queries.
+    """
+    rows = np.asarray(held_out)
+    others = np.arange(len(scores)) != rows[:, None]
+    together = others & np.isin(np.arange(len(scores)), rows)
+    values = []
+    for candidates in (others, together):
+        if not candidates.any(axis=1).all():
+            continue  # one held-out artist has no other beside it
+        rng = np.random.default_rng(seed)
+        truth = rank_truth(similarity[rows], candidates, NDCG_AT, rng)
+        values.append(query_ndcg(truth, scores[rows], NDCG_AT, rng))
+    return np.asarray(np.mean(values, axis=0))
+
+
+NAMES: dict[Kept, str] = {
+    "untrained": "the untrained scorer",
+    "listener_factors": "listener factors",
+    "network": "the network",
+}
+
+
+def describe(decision: KeepDecision) -> str:
+    """Say in a few sentences which scorer was kept, and by how much.
+
+    Examples
+    --------
+    >>> step = StepDecision(
+    ...     step="network",
+    ...     better=False,
+    ...     queries=16,
+    ...     before=0.70,
+    ...     after=0.71,
+    ...     difference=Interval(value=0.01, low=-0.02, high=0.04),
+    ...     factors_weight=0.0,
+    ... )
+    >>> print(describe(KeepDecision(kept="untrained", keep="better", steps=(step,))))
+    The scorer is the untrained scorer. On 16 held-out artists the network changed NDCG@10 from
+    .700 to .710, by +.010 [-.020, +.040]: not kept.
+    """
+    sentences = [f"The scorer is {NAMES[decision.kept]}."]
+    if not decision.steps:
+        sentences.append("Nothing was learned.")
+    for step in decision.steps:
+        if step.before is None or step.after is None or step.difference is None:
+            sentences.append(f"No held-out artist could judge {NAMES[step.step]}.")
+            continue
+        by = step.difference
+        values = f"from {format_number(step.before)} to {format_number(step.after)}"
+        interval = format_interval(by.value, by.low, by.high, sign="+")
+        kept = step.better or decision.keep == "always"
+        sentences.append(
+            f"On {step.queries} held-out artists {NAMES[step.step]} changed NDCG@{NDCG_AT} "
+            f"{values}, by {interval}: {'kept' if kept else 'not kept'}."
+        )
+    return " ".join(sentences)
