@@ -102,7 +102,7 @@ def train(data: EvaluationData, folds: Sequence[Fold], params: TrainingParams) -
                 data.spectrograms,
                 data.similarity,
                 Split.from_ids(artists, train=fold.train, validation=fold.validation),
-                params,
+                params.network_alone,
                 Path(folder) / f"{fold.number}.pt",
             ).scorer
             for fold in tqdm(folds, desc="training", unit="fold")

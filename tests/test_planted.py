@@ -70,7 +70,7 @@ def lead_on_chance(corpus: Corpus, folder: Path, seed: int = 1) -> float:
     similarity = compute_similarity(corpus.listens, corpus.clips.clips["artist"], chosen)
     split = split_artists(similarity.artists, read_params("split", SplitParams, PARAMS))
     params = read_params("training", TrainingParams, PARAMS)
-    params = params.model_copy(update={"epochs": EPOCHS, "seed": seed})
+    params = params.network_alone.model_copy(update={"epochs": EPOCHS, "seed": seed})
     trained = train_scorer(corpus.clips, similarity, split, params, folder / f"{seed}.pt")
     catalogue = score_catalogue(
         corpus.clips,

@@ -46,7 +46,7 @@ def training(
             write_finished(checkpoint)
         else:
             run.log_data("similarity", similarity, sha256(similarity / "similarity.npy"))
-            heard = Listens.read(listens) if params.model.listener_factors else None
+            heard = Listens.read(listens) if params.listener_factors else None
             trained = _train(clips, target, Split.read(split), heard, params, checkpoint, run)
             result, first, decision = trained.scorer, trained.before_refit, trained.decision
             if trained.best is not None:

@@ -29,10 +29,10 @@ PAIRS = np.argwhere(np.ones((5, 5)))
 def scorer_of(inputs: InputSpec, branches: str, head: str, seed: int = 0) -> Scorer:
     """A scorer with random weights everywhere, as if it were trained; with factors if it can."""
     few = {"channels": 6, "dense_units": 16, "statistics_units": 4}
-    few["listener_factors"] = 3 if branches != "convolutions" and head == "cosine" else 0
+    n_factors = 3 if branches != "convolutions" and head == "cosine" else 0
     model = shape(branches=branches, head=head, **few)
     torch.manual_seed(seed)
-    net = SiameseNet(inputs, model)
+    net = SiameseNet(inputs, model, n_factors)
     with torch.no_grad():
         for weight in net.parameters():
             weight.add_(0.2 * torch.randn_like(weight))

@@ -23,13 +23,6 @@ LOG_MELS = st.builds(
 )
 EMBEDDINGS = st.builds(Embedding, n_dims=st.integers(1, 20), n_frames=st.integers(1, 40))
 
-
-def allowed(changes: dict[str, Any]) -> dict[str, Any]:
-    """Listener factors need the statistics and the cosine head."""
-    needed = changes["branches"] != "convolutions" and changes["head"] == "cosine"
-    return changes if needed else changes | {"listener_factors": 0}
-
-
 SHAPES = st.fixed_dictionaries(
     {
         "branches": st.sampled_from(["convolutions", "statistics", "both"]),
@@ -45,14 +38,18 @@ SHAPES = st.fixed_dictionaries(
         "statistics_units": st.integers(1, 7),
         "dropout": st.sampled_from([0.0, 0.5]),  # which counts in training alone
         "head": st.sampled_from(["l1", "cosine"]),
-        "listener_factors": st.integers(0, 4),
     }
-).map(allowed)
+)
 
 
-def random_net(inputs: InputSpec, params: ModelParams) -> SiameseNet:
+def factors_of(params: ModelParams) -> int:
+    """Listener factors where a network may have some: with statistics and the cosine head."""
+    return 3 if params.branches != "convolutions" and params.head == "cosine" else 0
+
+
+def random_net(inputs: InputSpec, params: ModelParams, n_factors: int) -> SiameseNet:
     """A network in double precision whose weights, and whatever else it holds, are random."""
-    net = SiameseNet(inputs, params).double().eval()
+    net = SiameseNet(inputs, params, n_factors).double().eval()
     generator = torch.Generator().manual_seed(0)
     for name, each in net.state_dict().items():
         if each.is_floating_point():
@@ -63,20 +60,22 @@ def random_net(inputs: InputSpec, params: ModelParams) -> SiameseNet:
     return net
 
 
-@given(inputs=LOG_MELS | EMBEDDINGS, changes=SHAPES, clips=st.integers(1, 3))
+@given(inputs=LOG_MELS | EMBEDDINGS, changes=SHAPES, clips=st.integers(1, 3), factors=st.booleans())
 @settings(max_examples=100, deadline=None)
 def test_it_encodes_as_every_network_does(
-    inputs: InputSpec, changes: dict[str, Any], clips: int
+    inputs: InputSpec, changes: dict[str, Any], clips: int, factors: bool
 ) -> None:
     params = shape(**changes)
-    net = random_net(inputs, params)
+    n_factors = factors_of(params) if factors else 0
+    net = random_net(inputs, params, n_factors)
     weights = {name: each.numpy() for name, each in net.state_dict().items()}
     rng = np.random.default_rng(0)
     x, joined = rng.random((clips, *inputs.shape)), rng.normal(size=(clips, inputs.n_joined))
     found = numpy_encoder.encode(inputs, params, weights, x, joined)
     with torch.inference_mode():
         expected = net.encode(torch.from_numpy(x), torch.from_numpy(joined)).numpy()
-    assert found.shape == (clips, numpy_encoder.count_units(params)) == (clips, net.units)
+    units = numpy_encoder.count_units(params) + n_factors
+    assert found.shape == (clips, units) == (clips, net.units)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
 
 
@@ -86,6 +85,7 @@ def test_the_weights_it_expects_are_those_of_the_network(
     inputs: InputSpec, changes: dict[str, Any]
 ) -> None:
     params = shape(**changes)
-    state = SiameseNet(inputs, params).state_dict()
-    expected = {name: tuple(each.shape) for name, each in state.items()}
-    assert numpy_encoder.weight_shapes(inputs, params) == expected
+    for n_factors in {0, factors_of(params)}:
+        state = SiameseNet(inputs, params, n_factors).state_dict()
+        expected = {name: tuple(each.shape) for name, each in state.items()}
+        assert numpy_encoder.weight_shapes(inputs, params, n_factors) == expected

@@ -9,7 +9,7 @@ ORIGINAL = {  # the network of 2019
     "branches": "convolutions", "conv_depth": 3, "kernel_size": 3, "channels": 128,
     "time_downsampling": 1, "max_pool": [4, 2],
     "dilation": 1, "residual": False, "global_pooling": "max", "dense_units": 128, "dropout": 0.0,
-    "head": "l1", "listener_factors": 0,
+    "head": "l1",
 }  # fmt: skip
 
 

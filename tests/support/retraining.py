@@ -70,7 +70,7 @@ def train(folders: PipelineFolders, into: Path | None = None, **changes: Any) ->
         Spectrograms.read(folders.artifacts / "spectrograms"),
         Similarity.read(folders.artifacts / "similarity"),
         Split.read(folders.split),
-        parse_params("training", TrainingParams, sections(changes, {})["training"]),
+        parse_params("training", TrainingParams, sections(changes, {})["training"]).network_alone,
         path.with_suffix(".pt"),
     ).scorer
     scorer.write(path)

@@ -55,7 +55,7 @@ def test_a_training_starts_from_it(clips: Spectrograms, tmp_path: Path) -> None:
     similarity = Similarity(artists=artists, matrix=examples.similarity.astype(np.float32))
     ids = list(artists["artist"])
     split = Split.from_ids(artists, train=ids[:24], validation=ids[24:])
-    chosen = params(epochs=1, model={"branches": "statistics"})
+    chosen = params(epochs=1, model={"branches": "statistics"}).network_alone
     trained = train_scorer(clips, similarity, split, chosen, tmp_path / "checkpoint.pt")
     of_training = np.flatnonzero(clips.clips["artist"].isin(ids[:24]))
     start = untrained_scorer(clips.select(of_training), chosen.model)

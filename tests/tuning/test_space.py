@@ -61,7 +61,10 @@ BOUNDS = {"low": 1, "high": 2, "log": False}
         ({"epochs": {"low": 1, "high": 2}}, r"tuning\.space\.epochs\.log: is missing"),
         ({"epochs": {**BOUNDS, "hihg": 3}}, r"hihg: unknown key; did you mean 'high'"),
         ({"learning_rate": [1e-3, -1]}, r"learning_rate: found -1, expected greater than 0"),
-        ({"epochs": {**BOUNDS, "low": 0}}, r"training\.epochs: found 0, expected greater than 0"),
+        (
+            {"epochs": {**BOUNDS, "low": -1}},
+            r"training\.epochs: found -1, expected greater than or",
+        ),
         ({"epochs": [2.5]}, r"training\.epochs: found 2\.5, expected a valid integer"),
         ({"precision": ["float16"]}, r"precision: found 'float16', expected 'float32'"),
         ({"model.max_pool": [4, 2]}, r"training\.model\.max_pool: found 4, expected a valid"),

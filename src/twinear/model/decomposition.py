@@ -149,7 +149,7 @@ def decompose(
     sizes = [
         0 if net.statistics is None else scorer.model.statistics_units,
         0 if net.convolutions is None else scorer.model.dense_units,
-        scorer.model.listener_factors,
+        scorer.n_factors,
     ]
     ends = np.cumsum(sizes).tolist()
     slices = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]

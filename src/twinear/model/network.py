@@ -35,9 +35,9 @@ CONSTANT = 1e-5  # a deviation below this share of the mean is rounding error
 
 
 class SiameseNet(nn.Module):
-    """Encoder and head."""
+    """Encoder and head; listener factors need the statistics branch and the cosine head."""
 
-    def __init__(self, inputs: InputSpec, params: ModelParams) -> None:
+    def __init__(self, inputs: InputSpec, params: ModelParams, n_factors: int = 0) -> None:
         super().__init__()
         self.inputs = inputs
         self.convolutions, self.statistics, self.units = None, None, 0
@@ -48,9 +48,9 @@ class SiameseNet(nn.Module):
             self.statistics = StatisticsBranch(inputs, params)
             self.units += params.statistics_units
         self.factors: FactorsBranch | None = None
-        if params.listener_factors:
-            self.factors = FactorsBranch(params.statistics_units, params.listener_factors)
-            self.units += params.listener_factors
+        if n_factors:
+            self.factors = FactorsBranch(params.statistics_units, n_factors)
+            self.units += n_factors
         self.head = Cosine() if params.head == "cosine" else WeightedL1(self.units)
         # the logit of the convolutions' share in the cosine; a small share at the start
         shared = params.branches == "both" and params.head == "cosine"

@@ -22,9 +22,9 @@ BATCH_NORM_EPSILON, NORMALIZE_EPSILON = 1e-5, 1e-12  # torch's
 
 
 def count_units(model: ModelParams) -> int:
-    """Count the units of an embedding."""
+    """Count the units of an embedding, without listener factors."""
     units = {"statistics": model.statistics_units, "convolutions": model.dense_units}
-    return units.get(model.branches, sum(units.values())) + model.listener_factors
+    return units.get(model.branches, sum(units.values()))
 
 
 def encode(
@@ -46,7 +46,7 @@ def encode(
     if "share" in weights:
         share = 1 / (1 + np.exp(-weights["share"]))
         parts = [np.sqrt(1 - share) * parts[0], np.sqrt(share) * parts[1]]
-    if model.listener_factors:
+    if "factors.weight" in weights:
         factors = _normalized(_normalized(coordinates) @ weights["factors.weight"])
         share = weights["factors.share"]
         parts = [*(np.sqrt(1 - share) * part for part in parts), np.sqrt(share) * factors]
@@ -93,7 +93,9 @@ def _convolved(x: Floats, kernel: Floats, dilation: int) -> Floats:
     return convolved
 
 
-def weight_shapes(inputs: InputSpec, model: ModelParams) -> dict[str, tuple[int, ...]]:
+def weight_shapes(
+    inputs: InputSpec, model: ModelParams, n_factors: int = 0
+) -> dict[str, tuple[int, ...]]:
     """List the weights of the network by name, with their shapes."""
     shapes: dict[str, tuple[int, ...]] = {"head.bias": ()}
     shapes |= (
@@ -107,8 +109,8 @@ def weight_shapes(inputs: InputSpec, model: ModelParams) -> dict[str, tuple[int,
         n, units = sum(block.shape[1] for block in blocks.values()), model.statistics_units
         shapes |= {"statistics.middle": (n,), "statistics.axes": (n, units)}
         shapes["statistics.map.weight"] = (units, units)
-        if model.listener_factors:
-            shapes |= {"factors.weight": (units, model.listener_factors), "factors.share": ()}
+        if n_factors:
+            shapes |= {"factors.weight": (units, n_factors), "factors.share": ()}
     if model.branches != "statistics":
         n_inputs, channels = inputs.shape[0], model.channels
         for layer in range(model.conv_depth):

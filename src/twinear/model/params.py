@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from twinear.base.params import Params
 
@@ -29,7 +29,6 @@ class ModelParams(Params):
     embeddings_share: float = Field(ge=0, lt=1)
     dropout: float = Field(ge=0, lt=1)
     head: HeadName
-    listener_factors: int = Field(ge=0)
 
     @field_validator("dilation")
     @classmethod
@@ -37,12 +36,6 @@ class ModelParams(Params):
         if dilation ** (info.data.get("conv_depth", 1) - 1) > MAX_SPAN:
             raise ValueError(f"less: the last layer would span over {MAX_SPAN} frames")
         return dilation
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "ModelParams":
-        if self.listener_factors and (self.branches == "convolutions" or self.head != "cosine"):
-            raise ValueError("listener_factors: 0, which else need statistics and the cosine head")
-        return self
 
     @property
     def pools(self) -> list[int]:

@@ -72,14 +72,19 @@ class Scorer:
 
         from twinear.model.network import SiameseNet
 
-        net = SiameseNet(self.inputs, self.model)
+        net = SiameseNet(self.inputs, self.model, self.n_factors)
         net.load_state_dict({name: torch.tensor(each) for name, each in self.weights.items()})
         return net.eval()
 
     @property
     def units(self) -> int:
         """Length of an embedding."""
-        return numpy_encoder.count_units(self.model)
+        return numpy_encoder.count_units(self.model) + self.n_factors
+
+    @property
+    def n_factors(self) -> int:
+        """How many listener factors an embedding holds; 0: none."""
+        return count_factors(self.weights)
 
     def write(self, path: Path) -> None:
         """Write one safetensors file; equal scorers give equal bytes."""
@@ -116,7 +121,7 @@ class Scorer:
             front = parse_params("spectrograms", SpectrogramsParams, header["spectrograms"], path)
             model = parse_params("model", ModelParams, header["model"], path)
             inputs = parse_input(header["inputs"])
-            shapes = numpy_encoder.weight_shapes(inputs, model)
+            shapes = numpy_encoder.weight_shapes(inputs, model, count_factors(weights))
             if {name: each.shape for name, each in weights.items()} != shapes:
                 raise ValueError("its weights are of another shape than its header says")
             return cls(spectrograms=front, inputs=inputs, model=model, weights=weights)
@@ -192,6 +197,11 @@ class Scorer:
 
         with torch.inference_mode():
             return self.net.score(torch.from_numpy(u), torch.from_numpy(v)).numpy()
+
+
+def count_factors(weights: numpy_encoder.Weights) -> int:
+    """Count the listener factors that a network predicts."""
+    return weights["factors.weight"].shape[1] if "factors.weight" in weights else 0
 
 
 def _float32(values: np.ndarray, joined: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -35,14 +35,13 @@ def add_factors(
     ridge
         See `FactorsBranch.fit`.
     """
-    shape = scorer.model.model_copy(update={"listener_factors": factors.shape[1]})
-    net = SiameseNet(scorer.inputs, shape).eval()
+    net = SiameseNet(scorer.inputs, scorer.model, factors.shape[1]).eval()
     net.load_state_dict(scorer.net.state_dict(), strict=False)  # all but the factors
     assert net.statistics is not None and net.factors is not None  # noqa: S101, PT018
     coordinates = net.statistics.project(statistics)
     index = torch.from_numpy(artist_index)
     net.factors.fit(coordinates, torch.from_numpy(factors), index, ridge)
-    return Scorer.from_net(net, scorer.spectrograms, shape)
+    return Scorer.from_net(net, scorer.spectrograms, scorer.model)
 
 
 def weigh_factors(scorer: Scorer, weight: float) -> Scorer:

@@ -1,7 +1,7 @@
 """Spectrograms, similarity, a split and listens -> a trained scorer, or the untrained one.
 
 It starts from the untrained scorer. Listener factors are learned in closed form
-(`training.model.listener_factors`) from the listens of all artists that are not held out; the
+(`training.listener_factors`) from the listens of all artists that are not held out; the
 network is trained by gradient descent (`training.epochs`). Each is kept where it ranks held-out
 artists better than what was there before (`training.keep`, module `keeping`).
 
@@ -110,7 +110,7 @@ def train_scorer(
     def with_factors(scorer: Scorer, learned_from: Bools) -> Scorer:
         ids = artists[learned_from].tolist()
         others = set(split.artists["artist"]) - set(ids)
-        factors = listener_factors(_require(listens), ids, others, params.model.listener_factors)
+        factors = listener_factors(_require(listens), ids, others, params.listener_factors)
         chosen = learned_from[examples.artist_index]
         index = (np.cumsum(learned_from) - 1)[examples.artist_index[chosen]]
         of_chosen = statistics[torch.from_numpy(chosen)]
@@ -132,7 +132,7 @@ def train_scorer(
     steps, always = list[StepDecision](), params.keep == "always"
     kept: Kept = "untrained"
     enough = len(artists) >= LEAST_ARTISTS or always
-    weights = params.factors_weights if params.model.listener_factors and enough else ()
+    weights = params.factors_weights if params.listener_factors and enough else ()
     used = every if params.refit else ~examples.validation  # what the last scorer learns from
     if weights and params.keep != "never":
         folds = fold_of(artists.tolist(), N_FOLDS)
@@ -155,11 +155,13 @@ def train_scorer(
         unlabelled = select_unlabelled(clips, split)
         fitted = fit(input_of(clips), examples, params, checkpoint, on_epoch, unlabelled)
         history, best = fitted.history, fitted.best
-        shape = params.model.model_copy(update={"listener_factors": 0})
         nets = [
-            Scorer.from_net(net, clips.front, shape) for net in (fitted.before_refit, fitted.net)
+            Scorer.from_net(net, clips.front, params.model)
+            for net in (fitted.before_refit, fitted.net)
         ]
         candidates = [before_refit, nets[0]]
+        if params.model.branches == "convolutions" or params.model.head != "cosine":
+            weights = ()  # factors need statistics and the cosine
         if weights:
             learned = with_factors(nets[0], ~examples.validation)
             candidates += [weigh_factors(learned, weight) for weight in weights]
@@ -190,7 +192,7 @@ def train_scorer(
 def _require(listens: Listens | None) -> Listens:
     if listens is None:
         raise DataError(
-            "training.model.listener_factors",
+            "training.listener_factors",
             "asks for listener factors, and there are no listens",
             remedy="give the listens, or set it to 0",
         )

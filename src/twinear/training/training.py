@@ -54,6 +54,7 @@ class TrainingParams(Params):
     clips_per_artist: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     identity_decay: float = Field(ge=0)
+    listener_factors: int = Field(ge=0)
     factors_ridge: float = Field(gt=0)
     factors_weights: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
     ema_decay: float = Field(ge=0, lt=1)
@@ -63,6 +64,11 @@ class TrainingParams(Params):
     device: Literal["auto", "cpu", "cuda"]
     threads: int = Field(gt=0)
     seed: int = Field(ge=0, lt=2**63)
+
+    @property
+    def network_alone(self) -> "TrainingParams":
+        """The same without listener factors, and whatever comes of it is kept."""
+        return self.model_copy(update={"listener_factors": 0, "keep": "always"})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,8 +114,6 @@ def fit(
         The loss is no longer a number, or the device is not there.
     """
     torch.set_num_threads(params.threads)
-    shape = params.model.model_copy(update={"listener_factors": 0})
-    params = params.model_copy(update={"model": shape})
     job = _Job(inputs=inputs, params=params, unlabelled=unlabelled, device=_device(params.device))
     training = examples.select(~examples.validation)
     validation = examples.select(examples.validation)

@@ -33,8 +33,7 @@ def untrained_scorer(clips: Spectrograms, params: ModelParams) -> Scorer:
         The shape of the network. Of it only the statistics branch is taken, with a cosine: layers
         that have not been trained say nothing.
     """
-    changes = {"branches": "statistics", "head": "cosine", "listener_factors": 0}
-    shape = params.model_copy(update=changes)
+    shape = params.model_copy(update={"branches": "statistics", "head": "cosine"})
     net = SiameseNet(input_of(clips), shape).eval()
     assert net.statistics is not None  # noqa: S101
     rows = np.arange(0, len(clips.values), ceil(len(clips.values) / MOST))

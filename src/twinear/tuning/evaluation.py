@@ -90,8 +90,8 @@ def evaluate(
 ) -> list[SplitResult]:
     """Train and evaluate every split; the errors of params that cannot be trained pass through."""
     params = parse_params("training", TrainingParams, job.training)
-    # the refit would train on the validation artists, which are candidates here
-    params = params.model_copy(update={"refit": False, "keep": "always"})
+    # the network is tuned; the refit would train on the validation artists, candidates here
+    params = params.network_alone.model_copy(update={"refit": False})
     results: list[SplitResult] = []
     for number, split in enumerate(job.splits):
         values = [*(result.best for result in results), -np.inf]

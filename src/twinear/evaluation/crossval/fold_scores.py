@@ -129,7 +129,7 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         task.training,
         checkpoint,
         on_epoch,
-        data.listens if task.training.model.listener_factors else None,
+        data.listens if task.training.listener_factors else None,
     )
     # The refit has seen the validation artists: where they are the queries, take the scorer before.
     scorer = trained.before_refit if fold.evaluates_validation else trained.scorer

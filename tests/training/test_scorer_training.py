@@ -1,0 +1,140 @@
+"""From the untrained scorer to what was learned, on artists whose listeners follow their sound."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array
+
+from tests.conftest import PARAMS
+from twinear.base.errors import DataError
+from twinear.base.params import parse_params, read_params
+from twinear.listens.listens import Listens
+from twinear.similarity.similarity import Similarity
+from twinear.spectrograms.front_end import SpectrogramsParams
+from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.split import Split
+from twinear.training.scorer_training import Trained, train_scorer
+from twinear.training.training import TrainingParams
+
+N_ARTISTS, N_LISTENERS, N_DIMS = 90, 120, 12
+ARTISTS = [f"{row:02}" for row in range(N_ARTISTS)]
+
+
+def corpus(follows: bool, seed: int = 0) -> tuple[Spectrograms, Similarity, Listens]:
+    """Embeddings of which two dimensions say who listens, and ten, twice as loud, say nothing."""
+    rng = np.random.default_rng(seed)
+    taste = rng.normal(size=(N_ARTISTS, 2))
+    noise = 2 * rng.normal(size=(N_ARTISTS, N_DIMS - 2))
+    sound = np.hstack([taste if follows else rng.normal(size=taste.shape), noise])
+    listeners = rng.normal(size=(N_LISTENERS, 2))
+    heard = (listeners @ taste.T + 0.3 * rng.normal(size=(N_LISTENERS, N_ARTISTS)) > 1).astype(int)
+    heard[:3] = 1
+    counts = heard.sum(axis=0)
+    similarity = (heard.T @ heard) / np.maximum.outer(counts, counts)
+    table = pd.DataFrame(
+        {"artist": ARTISTS, "name": ARTISTS, "mbid": "", "listeners": counts, "plays": counts}
+    )
+    clips = pd.DataFrame({"file": [f"{a}.mp3" for a in ARTISTS], "artist": ARTISTS})
+    spectrograms = Spectrograms(
+        clips=clips.assign(name=ARTISTS, title="", seconds=30.0),
+        values=sound[:, :, None].astype(np.float32),
+        mfcc_mean=np.zeros((N_ARTISTS, 1), np.float32),
+        mfcc_cov=np.ones((N_ARTISTS, 1, 1), np.float32),
+        front=read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
+            update={"embeddings": "only"}
+        ),
+        joined=np.empty((N_ARTISTS, 0), np.float32),
+    )
+    return (
+        spectrograms,
+        Similarity(artists=table, matrix=similarity.astype(np.float32)),
+        Listens(artists=table, plays=csr_array(heard)),
+    )
+
+
+def trained(folder: Path, follows: bool, listens: bool = True, **changes: Any) -> Trained:
+    clips, similarity, heard = corpus(follows)
+    values = read_params("training", TrainingParams, PARAMS).model_dump(mode="json")
+    model = {"branches": "statistics", "statistics_units": N_DIMS}
+    values["model"] |= model | changes.pop("model", {})
+    values |= {"listener_factors": 8, "epochs": 0, "threads": 1, "device": "cpu"} | changes
+    split = Split.from_ids(similarity.artists, train=ARTISTS[:55], validation=ARTISTS[55:75])
+    params = parse_params("training", TrainingParams, values, PARAMS)
+    checkpoint = folder / "checkpoint.pt"
+    return train_scorer(
+        clips, similarity, split, params, checkpoint, listens=heard if listens else None
+    )
+
+
+def test_factors_that_listeners_follow_are_kept(tmp_path: Path) -> None:
+    made = trained(tmp_path, follows=True)
+    (step,) = made.decision.steps
+    assert made.decision.kept == "listener_factors"
+    assert (step.step, step.queries) == ("listener_factors", 75)  # test artists decide nothing
+    assert step.before is not None
+    assert step.after is not None
+    assert step.after > step.before + 0.1
+    assert made.scorer.weights["factors.share"] == pytest.approx(
+        step.factors_weight / (1 + step.factors_weight)
+    )
+    # the scorer before the refit has learned from the training artists alone
+    before, after = (made.before_refit.weights, made.scorer.weights)
+    assert not np.array_equal(before["factors.weight"], after["factors.weight"])
+
+
+def test_what_listeners_do_not_follow_is_not_kept(tmp_path: Path) -> None:
+    made = trained(tmp_path, follows=False)
+    assert made.decision.kept == "untrained"
+    assert made.scorer.n_factors == 0
+    always = trained(tmp_path, follows=False, keep="always")
+    assert always.decision.kept == "listener_factors"
+
+
+def test_never_learns_nothing(tmp_path: Path) -> None:
+    made = trained(tmp_path, follows=True, keep="never", epochs=3, listens=False)
+    assert (made.decision.kept, made.decision.steps, made.history) == ("untrained", (), [])
+
+
+def test_few_artists_are_too_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinear.training.scorer_training.LEAST_ARTISTS", 76)
+    assert trained(tmp_path, follows=True).decision.steps == ()
+
+
+def test_a_network_has_to_beat_what_factors_left(tmp_path: Path) -> None:
+    made = trained(tmp_path, follows=True, epochs=2)
+    factors, network = made.decision.steps
+    assert (factors.better, network.queries) == (True, 20)
+    assert len(made.history) == 2
+    if not network.better:
+        assert made.decision.kept == "listener_factors"
+        assert "factors.weight" in made.scorer.weights
+    assert network.before is not None
+    assert network.before > 0.5  # of the factors, not of the untrained scorer
+
+
+def test_listens_of_test_artists_change_nothing(tmp_path: Path) -> None:
+    clips, similarity, heard = corpus(follows=True)
+    values = read_params("training", TrainingParams, PARAMS).model_dump(mode="json")
+    values["model"] |= {"branches": "statistics", "statistics_units": 12}
+    params = parse_params(
+        "training", TrainingParams, values | {"epochs": 0, "listener_factors": 8}, PARAMS
+    )
+    split = Split.from_ids(similarity.artists, train=ARTISTS[:55], validation=ARTISTS[55:75])
+    plays = heard.plays.toarray()
+    plays[3:, 75:] = 1 - plays[3:, 75:]
+    table = heard.artists.assign(listeners=plays.sum(axis=0))
+    other = Listens(artists=table, plays=csr_array(plays))
+    first, second = (
+        train_scorer(clips, similarity, split, params, tmp_path / "c.pt", listens=each).scorer
+        for each in (heard, other)
+    )
+    for name, weight in first.weights.items():
+        np.testing.assert_array_equal(weight, second.weights[name])
+
+
+def test_factors_without_listens_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"listener_factors.*no listens.*set it to 0"):
+        trained(tmp_path, follows=True, listens=False)
