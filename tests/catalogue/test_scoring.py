@@ -78,12 +78,7 @@ def test_scores_do_not_depend_on_the_order_of_artists_or_clips(seed: int) -> Non
     order = rng.permutation(20)
     moved = Planted(
         artists=some.artists.select(order),
-        known=some.known.__class__(
-            rows=np.argsort(order)[some.known.rows],
-            similarity=some.known.similarity,
-            listeners=some.known.listeners,
-            validation=some.known.validation,
-        ),
+        known=replace(some.known, rows=np.argsort(order)[some.known.rows]),
         head=some.head,
     )
     before, after = parts(some, EVERYTHING).total, parts(moved, EVERYTHING).total

@@ -161,7 +161,9 @@ def _find_artefacts(
 ) -> ArtefactFolders:
     """Take the pipeline's artefacts if they fit the recipe, else compute them from the data."""
     folders = ArtefactFolders(
-        similarity=options.artifacts / "similarity", spectrograms=options.artifacts / "spectrograms"
+        similarity=options.artifacts / "similarity",
+        spectrograms=options.artifacts / "spectrograms",
+        listens=options.artifacts / "listens",
     )
     params = PreparationParams.from_recipe(recipe)
     below = read_sections(options.params)
@@ -173,6 +175,7 @@ def _find_artefacts(
         )
         and folders.similarity.exists()
         and folders.spectrograms.exists()
+        and (options.artifacts / "listens").exists()
         and Spectrograms.read(folders.spectrograms).front == params.spectrograms
     ):
         return folders

@@ -65,11 +65,13 @@ class ArtefactFolders:
 
     similarity: Path
     spectrograms: Path
+    listens: Path | None = None  # those behind the similarity
 
     @property
     def digest(self) -> str:
         """A hash of every byte in them."""
-        return _digest([*_files(self.similarity), *_files(self.spectrograms)])
+        folders = [each for each in (self.similarity, self.spectrograms, self.listens) if each]
+        return _digest(file for folder in folders for file in _files(folder))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,7 +114,8 @@ def prepare(
 ) -> ArtefactFolders:
     """Compute similarity and spectrograms of a data folder, unless they were computed before.
 
-    They are kept in `prepared/` of `artifacts`, named by a hash of what decides them.
+    They, and the listens, are kept in `prepared/` of `artifacts`, named by a hash of what decides
+    them.
 
     Raises
     ------
@@ -124,10 +127,11 @@ def prepare(
     bar = partial(progress, desc=f"preparing {data}", unit="clip")
     # The clips decide the similarity too: it is of the artists that have some.
     key = _key([*_files(data / "listens"), table], params.listens, params.similarity)
-    similarity = work / f"similarity-{key}"
-    if not similarity.exists():
+    similarity, plays = work / f"similarity-{key}", work / f"listens-{key}"
+    if not (similarity.exists() and plays.exists()):
         listens, _ = read_listens(data / "listens", params.listens, params.similarity.session_gap)
         with_clips = set(resolve(read_data_clips(data), listens.artists)["artist"])
+        listens.write(plays)
         compute_similarity(listens, with_clips, params.similarity).write(similarity)
     key = _key([*_files(data / "clips"), table, *_files(similarity)], params.clips)
     index = work / f"clips-{key}.csv"
@@ -142,7 +146,7 @@ def prepare(
         clips, front = Clips.read(index), params.spectrograms
         embeddings = read_embeddings(clips, data, front)
         compute_spectrograms(clips, data, front, bar, workers, embeddings).write(spectrograms)
-    return ArtefactFolders(similarity=similarity, spectrograms=spectrograms)
+    return ArtefactFolders(similarity=similarity, spectrograms=spectrograms, listens=plays)
 
 
 def read_data_clips(data: Path) -> pd.DataFrame:

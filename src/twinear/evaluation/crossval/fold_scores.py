@@ -19,9 +19,11 @@ from twinear import catalogue, model, training
 from twinear.base.files import code_digest, replacing
 from twinear.catalogue.building import score_catalogue
 from twinear.catalogue.collaborative import TrainingArtists
+from twinear.catalogue.listener_factors import add_listener_factors
 from twinear.catalogue.params import CatalogueParams
 from twinear.evaluation.crossval.folds import Fold
 from twinear.evaluation.dataset import ArtefactFolders, EvaluationData
+from twinear.listens.listens import Listens
 from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.ranking import CATALOGUE, SIAMESE
 from twinear.split import Split
@@ -99,7 +101,10 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
     A training that was stopped is resumed from its checkpoint, which is removed when the scores are
     written.
     """
-    data, fold = EvaluationData.read(task.folders), task.fold
+    data, fold, listens = EvaluationData.read(task.folders), task.fold, None
+    needed = task.training.model.listener_factors or task.catalogue.collaborative_denoised
+    if needed and task.folders.listens is not None:
+        listens = Listens.read(task.folders.listens)
     all_artists = data.similarity.artists
     checkpoint = task.path.with_suffix(".pt")
     trained = train_scorer(
@@ -109,12 +114,14 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         task.training,
         checkpoint,
         on_epoch,
+        listens,
     )
     # The refit has seen the validation artists: where they are the queries, take the scorer before.
     scorer = trained.before_refit if fold.evaluates_validation else trained.scorer
-    with_listens = TrainingArtists.from_split(
-        data.similarity, Split.from_ids(all_artists, train=fold.with_listens)
-    )
+    split = Split.from_ids(all_artists, train=fold.with_listens)
+    with_listens = TrainingArtists.from_split(data.similarity, split)
+    if task.catalogue.collaborative_denoised and listens is not None:
+        with_listens = add_listener_factors(with_listens, listens, split)
     present = data.without(fold.left_out)
     catalogue = score_catalogue(present.spectrograms, scorer, task.catalogue, with_listens)
     rows = catalogue.rows(fold.queries)
