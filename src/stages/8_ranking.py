@@ -7,6 +7,7 @@ from twinear.base.files import sha256, write_json
 from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
 from twinear.catalogue.catalogue import Catalogue
+from twinear.ranking.listener_equivalents import judge_test, listener_equivalents
 from twinear.ranking.ranking import RankingParams, rank_test
 from twinear.ranking.summary import (
     NO_TRUTH,
@@ -19,6 +20,8 @@ from twinear.ranking.summary import (
 )
 from twinear.ranking.systems import score_systems
 from twinear.ranking.without_listens import hubness_of_catalogue, rank_nothing
+from twinear.similarity.listener_sample import read_listener_sample
+from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
@@ -30,11 +33,13 @@ def ranking(
     spectrograms: Path,
     similarity: Path,
     split: Path,
+    listens: Path,
     scorer: Path,
     folder: Path,
     metrics_json: Path,
     differences_json: Path,
     hubness_json: Path,
+    listeners_json: Path,
 ) -> None:
     """Rank the test artists; without listens there are none, and only hubs are counted."""
     params, made = read_params("ranking", RankingParams), Catalogue.read(catalogue)
@@ -44,16 +49,24 @@ def ranking(
         write_json(metrics_json, NO_TRUTH)
         write_json(differences_json, NO_TRUTH)
         write_json(hubness_json, hubness_of_catalogue(made, params))
+        write_json(listeners_json, None)
         print("ranking: no listens, so there is nothing to judge by", file=sys.stderr)
         return
     systems = score_systems(made, Spectrograms.read(spectrograms), target)
     test, chance = rank_test(systems.select(Split.read(split).members("test")), params)
+    sample = read_listener_sample(
+        listens,
+        read_params("similarity", SimilarityParams),
+        params.max_listeners,
+        params.generator("sample"),
+    )
     summary = summarise(test.queries, chance, params)
     test.write(folder)
     for path, numbers in (
         (metrics_json, summary),
         (differences_json, differences(test.queries, params)),
         (hubness_json, measure_hubness(systems.scores, params)),
+        (listeners_json, listener_equivalents(judge_test(test, made), sample, params)),
     ):
         write_json(path, numbers)
     for metric, count in count_undefined(test.queries).items():

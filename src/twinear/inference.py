@@ -1,23 +1,29 @@
 """From an audio file to a score, one step at a time.
 
-    file -> waveform -> log-mel -> embedding -> score
-         load_waveform    embed_waveforms      Scorer.score
-         '------------- embed -------------'
-         '------------- score ------------------------'
+    file -> waveform -> input -> embedding -> score
+         load_waveform    embed_waveforms    Scorer.score
+         '------------ embed ------------'
+         '------------ score ----------------------'
 
-Each step can be called alone. Nothing here trains, and nothing prints.
+Each step can be called alone. Nothing here trains, and nothing prints. The input is what the
+scorer's network takes: a log-mel, and where the scorer was trained on them the embedding of the
+pre-trained encoder that its training used. The encoder is found by the name in the scorer's file.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from twinear.base.errors import DataError
+from twinear.base.errors import ClipError
 from twinear.base.files import require
 from twinear.catalogue.catalogue import Catalogue
 from twinear.catalogue.head import head_of, sigmoid
-from twinear.clips.waveform import load_waveform
+from twinear.clips.decoding import REPLACE
+from twinear.clips.waveform import Waveform, decode, load_waveform
+from twinear.encoders.encoder import Encoder
+from twinear.encoders.loading import WINDOWS, find_encoder
 from twinear.model.scorer import Scorer
 from twinear.spectrograms.front_end import Floats, log_mel
 
@@ -72,17 +78,19 @@ def embed(scorer: Scorer, paths: Iterable[Path | str]) -> np.ndarray:
     ClipError
         A file that cannot be decoded.
     DataError
-        A missing file, or a scorer that needs embeddings of another network.
+        A missing file, or a scorer whose encoder is not here (see `find_scorer_encoder`).
     """
-    front = scorer.spectrograms
+    find_scorer_encoder(scorer)  # before the audio, which takes time
     files = [require(Path(path), "name an audio file") for path in paths]
-    # decoded one by one, and none for a scorer that cannot use them
-    waveforms = (load_waveform(path, front.sr, front.max_seconds) for path in files)
-    return embed_waveforms(scorer, waveforms)
+    # decoded one by one
+    waveforms = ((decode(path, scorer.spectrograms.max_seconds), path) for path in files)
+    return encode_inputs(scorer, (compute_input(scorer, y, path) for y, path in waveforms))
 
 
 def embed_waveforms(scorer: Scorer, waveforms: Iterable[Floats]) -> np.ndarray:
     """Encode waveforms at the sample rate of the scorer's front end, (waveforms, units).
+
+    A pre-trained encoder of another rate gets them resampled from there; `embed` resamples once.
 
     Parameters
     ----------
@@ -91,36 +99,84 @@ def embed_waveforms(scorer: Scorer, waveforms: Iterable[Floats]) -> np.ndarray:
 
     Raises
     ------
+    ClipError
+        A waveform far above full scale, for a scorer with an encoder.
     DataError
-        The scorer needs embeddings of another network.
+        The scorer's encoder is not here.
     """
-    return scorer.encode(compute_log_mels(scorer, waveforms))
+    sr = scorer.spectrograms.sr
+    return encode_inputs(scorer, (compute_input(scorer, Waveform(y=y, sr=sr)) for y in waveforms))
 
 
-def require_audio_alone(scorer: Scorer) -> None:
-    """Refuse a scorer that needs embeddings of another network."""
-    if scorer.spectrograms.embeddings != "none":
-        raise DataError(
-            "the scorer",
-            f"was trained on embeddings ({scorer.spectrograms.embeddings})",
-            expected="a scorer that needs audio alone",
-            remedy="train one with spectrograms.embeddings: none",
-        )
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClipInput:
+    """What one clip gives a scorer's network, as `model.inputs` describes it."""
+
+    values: Floats  # (n_bands, n_frames)
+    joined: Floats  # (n_joined,)
 
 
-def compute_log_mels(scorer: Scorer, waveforms: Iterable[Floats]) -> Floats:
-    """Compute what the scorer's network gets, (waveforms, n_mels, n_frames).
+def compute_input(
+    scorer: Scorer, waveform: Waveform, place: Path | str = "the waveform"
+) -> ClipInput:
+    """Compute what the scorer's network takes of a waveform; errors call it `place`.
+
+    Raises
+    ------
+    ClipError
+        It is so far above full scale that its embedding is not finite.
+    DataError
+        As `find_scorer_encoder`.
+    """
+    front = scorer.spectrograms
+    embedding = compute_embedding(scorer, waveform, place)  # (n_dims, n_frames)
+    if front.embeddings == "only":
+        return ClipInput(values=embedding, joined=np.empty(0, np.float32))
+    return ClipInput(values=log_mel(waveform.at(front.sr), front), joined=embedding.mean(axis=1))
+
+
+def compute_embedding(
+    scorer: Scorer, waveform: Waveform, place: Path | str = "the waveform"
+) -> Floats:
+    """Compute the embedding that the scorer needs, as its training's table holds it.
+
+    Returns
+    -------
+    (n_dims, n_frames); one frame where a clip has one vector, n_dims is 0 for a scorer without
+    embeddings.
+    """
+    encoder = find_scorer_encoder(scorer)
+    if encoder is None:
+        return np.empty((0, 1), np.float32)
+    y = waveform.at(encoder.sr)
+    framed = scorer.inputs.extractor.endswith(WINDOWS)
+    embedding = encoder.encode_frames(y) if framed else encoder.encode(y)[:, None]
+    if not np.isfinite(embedding).all():
+        raise ClipError(place, "is too loud: its embedding is not finite", remedy=REPLACE)
+    return embedding
+
+
+def find_scorer_encoder(scorer: Scorer) -> Encoder | None:
+    """Find the pre-trained encoder that a scorer needs; None if it needs none.
 
     Raises
     ------
     DataError
-        As `embed_waveforms`.
+        The scorer was trained on embeddings of an unknown extractor, or of one that is not here or
+        of another version.
     """
-    require_audio_alone(scorer)
-    front = scorer.spectrograms
-    log_mels = [log_mel(y, front) for y in waveforms]
-    empty = np.empty((0, front.n_mels, front.n_frames), np.float32)
-    return np.stack(log_mels) if log_mels else empty
+    if scorer.spectrograms.embeddings == "none":
+        return None
+    return find_encoder(scorer.inputs.extractor)
+
+
+def encode_inputs(scorer: Scorer, inputs: Iterable[ClipInput]) -> np.ndarray:
+    """Encode the inputs of clips, (clips, units)."""
+    clips = list(inputs)
+    if not clips:
+        return np.empty((0, scorer.units), np.float32)
+    values, joined = [clip.values for clip in clips], [clip.joined for clip in clips]
+    return scorer.encode(np.stack(values), np.stack(joined))
 
 
 def score(scorer: Scorer, a: Path | str, b: Path | str) -> float:

@@ -166,5 +166,6 @@ def _too_few(found: str, min_test: int) -> DataError:
         "split",
         found,
         expected=f"at least 3 train, 3 validation and {min_test} test artists",
-        remedy="bring more artists with listens and clips, or change split in params.yaml",
+        remedy="bring more artists with listens and clips, change split in params.yaml, or import "
+        "the clips without listens to compare them by sound alone",
     )

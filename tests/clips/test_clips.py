@@ -4,7 +4,7 @@ import os
 import tracemalloc
 import wave
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import av
@@ -19,7 +19,15 @@ from twinear.artists.clip_table import read_clip_table, resolve
 from twinear.base.errors import ClipError, DataError
 from twinear.base.params import read_params
 from twinear.clips import clips
-from twinear.clips.clips import Clips, ClipsParams, ClipsReport, index_clips
+from twinear.clips.clips import (
+    AudioFacts,
+    Clips,
+    ClipsParams,
+    ClipsReport,
+    Fault,
+    examine_clip,
+    index_clips,
+)
 from twinear.clips.waveform import load_waveform
 
 SR = 22050
@@ -520,7 +528,7 @@ def _examine_or_die(path: Path, params: ClipsParams) -> object:
     return _examine(path, params=params)
 
 
-_examine = clips._examine
+_examine = clips.examine_clip
 
 
 def test_a_clip_that_kills_the_decoder_is_set_aside(
@@ -529,7 +537,7 @@ def test_a_clip_that_kills_the_decoder_is_set_aside(
     files = ["a.wav", "b.wav", "c.wav", "d.wav"]
     for seed, file in enumerate(files):
         write_clip(tmp_path / file, music(1.5, 8000, seed), 8000)
-    monkeypatch.setattr(clips, "_examine", _examine_or_die)
+    monkeypatch.setattr(clips, "examine_clip", _examine_or_die)
     found, report = _index(tmp_path, files)
     assert list(found.table["file"]) == ["a.wav", "c.wav", "d.wav"]
     assert report.set_aside["unreadable"][0]["found"] == "crashes the decoder"
@@ -540,3 +548,35 @@ def test_an_index_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "clips.csv").write_text(text)
     with pytest.raises(DataError, match=r"index.*dvc repro clips"):
         Clips.read(tmp_path / "clips.csv")
+
+
+# long recordings
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".m4a", ".ogg", ".opus", ".flac", ".wav", ".wma"])
+def test_a_long_recording_has_its_whole_duration_though_it_is_decoded_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = write_clip(tmp_path / f"a{suffix}", np.stack([music(6.0, 48000)] * 2), 48000)
+    whole = examine_clip(path, _params())
+    monkeypatch.setattr(clips, "EXAMINED_SECONDS", 2.0)
+    in_part = examine_clip(path, _params())
+    assert isinstance(whole, AudioFacts)
+    assert isinstance(in_part, AudioFacts)
+    assert whole.seconds == pytest.approx(6.0, abs=0.1)  # and what the codec pads
+    assert in_part.seconds == pytest.approx(whole.seconds, abs=0.1)
+    assert replace(in_part, seconds=whole.seconds) == whole
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".wav"])
+def test_a_recording_that_begins_with_silence_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setattr(clips, "EXAMINED_SECONDS", 2.0)
+    y = np.concatenate([np.zeros(4 * SR, np.float32), music(2.0, SR)])
+    late = examine_clip(write_clip(tmp_path / f"a{suffix}", y, SR), _params())
+    silent = examine_clip(write_clip(tmp_path / f"b{suffix}", 0 * y, SR), _params())
+    assert isinstance(late, AudioFacts)
+    assert late.seconds == 6.0
+    assert isinstance(silent, Fault)
+    assert silent.reason == "silent"

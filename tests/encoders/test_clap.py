@@ -17,14 +17,10 @@ from tests.support.audio import music, write_clip
 from tests.support.tiny_clap import N_DIMS, save_clap, tiny_clap
 from twinear.base.errors import DataError, TwinearError
 from twinear.clips.waveform import load_waveform
-from twinear.encoders import clap as embedding
-from twinear.encoders.clap import (
-    EmbedParams,
-    EmbedReport,
-    Extractor,
-    embed_clips,
-    load_extractor,
-)
+from twinear.encoders.clap import load_clap
+from twinear.encoders.embedding import EmbedParams, EmbedReport, embed_clips
+from twinear.encoders.encoder import Encoder
+from twinear.encoders.loading import find_encoder, load_encoder
 from twinear.encoders.windows import N_WINDOWS, cut_windows
 from twinear.spectrograms.embedding_table import EmbeddingTable
 
@@ -39,8 +35,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def extractor(model: Path) -> Extractor:
-    return load_extractor(str(model), print)
+def encoder(model: Path) -> Encoder:
+    return load_clap(str(model), print)
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +56,8 @@ def data(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "data"))
 
 
-def embed(extractor: Extractor, data: Path, params: EmbedParams = MEAN) -> EmbedReport:
-    return embed_clips(extractor, data, data / "clips/embeddings.npz", params, list, 1)
+def embed(encoder: Encoder, data: Path, params: EmbedParams = MEAN) -> EmbedReport:
+    return embed_clips(encoder, data, data / "clips/embeddings.npz", params, list, 1)
 
 
 def read(data: Path) -> EmbeddingTable:
@@ -82,9 +78,9 @@ def test_three_windows_are_spread_over_the_middle() -> None:
 
 
 def test_a_vector_is_clap_s_embedding_of_the_windows(
-    model: Path, extractor: Extractor, data: Path
+    model: Path, encoder: Encoder, data: Path
 ) -> None:
-    report = embed(extractor, data, EmbedParams(frames=True, replace=False))
+    report = embed(encoder, data, EmbedParams(frames=True, replace=False))
     assert (report.clips, report.new, report.shape) == (3, 3, (N_DIMS, N_WINDOWS))
     table = read(data)
     assert list(table.clips) == ["clips/0.wav", "clips/1.wav", "clips/2.wav"]
@@ -100,38 +96,46 @@ def test_a_vector_is_clap_s_embedding_of_the_windows(
     np.testing.assert_allclose(np.linalg.norm(table.vector, axis=1), 1, atol=1e-5)
 
 
-def test_a_clips_vector_is_the_mean_of_its_windows(extractor: Extractor, data: Path) -> None:
-    assert embed(extractor, data).shape == (N_DIMS,)
+def test_a_clips_vector_is_the_mean_of_its_windows(encoder: Encoder, data: Path) -> None:
+    assert embed(encoder, data).shape == (N_DIMS,)
     table = read(data)
     windows = cut_windows(load_waveform(data / "clips/2.wav", SR), WINDOW)
-    expected = extractor.embed(windows).mean(axis=0)
+    expected = encoder.embed(windows).mean(axis=0)
     np.testing.assert_allclose(table.vector[2], expected, atol=1e-6)
-    assert table.extractor == extractor.name
-    assert extractor.name.startswith("CLAP tiny ")
+    assert table.extractor == encoder.name
+    assert encoder.name.startswith("CLAP tiny ")
     assert table.licence == "other tiny-1.0"
 
 
 def test_a_model_with_fusion_gives_the_same_vectors_each_time(tmp_path: Path, data: Path) -> None:
-    extractor = load_extractor(str(save_clap(tmp_path / "fused", fusion=True)), print)
+    encoder = load_clap(str(save_clap(tmp_path / "fused", fusion=True)), print)
     windows = cut_windows(music(2, SR), WINDOW)
-    first = extractor.embed(windows)
-    np.testing.assert_array_equal(extractor.embed(windows), first)
-    np.testing.assert_allclose(extractor.embed(windows[1:]), first[1:], atol=1e-5)
+    first = encoder.embed(windows)
+    np.testing.assert_array_equal(encoder.embed(windows), first)
+    np.testing.assert_allclose(encoder.embed(windows[1:]), first[1:], atol=1e-5)
 
 
-def test_a_clip_that_cannot_be_decoded_is_set_aside(extractor: Extractor, data: Path) -> None:
+def test_a_clip_that_cannot_be_decoded_is_set_aside(encoder: Encoder, data: Path) -> None:
     (data / "clips/1.wav").unlink()
-    report = embed(extractor, data)
+    report = embed(encoder, data)
     assert list(report.set_aside) == ["clips/1.wav", "clips/9.wav"]
     assert report.set_aside["clips/1.wav"] == "is not there"
     assert "\n" not in report.set_aside["clips/9.wav"]
     assert list(read(data).clips) == ["clips/0.wav", "clips/2.wav"]
 
 
-def test_clips_that_cannot_be_decoded_are_refused(extractor: Extractor, data: Path) -> None:
+def test_a_clip_far_above_full_scale_is_set_aside(data: Path) -> None:
+    write_clip(data / "clips/1.wav", music(2, 22050) * 1e25, 22050, "pcm_f32le")
+    report = embed(load_encoder("musicnn-msd", print), data)
+    assert report.set_aside["clips/1.wav"] == "is too loud: its embedding is not finite"
+    assert list(read(data).clips) == ["clips/0.wav", "clips/2.wav"]
+    assert report.licence.startswith("ISC")
+
+
+def test_clips_that_cannot_be_decoded_are_refused(encoder: Encoder, data: Path) -> None:
     (data / "clips.csv").write_text("file,artist\nclips/9.wav,A\n")
     with pytest.raises(DataError, match=r"clips\.csv: names no clip .*\(clips/9\.wav: "):
-        embed(extractor, data)
+        embed(encoder, data)
     assert not (data / "clips/embeddings.npz").exists()
 
 
@@ -154,7 +158,7 @@ def test_the_licence_is_that_of_the_model_card(
 ) -> None:
     folder = Path(shutil.copytree(model, tmp_path / "model"))
     (folder / "README.md").write_text(card)
-    assert load_extractor(str(folder), print).licence == licence
+    assert load_clap(str(folder), print).licence == licence
 
 
 def _only_pickle(folder: Path) -> None:
@@ -199,75 +203,91 @@ def test_a_folder_that_is_no_safe_clap_is_refused(model: Path, tmp_path: Path, k
     folder = Path(shutil.copytree(model, tmp_path / "model"))
     spoil(folder)
     with pytest.raises(DataError, match=message):
-        load_extractor(str(folder), print)
+        load_clap(str(folder), print)
 
 
 def test_code_that_a_model_brings_is_not_run(model: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(model, tmp_path / "model"))
     _config(folder, auto_map={"AutoModel": "own.Own", "AutoConfig": "own.Config"})
     (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-    load_extractor(str(folder), print)
+    load_clap(str(folder), print)
     assert not (tmp_path / "ran").exists()
 
 
 def test_what_is_neither_folder_nor_name_is_refused() -> None:
     with pytest.raises(DataError, match="no/such/folder: is not a folder"):
-        load_extractor("no/such/folder", print)
+        load_clap("no/such/folder", print)
 
 
 def test_without_transformers_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(TwinearError, match=r"not installed; pip install 'twinear\[embed\]'"):
-        load_extractor("any", print)
+        load_clap("any", print)
+
+
+def test_a_scorers_clap_is_found_in_the_folder_that_the_environment_names(
+    model: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        DataError, match=r"made by CLAP tiny .*; name the model's folder in TWINEAR"
+    ):
+        find_encoder(encoder.name)
+    monkeypatch.setenv("TWINEAR_CLAP", str(model))
+    windows = cut_windows(music(1, SR), WINDOW)
+    expected = encoder.embed(windows)
+    np.testing.assert_array_equal(find_encoder(encoder.name).embed(windows), expected)
+    other = encoder.name.replace("mix", "old mix")
+    with pytest.raises(DataError, match=r"made by CLAP tiny .* old mix 1, expected CLAP tiny"):
+        find_encoder(other)
 
 
 # going on
 
 
-def test_only_new_and_changed_clips_are_embedded_again(extractor: Extractor, data: Path) -> None:
-    assert embed(extractor, data).new == 3
+def test_only_new_and_changed_clips_are_embedded_again(encoder: Encoder, data: Path) -> None:
+    assert embed(encoder, data).new == 3
     first = read(data)
     write_clip(data / "clips/1.wav", music(2, 22050, 7), 22050)
     write_clip(data / "clips/9.wav", music(1, 22050, 8), 22050)
-    report = embed(extractor, data)
+    report = embed(encoder, data)
     assert (report.clips, report.new, report.set_aside) == (4, 2, {})
     again = read(data)
     np.testing.assert_array_equal(again.vector[[0, 2]], first.vector[[0, 2]])
     assert not np.allclose(again.vector[1], first.vector[1], atol=1e-6)
-    assert embed(extractor, data).new == 0
+    assert embed(encoder, data).new == 0
 
 
 def test_what_was_done_before_an_interrupt_is_kept(
-    extractor: Extractor, data: Path, monkeypatch: pytest.MonkeyPatch
+    encoder: Encoder, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(files: Iterable[str]) -> Iterable[str]:
         yield from list(files)[:2]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embedding, "BATCH", 1)
+    monkeypatch.setattr("twinear.encoders.embedding.BATCH", 1)
     into = data / "clips/embeddings.npz"
     with pytest.raises(KeyboardInterrupt):
-        embed_clips(extractor, data, into, MEAN, interrupted, 1)
+        embed_clips(encoder, data, into, MEAN, interrupted, 1)
     assert list(read(data).clips) == ["clips/0.wav", "clips/1.wav"]
-    assert embed(extractor, data).new == 1
+    assert embed(encoder, data).new == 1
     assert len(read(data).clips) == 3
     assert not [path for path in data.rglob("*") if path.suffix == ".part"]
 
 
-def test_another_extractors_table_is_replaced_only_if_asked(
-    extractor: Extractor, data: Path
-) -> None:
+def test_another_extractors_table_is_replaced_only_if_asked(encoder: Encoder, data: Path) -> None:
     held = EmbeddingTable(
         clips=["clips/0.wav"], vector=np.ones((1, 3), np.float32), extractor="musicnn"
     )
     held.write(data / "clips/embeddings.npz")
-    with pytest.raises(DataError, match=r"clips by musicnn, expected clips by CLAP .*--replace"):
-        embed(extractor, data)
+    with pytest.raises(DataError, match=r"vectors by musicnn, expected CLAP .*--replace"):
+        embed(encoder, data)
     assert read(data).extractor == "musicnn"
-    embed(extractor, data, EmbedParams(frames=False, replace=True))
-    assert read(data).extractor == extractor.name
-    with pytest.raises(DataError, match=r"holds vectors of clips by CLAP .* expected windows by"):
-        embed(extractor, data, EmbedParams(frames=True, replace=False))
+    embed(encoder, data, EmbedParams(frames=False, replace=True))
+    assert read(data).extractor == encoder.name
+    with pytest.raises(
+        DataError, match=r"holds vectors by CLAP .* expected CLAP .*, one vector a window"
+    ):
+        embed(encoder, data, EmbedParams(frames=True, replace=False))
 
 
 # the command

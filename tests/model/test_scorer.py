@@ -142,9 +142,9 @@ def test_embeddings_of_another_length_are_refused_with_both_lengths(
         )
 
 
-def test_a_scorer_of_vectors_cannot_hear_files(tmp_path: Path) -> None:
+def test_a_scorer_of_unknown_embeddings_cannot_hear_files(tmp_path: Path) -> None:
     file = tone(tmp_path / "a.wav", 440)
-    message = r"embeddings \(concat\).*spectrograms\.embeddings: none"
+    message = "made by an unknown extractor.*twinear embed"
     with pytest.raises(DataError, match=message):
         score(small_scorer(front=JOINED, n_dims=3), file, file)
 

@@ -24,7 +24,7 @@ from tests.conftest import PARAMS
 from tests.support.audio import music, write_clip
 from tests.support.disk import limited_disk
 from tests.support.planted_catalogue import EVERYTHING
-from tests.support.scorers import FRONT, clip_spectrograms, small_scorer
+from tests.support.scorers import ALONE, FRONT, JOINED, clip_spectrograms, small_scorer
 from twinear.base.errors import ClipError, DataError
 from twinear.base.params import read_params
 from twinear.catalogue.building import find_neighbours, score_catalogue
@@ -33,6 +33,7 @@ from twinear.catalogue.collaborative import TrainingArtists
 from twinear.cli.app import app
 from twinear.clips.clips import ClipsParams
 from twinear.clips.waveform import load_waveform
+from twinear.encoders.musicnn import load_musicnn
 from twinear.model.scorer import Scorer
 from twinear.recommendation import additions_file
 from twinear.recommendation.additions import Additions
@@ -69,12 +70,14 @@ class Place:
         seed: int = 0,
         front: SpectrogramsParams = FRONT,
         artists: list[tuple[str, str]] = BUILT,
+        extractor: str = "",
     ) -> Catalogue:
         """Build the catalogue again, by another scorer if the seed is another one."""
-        scorer = small_scorer(seed, front)
+        n_dims = 200 if extractor else 0
+        scorer = small_scorer(seed, front, n_dims, extractor)
         file = self.folder / "scorer.safetensors"
         scorer.write(file)
-        clips = clip_spectrograms(2 * len(artists), front)
+        clips = clip_spectrograms(2 * len(artists), front, n_dims, extractor)
         ids, names = ([artist[at] for artist in artists for _ in range(2)] for at in (0, 1))
         clips = replace(clips, clips=clips.clips.assign(artist=ids, name=names))
         known = listens([artist for artist, _ in artists][:12])
@@ -351,7 +354,7 @@ def test_no_clip_at_all_is_refused(place: Place) -> None:
 def test_a_scorer_that_needs_embeddings_is_refused(place: Place) -> None:
     front = FRONT.model_copy(update={"embeddings": "only"})
     scorer = small_scorer(0, front, n_dims=8)
-    with pytest.raises(DataError, match="trained on embeddings"):
+    with pytest.raises(DataError, match="made by an unknown extractor"):
         place.additions.add("Local Band", [place.clip(0)], scorer)
 
 
@@ -377,6 +380,30 @@ def test_after_a_build_by_a_new_scorer_clips_are_encoded_again_without_their_aud
     assert np.array_equal(kept.encoded.embeddings, expected)
     assert np.array_equal(kept.encoded.nearness, artist.encoded.nearness)
     assert [each.state for each in place.additions.describe(no_scorer)] == ["current"]
+
+
+@pytest.mark.parametrize("front", [JOINED, ALONE], ids=["concat", "only"])
+def test_what_an_encoder_made_of_a_clip_is_kept_for_the_next_scorer(
+    place: Place, front: SpectrogramsParams
+) -> None:
+    encoder = load_musicnn("musicnn-msd")
+    place.build(front=front, extractor=encoder.name)
+    place.add("Local Band", place.clip(0))
+    place.add("Other", place.clip(1))
+    (_, asked) = place.collection().encode([place.clip(0)])
+    found = place.collection().encoded([len(BUILT)]).embeddings
+    np.testing.assert_allclose(found, asked, atol=1e-5)
+    place.clip(0).unlink()
+    place.build(seed=7, front=front, extractor=encoder.name)
+    again = place.collection().encoded([len(BUILT), len(BUILT) + 1]).embeddings
+    (_, asked) = place.collection().encode([place.clip(1)])
+    np.testing.assert_allclose(again[1:], asked, atol=1e-5)
+    # another network needs the audio, and must be here
+    place.build(seed=8, front=front, extractor="musicnn-msd of old")
+    first, second = place.additions.describe(place.scorer)
+    assert "0.wav is no longer there; bring the file back" in first.problem
+    assert "made by musicnn-msd of old, expected musicnn-msd" in second.problem
+    assert len(place.additions.current(place.scorer).warnings) == 2
 
 
 def test_params_that_change_no_spectrogram_ask_for_no_audio(place: Place) -> None:

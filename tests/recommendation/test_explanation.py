@@ -10,6 +10,7 @@ from tests.conftest import ROOT
 from tests.support.audio import music, write_clip
 from tests.support.scorers import FRONT, JOINED, small_scorer
 from twinear.base.errors import ClipError, DataError
+from twinear.encoders.musicnn import load_musicnn
 from twinear.inference import score
 from twinear.model.decomposition import CONVOLUTIONS, STATISTICS, WORDS
 from twinear.recommendation.descriptors import Descriptors, describe
@@ -87,9 +88,26 @@ def test_files_that_cannot_be_heard_are_refused(clips: tuple[Path, Path], tmp_pa
         explain_clips(SCORERS["both"], tmp_path / "none.mp3", clips[0])
 
 
-def test_a_scorer_of_embeddings_cannot_explain_files(clips: tuple[Path, Path]) -> None:
-    with pytest.raises(DataError, match=r"embeddings \(concat\)"):
+def test_a_scorer_of_unknown_embeddings_cannot_explain_files(clips: tuple[Path, Path]) -> None:
+    with pytest.raises(DataError, match=r"made by an unknown extractor.*twinear embed"):
         explain_clips(small_scorer(front=JOINED, n_dims=3), *clips)
+
+
+@pytest.mark.parametrize(("embeddings", "parts"), [("concat", 9), ("only", 2)])
+def test_the_embedding_of_an_encoder_is_a_part_of_the_score(
+    clips: tuple[Path, Path], embeddings: str, parts: int
+) -> None:
+    front = FRONT_10.model_copy(update={"embeddings": embeddings})
+    scorer = small_scorer(front=front, n_dims=200, extractor=load_musicnn("musicnn-msd").name)
+    explained = explain_clips(scorer, *clips)
+    assert explained.score == pytest.approx(score(scorer, *clips), abs=1e-5)
+    contributions = {part.name: part.contribution for part in explained.parts}
+    assert len(contributions) == parts
+    assert contributions["embedding"]
+    assert explained.bias + sum(contributions.values()) == pytest.approx(explained.logit)
+    assert explained.windows is not None
+    assert explained.windows.best[0].score > explained.windows.mean_score
+    assert "pre-trained embedding" in format_explanation(explained)
 
 
 @pytest.mark.parametrize("kind", ["both", "both, l1"])

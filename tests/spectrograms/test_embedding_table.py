@@ -103,9 +103,9 @@ def test_clips_get_their_vectors_in_their_own_order(tmp_path: Path) -> None:
     path = tmp_path / "v.npz"
     table(sha256=["1", "", "3"]).write(path)
     np.testing.assert_array_equal(
-        read_clip_embeddings(NAMES[::-1], ["3", "2", "1"], path), FLAT[::-1]
+        read_clip_embeddings(NAMES[::-1], ["3", "2", "1"], path).vector, FLAT[::-1]
     )
-    np.testing.assert_array_equal(read_clip_embeddings(NAMES[1:2], ["2"], path), FLAT[1:2])
+    np.testing.assert_array_equal(read_clip_embeddings(NAMES[1:2], ["2"], path).vector, FLAT[1:2])
 
 
 # what is refused
@@ -297,7 +297,8 @@ def test_the_acceptance_vectors_rank_as_they_are_known_to(tmp_path: Path) -> Non
         hetrec=pd.read_csv(tmp_path / "clips.csv", dtype=str)["hetrec_artist_id"]
     )
     clips = clips[clips["file"].isin(list(held.clips))]
-    vectors = read_clip_embeddings(list(clips["file"]), [""] * len(clips), tmp_path / TABLE)
+    table = read_clip_embeddings(list(clips["file"]), [""] * len(clips), tmp_path / TABLE)
+    vectors = table.vector
     assert vectors.shape == (272, 200)
 
     cleaning = read_params("listens", ListensParams, PARAMS)

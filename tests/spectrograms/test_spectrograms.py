@@ -20,6 +20,7 @@ from twinear.base.params import parse_params, read_params
 from twinear.clips.clips import Clips
 from twinear.clips.waveform import load_waveform
 from twinear.spectrograms.computation import compute_spectrograms
+from twinear.spectrograms.embedding_table import EmbeddingTable
 from twinear.spectrograms.front_end import (
     SpectrogramsParams,
     hann_window,
@@ -300,18 +301,21 @@ def test_vectors_are_joined_to_the_spectrograms(tmp_path: Path) -> None:
     joined = _params(embeddings="concat")
     plain = compute_spectrograms(clips, tmp_path, PLAIN, list, 1)
     assert plain.joined.shape == (3, 0)
-    for table, expected in ((flat, flat), (framed, framed.mean(axis=2))):
+    for vector, expected in ((flat, flat), (framed, framed.mean(axis=2))):
+        table = EmbeddingTable(clips=["a", "b", "c"], vector=vector, extractor="musicnn x")
         compute_spectrograms(clips, tmp_path, joined, list, 1, table).write(tmp_path / "out")
         read = Spectrograms.read(tmp_path / "out")
         np.testing.assert_array_equal(read.joined, expected)
         np.testing.assert_array_equal(read.values, plain.values)
         assert read.front == joined
+        assert read.extractor == read.select(np.array([1])).extractor == "musicnn x"
 
 
 def test_vectors_alone_stand_in_place_of_the_spectrograms(tmp_path: Path) -> None:
     clips, (flat, framed) = _clips(tmp_path, 3), _tables()
     alone = _params(embeddings="only")
-    for table, expected in ((flat, flat[:, :, None]), (framed, framed)):
+    for vector, expected in ((flat, flat[:, :, None]), (framed, framed)):
+        table = EmbeddingTable(clips=["a", "b", "c"], vector=vector)
         compute_spectrograms(clips, tmp_path, alone, list, 1, table).write(tmp_path / "out")
         read = Spectrograms.read(tmp_path / "out")
         assert read.values.dtype == np.float32
@@ -319,6 +323,7 @@ def test_vectors_alone_stand_in_place_of_the_spectrograms(tmp_path: Path) -> Non
         np.testing.assert_array_equal(read.values, expected)
         assert read.mfcc_cov.any()  # the baseline stays
         assert read.front == alone
+        assert read.extractor == ""
 
 
 def test_a_folder_knows_how_it_was_made(tmp_path: Path) -> None:

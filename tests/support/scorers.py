@@ -21,14 +21,18 @@ JOINED, ALONE = (FRONT.model_copy(update={"embeddings": each}) for each in ("con
 
 
 def small_scorer(
-    seed: int = 0, front: SpectrogramsParams = FRONT, n_dims: int = 0, **changes: Any
+    seed: int = 0,
+    front: SpectrogramsParams = FRONT,
+    n_dims: int = 0,
+    extractor: str = "",
+    **changes: Any,
 ) -> Scorer:
     """A scorer of the shape of `params.yaml`, but small, with `changes`."""
     shape = read_params("training", TrainingParams, PARAMS).model
     few = {"channels": 8, "dense_units": 8, "statistics_units": 4}
     shape = shape.model_copy(update=few | changes)
     torch.manual_seed(seed)
-    inputs = input_of(clip_spectrograms(2, front, n_dims))
+    inputs = input_of(clip_spectrograms(2, front, n_dims, extractor))
     net = SiameseNet(inputs, shape)
     if net.statistics is not None:
         torch.nn.init.normal_(net.statistics.axes, std=0.1)  # as if it were fitted
@@ -40,7 +44,7 @@ def spectrograms(clips: int, n_bands: int = 16, n_frames: int = 64) -> np.ndarra
 
 
 def clip_spectrograms(
-    clips: int, front: SpectrogramsParams = FRONT, n_dims: int = 0
+    clips: int, front: SpectrogramsParams = FRONT, n_dims: int = 0, extractor: str = ""
 ) -> Spectrograms:
     """Clips of random values with the shapes of a front end, each of an artist of its own."""
     names = [f"a{i}" for i in range(clips)]
@@ -58,4 +62,5 @@ def clip_spectrograms(
         mfcc_cov=np.tile(np.eye(20, dtype=np.float32), (clips, 1, 1)),
         front=front,
         joined=rng.normal(size=(clips, joined)).astype(np.float32),
+        extractor=extractor,
     )

@@ -70,6 +70,8 @@ class FakeArtist:
         Positions in `titles` of recordings that have none.
     same_audio
         Position -> position of the recording whose audio it shares.
+    similar
+        Names of the artists that Deezer and ListenBrainz call similar.
     """
 
     name: str
@@ -85,6 +87,7 @@ class FakeArtist:
     seconds: int = 200
     without_preview: tuple[int, ...] = ()
     same_audio: Mapping[int, int] = field(default_factory=dict)
+    similar: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +183,7 @@ REPLIES: dict[str, Reply] = {
     "429": reply({"error": "too many"}, 429),
     "429 after 7": reply({"error": "too many"}, 429, Retry_After="7"),
     "429 after an hour": reply({"error": "too many"}, 429, Retry_After="3600"),
+    "429 reset in 9": reply({"error": "too many"}, 429, X_RateLimit_Reset_In="9"),
     "429 after nonsense": reply({"error": "too many"}, 429, Retry_After="soon\xff"),
     "500": reply({"error": "oops"}, 500),
     "502": Reply(status=502, body=HTML, kind="text/html"),
@@ -267,6 +271,7 @@ class FakeServices:
         """The environment variables that lead the project here."""
         return {
             "TWINEAR_DEEZER_URL": self.url_of("deezer"),
+            "TWINEAR_LISTENBRAINZ_URL": self.url_of("listenbrainz"),
             "TWINEAR_ITUNES_URL": self.url_of("itunes"),
             "TWINEAR_MUSICBRAINZ_URL": self.url_of("musicbrainz"),
             "TWINEAR_SPOTIFY_URL": self.url_of("spotify"),
@@ -342,6 +347,7 @@ class FakeServices:
             "musicbrainz": self._musicbrainz,
             "spotify": self._spotify,
             "cdn": self._cdn,
+            "listenbrainz": self._listenbrainz,
         }
         if seen.service == "accounts":
             return self._accounts(seen, form)
@@ -365,10 +371,13 @@ class FakeServices:
                 self._deezer_artist(artist) for artist in self._named(seen.query["q"], "deezer")
             ]
             return reply({"data": rows, "total": len(rows)})
-        if found := re.fullmatch(r"/artist/([^/]+)(/top)?", seen.path):
+        if found := re.fullmatch(r"/artist/([^/]+)(/top|/related)?", seen.path):
             artist = self._with_id(found[1], "deezer")
             if not artist:
                 return REPLIES["no data"]
+            if found[2] == "/related":
+                rows = [self._deezer_artist(each) for each in self._similar(artist)]
+                return reply({"data": rows, "total": len(rows)})
             if not found[2]:
                 return reply(self._deezer_artist(artist))
             n = int(seen.query.get("limit", 5))
@@ -491,6 +500,30 @@ class FakeServices:
             if mbid == artist.mbid or mbid in artist.merged:
                 return reply(_musicbrainz_artist(artist))
         return REPLIES["404"]
+
+    def _similar(self, artist: FakeArtist) -> list[FakeArtist]:
+        return [each for each in self.artists if each.name in artist.similar]
+
+    def _listenbrainz(self, seen: Seen) -> Reply:
+        mbid = seen.query.get("artist_mbids", "")
+        if seen.path != "/similar-artists/json" or len(mbid) != 36 or "algorithm" not in seen.query:
+            return REPLIES["400"]
+        known = [artist for artist in self.artists if mbid in (artist.mbid, *artist.merged)]
+        return reply(
+            [
+                {
+                    "artist_mbid": each.mbid,
+                    "name": each.name,
+                    "comment": "",
+                    "type": "Group",
+                    "gender": None,
+                    "score": 100 - n,
+                    "reference_mbid": mbid,
+                }
+                for artist in known
+                for n, each in enumerate(self._similar(artist))
+            ]
+        )
 
     def _accounts(self, seen: Seen, form: Mapping[str, str]) -> Reply:
         keys = base64.b64encode(":".join(self.spotify_keys).encode()).decode()

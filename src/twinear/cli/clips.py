@@ -1,11 +1,11 @@
-"""Fetch clips and check them."""
+"""Fetch clips and check them; fetch what services say of the artists."""
 
 import os
 import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -68,6 +68,47 @@ def fetch_clips_command(
         report = fetch_clips(requested, opened, into, params, progress, clock)
     print_result(asdict(report), format_report(report), as_json=as_json)
     if not report.clips:
+        raise typer.Exit(1)
+
+
+@fetch.command("truth")
+def fetch_truth_command(
+    source: Annotated[
+        Literal["listenbrainz", "deezer"], typer.Option(help="The service that is asked.")
+    ],
+    artists: Annotated[
+        Path, typer.Option(help="Whom to ask for: a CSV (artist, mbid), or one name a line.")
+    ] = Path("data/clips.csv"),
+    into: Annotated[
+        Path | None, typer.Option(help="The CSV to write; by default truth-SOURCE.csv.")
+    ] = None,
+    contact: Annotated[
+        str, typer.Option(help="Your e-mail or web address, for the services' User-Agent.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the similar artists of artists, as a truth for evaluate and crossval."""
+    from tqdm import tqdm
+
+    from twinear.acquisition.network.rate_limit import SystemClock
+    from twinear.acquisition.previews.requested_artists import read_requested_artists
+    from twinear.acquisition.truths.fetch import (
+        TERMS,
+        TruthReport,
+        fetch_truth,
+        format_truth_report,
+        open_similar,
+    )
+
+    requested = read_requested_artists(artists)
+    file = into or Path(f"truth-{source}.csv")
+    with open_similar(source, file, contact, os.environ, SystemClock()) as similar:
+        print(f"{source}: {TERMS[source]}", file=sys.stderr)
+        begun = TruthReport(source=source, file=str(file))
+        progress = partial(tqdm, desc="similar artists", unit="artist")
+        report = fetch_truth(requested, similar, begun, progress)
+    print_result(asdict(report), format_truth_report(report), as_json=as_json)
+    if not report.pairs:
         raise typer.Exit(1)
 
 

@@ -27,6 +27,12 @@ Matrices = Annotated[
     list[str] | None,
     typer.Option("--matrix", help="NAME=FILE: scores computed elsewhere (.npz, .csv)."),
 ]
+Truths = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--truth", help="NAME=FILE: other people's listens, or a CSV artist,similar_artist."
+    ),
+]
 ARTIFACTS = Path("artifacts")
 Against = Annotated[str, typer.Option(help="Show every system's lead over this one.")]
 
@@ -50,6 +56,7 @@ def crossval(
     ] = "",
     against: Against = "",
     matrices: Matrices = None,
+    truths: Truths = None,
     data: Annotated[
         Path | None, typer.Option(help="A data folder to prepare, instead of the artefacts.")
     ] = None,
@@ -66,6 +73,7 @@ def crossval(
     """
     from twinear.evaluation.comparison_table import format_comparison
     from twinear.evaluation.cross_validation import CrossValidationOptions, cross_validate
+    from twinear.report.figure_set import write_worth
 
     options = CrossValidationOptions(
         params=params,
@@ -78,6 +86,7 @@ def crossval(
         systems=_split(systems),
         against=against,
         matrices=_parse_files(matrices, "--matrix"),
+        truths=_parse_truths(truths),
         data=data,
         artifacts=artifacts,
         name=name,
@@ -85,6 +94,9 @@ def crossval(
     )
     bars = _Bars()
     result = cross_validate(options, bars, bars.show_epoch)
+    for protocol, numbers in result.protocols.items():
+        if numbers.listeners is not None:
+            write_worth(numbers.listeners, options.folder / f"listeners_{protocol}.png")
     print_result(result.as_json(), format_comparison(result, against), as_json=as_json)
     print(f"written to {options.folder}", file=sys.stderr)
 
@@ -98,6 +110,7 @@ def evaluate(
         list[str] | None,
         typer.Option(help="NAME=FILE: vectors by clip or artist (.npz, .csv, .parquet)."),
     ] = None,
+    truths: Truths = None,
     without: Annotated[
         Path | None,
         typer.Option(help="Artists to leave out: ids, or a split's CSV (except its test)."),
@@ -121,6 +134,7 @@ def evaluate(
         scorer=scorer,
         matrices=_parse_files(matrices, "--matrix"),
         embeddings=_parse_files(embeddings, "--embeddings"),
+        truths=_parse_truths(truths),
         data=data,
         without=without,
         params=params,
@@ -165,6 +179,14 @@ def _parse_files(texts: Sequence[str] | None, option: str) -> dict[str, Path]:
         if not (name and equals and path):
             raise DataError(option, f"found '{text}'", expected="NAME=FILE")
         files[name] = Path(path)
+    return files
+
+
+def _parse_truths(texts: Sequence[str] | None) -> dict[str, Path]:
+    files = _parse_files(texts, "--truth")
+    for name in ("similarity", "corrected"):
+        if name in files:
+            raise DataError("--truth", f"the name '{name}' is taken", remedy="take another")
     return files
 
 

@@ -3,9 +3,9 @@
 from twinear.base.errors import one_line_errors
 from twinear.cli import (  # noqa: F401  # importing them adds their commands
     catalogue,
-    clap,
     clips,
     data,
+    embed,
     evaluation,
     neighbours,
     playlist,

@@ -1,8 +1,8 @@
 """Which clips are usable, and why the others were set aside.
 
-`index_clips` decodes each file once and keeps the usable ones. Of several clips with the same bytes
-the first in the table is kept, also when they name different artists. This module does not know
-how files are coded, nor what is done with the waveforms.
+`index_clips` decodes each file once, a long one in part, and keeps the usable ones. Of several
+clips with the same bytes the first in the table is kept, also when they name different artists.
+This module does not know how files are coded, nor what is done with the waveforms.
 """
 
 import math
@@ -17,13 +17,14 @@ from pydantic import Field
 from twinear.base.errors import ClipError, DataError
 from twinear.base.files import replacing, require, sha256
 from twinear.base.params import Params
-from twinear.clips.decoding import REPLACE, frames, mix
-from twinear.clips.waveform import NOT_NUMBERS, Floats, load_waveform
+from twinear.clips.decoding import REPLACE, compressed_seconds, frames, mix
+from twinear.clips.waveform import NOT_NUMBERS, Waveform, decode
 from twinear.compute.pool import Progress, Workers, map_in_processes
 
 if TYPE_CHECKING:  # slow to import, and a single clip is judged without
     import pandas as pd
 
+EXAMINED_SECONDS = 60.0  # decoded of a longer recording, unless they are silent
 COLUMNS = {
     "file": str,
     "artist": str,
@@ -142,7 +143,7 @@ def index_clips(
 
     paths = [data_folder / file for file in table["file"]]
     crashed: AudioFacts | Fault = Fault(reason="unreadable", found="crashes the decoder")
-    examined = map_in_processes(partial(_examine, params=params), paths, workers, crashed)
+    examined = map_in_processes(partial(examine_clip, params=params), paths, workers, crashed)
     outcomes = [outcome for _, outcome in zip(progress(paths), examined, strict=True)]
     first: dict[str, Path] = {}  # SHA-256 -> the first file of that content
     for row, (path, outcome) in enumerate(zip(paths, outcomes, strict=True)):
@@ -186,28 +187,57 @@ def index_clips(
     return Clips(table=index), report
 
 
-@np.errstate(over="ignore", invalid="ignore")
-def _examine(path: Path, params: ClipsParams) -> AudioFacts | Fault:
-    """Decode one file, without holding more than a frame of it."""
+def examine_clip(path: Path, params: ClipsParams) -> AudioFacts | Fault:
+    """Decode one file, without holding more than a frame of it.
+
+    Of a long recording the beginning tells whether it can be used, unless that is silent.
+    """
     if not path.is_file():
         return Fault(reason="missing", found=f"no file {path}")
-    n = sr = channels = 0
-    total = squares = 0.0
+    undecoded = compressed_seconds(path)
+    limits = [EXAMINED_SECONDS] if undecoded > EXAMINED_SECONDS + 1 else []
     try:
-        for frame in frames(path):
-            y = np.empty(frame.samples, np.float32)
-            mix(frame, y)
-            n += len(y)
-            sr, channels = frame.sample_rate, frame.layout.nb_channels
-            total += float(y.sum())
-            squares += float(np.square(y).sum())
+        for limit in [*limits, math.inf]:
+            measured = _measure(path, limit)
+            seconds = undecoded if limit == EXAMINED_SECONDS else measured.seconds
+            fault = _judge(seconds, measured.power, params)
+            if fault is None:
+                break
     except ClipError as error:
         return Fault(reason="unreadable", found=str(error))
-    if not math.isfinite(squares):
+    if not math.isfinite(measured.power):
         return Fault(reason="unreadable", found=f"{path}: {NOT_NUMBERS}")
-    if fault := _judge(n / sr, squares / n - (total / n) ** 2, params):
+    if fault:
         return Fault(reason=fault.reason, found=f"{path}: {fault.found}")
-    return AudioFacts(seconds=round(n / sr, 3), sr=sr, channels=channels, sha256=sha256(path))
+    sr, channels = measured.sr, measured.channels
+    return AudioFacts(seconds=round(seconds, 3), sr=sr, channels=channels, sha256=sha256(path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """What was decoded of a file."""
+
+    seconds: float
+    sr: int
+    channels: int
+    power: float  # mean, without the DC offset; not finite if a sample is no number
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _measure(path: Path, max_seconds: float) -> _Measured:
+    n = sr = channels = 0
+    total = squares = 0.0
+    for frame in frames(path):
+        if sr and n >= max_seconds * sr:
+            break
+        y = np.empty(frame.samples, np.float32)
+        mix(frame, y)
+        n += len(y)
+        sr, channels = frame.sample_rate, frame.layout.nb_channels
+        total += float(y.sum())
+        squares += float(np.square(y).sum())
+    power = squares / n - (total / n) ** 2 if math.isfinite(squares) else math.inf
+    return _Measured(seconds=n / sr, sr=sr, channels=channels, power=power)
 
 
 def _judge(seconds: float, power: float, params: ClipsParams) -> Fault | None:
@@ -220,10 +250,8 @@ def _judge(seconds: float, power: float, params: ClipsParams) -> Fault | None:
     return None
 
 
-def load_usable_waveform(
-    path: Path, sr: int, params: ClipsParams, max_seconds: float = math.inf
-) -> Floats:
-    """Decode an audio file as `load_waveform` does, and refuse what the index would set aside.
+def decode_usable(path: Path, params: ClipsParams, max_seconds: float = math.inf) -> Waveform:
+    """Decode an audio file as `decode` does, and refuse what the index would set aside.
 
     Raises
     ------
@@ -232,9 +260,10 @@ def load_usable_waveform(
     """
     if not path.is_file():
         raise ClipError(path, "is no file", remedy="name an audio file")
-    y = load_waveform(path, sr, max_seconds)
-    if fault := _judge(len(y) / sr, float(np.square(y, dtype=np.float64).mean()), params):
+    waveform = decode(path, max_seconds)
+    power = float(np.square(waveform.y, dtype=np.float64).mean())
+    if fault := _judge(waveform.seconds, power, params):
         expected = f"at least {params.min_seconds:g} s and {params.min_dbfs:g} dBFS"
         found = f"is {fault.reason} ({fault.found})"
         raise ClipError(path, found, expected=expected, remedy=REPLACE)
-    return y
+    return waveform

@@ -38,6 +38,7 @@ FORMATS: dict[str, tuple[type[np.number[Any]], float, float]] = {
 }
 
 BLOCK = 2**15  # samples decoded before Python sees them
+MAX_PACKET_SECONDS = 10.0  # the last packet of Ogg Vorbis may claim a day
 MAX_CHANNELS = 8  # PyAV distinguishes no more planes
 SAMPLE_RATES = range(1000, 384_001)  # Hz; a false header must not decide how much memory is taken
 
@@ -51,6 +52,24 @@ def open_audio(path: Path) -> av.container.InputContainer:
         metadata_errors="ignore",
         options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
     )
+
+
+def compressed_seconds(path: Path) -> float:
+    """Add up the durations of a file's packets, in seconds: a tenth of the time of decoding.
+
+    0 where they are not known, and where samples are stored as they are (PCM), which are read as
+    quickly and may be anything.
+    """
+    try:
+        with open_audio(path) as container:
+            for stream in container.streams.audio:
+                if stream.codec_context and not stream.codec_context.name.startswith("pcm_"):
+                    base = float(stream.time_base or 0)
+                    packets = (base * (each.duration or 0) for each in container.demux(stream))
+                    return sum(seconds for seconds in packets if seconds < MAX_PACKET_SECONDS)
+    except av.FFmpegError:  # decoding will say what is wrong
+        pass
+    return 0.0
 
 
 def frames(path: Path) -> Iterator[av.AudioFrame]:

@@ -5,6 +5,7 @@ a coarser setting would save less than a millisecond of the 30 ms a clip takes).
 """
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,22 +20,44 @@ Floats = npt.NDArray[np.float32]
 FIRST_SECONDS = 32  # length of the first buffer: a clip and a little more
 NOT_NUMBERS = "holds samples that are not numbers"
 
+# How channels are mixed and levelled here. Embeddings of waveforms mixed otherwise are not
+# comparable: give it another number when that changes.
+MIX = "mix 1"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Waveform:
+    """A decoded clip: `y` (n,), mono, full scale 1, at `sr` Hz."""
+
+    y: Floats
+    sr: int
+
+    def at(self, sr: int) -> Floats:
+        """Resample it, (n,)."""
+        return self.y if sr == self.sr else soxr.resample(self.y, self.sr, sr, quality="HQ")
+
+    @property
+    def seconds(self) -> float:
+        """Its duration."""
+        return len(self.y) / self.sr
+
+
+def load_waveform(path: Path | str, sr: int, max_seconds: float = math.inf) -> Floats:
+    """Decode an audio file to mono at `sr` Hz, without DC offset: (n,), full scale 1.
+
+    `max_seconds` and errors are those of `decode`.
+    """
+    return decode(path, max_seconds).at(sr)
+
 
 @np.errstate(over="ignore", invalid="ignore")
-def load_waveform(path: Path | str, sr: int, max_seconds: float = math.inf) -> Floats:
-    """Decode an audio file to mono at `sr`, without DC offset.
+def decode(path: Path | str, max_seconds: float = math.inf) -> Waveform:
+    """Decode an audio file to mono at its own sample rate, without DC offset.
 
     Parameters
     ----------
-    sr
-        Sample rate of the result, in Hz.
     max_seconds
         No more is decoded, counted from the beginning: it bounds time and memory.
-
-    Returns
-    -------
-    y
-        (n,), full scale 1.
 
     Raises
     ------
@@ -60,4 +83,4 @@ def load_waveform(path: Path | str, sr: int, max_seconds: float = math.inf) -> F
     if not np.isfinite(offset):
         raise ClipError(path, NOT_NUMBERS, remedy=REPLACE)
     y -= offset
-    return y if sr == native_sr else soxr.resample(y, native_sr, sr, quality="HQ")
+    return Waveform(y=y, sr=native_sr)

@@ -1,8 +1,9 @@
-"""Windows of a clip for an encoder of fixed input length, decoded in worker processes.
+"""Windows of a clip for an encoder, decoded in worker processes.
 
 Apart from the encoders, so that a worker does not import torch.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,10 @@ class ClipWindows:
     """Windows of a clip, and the hash of its file."""
 
     sha256: str
-    windows: Floats  # (N_WINDOWS, n_samples)
+    windows: Floats  # (windows, ...), as the encoder takes them
 
 
-def load_windows(path: Path, sr: int, n_samples: int) -> ClipWindows | str:
+def load_windows(path: Path, sr: int, cut: Callable[[Floats], Floats]) -> ClipWindows | str:
     """Decode a clip and cut its windows; the reason if it cannot be decoded."""
     if not path.is_file():
         return "is not there"
@@ -35,13 +36,13 @@ def load_windows(path: Path, sr: int, n_samples: int) -> ClipWindows | str:
         y = load_waveform(path, sr, MAX_SECONDS)
     except ClipError as error:
         return str(error).removeprefix(f"{path}: ").partition(";")[0]
-    return ClipWindows(sha256=sha256(path), windows=cut_windows(y, n_samples))
+    return ClipWindows(sha256=sha256(path), windows=cut(y))
 
 
-def cut_windows(y: Floats, n_samples: int) -> Floats:
+def cut_windows(y: Floats, n_samples: int, *, fixed: bool = False) -> Floats:
     """Cut evenly spread windows, (N_WINDOWS, n_samples), out of the middle of a waveform, (n,).
 
-    A waveform that is shorter than a window is repeated.
+    A waveform that is shorter than a window is repeated. There are always as many, `fixed` or not.
 
     Examples
     --------

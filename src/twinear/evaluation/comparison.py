@@ -18,9 +18,17 @@ import numpy as np
 import pandas as pd
 
 from twinear.base.files import replacing
+from twinear.evaluation.other_truths import OtherTruth
 from twinear.evaluation.progress import Progress, no_progress
 from twinear.metrics.hubness import hubness
+from twinear.metrics.pair_metrics import PAIR_METRICS, pair_metrics
 from twinear.metrics.ranking_metrics import METRICS, Bools, Floats, Ints, query_metrics
+from twinear.ranking.listener_equivalents import (
+    JudgedSystems,
+    ListenerEquivalents,
+    StrictScores,
+    listener_equivalents,
+)
 from twinear.ranking.ranking import (
     Candidates,
     RankingParams,
@@ -30,6 +38,7 @@ from twinear.ranking.ranking import (
     with_chance,
 )
 from twinear.ranking.summary import DIGITS, MetricTable, Numbers, paired_differences, summarise
+from twinear.similarity.listener_sample import ListenerSample
 
 SIMILARITY, CORRECTED = "similarity", "corrected"
 
@@ -45,6 +54,41 @@ class Comparison:
     # system -> its tables, (artists, artists), one for each seed; the score of an artist that is no
     # candidate under any protocol may be NaN
     scores: Mapping[str, list[Floats]]
+    sample: ListenerSample | None = None  # of the listeners behind the similarity
+    # systems whose listens of known artists come from half of the listeners, see `ranking`
+    strict: Mapping[str, StrictScores] = field(default_factory=dict)
+    others: Mapping[str, OtherTruth] = field(default_factory=dict)  # other people's, by name
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruthResult:
+    """The numbers of one protocol against other people's truth.
+
+    Attributes
+    ----------
+    kind
+        "listens", or "pairs" that editors call similar.
+    artists, queries
+        In common with the evaluated ones, and those of them that have a candidate.
+    agreement, same
+        See `OtherTruth`; `agreement` is None where it is not defined.
+    metrics
+        System -> metric -> value, low, high.
+    differences
+        System -> other -> metric -> value, low, high of the first minus the other.
+    """
+
+    kind: str
+    artists: int
+    queries: int
+    agreement: float | None
+    same: bool
+    metrics: MetricTable
+    differences: dict[str, MetricTable]
+
+    def difference(self, system: str, other: str, metric: str) -> Numbers:
+        """Get the paired difference `system` minus `other`, whichever way it is stored."""
+        return _difference(self.differences, system, other, metric)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,20 +105,29 @@ class ProtocolResult:
         System -> metric -> the means of single seeds; only systems that have several.
     hubness
         System -> measure -> value.
+    listeners
+        What the systems are worth in listeners; None where the listens are not known.
+    others
+        Name of other people's truth -> its numbers; left out where no query is defined.
     """
 
     metrics: dict[str, MetricTable]
     differences: dict[str, dict[str, MetricTable]]
     seeds: dict[str, dict[str, list[float]]]
     hubness: dict[str, Numbers]
+    listeners: ListenerEquivalents | None = None
+    others: dict[str, TruthResult] = field(default_factory=dict)
 
     def difference(self, truth: str, system: str, other: str, metric: str) -> Numbers:
         """Get the paired difference `system` minus `other`, whichever way it is stored."""
-        stored = self.differences[truth]
-        if other in stored.get(system, {}):
-            return stored[system][other][metric]
-        reverse = stored[other][system][metric]
-        return {"value": -reverse["value"], "low": -reverse["high"], "high": -reverse["low"]}
+        return _difference(self.differences[truth], system, other, metric)
+
+
+def _difference(stored: Mapping[str, MetricTable], system: str, other: str, metric: str) -> Numbers:
+    if other in stored.get(system, {}):
+        return stored[system][other][metric]
+    reverse = stored[other][system][metric]
+    return {"value": -reverse["value"], "low": -reverse["high"], "high": -reverse["low"]}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -189,5 +242,70 @@ def _evaluate_protocol(
             name: round(float(np.mean([values[name] for values in of_seeds])), DIGITS)
             for name in of_seeds[0]
         }
-    result = ProtocolResult(metrics=metrics, differences=differences, seeds=seeds, hubness=hubs)
+    others = {}
+    for name, other in comparison.others.items():
+        judged_by = _evaluate_other(comparison, other, candidates, params)
+        if judged_by is not None:
+            others[name], queries = judged_by
+            tables.append(queries.assign(protocol=protocol, truth=name))
+    listeners = None
+    if comparison.sample is not None:
+        ids = list(comparison.artists["artist"])
+        judged = JudgedSystems(
+            ids=ids,
+            candidates=candidates,
+            scores=comparison.scores,
+            strict=comparison.strict,
+            known=ids,
+        )
+        listeners = listener_equivalents(judged, comparison.sample, params)
+    result = ProtocolResult(
+        metrics=metrics,
+        differences=differences,
+        seeds=seeds,
+        hubness=hubs,
+        listeners=listeners,
+        others=others,
+    )
     return result, pd.concat(tables, ignore_index=True)
+
+
+def _evaluate_other(
+    comparison: Comparison, other: OtherTruth, candidates: Bools, params: RankingParams
+) -> tuple[TruthResult, pd.DataFrame] | None:
+    """Evaluate against other people's truth; None where it is defined for no query."""
+    mask = candidates & other.present & other.present[:, None]
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not (mask & (other.similarity > 0)).any():
+        return None
+    pairs = other.kind == "pairs"
+    evaluate, metrics = (pair_metrics, PAIR_METRICS) if pairs else (query_metrics, METRICS)
+    truth = build_truth(other.similarity[rows], mask[rows], params)
+    generator = params.generator("chance")
+    drawn = [
+        evaluate(truth, generator.random(truth.similarity.shape), generator)
+        for _ in range(params.n_chance)
+    ]
+    chance = {metric: np.array([values[metric] for values in drawn]) for metric in metrics}
+    means = {}
+    for system, scores in comparison.scores.items():
+        by_seed = [evaluate(truth, each[rows], params.generator("scores")) for each in scores]
+        means[system] = {
+            metric: np.asarray(np.mean([values[metric] for values in by_seed], axis=0))
+            for metric in metrics
+        }
+    artists = comparison.artists[["artist", "fold"]].rename(columns={"artist": "query"}).iloc[rows]
+    queries = tabulate_queries(artists, means, chance)
+    defined = queries.groupby("metric")["value"].transform(lambda values: values.notna().any())
+    queries = queries[defined].reset_index(drop=True)
+    kept = {metric: chance[metric] for metric in metrics if metric in set(queries["metric"])}
+    result = TruthResult(
+        kind=other.kind,
+        artists=int(other.present.sum()),
+        queries=len(rows),
+        agreement=None if np.isnan(other.agreement) else round(other.agreement, DIGITS),
+        same=other.same,
+        metrics=summarise(queries, kept, params),
+        differences=paired_differences(queries, params),
+    )
+    return result, queries

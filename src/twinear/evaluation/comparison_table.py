@@ -3,7 +3,14 @@
 import numpy as np
 
 from twinear.base.text import format_number, text_table
-from twinear.evaluation.comparison import CORRECTED, SIMILARITY, ComparisonResult, ProtocolResult
+from twinear.evaluation.comparison import (
+    CORRECTED,
+    SIMILARITY,
+    ComparisonResult,
+    ProtocolResult,
+    TruthResult,
+)
+from twinear.ranking.listener_table import format_listeners
 from twinear.ranking.ranking import CHANCE, HEADLINE, Candidates
 from twinear.ranking.table import format_lead, format_numbers
 
@@ -17,7 +24,17 @@ NOTES = (
     "hub: share of the queries that have the most recommended artist in their first ten.",
 )
 SEEDS = "seeds: standard deviation of NDCG@10 over the seeds."
+LISTENERS = (
+    "worth in listeners: how many of one half of the listeners rank as well, judged by the other.",
+    "catalogue_strict: the catalogue with the known artists' listens from the first half only.",
+)
 STAR = "* the interval of the paired difference excludes zero; differences are of NDCG@10."
+SHOWN = {"listens": ("ndcg@10", "mrr"), "pairs": ("auc", "recall@20", "ndcg@10")}
+METRIC_NAMES = {"ndcg@10": "NDCG@10", "mrr": "MRR", "auc": "AUC"}
+SAME = "'{}' is, or nearly is, the truth that systems are trained on: it is no second opinion."
+PAIRS = (
+    "AUC: the probability that a similar artist is above another one; differences are of it there."
+)
 
 
 def format_comparison(result: ComparisonResult, against: str = "") -> str:
@@ -27,8 +44,44 @@ def format_comparison(result: ComparisonResult, against: str = "") -> str:
         for protocol, title in TITLES.items()
         if protocol in result.protocols
     ]
+    others = [
+        _truth_table(name, other, title, against)
+        for protocol, title in TITLES.items()
+        if protocol in result.protocols
+        for name, other in result.protocols[protocol].others.items()
+    ]
+    worth = [
+        format_listeners(numbers.listeners, title)
+        for protocol, title in TITLES.items()
+        if (numbers := result.protocols.get(protocol)) and numbers.listeners
+    ]
     several = any(protocol.seeds for protocol in result.protocols.values())
-    return "\n\n".join([*blocks, "\n".join([*NOTES, *([SEEDS] if several else []), STAR])])
+    pairs = any(
+        other.kind == "pairs"
+        for protocol in result.protocols.values()
+        for other in protocol.others.values()
+    )
+    notes = [*NOTES, *([SEEDS] if several else []), STAR, *([PAIRS] if pairs else [])]
+    notes += LISTENERS if worth else ()
+    return "\n\n".join([*blocks, *others, *worth, "\n".join(notes)])
+
+
+def _truth_table(name: str, other: TruthResult, title: str, against: str) -> str:
+    """Lay out what other people's truth says, with the lead by its first metric."""
+    shown = [metric for metric in SHOWN[other.kind] if metric in next(iter(other.metrics.values()))]
+    first = next(iter(other.metrics))
+    rows = []
+    for system, numbers in other.metrics.items():
+        row = [system, *(format_numbers(numbers[metric]) for metric in shown)]
+        if system != (against or first):
+            pair = (system, against) if against else (first, system)
+            row.append(format_lead(other.difference(*pair, shown[0])))
+        rows.append(row)
+    lead = f"ahead of {against}" if against else f"{first} ahead"
+    header = ["", *(METRIC_NAMES.get(metric, metric) for metric in shown), lead]
+    facts = f"truth '{name}' ({other.kind}, {other.queries} queries); {title}"
+    table = f"{facts}\n{text_table(header, rows, gap=2)}"
+    return f"{table}\n{SAME.format(name)}" if other.same else table
 
 
 def _protocol_table(result: ProtocolResult, against: str) -> str:

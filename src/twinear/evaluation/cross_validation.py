@@ -1,7 +1,7 @@
 """Cross-validation in folds without common artists: every artist is new to a scorer once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from twinear.base.files import write_json, write_text
@@ -12,13 +12,21 @@ from twinear.evaluation.comparison_table import format_comparison
 from twinear.evaluation.crossval.fold_scores import TRAINED, FoldScores, Task
 from twinear.evaluation.crossval.folds import Fold, On, cut_folds, fold_by_column
 from twinear.evaluation.crossval.running import read_finished, run_tasks
-from twinear.evaluation.crossval.systems import choose_systems, combine_folds, require_system
+from twinear.evaluation.crossval.systems import (
+    choose_systems,
+    combine_folds,
+    combine_strict,
+    require_system,
+)
 from twinear.evaluation.dataset import ArtefactFolders, EvaluationData, PreparationParams, prepare
 from twinear.evaluation.external_scores import read_matrices
+from twinear.evaluation.other_truths import read_truths
 from twinear.evaluation.progress import Progress, no_progress
 from twinear.evaluation.recipes import Recipe, read_recipe
-from twinear.ranking.ranking import CHANCE, RankingParams
+from twinear.ranking.ranking import CATALOGUE, CHANCE, RankingParams
 from twinear.ranking.summary import flatten_metrics
+from twinear.similarity.listener_sample import read_listener_sample
+from twinear.similarity.measures import SimilarityParams
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import SplitParams, fold_of
 from twinear.tracking.runs import Run, open_folds
@@ -52,6 +60,8 @@ class CrossValidationOptions:
         The system that the table compares the others with; "" for the first.
     matrices
         Name -> file of scores computed elsewhere.
+    truths
+        Name -> file of other people's truth, see `other_truths`.
     data
         A data folder to prepare; None for the pipeline's artefacts, which are computed from `data`
         if they do not fit the params.
@@ -73,6 +83,7 @@ class CrossValidationOptions:
     systems: Sequence[str] = ()
     against: str = ""
     matrices: Mapping[str, Path] = field(default_factory=dict)
+    truths: Mapping[str, Path] = field(default_factory=dict)
     data: Path | None = None
     artifacts: Path = Path("artifacts")
     name: str = ""
@@ -127,6 +138,7 @@ def cross_validate(
     systems = choose_systems(options.systems, data, list(matrices))
     if options.against:
         require_system(options.against, [*systems, CHANCE], "against")
+    others = read_truths(options.truths, data.identities, data.artists.truth, recipe)
     folds = plan_folds(data, recipe, options)
     trained: dict[int, list[FoldScores]] = {}
     if set(TRAINED) & set(systems):
@@ -138,6 +150,18 @@ def cross_validate(
         scores |= progress(done, desc="folds", unit="fold", total=len(tasks), initial=n_finished)
         trained = {seed: [scores[task] for task in of_seed] for seed, of_seed in planned.items()}
     comparison = combine_folds(data, folds, trained, systems, matrices)
+    comparison = replace(comparison, others=others)
+    if folders.listens is not None:
+        comparison = replace(
+            comparison,
+            sample=read_listener_sample(
+                folders.listens,
+                recipe.read("similarity", SimilarityParams),
+                params.max_listeners,
+                params.generator("sample"),
+            ),
+            strict=combine_strict(data, trained) if CATALOGUE in systems else {},
+        )
     facts = {
         "name": options.run_name,
         "artists": len(comparison.artists),
@@ -160,10 +184,11 @@ def _find_artefacts(
     options: CrossValidationOptions, recipe: Recipe, progress: Progress
 ) -> ArtefactFolders:
     """Take the pipeline's artefacts if they fit the recipe, else compute them from the data."""
+    listens = options.artifacts / "listens"
     folders = ArtefactFolders(
         similarity=options.artifacts / "similarity",
         spectrograms=options.artifacts / "spectrograms",
-        listens=options.artifacts / "listens",
+        listens=listens if listens.exists() else None,
     )
     params = PreparationParams.from_recipe(recipe)
     below = read_sections(options.params)
@@ -175,7 +200,6 @@ def _find_artefacts(
         )
         and folders.similarity.exists()
         and folders.spectrograms.exists()
-        and (options.artifacts / "listens").exists()
         and Spectrograms.read(folders.spectrograms).front == params.spectrograms
     ):
         return folders

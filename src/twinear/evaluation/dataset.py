@@ -25,7 +25,7 @@ from twinear.clips.clips import Clips, ClipsParams, index_clips
 from twinear.compute.pool import choose_workers
 from twinear.evaluation.progress import Progress
 from twinear.evaluation.recipes import Recipe
-from twinear.listens.listens import ListensParams, read_listens
+from twinear.listens.listens import Listens, ListensParams, read_listens
 from twinear.listens.readers.formats import REDIRECTS
 from twinear.ranking.systems import EvaluationSet, build_evaluation_set
 from twinear.similarity.computation import compute_similarity
@@ -80,6 +80,7 @@ class EvaluationData:
 
     similarity: Similarity
     spectrograms: Spectrograms
+    listens_folder: Path | None = None
 
     @staticmethod
     def read(folders: ArtefactFolders) -> "EvaluationData":
@@ -87,12 +88,24 @@ class EvaluationData:
         return EvaluationData(
             similarity=Similarity.read(folders.similarity),
             spectrograms=Spectrograms.read(folders.spectrograms),
+            listens_folder=folders.listens,
         )
+
+    @cached_property
+    def listens(self) -> Listens | None:
+        """The listens behind the similarity, where they are known."""
+        return None if self.listens_folder is None else Listens.read(self.listens_folder)
 
     @cached_property
     def artists(self) -> EvaluationSet:
         """The artists that have both."""
         return build_evaluation_set(self.spectrograms, self.similarity)
+
+    @property
+    def identities(self) -> pd.DataFrame:
+        """The artists that have both: artist (id), name, mbid."""
+        known = self.similarity.artists.set_index("artist", drop=False)
+        return known.loc[self.artists.ids, ["artist", "name", "mbid"]].reset_index(drop=True)
 
     @property
     def embeddings(self) -> np.ndarray:

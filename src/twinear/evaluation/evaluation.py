@@ -30,6 +30,7 @@ from twinear.evaluation.crossval.systems import require_system
 from twinear.evaluation.dataset import EvaluationData, PreparationParams, prepare
 from twinear.evaluation.external_embeddings import read_embedding_table, score_embeddings
 from twinear.evaluation.external_scores import read_matrices
+from twinear.evaluation.other_truths import read_truths
 from twinear.evaluation.progress import Progress, no_progress
 from twinear.evaluation.recipes import Recipe, read_recipe
 from twinear.metrics.popularity import popularity_corrected
@@ -51,6 +52,8 @@ class EvaluationOptions:
         A scorer's file. At least one of `scorer`, `matrices`, `embeddings` is needed.
     matrices, embeddings
         Name -> file of scores, or of embeddings by clip or artist, computed elsewhere.
+    truths
+        Name -> file of other people's truth, see `other_truths`.
     data
         The data folder: listens/, clips/, clips.csv.
     without
@@ -67,6 +70,7 @@ class EvaluationOptions:
     scorer: Path | None = None
     matrices: Mapping[str, Path] = field(default_factory=dict)
     embeddings: Mapping[str, Path] = field(default_factory=dict)
+    truths: Mapping[str, Path] = field(default_factory=dict)
     data: Path = Path("data")
     without: Path | None = None
     params: Path = PARAMS
@@ -126,6 +130,7 @@ def evaluate(options: EvaluationOptions, progress: Progress = no_progress) -> Co
         truths={SIMILARITY: truth, CORRECTED: popularity_corrected(truth)},
         candidates={"all": candidate_masks(fold)["all"]},
         scores={name: [table] for name, table in tables.items()},
+        others=read_truths(options.truths, data.identities, truth, recipe),
     )
     facts = {"data": str(options.data), "artists": n_artists, "left_out": len(left_out)}
     return compare_systems(comparison, params, progress, facts)

@@ -19,6 +19,7 @@ class LogMel:
     frames_per_second: float  # `sr / hop_length`
     top_db: float  # what the value 0 stands for, in decibels below 1
     n_joined: int = 0  # length of the joined embedding; 0 if there is none
+    extractor: str = ""  # what made that embedding; "" if unknown
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -37,6 +38,7 @@ class Embedding:
 
     n_dims: int
     n_frames: int  # 1 where a clip has one vector
+    extractor: str = ""  # what made it; "" if unknown
     n_joined = 0  # nothing is joined to an embedding
 
     @property
@@ -54,7 +56,7 @@ KINDS: dict[str, type[LogMel] | type[Embedding]] = {"log_mel": LogMel, "embeddin
 
 
 def describe_input(spec: InputSpec) -> dict[str, Any]:
-    """Give the input as plain values, for a file.
+    """Give the input as plain values, for a file; an unknown extractor is left out.
 
     Examples
     --------
@@ -62,7 +64,8 @@ def describe_input(spec: InputSpec) -> dict[str, Any]:
     {'kind': 'embedding', 'n_dims': 200, 'n_frames': 1}
     """
     kind = next(name for name, cls in KINDS.items() if isinstance(spec, cls))
-    return {"kind": kind, **asdict(spec)}
+    fields = {name: value for name, value in asdict(spec).items() if value or name != "extractor"}
+    return {"kind": kind, **fields}
 
 
 def parse_input(values: dict[str, Any]) -> InputSpec:

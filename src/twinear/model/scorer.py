@@ -204,17 +204,20 @@ def input_of(clips: "Spectrograms") -> InputSpec:
     """Describe what one of these clips gives a network."""
     n_bands, n_frames = clips.values.shape[1:]
     if clips.front.embeddings == "only":
-        return Embedding(n_dims=n_bands, n_frames=n_frames)
+        return Embedding(n_dims=n_bands, n_frames=n_frames, extractor=clips.extractor)
     return LogMel(
         n_mels=n_bands,
         n_frames=n_frames,
         frames_per_second=clips.front.sr / clips.front.hop_length,
         top_db=clips.front.top_db,
         n_joined=clips.joined.shape[1],
+        extractor=clips.extractor,
     )
 
 
 def _describe(front: SpectrogramsParams, inputs: InputSpec) -> dict[str, Any]:
     own = describe_input(inputs)
     own.pop("frames_per_second", None)  # follows from sr and hop_length
+    if front.embeddings != "none":
+        own.setdefault("extractor", "unknown")
     return front.model_dump() | own

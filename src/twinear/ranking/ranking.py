@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -34,19 +34,26 @@ CATALOGUE, SIAMESE, CHANCE = "catalogue", "siamese", "chance"
 CORRECTED_NDCG = "corrected_ndcg@10"  # against the similarity corrected for popularity
 HEADLINE = "ndcg@10"
 REMEDY = "run 'dvc repro ranking'"
-Stream = Literal["truth", "scores", "chance", "bootstrap", "hubness"]
-STREAMS: tuple[Stream, ...] = ("truth", "scores", "chance", "bootstrap", "hubness")
+Stream = Literal["truth", "scores", "chance", "bootstrap", "hubness", "listeners", "sample"]
+STREAMS: tuple[Stream, ...] = get_args(Stream)
 T = TypeVar("T")
 
 
 class RankingParams(Params):
-    """How a ranking is evaluated."""
+    """How a ranking is evaluated.
+
+    The last three are those of `listener_equivalents`: how many random halves of the listeners, and
+    of more listeners or queries so many.
+    """
 
     n_relevant: int = Field(ge=1)
     n_bootstrap: int = Field(ge=1)
     confidence: float = Field(gt=0, lt=1)
     n_chance: int = Field(ge=1)
     seed: int = Field(ge=0)
+    listener_draws: int = Field(ge=1)
+    max_listeners: int = Field(ge=4)
+    max_listener_queries: int = Field(ge=1)
 
     def generator(self, stream: Stream) -> np.random.Generator:
         """Make a generator at the start of one of the `STREAMS`."""

@@ -12,6 +12,7 @@ the artist itself, that one counts.
 
 import functools
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from twinear.artists.identity import (
     strip_featured,
 )
 from twinear.base.encoding import decode_name
-from twinear.base.errors import ClipError, DataError, nearest
+from twinear.base.errors import ClipError, DataError, TwinearError, nearest
 from twinear.base.files import sha256
 from twinear.base.text import one_line
 from twinear.catalogue.catalogue import Catalogue
@@ -40,9 +41,8 @@ from twinear.recommendation.additions_file import AdditionsFile, StoredArtist
 if TYPE_CHECKING:  # decoders and torch are slow to import, and most questions need neither
     from twinear.clips.clips import ClipsParams
     from twinear.compute.pool import Progress
+    from twinear.inference import ClipInput
     from twinear.model.scorer import Scorer
-    from twinear.recommendation.new_clips import LogMel
-    from twinear.spectrograms.front_end import SpectrogramsParams
 
 FILE = "additions.sqlite"
 
@@ -157,17 +157,15 @@ class Additions:
             A clip that cannot be used.
         DataError
             No name, or one that stands for no artist; no clip; an artist that is there already; a
-            scorer that needs embeddings; a file that cannot be read or written.
+            scorer whose encoder is not here; a file that cannot be read or written.
         """
-        from twinear.inference import require_audio_alone
+        from twinear.inference import encode_inputs
         from twinear.recommendation.new_clips import USABLE, read_new_clips
 
-        front = scorer.spectrograms
-        require_audio_alone(scorer)
         artist, name = _identify(name, mbid)
         self._refuse_known(artist, name, self.file.read())  # before the audio, which takes time
-        new = read_new_clips(clips, front, usable or USABLE, progress)
-        embeddings = scorer.encode(np.stack([clip.log_mel for clip in new.clips]))
+        new = read_new_clips(clips, scorer, usable or USABLE, progress)
+        embeddings = encode_inputs(scorer, [clip.input for clip in new.clips])
         with self.file.transaction(create=True) as connection:
             self._refuse_known(artist, name, self.file.read_from(connection))
             artist_row = connection.execute(
@@ -175,14 +173,14 @@ class Additions:
             ).lastrowid
             for clip, embedding in zip(new.clips, embeddings, strict=True):
                 facts = fsencode(clip.path), clip.title, clip.seconds, clip.sha256
-                made = _describe(front), self.catalogue.scorer_sha256, embedding.tobytes()
+                made = _describe(scorer), self.catalogue.scorer_sha256, embedding.tobytes()
                 clip_row = connection.execute(
                     "INSERT INTO clips (artist_row, path, title, seconds, sha256, front, scorer, "
                     "embedding) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     (artist_row, *facts, *made),
                 ).lastrowid
                 connection.execute(
-                    "INSERT INTO inputs VALUES (?, ?)", (clip_row, clip.log_mel.tobytes())
+                    "INSERT INTO inputs VALUES (?, ?)", (clip_row, _to_bytes(clip.input))
                 )
         files = [str(clip.path) for clip in new.clips]
         return Addition(artist=artist, name=name, clips=files, left_out=new.left_out)
@@ -320,50 +318,60 @@ class Additions:
             return "in the catalogue", ""
         if all(clip.scorer == self.catalogue.scorer_sha256 for clip in stored.clips):
             return "current", ""
-        front = load().spectrograms
-        again = f"then 'twinear catalogue remove {stored.artist}', and add it again"
-        if front.embeddings != "none":
-            problem = "the scorer needs embeddings of another network, which added artists lack"
-            return "unavailable", f"{problem}; train one without, {again}"
-        for clip in stored.clips:
-            if clip.front != _describe(front) and (fault := _find_change(clip.path, clip.sha256)):
+        front = _describe(load())
+        changed = [clip for clip in stored.clips if clip.front != front]
+        for clip in changed:
+            if fault := _find_change(clip.path, clip.sha256):
                 problem = f"the scorer has another front end, and {clip.path} {fault}"
+                again = f"then 'twinear catalogue remove {stored.artist}', and add it again"
                 return "unavailable", f"{problem}; bring the file back, or find another, {again}"
+        if changed:
+            from twinear.inference import find_scorer_encoder
+
+            try:
+                find_scorer_encoder(load())
+            except TwinearError as error:
+                return "unavailable", str(error)
         return "outdated", ""
 
     def _encode_again(self, stored: StoredArtist, scorer: "Scorer", writes: list[Write]) -> Floats:
         """Encode the clips by a new scorer, from the inputs that are kept or from the audio."""
-        from twinear.recommendation.new_clips import read_log_mel
+        from twinear.inference import encode_inputs
+        from twinear.recommendation.new_clips import read_input
 
-        front = scorer.spectrograms
-        log_mels = self._read_log_mels(stored, front)
+        inputs = self._read_inputs(stored, scorer)
         for clip in stored.clips:
-            if clip.row not in log_mels:
-                values = log_mels[clip.row] = read_log_mel(clip.path, front)
+            if clip.row not in inputs:
+                inputs[clip.row] = read_input(clip.path, scorer)
                 statement = "UPDATE inputs SET log_mel = ? WHERE clip_row = ?"
-                writes.append((statement, (values.tobytes(), clip.row)))
-        embeddings = scorer.encode(np.stack([log_mels[clip.row] for clip in stored.clips]))
+                writes.append((statement, (_to_bytes(inputs[clip.row]), clip.row)))
+        embeddings = encode_inputs(scorer, [inputs[clip.row] for clip in stored.clips])
         for clip, embedding in zip(stored.clips, embeddings, strict=True):
-            made = _describe(front), self.catalogue.scorer_sha256, embedding.tobytes()
+            made = _describe(scorer), self.catalogue.scorer_sha256, embedding.tobytes()
             statement = "UPDATE clips SET front = ?, scorer = ?, embedding = ? WHERE row = ?"
             writes.append((statement, (*made, clip.row)))
         return embeddings
 
-    def _read_log_mels(
-        self, stored: StoredArtist, front: "SpectrogramsParams"
-    ) -> "dict[int, LogMel]":
+    def _read_inputs(self, stored: StoredArtist, scorer: "Scorer") -> "dict[int, ClipInput]":
         """Read the inputs that are kept and of this front end, by the clip's row."""
-        log_mels = {}
+        from twinear.inference import ClipInput
+        from twinear.recommendation.new_clips import input_dtype
+
+        spec, dtype = scorer.inputs, np.dtype(input_dtype(scorer))
+        size = dtype.itemsize * math.prod(spec.shape)  # what is joined follows, in float32
+        inputs = {}
         with self.file.connect() as connection:
             for clip in stored.clips:
-                if clip.front == _describe(front):
+                if clip.front == _describe(scorer):
                     statement = "SELECT log_mel FROM inputs WHERE clip_row = ?"
                     (held,) = connection.execute(statement, (clip.row,)).fetchone() or (b"",)
-                    if len(held) != 2 * front.n_mels * front.n_frames:
-                        raise self.file.damaged(f"the spectrogram of {clip.path}")
-                    values = np.frombuffer(held, np.float16).reshape(front.n_mels, front.n_frames)
-                    log_mels[clip.row] = values
-        return log_mels
+                    if len(held) != size + 4 * spec.n_joined:
+                        raise self.file.damaged(f"the input of {clip.path}")
+                    inputs[clip.row] = ClipInput(
+                        values=np.frombuffer(held[:size], dtype).reshape(spec.shape),
+                        joined=np.frombuffer(held[size:], np.float32),
+                    )
+        return inputs
 
     def _embeddings(self, stored: StoredArtist) -> Floats:
         units = self.catalogue.encoded.embeddings.shape[1]
@@ -424,9 +432,16 @@ def _is_same(artist: str, name: str, other: str, other_name: str) -> bool:
     return not has_ids and normalise_name(name) == normalise_name(other_name)
 
 
-def _describe(front: "SpectrogramsParams") -> str:
-    """Write the params on which a log-mel depends as JSON."""
-    return json.dumps(front.model_dump(mode="json", exclude={"n_mfcc"}), sort_keys=True)
+def _describe(scorer: "Scorer") -> str:
+    """Write what a scorer's input depends on as JSON: its front end, and its encoder."""
+    described = scorer.spectrograms.model_dump(mode="json", exclude={"n_mfcc"})
+    if scorer.inputs.extractor:
+        described["extractor"] = scorer.inputs.extractor
+    return json.dumps(described, sort_keys=True)
+
+
+def _to_bytes(clip: "ClipInput") -> bytes:
+    return clip.values.tobytes() + clip.joined.tobytes()
 
 
 def _find_change(path: Path, digest: str) -> str:

@@ -221,13 +221,12 @@ class Collection:
         ClipError
             No file, not readable as audio, too short, or silent.
         DataError
-            The scorer needs embeddings of another network.
+            The scorer was trained on embeddings of an encoder that is not here.
         """
-        from twinear.inference import require_audio_alone  # as above
+        from twinear.inference import encode_inputs  # as above
         from twinear.recommendation.new_clips import read_new_clips
 
         loaded = scorer or self.load_scorer()
-        require_audio_alone(loaded)
-        read = read_new_clips(clips, loaded.spectrograms)
-        embeddings = loaded.encode(np.stack([clip.log_mel for clip in read.clips]))
+        read = read_new_clips(clips, loaded)
+        embeddings = encode_inputs(loaded, [clip.input for clip in read.clips])
         return [clip.path for clip in read.clips], embeddings

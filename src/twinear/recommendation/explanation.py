@@ -18,8 +18,8 @@ import numpy as np
 from scipy.special import expit
 
 from twinear.base.files import require
-from twinear.clips.waveform import load_waveform
-from twinear.inference import compute_log_mels
+from twinear.clips.waveform import Waveform, decode
+from twinear.inference import compute_embedding, compute_input, find_scorer_encoder
 from twinear.model.decomposition import CONVOLUTIONS, WORDS, decompose, split_logits
 from twinear.model.scorer import Scorer
 from twinear.recommendation.descriptors import Descriptors, describe
@@ -113,13 +113,17 @@ def explain_clips(
     ClipError
         A file that cannot be decoded.
     DataError
-        A missing file, or a scorer that needs embeddings of another network.
+        A missing file, or a scorer whose encoder is not here.
     """
-    front = scorer.spectrograms
+    front, encoder = scorer.spectrograms, find_scorer_encoder(scorer)
     files = [require(Path(path), "name an audio file") for path in (first, second)]
-    waveforms = [load_waveform(path, front.sr, front.max_seconds) for path in files]
-    log_mels = compute_log_mels(scorer, waveforms)
-    parts = decompose(scorer, log_mels)
+    decoded = [decode(path, front.max_seconds) for path in files]
+    waveforms = [waveform.at(front.sr) for waveform in decoded]
+    inputs = [
+        compute_input(scorer, waveform, path) for waveform, path in zip(decoded, files, strict=True)
+    ]
+    values = np.stack([each.values for each in inputs])
+    parts = decompose(scorer, values, np.stack([each.joined for each in inputs]))
     pair = np.array([[0, 1]])
     split = split_logits(parts, pair)
     contributions, own = split.contributions[0], split.own[0]
@@ -139,6 +143,11 @@ def explain_clips(
     if parts.blocks and CONVOLUTIONS in parts.names:
         ablated = float(expit(parts.logits(pair, without=CONVOLUTIONS)[0]))
     logit = float(split.logits[0])
+
+    def embed(clip: int, start: float, end: float) -> Floats:
+        y, sr = decoded[clip].y, decoded[clip].sr
+        return compute_embedding(scorer, Waveform(y=y[int(start * sr) : int(end * sr)], sr=sr))
+
     measured = [describe(_heard(scorer, y), front.sr) for y in waveforms] if descriptors else None
     return ClipExplanation(
         first=files[0].name,
@@ -150,7 +159,12 @@ def explain_clips(
         parts=tuple(sorted(explained, key=lambda part: -part.contribution)),
         convolutions_share=sum(part.share for part in explained if part.name == CONVOLUTIONS),
         score_without_convolutions=ablated,
-        windows=match_windows(scorer, log_mels, (len(waveforms[0]), len(waveforms[1]))),
+        windows=match_windows(
+            scorer,
+            values,
+            (len(waveforms[0]), len(waveforms[1])),
+            None if encoder is None else embed,
+        ),
         descriptors=None if measured is None else (measured[0], measured[1]),
     )
 

@@ -31,9 +31,9 @@ from twinear.base.encoding import decode_name
 from twinear.base.errors import ClipError
 from twinear.base.files import require
 from twinear.clips.clips import ClipsParams
-from twinear.clips.waveform import load_waveform
+from twinear.clips.waveform import decode
 from twinear.compute.pool import Progress, Workers, map_in_processes
-from twinear.inference import embed_waveforms
+from twinear.inference import compute_input, encode_inputs, find_scorer_encoder
 from twinear.model.scorer import Scorer
 from twinear.recommendation.library_cache import EncodedRecording, FileState, LibraryCache
 from twinear.recommendation.m3u8 import find_unlistable
@@ -89,10 +89,10 @@ def encode_library(
     Raises
     ------
     DataError
-        No recording is left, the cache is damaged or cannot be written, or the scorer needs
-        embeddings of another network.
+        No recording is left, the cache is damaged or cannot be written, or the scorer's encoder
+        is not here.
     """
-    embed_waveforms(scorer, ())  # refuses a scorer that audio alone is not enough for
+    find_scorer_encoder(scorer)
     require(folder, "name a folder of music")
     left_out = LeftOut()
     states = list(_read_states(folder, left_out))
@@ -152,18 +152,19 @@ def encode_recording(file: Path, scorer: Scorer) -> EncodedRecording:
     OSError, ClipError
         It cannot be read, or not be decoded.
     DataError
-        The scorer needs embeddings of another network.
+        The scorer's encoder is not here.
     """
     front = scorer.spectrograms
     tags = read_tags(file)
-    y = load_waveform(file, front.sr, front.max_seconds)
+    waveform = decode(file, front.max_seconds)
+    y = waveform.at(front.sr)
     power = float(cut_windows(y, front).var(dtype=np.float64))
     return EncodedRecording(
         tags=tags,
         seconds=len(y) / front.sr,
         dbfs=10 * math.log10(max(power, SMALLEST_POWER)),
         sha256=hashlib.sha256(y.tobytes()).hexdigest(),
-        embedding=embed_waveforms(scorer, [y])[0],
+        embedding=encode_inputs(scorer, [compute_input(scorer, waveform, file)])[0],
     )
 
 
@@ -206,6 +207,7 @@ def _read_states(folder: Path, left_out: LeftOut) -> Iterator[FileState]:
 
 def _encode_or_say_why(file: Path, scorer: Scorer) -> EncodedRecording | str:
     """Encode a file in a process; a failure is returned in words."""
+    find_scorer_encoder(scorer)  # its library must be there for its threads to be limited
     try:
         with threadpool_limits(1):  # threads of several processes are in each other's way
             return encode_recording(file, scorer)

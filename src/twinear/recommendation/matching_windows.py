@@ -7,6 +7,7 @@ statistics measure need as long.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -46,17 +47,29 @@ class WindowMatches:
     mean_score: float
 
 
+class EmbedSeconds(Protocol):
+    """Embeds the seconds from `start` to `end` of the first clip (0) or the second (1)."""
+
+    def __call__(self, clip: int, start: float, end: float) -> Floats:
+        """(n_dims, n_frames), as `inference.compute_embedding`."""
+
+
 def match_windows(
-    scorer: Scorer, log_mels: Floats, n_samples: tuple[int, int]
+    scorer: Scorer,
+    log_mels: Floats,
+    n_samples: tuple[int, int],
+    embed: EmbedSeconds | None = None,
 ) -> WindowMatches | None:
     """Find the windows of two clips that are most alike.
 
     Parameters
     ----------
     log_mels
-        (2, n_mels, n_frames), as `log_mel` makes them.
+        (2, n_mels, n_frames), as `log_mel` makes them; not used of a scorer of embeddings only.
     n_samples
         Length of each waveform.
+    embed
+        For a scorer that needs embeddings.
 
     Returns
     -------
@@ -67,10 +80,18 @@ def match_windows(
     cuts = [_windows(n, front) for n in n_samples]
     if min(len(cut) for cut in cuts) == 0 or max(len(cut) for cut in cuts) == 1:
         return None
-    u, v = (
-        scorer.encode(np.stack([_loudest_at_1(values[:, window.frames]) for window in cut]))
-        for values, cut in zip(log_mels, cuts, strict=True)
-    )
+    encoded = []
+    for clip, cut in enumerate(cuts):
+        joined = None
+        if embed is not None:
+            embedded = np.stack([embed(clip, window.start, window.end) for window in cut])
+            joined = embedded.mean(axis=2)  # (windows, n_dims)
+        if embed is not None and front.embeddings == "only":
+            encoded.append(scorer.encode(embedded))
+            continue
+        values = np.stack([_loudest_at_1(log_mels[clip][:, window.frames]) for window in cut])
+        encoded.append(scorer.encode(values, joined))
+    u, v = encoded
     scores = scorer.score(u, v).astype(np.float64)  # (windows of the first, of the second)
     mean, left = float(scores.mean()), scores.copy()
     best: list[MatchingWindows] = []

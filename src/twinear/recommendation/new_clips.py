@@ -1,24 +1,23 @@
 """Audio files of a new artist -> what a network gets of them; each refused with its reason."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from twinear.base.errors import ClipError, DataError
 from twinear.base.files import is_system_file, sha256
-from twinear.clips.clips import ClipsParams, load_usable_waveform
+from twinear.clips.clips import ClipsParams, decode_usable
 from twinear.clips.decoding import AUDIO
-from twinear.clips.waveform import load_waveform
+from twinear.clips.waveform import Waveform, decode
 from twinear.compute.pool import Progress
-from twinear.spectrograms.front_end import SpectrogramsParams, log_mel
+from twinear.inference import ClipInput, compute_input, find_scorer_encoder
+from twinear.model.scorer import Scorer
 
 # as in the project's params.yaml, for a folder without one
 USABLE = ClipsParams(min_seconds=5.0, min_dbfs=-70.0, max_bad_fraction=0.2)
-
-LogMel = npt.NDArray[np.float16]  # (n_mels, n_frames)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,7 +28,7 @@ class NewClip:
     title: str
     seconds: float
     sha256: str
-    log_mel: LogMel
+    input: ClipInput
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,22 +41,23 @@ class NewClips:
 
 def read_new_clips(
     paths: Sequence[Path | str],
-    front: SpectrogramsParams,
+    scorer: Scorer,
     usable: ClipsParams = USABLE,
     progress: Progress = iter,
 ) -> NewClips:
     """Read audio files of any codec and length, and all audio in folders.
 
-    Of a long file no more than `front.max_seconds` is decoded. A file that is named itself must be
-    usable; in a folder one that is not is left out.
+    Of a long file no more than the front end's `max_seconds` is decoded. A file that is named
+    itself must be usable; in a folder one that is not is left out.
 
     Raises
     ------
     ClipError
         No file, not readable as audio, samples that are not numbers, too short, or silent.
     DataError
-        Nothing is named, or a folder holds nothing usable.
+        Nothing is named, a folder holds nothing usable, or the scorer's encoder is not here.
     """
+    find_scorer_encoder(scorer)  # before the audio, which takes time
     files: list[tuple[Path, bool]] = []  # and whether it was named itself
     for path in [Path(path).absolute() for path in paths]:
         found = [(file, False) for file in _audio_in(path)] if path.is_dir() else [(path, True)]
@@ -70,7 +70,7 @@ def read_new_clips(
     left_out = []
     for path, is_named in progress(files):
         try:
-            clip = _read_clip(path, front, usable)
+            clip = _read_clip(path, scorer, usable)
         except ClipError as error:
             if is_named:
                 raise
@@ -95,28 +95,40 @@ def _audio_in(folder: Path) -> list[Path]:
     )
 
 
-def _read_clip(path: Path, front: SpectrogramsParams, usable: ClipsParams) -> NewClip:
+def _read_clip(path: Path, scorer: Scorer, usable: ClipsParams) -> NewClip:
     # its readers are slow to import
     from twinear.acquisition.music_folder import describe_recording, read_tags
 
-    y = load_usable_waveform(path, front.sr, usable, front.max_seconds)
+    waveform = decode_usable(path, usable, scorer.spectrograms.max_seconds)
     recording = describe_recording(path, path.parent, read_tags(path))
     return NewClip(
         path=path,
         title=recording.title,
-        seconds=round(recording.seconds or len(y) / front.sr, 3),
+        seconds=round(recording.seconds or waveform.seconds, 3),
         sha256=sha256(path),
-        log_mel=log_mel(y, front).astype(np.float16),  # as the pipeline keeps it
+        input=_compute_input(scorer, waveform, path),
     )
 
 
-def read_log_mel(path: Path, front: SpectrogramsParams) -> LogMel:
-    """Read what the network gets of one file, which was usable before.
+def read_input(path: Path, scorer: Scorer) -> ClipInput:
+    """Read what the network takes of one file, which was usable before.
 
     Raises
     ------
     ClipError
         It is not readable as audio.
+    DataError
+        The scorer's encoder is not here.
     """
-    y = load_waveform(path, front.sr, front.max_seconds)
-    return log_mel(y, front).astype(np.float16)
+    return _compute_input(scorer, decode(path, scorer.spectrograms.max_seconds), path)
+
+
+def _compute_input(scorer: Scorer, waveform: Waveform, path: Path) -> ClipInput:
+    """Compute the input, in the precision in which the pipeline keeps it."""
+    computed = compute_input(scorer, waveform, path)
+    return replace(computed, values=computed.values.astype(input_dtype(scorer)))
+
+
+def input_dtype(scorer: Scorer) -> type[np.floating[Any]]:
+    """In which precision inputs are kept: float32 for an embedding, float16 for a log-mel."""
+    return np.float32 if scorer.spectrograms.embeddings == "only" else np.float16

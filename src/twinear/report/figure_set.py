@@ -7,11 +7,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from twinear.base.files import replacing
+from twinear.ranking.listener_equivalents import ListenerEquivalents
 from twinear.ranking.ranking import CATALOGUE, CHANCE, HEADLINE
 from twinear.report.figures import (
     Floats,
     draw_filters,
     draw_heat_maps,
+    draw_listeners,
     draw_map,
     draw_reliability,
     draw_systems,
@@ -77,6 +79,8 @@ def _draw(inputs: ReportInputs) -> dict[str, Figure]:
             [shown[name] for name in on_map["name"]],
         ),
     }
+    if inputs.listeners is not None:
+        figures["listeners"] = draw_worth(inputs.listeners)
     if inputs.filters is not None:
         front, weights = inputs.filters.spectrograms, inputs.filters.weights
         edges = weights.shape[1] + 2
@@ -114,6 +118,22 @@ def most_listened(inputs: ReportInputs) -> tuple[Floats, Floats]:
     inside = np.flatnonzero(found >= 0)[:MAX_ARTISTS]
     rows = found[inside]
     return inputs.similarity.matrix[np.ix_(inside, inside)], inputs.catalogue.scores(rows, rows)
+
+
+def draw_worth(worth: ListenerEquivalents) -> Figure:
+    """Draw the curve of `worth` and the systems on it, under their names."""
+    systems = [
+        (system_name(system), worth.systems[system].listeners, worth.systems[system].ndcg)
+        for system in ordered(worth.systems)
+    ]
+    curve = [(point.listeners, point.ndcg) for point in worth.curve]
+    return draw_listeners(curve, systems, metric_name(HEADLINE))
+
+
+def write_worth(worth: ListenerEquivalents, path: Path) -> None:
+    """Draw the curve of `worth` and the systems on it to a PNG."""
+    with replacing(path) as temporary, style(), temporary.open("wb") as file:
+        save(draw_worth(worth), file)
 
 
 def _heat_maps(truth: Floats, scores: Floats, names: list[str]) -> Figure:

@@ -7,7 +7,7 @@ pyplot is not used, because it keeps figures in a global state.
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import matplotlib
 import numpy as np
@@ -20,6 +20,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from twinear.metrics.bootstrap import Interval
+from twinear.ranking.summary import Numbers
 from twinear.report.labels import FONT, place_labels
 from twinear.report.wording import number
 
@@ -55,9 +56,10 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.rc_context(dict(matplotlib.rcParamsDefault) | STYLE)  # type: ignore[arg-type]
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path | IO[bytes]) -> None:
     """Write a PNG without date and version, so that equal figures are equal files."""
-    figure.savefig(path, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    extra: dict[str, Any] = {"metadata": {"Software": None}, "pil_kwargs": {"optimize": True}}
+    figure.savefig(path, format="png", dpi=DPI, **extra)
 
 
 def draw_systems(systems: Sequence[tuple[str, Interval]], chance: Interval, metric: str) -> Figure:
@@ -79,6 +81,46 @@ def draw_systems(systems: Sequence[tuple[str, Interval]], chance: Interval, metr
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(metric)
+    return figure
+
+
+def draw_listeners(
+    curve: Sequence[tuple[int, Numbers]],
+    systems: Sequence[tuple[str, Numbers, Numbers]],
+    metric: str,
+) -> Figure:
+    """Draw how well numbers of listeners rank, with every system where it meets the curve.
+
+    `curve` holds numbers of listeners and their NDCG, the last is the ceiling; `systems` are names,
+    listeners and NDCG, the first is drawn as ours.
+    """
+    figure = _figure(7.5, 4.6)
+    axes = figure.subplots()
+    numbers = [n for n, _ in curve]
+    low, value, high = ([at[part] for _, at in curve] for part in ("low", "value", "high"))
+    axes.fill_between(numbers, low, high, color=PALE, lw=0)
+    axes.plot(numbers, value, color=GREY, lw=1.8)
+    axes.axhline(value[-1], color=ORANGE, lw=1, ls="--")
+    text: dict[str, Any] = {"fontsize": 8.5, "va": "bottom"}
+    axes.text(numbers[0], value[-1], f"ceiling {number(value[-1])}", color=ORANGE, **text)
+    axes.set_xscale("log")
+    axes.set_xlim(numbers[0] * 0.85, numbers[-1] * 1.3)
+    axes.set_ylim(0, max(max(high), *(at["value"] for _, _, at in systems)) * 1.08)
+    axes.xaxis.set_major_formatter(lambda each, _: f"{each:,.0f}")
+    axes.set_xlabel("listeners that rank by what they listen to together")
+    axes.set_ylabel(f"{metric}, judged by other listeners")
+    points = []
+    for row, (_, listeners, ndcg) in enumerate(systems):
+        drawn: dict[str, Any] = {"color": BLUE if row == 0 else INK, "zorder": 3 + (row == 0)}
+        ends = [listeners["low"], listeners["high"]]
+        axes.plot(ends, [ndcg["value"]] * 2, lw=1.2, alpha=0.35, **drawn)
+        axes.plot(listeners["value"], ndcg["value"], "o", ms=6, **drawn)
+        points.append((listeners["value"], ndcg["value"]))
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    names = [f"{name} ({at['value']:,.0f})" for name, at, _ in systems]
+    place_labels(axes, np.array(points), names, size=8.5)
     return figure
 
 

@@ -16,6 +16,7 @@ from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.catalogue.catalogue import Catalogue
 from twinear.metrics.bootstrap import Interval
+from twinear.ranking.listener_equivalents import ListenerEquivalents
 from twinear.ranking.ranking import CATALOGUE, CHANCE, Ranking
 from twinear.similarity.similarity import Similarity
 from twinear.split import Split
@@ -68,6 +69,8 @@ class ReportInputs:
     ranking: Metrics  # metrics of every system, over the test artists
     differences: Metrics  # the catalogue's metrics minus each other system's, paired over queries
     hubness: Mapping[str, Mapping[str, float]]  # system -> measure -> value
+    # what systems are worth in listeners; None if there are too few of them
+    listeners: ListenerEquivalents | None
     measures: CatalogueMeasures
     # a row for each epoch: epoch, train_loss, validation_loss, validation_ndcg, chosen
     training: pd.DataFrame
@@ -96,6 +99,9 @@ class ReportInputs:
             differences=read_output(reports / "differences.json", metrics, "ranking"),
             measures=read_output(reports / "catalogue.json", CatalogueMeasures, "catalogue"),
             hubness=read_output(reports / "hubness.json", dict[str, dict[str, float]], "ranking"),
+            listeners=read_output(
+                reports / "listeners.json", ListenerEquivalents | None, "ranking"
+            ),
             training=_read_training(reports / "training.csv"),
             counts={
                 name: read_output(reports / f"{name}.json", dict[str, Any], name)

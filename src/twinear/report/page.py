@@ -16,6 +16,7 @@ from twinear.base.files import require, write_text
 from twinear.base.params import Params
 from twinear.base.text import markdown_table
 from twinear.metrics.bootstrap import Interval
+from twinear.ranking.listener_equivalents import STRICT
 from twinear.ranking.ranking import CATALOGUE
 from twinear.report.figure_set import (
     MAX_ARTISTS,
@@ -33,6 +34,7 @@ from twinear.report.tables import (
     difference_table,
     hubness_table,
     is_trivial,
+    listener_table,
     popularity_table,
     poster_table,
     ranking_table,
@@ -91,6 +93,9 @@ def render(inputs: ReportInputs, params: ReportParams, confidence: float, figure
         differences=difference_table(inputs.differences, inputs.ranking),
         popularity=popularity_table(inputs.ranking),
         hubness=hubness_table(inputs.hubness),
+        listeners=inputs.listeners,
+        worth="" if inputs.listeners is None else listener_table(inputs.listeners),
+        strict=inputs.listeners is not None and STRICT in inputs.listeners.systems,
         calibration_error=number(calibration_error(reliability_of_catalogue(inputs))),
         exact=inputs.measures.search.name == "exact",
         n_artists=f"{inputs.measures.artists:,}",

@@ -5,6 +5,8 @@ from typing import Any
 
 from twinear.base.text import markdown_table
 from twinear.metrics.bootstrap import Interval
+from twinear.ranking.listener_equivalents import ListenerEquivalents
+from twinear.ranking.listener_table import whole_numbers
 from twinear.ranking.ranking import CATALOGUE, CHANCE, CORRECTED_NDCG, HEADLINE, SIAMESE
 from twinear.report.inputs import Metrics
 from twinear.report.wording import (
@@ -80,6 +82,21 @@ def popularity_table(ranking: Metrics) -> str:
 def _cell(ranking: Metrics, system: str, metric: str) -> str:
     at = ranking[system].get(metric)
     return EMPTY if at is None or is_trivial(metric, ranking) else interval(at)
+
+
+def listener_table(worth: ListenerEquivalents) -> str:
+    """Tabulate what every system is worth in listeners, the ceiling first."""
+    rows = [
+        [system_name(system), _numbers(at.ndcg), whole_numbers(at.listeners, worth.half)]
+        for system in ordered(worth.systems)
+        for at in [worth.systems[system]]
+    ]
+    ceiling = ["ceiling: the other half", _numbers(worth.ceiling), f"{worth.half:,}"]
+    return markdown_table(["", metric_name(HEADLINE), "listeners"], [ceiling, *rows])
+
+
+def _numbers(at: Mapping[str, float]) -> str:
+    return interval(Interval(value=at["value"], low=at["low"], high=at["high"]))
 
 
 def difference_table(differences: Metrics, ranking: Metrics) -> str:

@@ -6,11 +6,13 @@ from statistics import median
 
 from twinear.base.text import format_interval, format_number
 from twinear.metrics.bootstrap import Interval
+from twinear.ranking.listener_equivalents import STRICT
 from twinear.ranking.ranking import CATALOGUE, CHANCE, CORRECTED_NDCG, HEADLINE, SIAMESE
 from twinear.report.inputs import ReportInputs
 
 NAMES = {
     CATALOGUE: "catalogue",
+    STRICT: "catalogue, strict",
     SIAMESE: "siamese network alone",
     "l2": "L2 of spectrograms",
     "mfcc": "MFCC Gaussians",

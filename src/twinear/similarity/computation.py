@@ -78,7 +78,8 @@ def compute(
             f"{len(rows) or 'no'} artist{'s have' if len(rows) > 1 else ' has'} both "
             f"listens and clips ({len(parts.artists)} have listens, {len(with_clips)} clips)",
             expected="3 or more",
-            remedy="name them in clips.csv as the listens do, or lower listens.min_listeners",
+            remedy="name them in clips.csv as the listens do, lower listens.min_listeners, or "
+            "import the clips without listens to compare them by sound alone",
         )
     totals = count_totals(parts, params)
     if params.basket == "session":  # artists come with most listeners first

@@ -12,12 +12,14 @@ from twinear.base.files import sha256
 from twinear.clips.clips import Clips
 from twinear.clips.waveform import load_waveform
 from twinear.compute.pool import Progress, Workers, map_in_processes
-from twinear.spectrograms.embedding_table import TABLE, read_clip_embeddings
+from twinear.spectrograms.embedding_table import TABLE, EmbeddingTable, read_clip_embeddings
 from twinear.spectrograms.front_end import Floats, SpectrogramsParams, log_mel, mfcc_statistics
 from twinear.spectrograms.spectrograms import COLUMNS, Spectrograms
 
 
-def read_embeddings(clips: Clips, data_folder: Path, params: SpectrogramsParams) -> Floats | None:
+def read_embeddings(
+    clips: Clips, data_folder: Path, params: SpectrogramsParams
+) -> EmbeddingTable | None:
     """Read the embeddings of these clips from the data folder's table, if `params` ask for them."""
     if params.embeddings == "none":
         return None
@@ -38,15 +40,14 @@ def compute_spectrograms(
     params: SpectrogramsParams,
     progress: Progress,
     workers: Workers,
-    embeddings: Floats | None = None,
+    embeddings: EmbeddingTable | None = None,
 ) -> Spectrograms:
     """Decode and transform every clip of the index; the same bits for any number of workers.
 
     Parameters
     ----------
     embeddings
-        Of the clips of the index, (clips, n_dims) or (clips, n_dims, n_frames), where
-        `params.embeddings` asks for them.
+        Of the clips of the index, in their order, where `params.embeddings` asks for them.
 
     Raises
     ------
@@ -60,7 +61,8 @@ def compute_spectrograms(
     elif embeddings is None:
         raise ValueError(f"params ask for embeddings ({params.embeddings}), and none are given")
     else:
-        framed = embeddings.reshape(*embeddings.shape[:2], -1)  # (clips, n_dims, n_frames)
+        vector = embeddings.vector
+        framed = vector.reshape(*vector.shape[:2], -1)  # (clips, n_dims, n_frames)
     if params.embeddings == "only":
         values: npt.NDArray[np.floating] = framed
         joined = np.empty((n, 0), np.float32)
@@ -87,6 +89,7 @@ def compute_spectrograms(
         mfcc_cov=mfcc_cov,
         front=params,
         joined=joined,
+        extractor=embeddings.extractor if embeddings else "",
     )
 
 

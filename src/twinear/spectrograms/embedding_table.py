@@ -70,8 +70,8 @@ class EmbeddingTable:
     sha256: Sequence[str] = ()
     key: Key = "clip"
 
-    def select(self, clips: Sequence[str], sha256: Sequence[str], place: Path) -> Floats:
-        """Select the embeddings of the clips of these names, in this order.
+    def select(self, clips: Sequence[str], sha256: Sequence[str], place: Path) -> "EmbeddingTable":
+        """Select the clips of these names, in this order.
 
         `sha256` are the hashes of their audio files now; errors call the table `place`.
 
@@ -91,7 +91,8 @@ class EmbeddingTable:
         ]
         found = "is older than the audio of"
         _require_none(changed, clips, found, place, "make it again with 'twinear embed'")
-        return self.vector[[rows[clip] for clip in clips]]
+        vector = self.vector[[rows[clip] for clip in clips]]
+        return replace(self, clips=list(clips), vector=vector, sha256=list(sha256))
 
     def renamed(self, names: Mapping[str, str]) -> "EmbeddingTable":
         """Rename the clips in `names`, old to new, and drop all others and duplicates."""
@@ -161,7 +162,7 @@ class EmbeddingTable:
         return read
 
 
-def read_clip_embeddings(clips: Sequence[str], sha256: Sequence[str], path: Path) -> Floats:
+def read_clip_embeddings(clips: Sequence[str], sha256: Sequence[str], path: Path) -> EmbeddingTable:
     """Read the embeddings of these clips from the table at `path`, see `EmbeddingTable.select`."""
     old = path.with_name(Path(OLD_TABLE).name)
     if path.name == Path(TABLE).name and old.exists() and not path.exists():

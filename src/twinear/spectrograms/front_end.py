@@ -79,7 +79,7 @@ def log_mel(y: Floats, params: SpectrogramsParams) -> Floats:
     """
     values = np.zeros((params.n_mels, params.n_frames), np.float32)
     y = _excerpt(y, params)
-    power = _mel_power(
+    power = mel_power(
         y, params.sr, params.n_fft, params.hop_length, params.n_mels, params.fmin, params.fmax
     )[:, : params.n_frames]  # (n_mels, frames)
     loudest = power.max(initial=0.0)
@@ -125,7 +125,7 @@ def _shares(total: int, n: int) -> list[int]:
 def mfcc_statistics(y: Floats, params: SpectrogramsParams) -> tuple[Floats, Floats]:
     """Summarise the MFCCs of a waveform: mean, (n_mfcc,), and covariance, (n_mfcc, n_mfcc)."""
     y = _excerpt(y, params)
-    power = _mel_power(
+    power = mel_power(
         y, params.sr, MFCC_N_FFT, MFCC_HOP_LENGTH, MFCC_N_MELS, 0.0, params.sr / 2
     )  # (MFCC_N_MELS, frames)
     db = 10 * np.log10(np.maximum(power, 1e-10))
@@ -152,10 +152,10 @@ def cut_windows(y: Floats, params: SpectrogramsParams) -> Floats:
     return y[parts[0]] if len(parts) == 1 else np.concatenate([y[part] for part in parts])
 
 
-def _mel_power(
+def mel_power(
     y: Floats, sr: int, n_fft: int, hop_length: int, n_mels: int, fmin: float, fmax: float
 ) -> Floats:
-    """`librosa.feature.melspectrogram`, (n_mels, 1 + n // hop_length)."""
+    """Compute `librosa.feature.melspectrogram`, (n_mels, 1 + n // hop_length)."""
     padded = np.pad(y, n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length]
     bands = _bands(sr, n_fft, n_mels, fmin, fmax)

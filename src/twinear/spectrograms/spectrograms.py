@@ -44,6 +44,8 @@ class Spectrograms:
     joined
         float32 (clips, n_dims), the embeddings joined to `values`, averaged over their frames;
         n_dims is 0 where none are joined.
+    extractor
+        What made the embeddings, as in their table; "" where unknown, and without embeddings.
     """
 
     clips: pd.DataFrame
@@ -52,6 +54,7 @@ class Spectrograms:
     mfcc_cov: Floats
     front: SpectrogramsParams
     joined: Floats
+    extractor: str = ""
 
     def select(self, rows: npt.NDArray[np.int64]) -> "Spectrograms":
         """Select clips by row, in this order."""
@@ -62,14 +65,19 @@ class Spectrograms:
             mfcc_cov=self.mfcc_cov[rows],
             front=self.front,
             joined=self.joined[rows],
+            extractor=self.extractor,
         )
 
     def write(self, folder: Path) -> None:
         """Write params.json, clips.csv, spectrograms.npy, mfcc.npz and embeddings.npy."""
         with replacing(folder) as temporary:
             temporary.mkdir()
-            front = json.dumps(self.front.model_dump(mode="json"), indent=2)
-            (temporary / "params.json").write_text(front + "\n", encoding="utf-8")
+            made = self.front.model_dump(mode="json")
+            if self.extractor:
+                made["extractor"] = self.extractor
+            (temporary / "params.json").write_text(
+                json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
             self.clips.to_csv(temporary / "clips.csv", index=False, lineterminator="\n")
             np.save(temporary / "spectrograms.npy", self.values)
             np.savez(temporary / "mfcc.npz", mean=self.mfcc_mean, cov=self.mfcc_cov)
@@ -81,14 +89,15 @@ class Spectrograms:
         for name in "params.json", "clips.csv", "spectrograms.npy", "mfcc.npz", "embeddings.npy":
             require(folder / name, REMEDY)
         try:
-            front = json.loads((folder / "params.json").read_text(encoding="utf-8"))
-            front = parse_params("spectrograms", SpectrogramsParams, front, folder / "params.json")
+            made = json.loads((folder / "params.json").read_text(encoding="utf-8"))
+            extractor = str(made.pop("extractor", ""))
+            front = parse_params("spectrograms", SpectrogramsParams, made, folder / "params.json")
             clips = pd.read_csv(folder / "clips.csv", dtype=TYPES, keep_default_na=False)
             values = np.load(folder / "spectrograms.npy", mmap_mode="r", allow_pickle=False)
             with np.load(folder / "mfcc.npz", allow_pickle=False) as mfcc:
                 mean, cov = mfcc["mean"], mfcc["cov"]
             joined = np.load(folder / "embeddings.npy", allow_pickle=False)
-        except (ValueError, KeyError, EOFError, ParamsError) as error:
+        except (ValueError, KeyError, EOFError, AttributeError, ParamsError) as error:
             raise DataError(folder, f"cannot be read ({error})", remedy=REMEDY) from None
         if list(clips.columns) != COLUMNS:
             raise DataError(folder / "clips.csv", "has other columns", expected=", ".join(COLUMNS))
@@ -112,5 +121,11 @@ class Spectrograms:
             expected = "finite numbers" if alone else "0 to 1"
             raise DataError(folder, "holds values out of range", expected=expected, remedy=REMEDY)
         return Spectrograms(
-            clips=clips, values=values, mfcc_mean=mean, mfcc_cov=cov, front=front, joined=joined
+            clips=clips,
+            values=values,
+            mfcc_mean=mean,
+            mfcc_cov=cov,
+            front=front,
+            joined=joined,
+            extractor=extractor,
         )

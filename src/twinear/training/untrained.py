@@ -19,7 +19,7 @@ from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.training.batches import BLOCK
 
 MOST = 20_000  # clips that the axes are found from; of more, evenly spaced ones
-FEW = 50  # artists; of fewer, every clip counts as an artist of its own
+FEW = 10  # artists; of fewer, every clip counts as an artist of its own
 
 
 def untrained_scorer(clips: Spectrograms, params: ModelParams) -> Scorer:

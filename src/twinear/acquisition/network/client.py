@@ -123,6 +123,7 @@ class Client:
         check: Callable[[JsonObject], None] | None = None,
         to_cache: Callable[[JsonObject], JsonObject] | None = None,  # what of it goes to disk
         fresh: bool = False,  # neither taken from disk nor kept
+        list_key: str = "",  # the service answers a list: it becomes an object with this key
     ) -> JsonObject:
         """Get a JSON object from the responses on disk or from the service.
 
@@ -137,12 +138,12 @@ class Client:
         url = self._base_url + path
         request = self._http.build_request("GET", url, params=encodable, headers=headers)
         if fresh or self._cache is None:
-            return self._request_json(path, request, check)
+            return self._request_json(path, request, check, list_key)
         key = str(request.url)
         not_before = self.clock.now() - self._policy.max_age_seconds
         response = self._cache.read(self.service, key, not_before)
         if response is None:
-            response = self._request_json(path, request, check)
+            response = self._request_json(path, request, check, list_key)
             kept = to_cache(response) if to_cache else response
             self._cache.write(self.service, key, kept, self.clock.now())
         return response
@@ -186,7 +187,11 @@ class Client:
             self._retry(attempt, limited=False)
 
     def _request_json(
-        self, path: str, request: httpx.Request, check: Callable[[JsonObject], None] | None
+        self,
+        path: str,
+        request: httpx.Request,
+        check: Callable[[JsonObject], None] | None,
+        list_key: str = "",
     ) -> JsonObject:
         place = f"{self.service} {path}"
 
@@ -195,14 +200,18 @@ class Client:
                 self._require_ok(place, response)
                 body = b"".join(_body(place, response, self._policy.max_json_bytes))
             try:
-                answer = json.loads(body)
+                value: object = json.loads(body)
             except (ValueError, RecursionError):
                 start = body.lstrip()[:1]
                 found = {b"<": "is a web page", b"{": "is cut off"}.get(start, "is not JSON")
                 raise InvalidContentError(place, found, expected="JSON") from None
-            if not isinstance(answer, dict):
-                found = f"a JSON {type(answer).__name__}"
-                raise InvalidContentError(place, found, expected="an object")
+            if list_key and isinstance(value, list):
+                return {list_key: value}
+            if list_key or not isinstance(value, dict):
+                found = f"a JSON {type(value).__name__}"
+                expected = "a list" if list_key else "an object"
+                raise InvalidContentError(place, found, expected=expected)
+            answer: JsonObject = value
             if check:
                 check(answer)
             return answer
@@ -262,7 +271,9 @@ class Client:
         status = response.status_code
         found = f"answers {status}"
         if status in self._policy.throttling_statuses:
-            seconds = _retry_after(response.headers.get("retry-after", ""), self.clock.now())
+            headers = response.headers
+            wait = headers.get("retry-after") or headers.get("x-ratelimit-reset-in", "")
+            seconds = _retry_after(wait, self.clock.now())
             raise ThrottledError(place, found, seconds=seconds)
         if status in (404, 410):
             raise NotFoundError(place, found)

@@ -33,11 +33,10 @@ from twinear.acquisition.previews.provenance import ClipRow
 from twinear.acquisition.previews.source import Preview, Source
 from twinear.base.errors import ClipError
 from twinear.base.files import replacing, sha256, write_text
-from twinear.clips.clips import ClipsParams, load_usable_waveform
+from twinear.clips.clips import ClipsParams, decode_usable
 
 T = TypeVar("T")
 
-CHECK_SR = 22050
 CHECK_SECONDS = 120
 PART = ".*.part"  # what `replacing` writes to
 
@@ -154,7 +153,7 @@ class FetchJournal:
 def find_fault(path: Path, usable: ClipsParams) -> str:
     """Why a file of audio cannot be used, by the rules of the stage clips; "" if it can."""
     try:
-        load_usable_waveform(path, CHECK_SR, usable, CHECK_SECONDS)
+        decode_usable(path, usable, CHECK_SECONDS)
     except ClipError as error:
         return reason(error, path)
     return ""

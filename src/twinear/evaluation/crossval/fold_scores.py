@@ -8,7 +8,7 @@ that a run that was stopped continues.
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from twinear.base.files import code_digest, replacing
 from twinear.catalogue.building import score_catalogue
 from twinear.catalogue.collaborative import TrainingArtists
 from twinear.catalogue.listener_factors import add_listener_factors
+from twinear.catalogue.other_listens import ScoresBeforeListens, scores_before_listens
 from twinear.catalogue.params import CatalogueParams
 from twinear.evaluation.crossval.folds import Fold
 from twinear.evaluation.dataset import ArtefactFolders, EvaluationData
-from twinear.listens.listens import Listens
 from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.ranking import CATALOGUE, SIAMESE
 from twinear.split import Split
@@ -32,6 +32,7 @@ from twinear.training.scorer_training import train_scorer
 from twinear.training.training import TrainingParams
 
 TRAINED = (CATALOGUE, SIAMESE)
+BEFORE = "before_listens_"  # before the names of its arrays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,8 @@ class FoldScores:
     artists: list[str]  # ids
     scores: dict[str, Floats]  # `TRAINED` -> (queries, artists); NaN for artists that take no part
     history: list[Epoch]
+    # of the catalogue, (queries, artists that take part); None if no listens enter
+    before_listens: ScoresBeforeListens | None = None
 
     def write(self, path: Path, fingerprint: str) -> None:
         """Write one .npz, whole or not at all."""
@@ -73,6 +76,8 @@ class FoldScores:
             "history": np.array(json.dumps([asdict(each) for each in self.history])),
             "fingerprint": np.array(fingerprint),
         }
+        if self.before_listens is not None:
+            arrays |= {f"{BEFORE}{name}": each for name, each in vars(self.before_listens).items()}
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **(arrays | self.scores))
 
@@ -90,9 +95,23 @@ class FoldScores:
                     artists=[str(each) for each in arrays["artists"]],
                     scores={name: arrays[name] for name in TRAINED},
                     history=[Epoch(**each) for each in json.loads(str(arrays["history"]))],
+                    before_listens=_read_before_listens(arrays),
                 )
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
             return None  # a damaged file is ignored and written again
+
+
+def _read_before_listens(arrays: Mapping[str, Any]) -> ScoresBeforeListens | None:
+    if f"{BEFORE}known" not in arrays:
+        return None
+    return ScoresBeforeListens(
+        known=[str(each) for each in arrays[f"{BEFORE}known"]],
+        totals=arrays[f"{BEFORE}totals"],
+        queries=arrays[f"{BEFORE}queries"],
+        candidates=arrays[f"{BEFORE}candidates"],
+        weight=float(arrays[f"{BEFORE}weight"]),
+        n_neighbours=int(arrays[f"{BEFORE}n_neighbours"]),
+    )
 
 
 def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> FoldScores:
@@ -101,10 +120,7 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
     A training that was stopped is resumed from its checkpoint, which is removed when the scores are
     written.
     """
-    data, fold, listens = EvaluationData.read(task.folders), task.fold, None
-    needed = task.training.model.listener_factors or task.catalogue.collaborative_denoised
-    if needed and task.folders.listens is not None:
-        listens = Listens.read(task.folders.listens)
+    data, fold = EvaluationData.read(task.folders), task.fold
     all_artists = data.similarity.artists
     checkpoint = task.path.with_suffix(".pt")
     trained = train_scorer(
@@ -114,14 +130,14 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         task.training,
         checkpoint,
         on_epoch,
-        listens,
+        data.listens if task.training.model.listener_factors else None,
     )
     # The refit has seen the validation artists: where they are the queries, take the scorer before.
     scorer = trained.before_refit if fold.evaluates_validation else trained.scorer
     split = Split.from_ids(all_artists, train=fold.with_listens)
     with_listens = TrainingArtists.from_split(data.similarity, split)
-    if task.catalogue.collaborative_denoised and listens is not None:
-        with_listens = add_listener_factors(with_listens, listens, split)
+    if task.catalogue.collaborative_denoised and data.listens is not None:
+        with_listens = add_listener_factors(with_listens, data.listens, split)
     present = data.without(fold.left_out)
     catalogue = score_catalogue(present.spectrograms, scorer, task.catalogue, with_listens)
     rows = catalogue.rows(fold.queries)
@@ -133,7 +149,13 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         tables[name] = np.full((len(rows), len(artists)), np.nan)
         tables[name][:, inside] = score(rows, columns)
     result = FoldScores(
-        queries=list(fold.queries), artists=artists, scores=tables, history=trained.history
+        queries=list(fold.queries),
+        artists=artists,
+        scores=tables,
+        history=trained.history,
+        before_listens=scores_before_listens(
+            catalogue, list(catalogue.table["artist"]), rows, columns
+        ),
     )
     result.write(task.path, task.fingerprint)
     checkpoint.unlink(missing_ok=True)

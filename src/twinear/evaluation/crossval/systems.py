@@ -11,7 +11,8 @@ from twinear.evaluation.crossval.folds import Fold, left_out_mask
 from twinear.evaluation.dataset import EvaluationData
 from twinear.metrics.popularity import popularity_corrected
 from twinear.metrics.ranking_metrics import Floats
-from twinear.ranking.ranking import find_rows
+from twinear.ranking.listener_equivalents import STRICT, StrictScores
+from twinear.ranking.ranking import CATALOGUE, find_rows
 from twinear.ranking.systems import BASELINES, EvaluationSet, score_baselines, score_cosine
 
 COSINE = "cosine"
@@ -81,6 +82,40 @@ def combine_folds(
         candidates=candidate_masks(fold_numbers, left_out_mask(ids, folds)),
         scores=scores,
     )
+
+
+def combine_strict(
+    data: EvaluationData, trained: Mapping[int, Sequence[FoldScores]]
+) -> dict[str, StrictScores]:
+    """Score by the catalogues of all folds with another similarity of their known artists.
+
+    The function takes the similarity of all artists, in the order of `data.artists`. Empty where no
+    catalogue uses listens.
+    """
+    ids = data.artists.ids
+    row = {artist: at for at, artist in enumerate(ids)}
+    folds = [each for of_seed in trained.values() for each in of_seed]
+    if not folds or any(each.before_listens is None for each in folds):
+        return {}
+
+    def scores(similarity: Floats) -> list[Floats]:
+        tables = []
+        for of_seed in trained.values():
+            table = np.full((len(ids), len(ids)), np.nan)
+            for each in of_seed:
+                if each.before_listens is not None:
+                    known = [row[artist] for artist in each.before_listens.known]
+                    queries = [row[query] for query in each.queries]
+                    # artists that take no part have no score
+                    present = np.flatnonzero(np.isfinite(each.scores[CATALOGUE][0]))
+                    columns = [row[each.artists[at]] for at in present]
+                    table[np.ix_(queries, columns)] = each.before_listens.with_listens(
+                        similarity[np.ix_(known, known)]
+                    )
+            tables.append(table)
+        return tables
+
+    return {STRICT: scores}
 
 
 def _score_untrained(

@@ -79,6 +79,13 @@ class Deezer:
         ]
         return [preview for preview in previews if preview.url and preview.source_id][:limit]
 
+    def related(self, candidate: Candidate) -> list[str]:
+        """List the names of the artists that Deezer calls related; empty if there are none."""
+        path = f"/artist/{candidate.artist_id}/related"
+        answer = self._get(path, {"limit": MAX_ROWS})
+        found = rows(answer, "data", f"{NAME} {path}")
+        return [name for row in found if (name := text(row, "name"))]
+
     def download(self, preview: Preview, to: Path) -> None:
         """Download the audio, from a renewed URL if the old one has expired."""
         if _may_be_valid(preview.url, self._client.clock.now()):

@@ -10,14 +10,18 @@ from typing import Annotated
 import typer
 
 from twinear.cli.app import AsJson, app, print_json
+from twinear.encoders.loading import DEFAULT, load_encoder
 
 
 @app.command()
 def embed(
     model: Annotated[
         str,
-        typer.Option(help="A CLAP model: a folder, or ARTIST_INDEX/MODEL of the Hugging Face hub."),
-    ],
+        typer.Option(
+            help="musicnn-msd, musicnn-mtt, or a CLAP model: a folder, or OWNER/MODEL of the "
+            "Hugging Face hub."
+        ),
+    ] = DEFAULT,
     frames: Annotated[
         bool, typer.Option("--frames/--mean", help="One vector a window, or one a clip.")
     ] = False,
@@ -33,20 +37,20 @@ def embed(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Embed the clips with CLAP; a run that was stopped is resumed."""
+    """Embed the clips with a pre-trained network; a run that was stopped is resumed."""
     from tqdm import tqdm
 
     from twinear.compute.pool import choose_workers
-    from twinear.encoders.clap import EmbedParams, embed_clips, load_extractor
+    from twinear.encoders.embedding import EmbedParams, embed_clips
     from twinear.spectrograms.embedding_table import TABLE
 
-    extractor = load_extractor(model, partial(print, file=sys.stderr))
+    encoder = load_encoder(model, partial(print, file=sys.stderr))
     unknown = "unknown; look it up before you use the embeddings"
-    print(f"licence of the weights: {extractor.licence or unknown}", file=sys.stderr)
+    print(f"licence of the weights: {encoder.licence or unknown}", file=sys.stderr)
     table = into or data / TABLE
     params = EmbedParams(frames=frames, replace=replace)
     progress = partial(tqdm, desc="clips", unit="clip")
-    report = embed_clips(extractor, data, table, params, progress, choose_workers(os.environ))
+    report = embed_clips(encoder, data, table, params, progress, choose_workers(os.environ))
     if as_json:
         print_json({"table": str(table)} | asdict(report))
         return

@@ -1,0 +1,1 @@
+"""Pairs of similar artists, as services know them, to evaluate by."""

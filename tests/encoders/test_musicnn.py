@@ -1,0 +1,255 @@
+"""musicnn is the network of its package: layer by layer, on real music, and in frozen numbers."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.conftest import ROOT
+from tests.support.audio import music, write_clip
+from twinear.base.errors import DataError
+from twinear.clips.waveform import load_waveform
+from twinear.encoders import musicnn
+from twinear.encoders.encoder import Encoder
+from twinear.encoders.loading import SHIPPED, find_encoder
+from twinear.encoders.musicnn import (
+    MODELS,
+    FrontConvolution,
+    MidConvolution,
+    Musicnn,
+    load_musicnn,
+)
+from twinear.encoders.musicnn_patches import (
+    HOP_LENGTH,
+    N_FFT,
+    N_FRAMES,
+    N_MELS,
+    N_PATCHES,
+    SR,
+    cut_patches,
+)
+from twinear.spectrograms.front_end import mel_power
+
+REAL = ROOT.parent / "shared" / "real"
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_musicnn("musicnn-msd")
+
+
+def noise(seconds: float) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.1, round(seconds * SR)).astype(np.float32)
+
+
+# patches
+
+
+def whole_log_mel(y: np.ndarray) -> np.ndarray:
+    return np.log10(20000 * mel_power(y, SR, N_FFT, HOP_LENGTH, N_MELS, 0, SR / 2) + 1)
+
+
+def test_patches_lie_side_by_side_and_a_rest_is_dropped() -> None:
+    y = noise(10)
+    patches = cut_patches(y)
+    assert patches.shape == (3, N_MELS, N_FRAMES)  # of 2.99 s
+    expected = whole_log_mel(y)[:, : 3 * N_FRAMES].reshape(N_MELS, 3, N_FRAMES)
+    np.testing.assert_allclose(patches, expected.swapaxes(0, 1), atol=1e-6)
+
+
+def test_of_a_long_waveform_ten_patches_are_spread_over_all_of_it() -> None:
+    y = noise(100)
+    patches = cut_patches(y)
+    assert len(patches) == N_PATCHES
+    whole = whole_log_mel(y)
+    step = (whole.shape[1] - N_FRAMES) // (N_PATCHES - 1)
+    for n in (0, 1):
+        expected = whole[:, n * step : n * step + N_FRAMES]
+        np.testing.assert_allclose(patches[n], expected, atol=1e-6)
+    np.testing.assert_allclose(patches[-1], whole[:, -N_FRAMES:], atol=1e-6)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 2.9])
+def test_a_waveform_shorter_than_a_patch_is_repeated(seconds: float) -> None:
+    y = noise(3)[: round(seconds * SR)]
+    (patch,) = cut_patches(y)
+    n_frames = 1 + len(y) // HOP_LENGTH
+    np.testing.assert_allclose(patch[:, :n_frames], whole_log_mel(y), atol=1e-6)
+    np.testing.assert_array_equal(patch[:, n_frames], patch[:, 0])
+
+
+@pytest.mark.parametrize("seconds", [1, 5, 40])
+def test_as_many_patches_are_cut_of_any_waveform_where_that_is_asked_for(seconds: float) -> None:
+    assert cut_patches(noise(seconds), fixed=True).shape == (N_PATCHES, N_MELS, N_FRAMES)
+
+
+# the network
+
+
+@torch.inference_mode()
+def test_the_network_is_its_plain_layers_in_order() -> None:
+    """The layers written out; filters without weights and negative scales among them."""
+    torch.manual_seed(0)
+    net = Musicnn().eval()
+    for name, values in net.state_dict().items():  # the network's own tensors
+        if name.endswith("running_var"):
+            values.uniform_()
+        elif "norm." in name and values.is_floating_point():
+            values.normal_()
+        elif name.startswith("front") and name.endswith("conv.weight"):
+            values[::3] = 0
+    patches = torch.rand(1, N_MELS, N_FRAMES)
+
+    def norm(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        state = dict(layer.state_dict())
+        shape = (1, -1, *[1] * (x.ndim - 2))
+        scale = (state["weight"] / (state["running_var"] + 1e-3).sqrt()).view(shape)
+        centred = x - state["running_mean"].view(shape)
+        normalised: torch.Tensor = centred * scale + state["bias"].view(shape)
+        return normalised
+
+    x = norm(net.input_norm, patches.transpose(1, 2)[:, None])
+    front = []
+    padding = [(3, 3), (3, 3), (63, 64), (31, 32), (15, 16)]
+    layers = [layer for layer in net.front if isinstance(layer, FrontConvolution)]
+    for layer, (before, after) in zip(layers, padding, strict=True):
+        y = layer.conv(nn.functional.pad(x, (0, 0, before, after))).relu()
+        front.append(norm(layer.norm, y).amax(dim=3))
+    first = torch.cat(front, dim=1)
+    assert first.shape == (1, 561, N_FRAMES)
+    one, two, three = (layer for layer in net.mid if isinstance(layer, MidConvolution))
+    middle = [norm(one.norm, one.conv(first).relu())]
+    for mid in (two, three):
+        middle.append(norm(mid.norm, mid.conv(middle[-1]).relu()) + middle[-1])
+    features = torch.cat([first, *middle], dim=1)
+    pooled = torch.zeros(1, 1506)
+    pooled[:, 0::2], pooled[:, 1::2] = features.amax(dim=2), features.mean(dim=2)
+    dense = net.dense(norm(net.pooled_norm, pooled)).relu()
+    expected = norm(net.dense_norm, dense)
+    torch.testing.assert_close(net(patches), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_number_of_patches_at_a_time_does_not_matter(
+    encoder: Encoder, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patches = cut_patches(noise(10))
+    expected = encoder.embed(patches)
+    monkeypatch.setattr(musicnn, "CPU_BATCH", batch)
+    np.testing.assert_allclose(encoder.embed(patches), expected, atol=1e-4)
+
+
+def test_an_embedding_is_the_mean_over_patches_and_frames_are_theirs(encoder: Encoder) -> None:
+    y = noise(31)  # ten patches: all that are taken
+    frames = encoder.encode_frames(y)
+    assert frames.shape == (200, N_PATCHES)
+    patches = encoder.embed(cut_patches(y))
+    np.testing.assert_allclose(encoder.encode(y), patches.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(frames[:, 0], patches[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("y", [np.zeros(0), np.zeros(5 * SR), np.full(100, 1e-30)])
+def test_silence_has_an_embedding(encoder: Encoder, y: np.ndarray) -> None:
+    embedding = encoder.encode(y.astype(np.float32))
+    assert embedding.shape == (200,)
+    assert np.isfinite(embedding).all()
+
+
+def test_mono_and_stereo_files_of_the_same_music_have_the_same_embedding(
+    encoder: Encoder, tmp_path: Path
+) -> None:
+    y = music(4, 44100)
+    mono = write_clip(tmp_path / "mono.wav", y)
+    stereo = write_clip(tmp_path / "stereo.wav", np.stack([y, y]))
+    one, two = (encoder.encode(load_waveform(path, SR)) for path in (mono, stereo))
+    np.testing.assert_array_equal(one, two)
+
+
+# Every 29th dimension for six seconds of `music`, seeds 0 and 1
+FROZEN: dict[str, list[list[float]]] = {
+    "musicnn-msd": [
+        [-0.163, -0.174, -0.303, 1.07, 0.35, 2.474, 0.256],
+        [-0.177, -0.174, -0.303, 1.624, 0.411, 2.077, 0.256],
+    ],
+    "musicnn-mtt": [
+        [-0.08, 0.017, -0.081, 0.278, 0.056, 0.164, -0.132],
+        [-0.08, 0.073, 0.207, 0.536, -0.072, 0.196, -0.132],
+    ],
+}
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_embeddings_are_what_they_were(model: str) -> None:
+    encoder = load_musicnn(model)
+    found = [encoder.encode(music(6, SR, seed))[::29] for seed in (0, 1)]
+    np.testing.assert_allclose(found, FROZEN[model], atol=2e-3)
+    assert find_encoder(encoder.name).name == encoder.name
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the acceptance corpus is not here")
+def test_embeddings_of_real_music_are_those_of_the_original() -> None:
+    """The original decoded with FFmpeg's mixing and resampling, which are used here."""
+    encoder = load_musicnn("musicnn-msd")
+    with np.load(REAL / "musicnn.npz") as made:
+        expected = dict(zip(made["clip"], made["vector"], strict=True))
+    for clip in sorted(expected)[::40]:
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=SR)
+        with av.open(str(REAL / clip)) as container:
+            frames = [
+                resampled.to_ndarray().ravel()
+                for frame in [*container.decode(audio=0), None]
+                for resampled in resampler.resample(frame)
+            ]
+        y = np.concatenate(frames) / np.sqrt(2)  # whose mix is (L + R) / sqrt(2)
+        found = encoder.encode(y.astype(np.float32))
+        lengths = np.linalg.norm(found) * np.linalg.norm(expected[clip])
+        assert found @ expected[clip] / lengths > 0.9999
+
+
+# the weights
+
+
+def test_the_weights_are_shipped_with_their_licence() -> None:
+    assert set(MODELS) == set(SHIPPED)
+    licence = (musicnn.WEIGHTS / "LICENSE-musicnn.md").read_text(encoding="utf-8")
+    assert "Permission to use, copy, modify, and/or distribute" in licence
+    for model, digest in MODELS.items():
+        content = (musicnn.WEIGHTS / f"{model}.safetensors").read_bytes()
+        assert hashlib.sha256(content).hexdigest() == digest
+        assert len(content) < 1.7e6
+
+
+def test_weights_that_are_missing_or_changed_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(musicnn.WEIGHTS, tmp_path / "weights")
+    monkeypatch.setattr(musicnn, "WEIGHTS", tmp_path / "weights")
+    path = tmp_path / "weights/musicnn-msd.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"musicnn-msd\.safetensors: has SHA-256 .*install twinear"):
+        load_musicnn("musicnn-msd")
+    path.unlink()
+    with pytest.raises(DataError, match=r"musicnn-msd\.safetensors: is missing; install twinear"):
+        load_musicnn("musicnn-msd")
+
+
+@pytest.mark.parametrize(
+    ("extractor", "message"),
+    [
+        ("", "were made by an unknown extractor, expected musicnn-msd, musicnn-mtt or CLAP"),
+        ("musicnn", "were made by musicnn, expected musicnn-msd"),
+        ("CLAP", "were made by CLAP, expected"),
+        ("musicnn-msd 0000000000000000 mix 1", "made by musicnn-msd 00.*, expected musicnn-msd 80"),
+        ("musicnn-msd 802498d0f3cb3dbb mix 9", "made by musicnn-msd .* mix 9, expected .* mix 1"),
+    ],
+)
+def test_an_extractor_that_is_not_here_is_refused(extractor: str, message: str) -> None:
+    with pytest.raises(DataError, match=f"embeddings: .*{message}.*; make the table again"):
+        find_encoder(extractor)
