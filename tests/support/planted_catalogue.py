@@ -38,6 +38,7 @@ EVERYTHING = PLAIN.model_copy(
         "popularity_weight": 0.5,
     }
 )
+MEAN = EVERYTHING.model_copy(update={"pooling": "mean", "collaborative_denoised": 0.5})
 COSINE = CosineHead(scale=6.0, bias=-3.0)
 
 
@@ -93,8 +94,8 @@ def planted(
         similarity=similarity.astype(np.float32),
         listeners=rng.integers(2, 1000, n_known),
         validation=np.arange(n_known) >= n_known - n_known // 10,
-        factors=np.zeros((n_known, 0), np.float32),
-        training_factors=np.zeros((n_known, 0), np.float32),
+        factors=rng.normal(size=(n_known, 8)).astype(np.float32),
+        training_factors=rng.normal(size=(n_known, 8)).astype(np.float32),
     )
     artists = plain_artists(offsets, clips.astype(np.float32))
     return Planted(artists=artists, known=known, head=head)

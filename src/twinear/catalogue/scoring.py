@@ -203,6 +203,16 @@ def mean_cosines(queries: EncodedArtists, candidates: EncodedArtists) -> Floats:
     return cosines
 
 
+def split_mean_logit(head: CosineHead, query: EncodedArtists, other: EncodedArtists) -> Floats:
+    """Split the logit of the mean embeddings of two artists by clip pairs, (clips, clips).
+
+    The parts and the bias sum to the logit: `scale <mean u, mean v> / (|mean u| |mean v|)` is the
+    sum of `scale <u, v>` over the clips, each pair with the weight `1 / (|sum u| |sum v|)`.
+    """
+    weight = head.scale / (_lengths_of_sums(query)[0] * _lengths_of_sums(other)[0])
+    return np.asarray(weight * (query.embeddings @ other.embeddings.T))
+
+
 def _lengths_of_sums(artists: EncodedArtists) -> Floats:
     """The length of the sum of each artist's embeddings, (artists,); computed once."""
     if "lengths" not in artists.computed:
