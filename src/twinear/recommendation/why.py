@@ -131,7 +131,7 @@ def _lines(why: Why, encoding: str) -> Iterator[str]:
     for through in reasons.through:
         via = f"{through.first} and {through.second}"
         yield from textwrap.wrap(
-            f"{through.share:.0%} of the listeners' part: {via} share listeners (similarity "
+            f"{through.share:.0%} of the listeners' part: {via} have similar listeners (similarity "
             f"{through.similarity:.3f})",
             WIDTH,
             initial_indent="  ",
