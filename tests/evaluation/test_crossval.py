@@ -110,12 +110,14 @@ def test_co_listening_is_denoised_by_the_listens_of_all_but_the_queries(
     folders: ArtefactFolders, recipe: Recipe, tmp_path: Path
 ) -> None:
     task = tasks(folders, recipe, tmp_path / "one")[0]
-    ids = list(EvaluationData.read(folders).similarity.artists["artist"])
-    plays = np.random.default_rng(1).integers(0, 2, (80, len(ids) + 1))  # one without clips
+    with_clips = list(EvaluationData.read(folders).similarity.artists["artist"])
+    outside = [f"outside {at}" for at in range(80)]  # more than there are factors
+    ids = [*with_clips, *outside]
+    plays = np.random.default_rng(1).integers(0, 2, (120, len(ids)))
     scores = []
-    for at, others in enumerate(([], task.fold.queries, ["outside"])):
-        heard = np.where([each in others for each in [*ids, "outside"]], 1 - plays, plays)
-        artists = pd.DataFrame({"artist": [*ids, "outside"], "name": "x", "mbid": ""})
+    for at, others in enumerate(([], task.fold.queries, outside)):
+        heard = np.where(np.isin(ids, others), 1 - plays, plays)
+        artists = pd.DataFrame({"artist": ids, "name": "x", "mbid": ""})
         artists = artists.assign(listeners=heard.sum(axis=0), plays=heard.sum(axis=0))
         Listens(artists=artists, plays=csr_array(heard)).write(tmp_path / f"listens{at}")
         for share in (0.0, 0.5):
