@@ -94,7 +94,7 @@ def mutate(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
 def try_clip(path: Path, params: tuple[ClipsParams, SpectrogramsParams]) -> str:
     """The outcome for a clip: "used", "set aside: why", or "FINDING: what"."""
     try:
-        decoded = clips._examine(path, params=params[0])
+        decoded = clips.examine_clip(path, params=params[0])
         if isinstance(decoded, Fault):
             found = decoded.found.removeprefix(f"{path}: ").split(";")[0]
             out_of_memory = "Cannot allocate memory" in found

@@ -16,7 +16,7 @@ from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
 from twinear.tracking.runs import Run, open_run
 from twinear.training.checkpoint import Epoch, write_finished
-from twinear.training.keeping import KeepDecision
+from twinear.training.keeping import KeepDecision, describe
 from twinear.training.scorer_training import Trained, train_scorer
 from twinear.training.training import TrainingParams
 from twinear.training.untrained import untrained_scorer
@@ -57,6 +57,14 @@ def training(
         with replacing(table) as temporary:
             epochs.to_csv(temporary, index=False)
         write_json(report, decision)
+        print(f"training: {describe(decision)}", file=sys.stderr)
+        run.log_metrics(
+            {
+                f"{step.step}_ndcg_gained": step.difference.value
+                for step in decision.steps
+                if step.difference is not None
+            }
+        )
         run.log_files(split)
         run.log_scorer(scorer, sha256(scorer), result.inputs)
 

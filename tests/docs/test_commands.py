@@ -11,6 +11,7 @@ import re
 import shutil
 import urllib.request
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,9 @@ def embedder(reader: Path) -> Path:
     (beside / "ANNA.csv").write_text(history, encoding="utf-8")
     with zipfile.ZipFile(beside / "BEN.zip", "w") as file:
         file.writestr("plays.csv", history)
+    named = read_clip_table(reader / "data/clips.csv")["artist"].unique()
+    rows = "".join(f"{one},{two}\n" for one, two in pairwise(named))
+    (beside / "PAIRS.csv").write_text(f"artist,similar_artist\n{rows}", encoding="utf-8")
     import_corpus(reader / "data/listens", beside / "MUSIC", folder / "data")
     save_clap(beside / "MODEL", "---\nlicense: mit\n---\n")
     clip = read_clip_table(reader / "data/clips.csv")["file"][0]
@@ -179,6 +183,9 @@ def concrete(command: str, reader: Path) -> list[str]:
         "LISTENS": str(reader / "data/listens"),
         "ANNA.csv": str(reader.parent / "ANNA.csv"),
         "BEN.zip": str(reader.parent / "BEN.zip"),
+        "friends=LISTENS": f"friends={reader / 'data/listens'}",
+        "editors=PAIRS.csv": f"editors={reader.parent / 'PAIRS.csv'}",
+        "ARTISTS.csv": str(reader / "data/clips.csv"),
         "CLIPS": str(reader / "data/clips.csv"),
         "LIBRARY": str(reader.parent / "LIBRARY"),
         "LIST": str(reader.parent / "LIST"),
@@ -224,7 +231,7 @@ def test_a_command_of_the_documentation_runs(
     monkeypatch.chdir(places.get(name, reader))
     listened = read_artists(reader / "artifacts/listens/artists.csv", "").head(2)
     known = [
-        FakeArtist(name=name, mbid=mbid, deezer=n)
+        FakeArtist(name=name, mbid=mbid, deezer=n, similar=tuple(listened["name"]))
         for n, (name, mbid) in enumerate(zip(listened["name"], listened["mbid"], strict=True), 1)
     ]
     archives = Archives(files={"hetrec2011-lastfm-2k.zip": hetrec()})

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,20 +26,25 @@ REFERENCE = {
 }
 
 
-def run(
+def tell(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
-) -> dict[str, dict[str, float]]:
-    """The NDCG@10 of every system under each protocol."""
+) -> dict[str, Any]:
+    """What a command prints of every protocol."""
     monkeypatch.setattr(sys, "argv", ["twinear", *words])
     with pytest.raises(SystemExit):
         main()
-    told = json.loads(capsys.readouterr().out)["protocols"]
+    protocols: dict[str, Any] = json.loads(capsys.readouterr().out)["protocols"]
+    return protocols
+
+
+def ndcg(protocols: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The NDCG@10 of every system under each protocol."""
     return {
         protocol: {
             system: metrics["ndcg@10"]["value"]
-            for system, metrics in verdict["metrics"]["similarity"].items()
+            for system, metrics in numbers["metrics"]["similarity"].items()
         }
-        for protocol, verdict in told.items()
+        for protocol, numbers in protocols.items()
     }
 
 
@@ -60,14 +66,26 @@ def test_baselines_and_a_pretrained_network_land_on_the_reference_figures(
         main()
     capsys.readouterr()
     vectors = f"musicnn={REAL / 'musicnn.npz'}"
-    found = run(monkeypatch, capsys, "evaluate", "--embeddings", vectors, "--json")
-    assert found["all"]["musicnn_cosine"] == pytest.approx(0.268, abs=0.001)
+    lastfm, editors = (REAL / "truths" / name for name in ("lastfm_15k.csv.gz", "editors.csv"))
+    truths = ["--truth", f"lastfm={lastfm}", "--truth", f"editors={editors}"]
+    evaluated = tell(monkeypatch, capsys, "evaluate", "--embeddings", vectors, *truths, "--json")
+    assert ndcg(evaluated)["all"]["musicnn_cosine"] == pytest.approx(0.268, abs=0.001)
+    others = evaluated["all"]["others"]
+    by_listens, by_pairs = (others[name]["metrics"]["musicnn_cosine"] for name in others)
+    assert by_listens["ndcg@10"]["value"] == pytest.approx(0.529, abs=0.019)
+    assert by_pairs["auc"]["value"] == pytest.approx(0.811, abs=0.018)
+    assert (others["lastfm"]["queries"], others["lastfm"]["same"]) == (92, False)
     write_cosine(Path("musicnn.npz"))
     words = ["--data", "data", "--fold-by", "hetrec_artist_id", "--matrix", "musicnn=musicnn.npz"]
     words += ["--systems", ",".join([*REFERENCE, "musicnn"]), "--json"]
-    found = run(monkeypatch, capsys, "crossval", *words)
+    judged = tell(monkeypatch, capsys, "crossval", *words)
+    found = ndcg(judged)
     assert found["all"]["musicnn"] == pytest.approx(0.268, abs=0.001)
     assert found["fold"]["musicnn"] == pytest.approx(0.419, abs=0.002)
+    worth = judged["all"]["listeners"]
+    assert worth["ceiling"]["value"] == pytest.approx(0.442, abs=0.010)
+    assert worth["systems"]["musicnn"]["ndcg"]["value"] == pytest.approx(0.229, abs=0.010)
+    assert worth["systems"]["musicnn"]["listeners"]["value"] == pytest.approx(81, abs=15)
     for system, (whole, fold) in REFERENCE.items():
         assert found["all"][system] == pytest.approx(whole, abs=0.030)
         assert found["fold"][system] == pytest.approx(fold, abs=0.045)

@@ -18,12 +18,11 @@ from twinear.catalogue.other_listens import ScoresBeforeListens
 from twinear.listens.listens import Listens
 from twinear.metrics.ranking_metrics import others
 from twinear.ranking.listener_equivalents import (
-    STRICT,
     JudgedSystems,
-    ListenerEquivalents,
     listener_equivalents,
     meet,
 )
+from twinear.ranking.listener_results import STRICT, ListenerEquivalents
 from twinear.ranking.listener_table import format_listeners
 from twinear.ranking.ranking import RankingParams
 from twinear.similarity.computation import compute_similarity

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from tests.conftest import PARAMS, ROOT
 from tests.support.planted_catalogue import EVERYTHING, planted, written
 from twinear.base.errors import DataError
 from twinear.base.params import read_params
 from twinear.catalogue.catalogue import Catalogue
+from twinear.listens.listens import Listens
 from twinear.metrics.ranking_metrics import METRICS, others
 from twinear.ranking.ranking import (
     CORRECTED_NDCG,
@@ -220,7 +222,7 @@ def test_test_artists_who_share_no_listener_at_all_are_refused(
 
 def test_the_hubness_of_every_system_is_measured(systems: Systems, params: RankingParams) -> None:
     systems.scores["popularity"] = np.tile(np.arange(float(N)), (N, 1))
-    found = measure_hubness(systems, params)
+    found = measure_hubness(systems.scores, params)
     assert list(found) == ["catalogue", "siamese", "chance", "l2", "popularity"]
     # The 10 most popular stand in all lists but their own; their ten lists take the next.
     assert found["popularity"]["largest_hub"] == round((N - 1) / N, 6)
@@ -325,10 +327,17 @@ def test_the_stage_writes_its_reports(
     split.loc[4:, "split"] = "test"
     split.to_csv(tmp_path / "split.csv", index=False)
     reports = [tmp_path / f"{name}.json" for name in ("ranking", "differences", "hubness")]
+    told = tmp_path / "listeners.json"
+    ids = list(similarity.artists["artist"])
+    plays = np.random.default_rng(0).integers(0, 2, size=(40, len(ids)))
+    plays[:, :4] = 1  # every artist and every listener has a play
+    plays[0] = 1
+    Listens(artists=similarity.artists, plays=csr_array(plays)).write(tmp_path / "listens")
     inputs = [tmp_path / name for name in ("catalogue", "spectrograms", "similarity", "split.csv")]
+    inputs.append(tmp_path / "listens")
     (tmp_path / "scorer").write_bytes(b"any")
     script = str(ROOT / "src" / "stages" / "8_ranking.py")
-    argv = [script, *map(str, [*inputs, tmp_path / "scorer", tmp_path / "ranking", *reports])]
+    argv = [script, *map(str, [*inputs, tmp_path / "scorer", tmp_path / "ranking", *reports, told])]
     monkeypatch.setattr("sys.argv", argv)
     monkeypatch.chdir(ROOT)
     runpy.run_path(script, run_name="__main__")
@@ -337,3 +346,6 @@ def test_the_stage_writes_its_reports(
     assert list(ranking) == list(hub) == systems
     assert list(apart) == systems[1:]
     assert len(Ranking.read(tmp_path / "ranking").artists) == N - 4
+    worth = json.loads(told.read_text())
+    assert (worth["listeners"], worth["half"], worth["queries"]) == (40, 20, N - 4)
+    assert set(systems) - {"chance"} <= set(worth["systems"])

@@ -21,10 +21,17 @@ from tests.conftest import ROOT
 from tests.support.planted_catalogue import planted as planted_artists
 from tests.support.planted_catalogue import written
 from twinear.base.errors import DataError, ParamsError
+from twinear.base.files import write_json
 from twinear.base.params import read_params
 from twinear.base.text import markdown_table
 from twinear.metrics.bootstrap import Interval
 from twinear.metrics.ranking_metrics import METRICS
+from twinear.ranking.listener_results import (
+    STRICT,
+    CurvePoint,
+    ListenerEquivalents,
+    SystemWorth,
+)
 from twinear.ranking.ranking import CORRECTED_NDCG, Ranking
 from twinear.report.figure_set import artists_on_map
 from twinear.report.figures import draw_heat_maps, style
@@ -71,6 +78,7 @@ def plant(folder: Path, n_artists: int = 24, n_test: int = 6, seed: int = 1) -> 
     artists = plant_artists(n_artists, n_test, generator)
     truth, scores, l2 = plant_scores(n_artists, generator)
     plant_reports(reports, n_test)
+    write_json(reports / "listeners.json", plant_worth())
     Similarity(artists=artists.drop(columns="split"), matrix=truth).write(artifacts / "similarity")
     written(artifacts / "catalogue", artists, planted_artists(n_artists, n_known=n_artists))
     Split(artists=artists[["artist", "name", "split"]]).write(artifacts / "split.csv")
@@ -94,6 +102,30 @@ def plant(folder: Path, n_artists: int = 24, n_test: int = 6, seed: int = 1) -> 
         metadata={"twinear": json.dumps(header)},
     )
     return ReportInputs.read(reports, artifacts)
+
+
+def plant_worth() -> ListenerEquivalents:
+    def near(value: float, spread: float) -> dict[str, float]:
+        return {"value": value, "low": value - spread, "high": value + spread}
+
+    return ListenerEquivalents(
+        listeners=1892,
+        sampled=1892,
+        half=946,
+        artists=6,
+        queries=6,
+        draws=20,
+        ceiling=near(0.9, 0.05),
+        curve=[
+            CurvePoint(listeners=n, ndcg=near(0.3 + 0.2 * np.log10(n), 0.05))
+            for n in (1, 10, 100, 946)
+        ],
+        systems={
+            "catalogue": SystemWorth(ndcg=near(0.6, 0.1), listeners=near(81.3, 40)),
+            STRICT: SystemWorth(ndcg=near(0.58, 0.1), listeners=near(70, 40)),
+            "l2": SystemWorth(ndcg=near(0.2, 0.1), listeners={"value": 1, "low": 1, "high": 4}),
+        },
+    )
 
 
 def plant_artists(n_artists: int, n_test: int, generator: np.random.Generator) -> pd.DataFrame:
@@ -396,7 +428,7 @@ def test_an_unknown_wish_names_the_nearest(planted: tuple[ReportInputs, Path]) -
 
 def test_the_page_needs_nothing_else(planted: tuple[ReportInputs, Path]) -> None:
     page = (planted[1] / "report.html").read_text("utf-8")
-    assert page.count('<img src="data:image/png;base64,') == 7
+    assert page.count('<img src="data:image/png;base64,') == 8
     assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,)', page)
     assert not re.search(r"<script|<link|@import|url\(", page)
     assert len(page) < 1_500_000
@@ -417,7 +449,7 @@ def test_the_same_inputs_give_the_same_bytes(
 ) -> None:
     again = write(planted[0], tmp_path / "again")
     files = [path.relative_to(again) for path in sorted(again.rglob("*")) if path.is_file()]
-    assert len(files) == 9
+    assert len(files) == 10
     for each in files:
         assert (again / each).read_bytes() == (planted[1] / each).read_bytes(), each
 
@@ -495,6 +527,20 @@ def test_a_large_heat_map_is_averaged_over_blocks() -> None:
     assert drawn[0, 0] == pytest.approx(1 / 3)
 
 
+def test_what_systems_are_worth_in_listeners_stands_beside_the_ceiling(
+    planted: tuple[ReportInputs, Path],
+) -> None:
+    source = (planted[1] / "report.md").read_text(encoding="utf-8")
+    assert "comes from 1,892 listeners" in source
+    assert "| ceiling: the other half | .900 [.850, .950] | 946 |" in source
+    assert "| catalogue | .600 [.500, .700] | 81 [41, 121] |" in source
+    assert "| L2 of spectrograms | .200 [.100, .300] | ≤ 1 [≤ 1, 4] |" in source
+    assert "Strict: the known artists' listens" in source
+    none = render(replace(planted[0], listeners=None), PARAMS, 0.95, "figures")
+    assert "There are too few listeners" in none
+    assert "listeners.png" not in none
+
+
 def test_artists_without_listens_are_on_the_map(planted: tuple[ReportInputs, Path]) -> None:
     inputs = planted[0]
     gone = inputs.split.artists["artist"].iloc[0]
@@ -511,6 +557,7 @@ def test_artists_without_listens_are_on_the_map(planted: tuple[ReportInputs, Pat
         ("reports/ranking.json", "", "is empty; run 'dvc repro ranking'"),
         ("reports/ranking.json", "{", "cannot be read"),
         ("reports/ranking.json", '{"chance": {}}', "systems chance, expected catalogue and chance"),
+        ("reports/listeners.json", "{}", "cannot be read"),
         ("reports/differences.json", '{"l2": {"map": 1}}', "l2.map"),
         ("reports/training.csv", "epoch,loss\n1,2\n", "columns epoch, loss, expected"),
         ("reports/listens.json", None, "is missing; run 'dvc repro listens'"),

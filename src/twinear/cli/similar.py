@@ -166,17 +166,24 @@ def ranking(
     as_json: AsJson = False,
 ) -> None:
     """Show how well the catalogue and the siamese network rank, beside chance and the baselines."""
+    from textwrap import fill
+
+    from pydantic import TypeAdapter
+
     from twinear.ranking.summary import NOTE
     from twinear.ranking.table import format_table
+    from twinear.training.keeping import KeepDecision, describe
 
     numbers = _read_json(reports / "ranking.json")
     differences = _read_json(reports / "differences.json")
+    learning = _read_json(reports / "training.json")
     if as_json:
-        print_json({"ranking": numbers, "differences": differences})
+        print_json({"ranking": numbers, "differences": differences, "training": learning})
     elif NOTE in numbers:
         print(f"{numbers[NOTE]}; bring some in with 'twinear import --listens …'")
     else:
-        print(format_table(numbers, differences))
+        decision = TypeAdapter(KeepDecision).validate_python(learning)
+        print(f"{format_table(numbers, differences)}\n\n{fill(describe(decision), 100)}")
 
 
 @app.command()

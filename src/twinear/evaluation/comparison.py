@@ -25,10 +25,10 @@ from twinear.metrics.pair_metrics import PAIR_METRICS, pair_metrics
 from twinear.metrics.ranking_metrics import METRICS, Bools, Floats, Ints, query_metrics
 from twinear.ranking.listener_equivalents import (
     JudgedSystems,
-    ListenerEquivalents,
     StrictScores,
     listener_equivalents,
 )
+from twinear.ranking.listener_results import ListenerEquivalents
 from twinear.ranking.ranking import (
     Candidates,
     RankingParams,

@@ -28,6 +28,12 @@ from twinear.catalogue.other_listens import scores_before_listens
 from twinear.metrics.bootstrap import resamples
 from twinear.metrics.ranking_metrics import Bools, Floats, query_ndcg
 from twinear.metrics.ranking_metrics import others as artists_but_oneself
+from twinear.ranking.listener_results import (
+    STRICT,
+    CurvePoint,
+    ListenerEquivalents,
+    SystemWorth,
+)
 from twinear.ranking.ranking import Ranking, RankingParams, build_truth
 from twinear.ranking.summary import DIGITS, Numbers
 from twinear.similarity.listener_sample import ListenerSample, SampleSimilarity
@@ -35,56 +41,12 @@ from twinear.similarity.listener_sample import ListenerSample, SampleSimilarity
 if TYPE_CHECKING:
     from twinear.catalogue.catalogue import Catalogue
 
-STRICT = "catalogue_strict"  # the catalogue with listens of known artists by the other half
 N = 10  # of NDCG
 STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # numbers of listeners, times powers of ten
 
 # (artists, artists) by the other half -> the scores of a system with several seeds, each (queries,
 # candidates)
 StrictScores = Callable[[Floats], Sequence[Floats]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurvePoint:
-    """How well a number of listeners rank."""
-
-    listeners: int
-    ndcg: Numbers
-
-
-@dataclass(frozen=True, kw_only=True)
-class SystemWorth:
-    """NDCG@10 of a system by half of the listeners, and the listeners that rank as well."""
-
-    ndcg: Numbers
-    listeners: Numbers
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListenerEquivalents:
-    """What systems are worth in listeners.
-
-    Attributes
-    ----------
-    listeners, sampled, half
-        Listeners in the listens, those that were drawn of them once, and half of these.
-    artists, queries
-        All of them, and those that were queries.
-    draws
-        Random halves.
-    ceiling
-        NDCG@10 of one half judged by the other.
-    """
-
-    listeners: int
-    sampled: int
-    half: int
-    artists: int
-    queries: int
-    draws: int
-    ceiling: Numbers
-    curve: list[CurvePoint]
-    systems: dict[str, SystemWorth]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,7 +1,7 @@
 """What systems are worth in listeners, as a plain text table for a terminal of 100 columns."""
 
 from twinear.base.text import text_table
-from twinear.ranking.listener_equivalents import ListenerEquivalents
+from twinear.ranking.listener_results import ListenerEquivalents
 from twinear.ranking.summary import Numbers
 from twinear.ranking.table import format_numbers
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from twinear.base.files import replacing
-from twinear.ranking.listener_equivalents import ListenerEquivalents
+from twinear.ranking.listener_results import ListenerEquivalents
 from twinear.ranking.ranking import CATALOGUE, CHANCE, HEADLINE
 from twinear.report.figures import (
     Floats,
@@ -69,7 +69,6 @@ def _draw(inputs: ReportInputs) -> dict[str, Figure]:
     rows = on_map["row"].to_numpy(dtype=np.int64)
     figures = {
         "ranking": draw_systems(systems, inputs.ranking[CHANCE][HEADLINE], metric_name(HEADLINE)),
-        "training": draw_training(inputs.training, chosen_epoch(inputs.training)),
         "reliability": draw_reliability(reliability_of_catalogue(inputs)),
         "heatmap_test": _heat_maps(inputs.test.truth, inputs.test.scores[CATALOGUE], test_names),
         "heatmap": _heat_maps(similarity, scores, []),
@@ -79,6 +78,8 @@ def _draw(inputs: ReportInputs) -> dict[str, Figure]:
             [shown[name] for name in on_map["name"]],
         ),
     }
+    if len(inputs.training):
+        figures["training"] = draw_training(inputs.training, chosen_epoch(inputs.training))
     if inputs.listeners is not None:
         figures["listeners"] = draw_worth(inputs.listeners)
     if inputs.filters is not None:

@@ -16,10 +16,11 @@ from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.catalogue.catalogue import Catalogue
 from twinear.metrics.bootstrap import Interval
-from twinear.ranking.listener_equivalents import ListenerEquivalents
+from twinear.ranking.listener_results import ListenerEquivalents
 from twinear.ranking.ranking import CATALOGUE, CHANCE, Ranking
 from twinear.similarity.similarity import Similarity
 from twinear.split import Split
+from twinear.training.keeping import KeepDecision
 
 FILTERS = "convolutions.blocks.0.0.weight"  # of the first convolution, in the scorer's file
 
@@ -73,7 +74,8 @@ class ReportInputs:
     listeners: ListenerEquivalents | None
     measures: CatalogueMeasures
     # a row for each epoch: epoch, train_loss, validation_loss, validation_ndcg, chosen
-    training: pd.DataFrame
+    training: pd.DataFrame  # no row where the network was not trained
+    decision: KeepDecision  # which scorer was kept
     counts: Mapping[str, Any]  # what the listens, similarity and clips stages kept and dropped
     similarity: Similarity
     catalogue: Catalogue
@@ -103,6 +105,7 @@ class ReportInputs:
                 reports / "listeners.json", ListenerEquivalents | None, "ranking"
             ),
             training=_read_training(reports / "training.csv"),
+            decision=read_output(reports / "training.json", KeepDecision, "training"),
             counts={
                 name: read_output(reports / f"{name}.json", dict[str, Any], name)
                 for name in ("listens", "similarity", "clips")
@@ -134,7 +137,8 @@ def _read_training(path: Path) -> pd.DataFrame:
     require(path, "run 'dvc repro training'")
     training = pd.read_csv(path)
     columns = ["epoch", "train_loss", "validation_loss", "validation_ndcg", "chosen"]
-    if not set(columns) <= set(training.columns) or training["chosen"].sum() != 1:
+    complete = set(columns) <= set(training.columns)
+    if not complete or training["chosen"].sum() != min(len(training), 1):
         raise DataError(
             path,
             f"{len(training)} rows of columns {', '.join(training.columns)}",

@@ -16,7 +16,7 @@ from twinear.base.files import require, write_text
 from twinear.base.params import Params
 from twinear.base.text import markdown_table
 from twinear.metrics.bootstrap import Interval
-from twinear.ranking.listener_equivalents import STRICT
+from twinear.ranking.listener_results import STRICT
 from twinear.ranking.ranking import CATALOGUE
 from twinear.report.figure_set import (
     MAX_ARTISTS,
@@ -40,6 +40,7 @@ from twinear.report.tables import (
     ranking_table,
 )
 from twinear.report.wording import ABOVE, BELOW, OPEN, answer, conclude, escape, interval, number
+from twinear.training.keeping import describe
 
 TITLE = "Which artists sound alike, and how well that is known"
 
@@ -103,7 +104,8 @@ def render(inputs: ReportInputs, params: ReportParams, confidence: float, figure
         recall=f"{inputs.measures.search.recall_at_10:.1%}",
         explanation=explanation_summary(inputs.measures.explanation),
         suggestions=suggestions,
-        chosen_epoch=chosen_epoch(inputs.training),
+        learning=describe(inputs.decision),
+        chosen_epoch=chosen_epoch(inputs.training) if len(inputs.training) else None,
         n_epochs=len(inputs.training),
         filters=inputs.filters is not None,
         counts={name: counts_table(counts) for name, counts in inputs.counts.items()},

@@ -5,7 +5,7 @@ from typing import Any
 
 from twinear.base.text import markdown_table
 from twinear.metrics.bootstrap import Interval
-from twinear.ranking.listener_equivalents import ListenerEquivalents
+from twinear.ranking.listener_results import ListenerEquivalents
 from twinear.ranking.listener_table import whole_numbers
 from twinear.ranking.ranking import CATALOGUE, CHANCE, CORRECTED_NDCG, HEADLINE, SIAMESE
 from twinear.report.inputs import Metrics

@@ -6,7 +6,7 @@ from statistics import median
 
 from twinear.base.text import format_interval, format_number
 from twinear.metrics.bootstrap import Interval
-from twinear.ranking.listener_equivalents import STRICT
+from twinear.ranking.listener_results import STRICT
 from twinear.ranking.ranking import CATALOGUE, CHANCE, CORRECTED_NDCG, HEADLINE, SIAMESE
 from twinear.report.inputs import ReportInputs
 

@@ -1,16 +1,19 @@
-"""Whether what was learned is better than the untrained scorer, on artists it has not learned from.
+"""Whether what was learned is better than what was there before, on artists it did not see.
 
-Candidates come in order: the untrained scorer, what gradient descent made of it, then listener
-factors with rising weights. Each ranks, for every held-out artist, all other artists of training
-and validation, and the held-out ones alone. The value of a query is the mean NDCG@10 of the two.
+Learning is kept in steps, each of which has to earn its place:
 
-- A network is trained once, and the held-out artists are those of validation. What was learned is
-  kept if the whole confidence interval of the paired difference from untrained is above 0.
-- What is learned in closed form alone is quick to learn again: it is cross-fitted, so that every
-  artist is held out once, and taken by the one-standard-error rule: the first candidate within one
-  standard error of the best, paired (Breiman et al., "Classification and regression trees", 1984,
-  where it chooses the size of a tree). On real and on planted music it gained more than a whole
-  interval at no more risk; see the lab book.
+- *listener factors* are learned in closed form, so they are quick to learn again: they are
+  cross-fitted, and every artist of training and validation is held out once. Candidates are the
+  untrained scorer and rising weights of the factors. The one-standard-error rule takes the first
+  that is within one standard error of the best, paired (Breiman et al., "Classification and
+  regression trees", 1984, where it chooses the size of a tree). On real and on planted music this
+  gained more than a whole interval, at no more risk; see the lab book.
+- The *network* is trained once, and the held-out artists are those of validation. It is kept, by
+  itself or with listener factors, if the whole confidence interval of the paired difference from
+  what the first step left is above 0.
+
+For every held-out artist a scorer ranks all other artists of training and validation, and the
+held-out ones alone. The value of a query is the mean NDCG@10 of the two.
 """
 
 from collections.abc import Sequence
@@ -19,12 +22,13 @@ from typing import Literal
 
 import numpy as np
 
+from twinear.base.text import format_interval, format_number
 from twinear.metrics.bootstrap import Interval, bootstrap, resamples
 from twinear.metrics.ranking_metrics import Floats, query_ndcg, rank_truth
 
-Kept = Literal["trained", "untrained"]
+Step = Literal["listener_factors", "network"]
+Kept = Literal["untrained", "listener_factors", "network"]
 Keep = Literal["better", "always", "never"]
-HeldOut = Literal["validation", "cross-fitted", "none"]
 
 NDCG_AT = 10
 N_BOOTSTRAP, CONFIDENCE = 2000, 0.95
@@ -32,34 +36,50 @@ ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeepDecision:
-    """Which scorer was kept, and why.
+class StepDecision:
+    """Whether a step of learning was kept, and why.
 
     Attributes
     ----------
+    better
+        Whether the held-out artists show it.
+    queries
+        Held-out artists.
+    before, after
+        Mean NDCG@10 over the queries of what was there before, and of what was learned; None where
+        no query has a similar artist.
+    difference
+        After minus before, paired.
+    factors_weight
+        Of the listener factors in what was learned; 0: none.
+    """
+
+    step: Step
+    better: bool
+    queries: int
+    before: float | None
+    after: float | None
+    difference: Interval | None
+    factors_weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepDecision:
+    """Which scorer was kept.
+
+    Attributes
+    ----------
+    kept
+        The last step that was kept.
     keep
         `training.keep`.
-    held_out
-        Which artists it was measured on; "none" where nothing was learned.
-    queries
-        How many of them there are.
-    untrained, trained
-        Mean NDCG@10 over the queries of the untrained scorer, and of what was learned at its best;
-        None where it was not measured.
-    difference
-        Trained minus untrained, paired.
-    factors_weight
-        Of listener factors in the scorer that was kept; 0: none.
+    steps
+        What was tried, in order.
     """
 
     kept: Kept
     keep: Keep
-    held_out: HeldOut = "none"
-    queries: int = 0
-    untrained: float | None = None
-    trained: float | None = None
-    difference: Interval | None = None
-    factors_weight: float = 0.0
+    steps: tuple[StepDecision, ...] = ()
 
 
 def choose(values: Floats) -> int:
@@ -83,39 +103,47 @@ def choose(values: Floats) -> int:
     return int(np.argmax(behind.mean(axis=1) <= error + ROUNDING))
 
 
-def decide(values: Floats, keep: Keep, held_out: HeldOut, seed: int) -> tuple[KeepDecision, int]:
-    """Decide from the values of the candidates, (candidates, queries); the first is untrained.
+def decide(
+    values: Floats, weights: Sequence[float], step: Step, seed: int
+) -> tuple[StepDecision, int]:
+    """Decide from the values of the candidates, (candidates, queries); the first was there before.
+
+    Parameters
+    ----------
+    weights
+        Of the listener factors of the other candidates, (candidates - 1,).
+    step
+        "listener_factors" is decided by the one-standard-error rule, "network" by the interval.
 
     Returns
     -------
-    The decision, and the row of the candidate that is kept.
+    The decision, and the row of the best of the other candidates by the one-standard-error rule.
 
     Examples
     --------
-    >>> better = np.stack([np.full(50, 0.3), np.full(50, 0.31)])
-    >>> decision, row = decide(better, "better", "validation", seed=1)
-    >>> decision.kept, row
-    ('trained', 1)
-    >>> decide(better[[0, 0]], "better", "validation", seed=1)[1]
-    0
+    >>> values = np.stack([np.full(50, 0.3), np.full(50, 0.31)])
+    >>> decision, row = decide(values, [0.0], "network", seed=1)
+    >>> decision.better, row
+    (True, 1)
+    >>> decide(values[[0, 0]], [0.0], "network", seed=1)[0].better
+    False
     """
-    learned = 1 + choose(values[1:])
-    difference = values[learned] - values[0]
-    if not np.isfinite(difference).any():
-        row = learned if keep == "always" else 0
-        return KeepDecision(kept="trained" if row else "untrained", keep=keep), row
-    drawn = resamples(len(difference), N_BOOTSTRAP, np.random.default_rng(seed))
-    [interval] = bootstrap(difference[:, None], drawn, CONFIDENCE)
-    better = choose(values) > 0 if held_out == "cross-fitted" else interval.low > 0
-    row = learned if better or keep == "always" else 0
-    decision = KeepDecision(
-        kept="trained" if row else "untrained",
-        keep=keep,
-        held_out=held_out,
-        queries=int(np.isfinite(difference).sum()),
-        untrained=float(np.nanmean(values[0])),
-        trained=float(np.nanmean(values[learned])),
+    row = 1 + choose(values[1:])
+    difference = values[row] - values[0]
+    interval = None
+    defined = np.isfinite(difference)
+    if defined.any():
+        drawn = resamples(len(difference), N_BOOTSTRAP, np.random.default_rng(seed))
+        [interval] = bootstrap(difference[:, None], drawn, CONFIDENCE)
+    by_interval = interval is not None and interval.low > 0
+    decision = StepDecision(
+        step=step,
+        better=by_interval if step == "network" else choose(values) > 0,
+        queries=int(defined.sum()),
+        before=float(values[0][defined].mean()) if defined.any() else None,
+        after=float(values[row][defined].mean()) if defined.any() else None,
         difference=interval,
+        factors_weight=weights[row - 1],
     )
     return decision, row
 
@@ -143,3 +171,46 @@ def query_values(
         truth = rank_truth(similarity[rows], candidates, NDCG_AT, rng)
         values.append(query_ndcg(truth, scores[rows], NDCG_AT, rng))
     return np.asarray(np.mean(values, axis=0))
+
+
+NAMES: dict[Kept, str] = {
+    "untrained": "the untrained scorer",
+    "listener_factors": "listener factors",
+    "network": "the network",
+}
+
+
+def describe(decision: KeepDecision) -> str:
+    """Say in a few sentences which scorer was kept, and by how much.
+
+    Examples
+    --------
+    >>> step = StepDecision(
+    ...     step="network",
+    ...     better=False,
+    ...     queries=16,
+    ...     before=0.70,
+    ...     after=0.71,
+    ...     difference=Interval(value=0.01, low=-0.02, high=0.04),
+    ...     factors_weight=0.0,
+    ... )
+    >>> print(describe(KeepDecision(kept="untrained", keep="better", steps=(step,))))
+    The scorer is the untrained scorer. On 16 held-out artists the network changed NDCG@10 from
+    .700 to .710, by +.010 [-.020, +.040]: not kept.
+    """
+    sentences = [f"The scorer is {NAMES[decision.kept]}."]
+    if not decision.steps:
+        sentences.append("Nothing was learned.")
+    for step in decision.steps:
+        if step.before is None or step.after is None or step.difference is None:
+            sentences.append(f"No held-out artist could judge {NAMES[step.step]}.")
+            continue
+        by = step.difference
+        values = f"from {format_number(step.before)} to {format_number(step.after)}"
+        interval = format_interval(by.value, by.low, by.high, sign="+")
+        kept = step.better or decision.keep == "always"
+        sentences.append(
+            f"On {step.queries} held-out artists {NAMES[step.step]} changed NDCG@{NDCG_AT} "
+            f"{values}, by {interval}: {'kept' if kept else 'not kept'}."
+        )
+    return " ".join(sentences)

@@ -1,16 +1,16 @@
 """Spectrograms, similarity, a split and listens -> a trained scorer, or the untrained one.
 
-The network is trained by gradient descent (`training.epochs`), then listener factors are learned in
-closed form (`training.model.listener_factors`) from the listens of all artists that are not held
-out. What was learned is kept where it ranks held-out artists better than the untrained scorer does
-(`training.keep`).
+It starts from the untrained scorer. Listener factors are learned in closed form
+(`training.model.listener_factors`) from the listens of all artists that are not held out; the
+network is trained by gradient descent (`training.epochs`). Each is kept where it ranks held-out
+artists better than what was there before (`training.keep`, module `keeping`).
 
 The model does not know its trainer: an edit here does not touch what only reads a scorer.
 """
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from twinear.split import Split, fold_of
 from twinear.training.batches import Batches, ClipInputs, collect_examples
 from twinear.training.checkpoint import Epoch, write_finished
 from twinear.training.factors import add_factors, weigh_factors
-from twinear.training.keeping import KeepDecision, decide, query_values
+from twinear.training.keeping import KeepDecision, Kept, StepDecision, decide, query_values
 from twinear.training.losses import by_artist, calibration
 from twinear.training.training import TrainingParams, fit
 from twinear.training.untrained import untrained_scorer
@@ -128,54 +128,62 @@ def train_scorer(
         net.head.rescale(*calibration(score(scorer).numpy()[pairs], target[pairs]))
         return Scorer.from_net(net, scorer.spectrograms, scorer.model)
 
-    history, best = list[Epoch](), None
     before_refit = scorer = untrained
+    steps, always = list[StepDecision](), params.keep == "always"
+    kept: Kept = "untrained"
+    enough = len(artists) >= LEAST_ARTISTS or always
+    weights = params.factors_weights if params.model.listener_factors and enough else ()
+    used = every if params.refit else ~examples.validation  # what the last scorer learns from
+    if weights and params.keep != "never":
+        folds = fold_of(artists.tolist(), N_FOLDS)
+        of_folds = []
+        for held_out in (folds == number for number in np.unique(folds)):
+            learned = with_factors(untrained, ~held_out)
+            candidates = [untrained, *(weigh_factors(learned, weight) for weight in weights)]
+            of_folds.append([values(candidate, held_out) for candidate in candidates])
+        joined = np.concatenate(of_folds, axis=1)
+        decision, row = decide(joined, weights, "listener_factors", params.seed)
+        steps.append(decision)
+        if decision.better or always:
+            kept = "listener_factors"
+            before_refit, scorer = (
+                calibrated(weigh_factors(with_factors(untrained, learned_from), weights[row - 1]))
+                for learned_from in (~examples.validation, used)
+            )
+    history, best = list[Epoch](), None
     if params.epochs and params.keep != "never":
         unlabelled = select_unlabelled(clips, split)
         fitted = fit(input_of(clips), examples, params, checkpoint, on_epoch, unlabelled)
         history, best = fitted.history, fitted.best
         shape = params.model.model_copy(update={"listener_factors": 0})
-        before_refit, scorer = (
+        nets = [
             Scorer.from_net(net, clips.front, shape) for net in (fitted.before_refit, fitted.net)
-        )
+        ]
+        candidates = [before_refit, nets[0]]
+        if weights:
+            learned = with_factors(nets[0], ~examples.validation)
+            candidates += [weigh_factors(learned, weight) for weight in weights]
+        on_validation = np.stack([values(each, examples.validation) for each in candidates])
+        decision, row = decide(on_validation, (0.0, *weights), "network", params.seed)
+        steps.append(decision)
+        if decision.better or always:
+            kept = "network"
+            before_refit, scorer = nets
+            if decision.factors_weight:
+                before_refit, scorer = (
+                    calibrated(weigh_factors(with_factors(net, learned_from), weights[row - 2]))
+                    for net, learned_from in zip(nets, (~examples.validation, used), strict=True)
+                )
     else:
         write_finished(checkpoint)
-    few = len(artists) < LEAST_ARTISTS and params.keep != "always"
-    weights = params.factors_weights if params.model.listener_factors and not few else ()
-    if params.keep == "never" or not (params.epochs or weights):
-        decision, row = KeepDecision(kept="untrained", keep=params.keep), 0
-    elif params.epochs:
-        scorers = [untrained, before_refit]
-        if weights:
-            fitted_factors = with_factors(before_refit, ~examples.validation)
-            scorers += [weigh_factors(fitted_factors, weight) for weight in weights]
-        rows = np.stack([values(each, examples.validation) for each in scorers])
-        decision, row = decide(rows, params.keep, "validation", params.seed)
-        row -= 1  # the network has no factors
-    else:
-        folds = fold_of(artists.tolist(), N_FOLDS)
-        parts = [folds == number for number in np.unique(folds)]
-        of_parts = []
-        for part in parts:
-            learned = with_factors(untrained, ~part)
-            scorers = [untrained, *(weigh_factors(learned, weight) for weight in weights)]
-            of_parts.append([values(each, part) for each in scorers])
-        decision, row = decide(
-            np.concatenate(of_parts, axis=1), params.keep, "cross-fitted", params.seed
-        )
-    if decision.kept == "untrained":
-        before_refit = scorer = untrained
-    elif row > 0:
-        used = every if params.refit else ~examples.validation
-        before_refit, scorer = (
-            weigh_factors(with_factors(each, learned_from), weights[row - 1])
-            for each, learned_from in ((before_refit, ~examples.validation), (scorer, used))
-        )
-        decision = replace(decision, factors_weight=weights[row - 1])
-    if scorer is untrained or row > 0:
-        before_refit, scorer = (calibrated(each) for each in (before_refit, scorer))
+    if kept == "untrained":
+        before_refit = scorer = calibrated(untrained)
     return Trained(
-        scorer=scorer, before_refit=before_refit, decision=decision, history=history, best=best
+        scorer=scorer,
+        before_refit=before_refit,
+        decision=KeepDecision(kept=kept, keep=params.keep, steps=tuple(steps)),
+        history=history,
+        best=best,
     )
 
 

@@ -4,6 +4,9 @@ The columns are artist, mbid, similar_artist, similar_mbid; `twinear evaluate --
 Every response is kept beside the CSV, so that a fetch that was stopped goes on where it was, and
 the file itself is written whole, at the end. An artist that the service may confuse with a namesake
 is left out.
+
+Of the variables in `previews.sources`, the contact and the services' addresses are heeded, and
+`TWINEAR_LISTENBRAINZ_URL`, another address of ListenBrainz labs.
 """
 
 import csv

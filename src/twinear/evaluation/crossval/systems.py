@@ -11,7 +11,8 @@ from twinear.evaluation.crossval.folds import Fold, left_out_mask
 from twinear.evaluation.dataset import EvaluationData
 from twinear.metrics.popularity import popularity_corrected
 from twinear.metrics.ranking_metrics import Floats
-from twinear.ranking.listener_equivalents import STRICT, StrictScores
+from twinear.ranking.listener_equivalents import StrictScores
+from twinear.ranking.listener_results import STRICT
 from twinear.ranking.ranking import CATALOGUE, find_rows
 from twinear.ranking.systems import BASELINES, EvaluationSet, score_baselines, score_cosine
 
