@@ -14,8 +14,10 @@ from twinear.base.stage import run_stage
 from twinear.catalogue.building import find_neighbours, score_catalogue
 from twinear.catalogue.catalogue import Catalogue, write_catalogue
 from twinear.catalogue.collaborative import TrainingArtists
+from twinear.catalogue.listener_factors import add_listener_factors
 from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.recall import search_recall
+from twinear.listens.listens import Listens
 from twinear.model.scorer import Scorer
 from twinear.recommendation.faithfulness import deletion_test, nearest_pairs
 from twinear.similarity.similarity import Similarity
@@ -27,7 +29,7 @@ def catalogue(
     spectrograms: Path,
     similarity: Path,
     split: Path,
-    listeners: Path,
+    listens: Path,
     scorer: Path,
     before_refit: Path,
     folder: Path,
@@ -37,6 +39,8 @@ def catalogue(
     clips, network = Spectrograms.read(spectrograms), Scorer.read(scorer)
     known, parts = Similarity.read(similarity, may_be_empty=True), Split.read(split)
     training_artists = TrainingArtists.from_split(known, parts)
+    if params.collaborative_denoised and not known.artists.empty:
+        training_artists = add_listener_factors(training_artists, Listens.read(listens), parts)
     with TemporaryDirectory(dir=folder.parent, prefix=".catalogue.", suffix=".part") as work:
         artists = score_catalogue(
             clips,
@@ -47,7 +51,8 @@ def catalogue(
             progress=progress,
             work=Path(work),
         )
-        listened = read_artists(listeners, "run 'dvc repro listens'", may_be_empty=True)
+        remedy = "run 'dvc repro listens'"
+        listened = read_artists(listens / "artists.csv", remedy, may_be_empty=True)
         counts = listened.set_index("artist")["listeners"]
         write_catalogue(
             artists,

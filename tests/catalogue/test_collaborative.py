@@ -5,10 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from tests.support.planted_catalogue import EVERYTHING, PLAIN, planted
 from twinear.catalogue.building import prepare
-from twinear.catalogue.collaborative import TrainingArtists, represent, sparse_colistening
+from twinear.catalogue.collaborative import (
+    TrainingArtists,
+    denoise,
+    represent,
+    sparse_colistening,
+)
+from twinear.catalogue.listener_factors import add_listener_factors
+from twinear.listens.listens import Listens
 from twinear.similarity.similarity import Similarity
 from twinear.split import Split
 
@@ -91,11 +99,16 @@ def test_popularity_raises_popular_known_candidates_only() -> None:
 def listened(matrix: np.ndarray, listeners: np.ndarray) -> TrainingArtists:
     ids = [f"a{i}" for i in range(len(matrix))]
     artists = pd.DataFrame({"artist": ids, "name": ids, "mbid": "", "listeners": listeners})
-    splits = ["train", "test", "validation"] * (len(ids) // 3)
-    table = pd.DataFrame({"artist": ids, "name": ids, "split": splits})
     return TrainingArtists.from_split(
-        Similarity(artists=artists.assign(plays=1), matrix=matrix), Split(artists=table)
+        Similarity(artists=artists.assign(plays=1), matrix=matrix), split_of(len(ids))
     )
+
+
+def split_of(n_artists: int) -> Split:
+    """Every third artist is for training, for test and for validation."""
+    ids = [f"a{i}" for i in range(n_artists)]
+    splits = ["train", "test", "validation"] * (n_artists // 3)
+    return Split(artists=pd.DataFrame({"artist": ids, "name": ids, "split": splits}))
 
 
 def test_listens_of_test_artists_are_not_there_to_be_used() -> None:
@@ -110,6 +123,69 @@ def test_listens_of_test_artists_are_not_there_to_be_used() -> None:
     after = listened(matrix, listeners)
     assert np.array_equal(after.similarity, before.similarity)
     assert np.array_equal(after.listeners, before.listeners)
+
+
+def heard(rng: np.random.Generator, n_artists: int = 12, n_listeners: int = 60) -> Listens:
+    """Two tastes: even and odd artists have listeners of their own."""
+    taste = rng.integers(0, 2, n_listeners)
+    likes = np.where(taste[:, None] == np.arange(n_artists) % 2, 0.5, 0.05)
+    plays = (rng.random((n_listeners, n_artists)) < likes).astype(np.int64)
+    ids = [f"a{i}" for i in range(n_artists)]
+    table = pd.DataFrame({"artist": ids, "name": ids, "mbid": "", "listeners": plays.sum(axis=0)})
+    return Listens(artists=table, plays=csr_array(plays))
+
+
+def changed(listens: Listens, artists: list[int]) -> Listens:
+    """The same listens with others of some artists."""
+    plays = listens.plays.toarray()
+    plays[:, artists] = 1 - plays[:, artists]
+    table = listens.artists.assign(listeners=plays.sum(axis=0))
+    return Listens(artists=table, plays=csr_array(plays))
+
+
+def test_listener_factors_do_not_see_the_listens_of_test_artists() -> None:
+    rng = np.random.default_rng(2)
+    listens, similarity = heard(rng), rng.random((9, 9), dtype=np.float32)
+    known, split = listened(similarity, np.full(9, 9)), split_of(9)
+    before = add_listener_factors(known, listens, split)
+    after = add_listener_factors(known, changed(listens, [1, 4, 7]), split)
+    assert np.array_equal(before.factors, after.factors)
+    outside = add_listener_factors(known, changed(listens, [10]), split)
+    assert not np.allclose(before.factors, outside.factors)
+    cosine = before.factors @ before.factors.T  # a0, a3, a6, a2, a5, a8
+    assert cosine[0, 2] > cosine[0, 1]
+
+
+def test_a_calibration_sees_no_listens_of_validation_artists_in_its_factors() -> None:
+    rng = np.random.default_rng(2)
+    listens, similarity = heard(rng), rng.random((9, 9), dtype=np.float32)
+    known, split, ids = (
+        listened(similarity, np.full(9, 9)),
+        split_of(9),
+        pd.Series([f"a{i}" for i in range(9)]),
+    )
+    before, after = (
+        add_listener_factors(known, each, split).locate(ids)
+        for each in (listens, changed(listens, [2, 5, 8]))
+    )
+    assert not np.allclose(before.factors, after.factors)
+    train = before.without_validation()
+    assert np.array_equal(train.factors, after.without_validation().factors)
+    assert train.rows.tolist() == [0, 3, 6]
+    assert (np.linalg.norm(train.factors, axis=1) > 0).all()
+
+
+def test_a_denoised_similarity_is_a_mixture_on_the_scale_of_the_similarity() -> None:
+    some = planted(n_known=20).known
+    different = ~np.eye(20, dtype=bool)
+    plain, cosine = (denoise(some.similarity, some.factors, share) for share in (0.0, 1.0))
+    assert np.array_equal(plain, some.similarity)
+    assert cosine[different].std() == pytest.approx(plain[different].std(), rel=1e-4)
+    assert cosine[different].min() == pytest.approx(0, abs=1e-6)
+    half = denoise(some.similarity, some.factors, 0.5)
+    np.testing.assert_allclose(half[different], (plain + cosine)[different] / 2, atol=1e-6)
+    without = denoise(some.similarity, some.factors[:, :0], 0.5)
+    assert np.array_equal(without, some.similarity)
 
 
 def test_known_artists_without_clips_are_left_out() -> None:

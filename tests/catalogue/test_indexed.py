@@ -63,6 +63,14 @@ def test_the_search_finds_the_best_artists(folder: Path) -> None:
     assert recall.mean() > 0.98
 
 
+def test_an_index_of_mean_embeddings_holds_them_at_length_1(tmp_path: Path) -> None:
+    params = PARAMS.model_copy(update={"pooling": "mean"})
+    folder = written(tmp_path / "catalogue", table(), SOME, params)
+    lengths = np.linalg.norm(np.load(folder / "search/vectors.npy"), axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-6)
+    assert search_recall(Catalogue.read(folder), np.arange(0, N, 40)).mean() > 0.98
+
+
 def test_no_neighbours_are_kept_where_there_is_an_index(folder: Path) -> None:
     assert Catalogue.read(folder).neighbours.shape == (N, 0)
 

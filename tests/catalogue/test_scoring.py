@@ -11,7 +11,15 @@ from scipy.stats import skew
 
 from tests.conftest import PARAMS, Project
 from tests.support.dense_catalogue import dense_scores
-from tests.support.planted_catalogue import COSINE, EVERYTHING, PLAIN, Planted, planted, unit_rows
+from tests.support.planted_catalogue import (
+    COSINE,
+    EVERYTHING,
+    MEAN,
+    PLAIN,
+    Planted,
+    planted,
+    unit_rows,
+)
 from tests.support.scorers import clip_spectrograms, small_scorer
 from twinear.base.params import read_params
 from twinear.catalogue.building import prepare, score_catalogue
@@ -20,7 +28,14 @@ from twinear.catalogue.collaborative import TrainingArtists
 from twinear.catalogue.encoded import plain_artists
 from twinear.catalogue.head import L1Head, describe_head, head_of, parse_head
 from twinear.catalogue.params import CatalogueParams
-from twinear.catalogue.scoring import ScoreParts, score_artists, sort_clips
+from twinear.catalogue.scoring import (
+    ScoreParts,
+    mean_cosines,
+    pooled_scores,
+    score_artists,
+    sort_clips,
+    split_mean_logit,
+)
 from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
@@ -43,16 +58,68 @@ def test_scores_are_those_of_the_dense_definition(
     some = planted(head=head)
     params = EVERYTHING.model_copy(update={"pooling_power": power})
     expected = dense_scores(
-        some.logits(), some.artist_index, params, some.known if listens else None
+        some.logits(), some.artist_index, params, some.known if listens else None, head
     )
     found = parts(some, params, listens=listens)
     np.testing.assert_allclose(found.siamese, expected.siamese, atol=1e-5)
     np.testing.assert_allclose(found.total, expected.total, atol=2e-5)
 
 
+@pytest.mark.parametrize("head", [COSINE, L1])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_scores_of_mean_embeddings_are_those_of_the_dense_definition(
+    head: L1Head, share: float
+) -> None:
+    some = planted(head=head)
+    params = MEAN.model_copy(update={"collaborative_denoised": share})
+    expected = dense_scores(some.logits(), some.artist_index, params, some.known, head)
+    found = parts(some, params)
+    np.testing.assert_allclose(found.siamese, expected.siamese, atol=1e-5)
+    np.testing.assert_allclose(found.total, expected.total, atol=2e-5)
+
+
+def test_artists_of_one_clip_score_alike_by_both_poolings() -> None:
+    some = planted(max_clips=1)
+    mean, pairs = (
+        parts(some, params).siamese
+        for params in (MEAN, MEAN.model_copy(update={"pooling": "pairs"}))
+    )
+    np.testing.assert_allclose(mean, pairs, atol=1e-6)
+
+
+def test_a_weighted_l1_distance_is_always_averaged_over_pairs() -> None:
+    some = planted(head=L1)
+    mean, pairs = parts(some, MEAN), parts(some, MEAN.model_copy(update={"pooling": "pairs"}))
+    assert np.array_equal(mean.total, pairs.total)
+
+
+def test_an_artist_whose_clips_cancel_out_has_the_bias_with_all() -> None:
+    clips = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0]], np.float32)
+    artists = plain_artists(np.array([0, 2, 3]), clips)
+    scores = pooled_scores(COSINE, artists, artists, "mean")
+    np.testing.assert_allclose(scores[0], 1 / (1 + np.exp(-COSINE.bias)), atol=1e-6)
+
+
+def test_the_parts_of_a_mean_logit_sum_to_it() -> None:
+    some = planted()
+    first, second = some.artists.select([4]), some.artists.select([9])
+    score = pooled_scores(COSINE, first, second, "mean")[0, 0]
+    split = split_mean_logit(COSINE, first, second)
+    assert split.shape == (first.clip_counts[0], second.clip_counts[0])
+    assert split.sum() + COSINE.bias == pytest.approx(np.log(score / (1 - score)), abs=1e-5)
+
+
+def test_mean_embeddings_in_blocks_score_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = planted()
+    whole = mean_cosines(some.artists, some.artists)
+    monkeypatch.setattr("twinear.catalogue.scoring.CLIPS", 5)
+    blocks = mean_cosines(some.artists, some.artists.block(0, len(some.artists)))
+    np.testing.assert_allclose(blocks, whole, atol=1e-6)
+
+
 def test_scores_of_3000_artists_are_those_of_the_dense_definition() -> None:
     some = planted(n_artists=3000, n_known=2400, units=32, max_clips=2)
-    expected = dense_scores(some.logits(), some.artist_index, EVERYTHING, some.known)
+    expected = dense_scores(some.logits(), some.artist_index, EVERYTHING, some.known, some.head)
     scoring, encoded = prepare(some.artists, some.head, EVERYTHING, some.known)
     calibration = SiameseScale(mean=scoring.mean, deviation=scoring.deviation)
     for rows, totals in scoring.totals(encoded, encoded):
@@ -78,12 +145,7 @@ def test_scores_do_not_depend_on_the_order_of_artists_or_clips(seed: int) -> Non
     order = rng.permutation(20)
     moved = Planted(
         artists=some.artists.select(order),
-        known=some.known.__class__(
-            rows=np.argsort(order)[some.known.rows],
-            similarity=some.known.similarity,
-            listeners=some.known.listeners,
-            validation=some.known.validation,
-        ),
+        known=replace(some.known, rows=np.argsort(order)[some.known.rows]),
         head=some.head,
     )
     before, after = parts(some, EVERYTHING).total, parts(moved, EVERYTHING).total
@@ -175,7 +237,7 @@ def test_a_head_without_torch_scores_as_the_network_does(kind: str) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_an_artist_pairs_score_by_the_network_is_the_mean_over_its_clip_pairs() -> None:
+def test_an_artist_pairs_score_by_the_network_is_of_its_clip_pairs_or_its_mean() -> None:
     scorer = small_scorer()
     embeddings = scorer.encode_spectrograms(clip_spectrograms(7))
     index = np.array([1, 0, 0, 2, 3, 1, 0])
@@ -186,6 +248,11 @@ def test_an_artist_pairs_score_by_the_network_is_the_mean_over_its_clip_pairs() 
             expected = of_clips[np.ix_(index == a, index == b)].mean()
             assert scores[a, b] == pytest.approx(expected, abs=1e-6)
     assert np.array_equal(scores, scores.T)
+    means = np.stack([embeddings[index == each].mean(axis=0) for each in range(4)])
+    of_means = scorer.score(unit_rows(means), unit_rows(means))
+    found = score_artists(scorer, embeddings, index, "mean")
+    np.testing.assert_allclose(found, of_means, atol=1e-6)
+    assert np.array_equal(found, found.T)
 
 
 def test_clips_are_sorted_by_artist_and_stay_in_order_within_one() -> None:
@@ -207,7 +274,8 @@ def test_scores_of_the_sample_are_those_of_the_dense_definition(finished: Projec
     with torch.inference_mode():
         logits = scorer.net.head.double().logit(embeddings, embeddings).numpy()
     index = np.repeat(np.arange(len(made.encoded)), made.encoded.clip_counts)
-    expected = dense_scores(logits, index, params, known.locate(made.table["artist"]))
+    head = head_of(scorer)
+    expected = dense_scores(logits, index, params, known.locate(made.table["artist"]), head)
     every = np.arange(len(made.encoded))
     scores = made.calibration.apply(expected.total)
     np.testing.assert_allclose(made.siamese(every, every), expected.siamese, rtol=0, atol=1e-5)

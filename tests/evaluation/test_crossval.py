@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from tests.support.planting import plant_artefacts, plant_params
 from twinear.base.errors import DataError
@@ -30,6 +31,7 @@ from twinear.evaluation.crossval.running import read_finished, run_tasks
 from twinear.evaluation.crossval.systems import choose_systems, combine_folds
 from twinear.evaluation.dataset import ArtefactFolders, EvaluationData
 from twinear.evaluation.recipes import Recipe, read_recipe
+from twinear.listens.listens import Listens
 
 
 @pytest.fixture
@@ -102,6 +104,36 @@ def test_on_validation_the_test_artists_change_nothing_at_all(
         tables[-1].append(comparison.truths[CORRECTED][rows][mask])
     for one, two in zip(*tables, strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_co_listening_is_denoised_by_the_listens_of_all_but_the_queries(
+    folders: ArtefactFolders, recipe: Recipe, tmp_path: Path
+) -> None:
+    task = tasks(folders, recipe, tmp_path / "one")[0]
+    with_clips = list(EvaluationData.read(folders).similarity.artists["artist"])
+    outside = [f"outside {at}" for at in range(80)]  # more than there are factors
+    ids = [*with_clips, *outside]
+    plays = np.random.default_rng(1).integers(0, 2, (120, len(ids)))
+    scores = []
+    for at, others in enumerate(([], task.fold.queries, outside)):
+        heard = np.where(np.isin(ids, others), 1 - plays, plays)
+        artists = pd.DataFrame({"artist": ids, "name": "x", "mbid": ""})
+        artists = artists.assign(listeners=heard.sum(axis=0), plays=heard.sum(axis=0))
+        Listens(artists=artists, plays=csr_array(heard)).write(tmp_path / f"listens{at}")
+        for share in (0.0, 0.5):
+            changes = {"collaborative_denoised": share, "collaborative_weight": 2.0}
+            one = replace(
+                task,
+                folders=replace(folders, listens=tmp_path / f"listens{at}"),
+                training=task.training.model_copy(update={"epochs": 0}),
+                catalogue=task.catalogue.model_copy(update=changes),
+                path=tmp_path / f"{at}-{share}.npz",
+            )
+            scores.append(score_fold(one).scores[TRAINED[0]])
+    plain, denoised, _, queries_changed, _, outside_changed = scores
+    assert not np.allclose(plain, denoised)
+    np.testing.assert_array_equal(queries_changed, denoised)
+    assert not np.allclose(outside_changed, denoised)
 
 
 def test_a_finished_fold_is_not_trained_again_and_another_is(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Project
-from tests.support.planted_catalogue import EVERYTHING, planted, written
+from tests.support.planted_catalogue import COSINE, EVERYTHING, MEAN, planted, written
 from twinear.base.errors import DataError
 from twinear.recommendation.collection import Collection
 from twinear.recommendation.reasons import ClipPairs, give_reasons
@@ -90,6 +90,26 @@ def test_the_pairs_of_clips_are_those_of_the_two_artists(collection: Collection)
     assert pairs.highest == pytest.approx(scores[pairs.first, pairs.second], abs=1e-6)
     assert pairs.highest == pytest.approx(scores.max(), abs=1e-6)
     assert pairs.mean == pytest.approx(reasons.siamese, abs=1e-6)
+
+
+def test_the_pair_that_scores_highest_has_a_part_of_the_logit_of_mean_embeddings(
+    collection: Collection, tmp_path: Path
+) -> None:
+    table = pd.DataFrame({"artist": [f"id-{row:03}" for row in range(60)], "name": "x"})
+    pooled = Collection.open(written(tmp_path / "catalogue", table, planted(), MEAN))
+    query, other = pooled.encoded([3]), pooled.encoded([8])
+    reasons = give_reasons(pooled, query, 8, 3)
+    pairs = reasons.clip_pairs
+    u, v = query.embeddings, other.embeddings
+    products = (u[:, None] * v).sum(axis=2)
+    lengths = np.linalg.norm(u.sum(axis=0)) * np.linalg.norm(v.sum(axis=0))
+    parts = COSINE.scale * products / lengths
+    logit = np.log(reasons.siamese / (1 - reasons.siamese))
+    assert parts.sum() + COSINE.bias == pytest.approx(logit, abs=1e-4)
+    assert pairs.part == pytest.approx(parts[pairs.first, pairs.second], abs=1e-5)
+    assert pairs.part == pytest.approx(parts.max(), abs=1e-5)
+    assert pairs.share == pytest.approx(parts.max() / np.abs(parts).sum(), abs=1e-5)
+    assert give_reasons(collection, collection.encoded([3]), 8, 3).clip_pairs.share is None
 
 
 def test_certainty_says_whether_the_clips_agree() -> None:

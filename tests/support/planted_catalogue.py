@@ -22,7 +22,9 @@ PLAIN = CatalogueParams(  # the sound alone
     collaborative_inverse_temperature=1.0,
     collaborative_artists=0,
     collaborative_neighbours=0,
+    collaborative_denoised=0.0,
     popularity_weight=0.0,
+    pooling="pairs",
     pooling_power=1.0,
     n_neighbours=100,
     search="auto",
@@ -36,6 +38,7 @@ EVERYTHING = PLAIN.model_copy(
         "popularity_weight": 0.5,
     }
 )
+MEAN = EVERYTHING.model_copy(update={"pooling": "mean", "collaborative_denoised": 0.5})
 COSINE = CosineHead(scale=6.0, bias=-3.0)
 
 
@@ -91,6 +94,8 @@ def planted(
         similarity=similarity.astype(np.float32),
         listeners=rng.integers(2, 1000, n_known),
         validation=np.arange(n_known) >= n_known - n_known // 10,
+        factors=rng.normal(size=(n_known, 8)).astype(np.float32),
+        training_factors=rng.normal(size=(n_known, 8)).astype(np.float32),
     )
     artists = plain_artists(offsets, clips.astype(np.float32))
     return Planted(artists=artists, known=known, head=head)

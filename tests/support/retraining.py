@@ -30,6 +30,7 @@ from twinear.training.training import TrainingParams
 
 SPLITS = ["train"] * 20 + ["validation"] * 8 + ["test"] * 14
 RULES = Rules(
+    pooling="pairs",
     promotion=read_params("promotion", PromotionParams, PARAMS),
     ranking=read_params("ranking", RankingParams, PARAMS).model_copy(
         update={"n_bootstrap": 200, "n_chance": 50}

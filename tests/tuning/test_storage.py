@@ -152,7 +152,12 @@ def test_two_searches_share_a_study_through_the_proxy(tmp_path: Path) -> None:
     def run(address: str, name: str) -> bool:
         """One of the searches, with locks, checkpoints and workers of its own."""
         folder = tmp_path / name
-        plan = Plan(training=training, splits=splits, checkpoints=folder / "checkpoints")
+        plan = Plan(
+            training=training,
+            pooling="pairs",
+            splits=splits,
+            checkpoints=folder / "checkpoints",
+        )
         with (
             Study(address, "shared", space, tuning_params(), folder) as study,
             WorkerPool(1, sources) as pool,

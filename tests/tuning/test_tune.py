@@ -49,6 +49,7 @@ def job(project: Project, **training: Any) -> Job:
     queries = TrialSplit(train=split.train, validation=split.validation, queries=split.train[:3])
     return Job(
         training=params["training"] | training,
+        pooling="pairs",
         splits=(split, queries),
         checkpoint=project.folder / "checkpoints/a",
     )

@@ -19,6 +19,7 @@ from twinear.catalogue.collaborative import (
     Colistening,
     KnownArtists,
     TrainingArtists,
+    denoise,
     popularity_scores,
     represent,
     sparse_colistening,
@@ -150,9 +151,8 @@ def prepare(
         known = None
     colistening, popularity = None, np.zeros(len(artists), np.float32)
     if known is not None:
-        colistening = sparse_colistening(
-            known.rows, known.similarity, params.collaborative_neighbours
-        )
+        similarity = denoise(known.similarity, known.factors, params.collaborative_denoised)
+        colistening = sparse_colistening(known.rows, similarity, params.collaborative_neighbours)
         if params.popularity_weight:
             popularity[known.rows] = params.popularity_weight * popularity_scores(known.listeners)
     scoring = define_scoring(artists, head, params, colistening)
@@ -166,7 +166,7 @@ def define_scoring(
     """Measure the scale of the scores among the known artists, or among all if none is known."""
     rows = np.arange(len(artists)) if colistening is None else colistening.rows
     some = evenly_spaced(rows, SCALE_ARTISTS)
-    mean, deviation = measure_scale(head, artists, some, params.pooling_power)
+    mean, deviation = measure_scale(head, artists, some, params.pooling, params.pooling_power)
     return Scoring(
         head=head, params=params, mean=mean, deviation=deviation, colistening=colistening
     )
@@ -187,7 +187,7 @@ def complete_artists(
     known = None if scoring.colistening is None else scoring.colistening.rows
     searches = None
     if index is not None and search != "exact":
-        searches = build_index(artists, known, search, index, progress)
+        searches = build_index(artists, known, search, index, params.pooling, progress)
     if searches is not None and n_artists >= params.exact_below:
         prepared = prepare_by_search(
             scoring, artists, searches.by_sound, searches.known_by_sound, progress
@@ -245,9 +245,7 @@ def calibrate(
     them, as test artists are: after calibration a score of 0.7 means that such pairs have a
     similarity of about 0.7. The listens of test artists never enter.
     """
-    scoring, encoded = prepare(
-        artists, head, params, known.select(~known.validation), progress, index
-    )
+    scoring, encoded = prepare(artists, head, params, known.without_validation(), progress, index)
     queries = evenly_spaced(np.flatnonzero(known.validation), CALIBRATION_ARTISTS)
     candidates = evenly_spaced(np.arange(len(known.rows)), CALIBRATION_ARTISTS)
     pairs = queries[:, None] != candidates

@@ -4,7 +4,7 @@ The total of a candidate is the sum of what it sounds like, what listeners say, 
 the candidate alone. Two lists are put together, and the union is scored exactly:
 
 - *by sound*: the artists whose pooled embedding (the mean over clips) has the largest inner product
-  with the query's. With a cosine head this orders almost as the siamese score does.
+  with the query's. This orders as the siamese score does, and almost so with `pooling: pairs`.
 - *by listeners*: the known artists with the largest expected similarity to the query (`inherited`),
   and the artists that those represent, with the largest weights first. Each known artist has a list
   of the artists that it represents: itself, and new ones.
@@ -23,7 +23,7 @@ from twinear.base.errors import DataError
 from twinear.catalogue.arrays import AGAIN, map_array
 from twinear.catalogue.collaborative import Colistening
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints
-from twinear.catalogue.scoring import sum_clips
+from twinear.catalogue.scoring import pool_clips
 from twinear.catalogue.search.protocol import Mask, Search
 
 SCORED_ALL = 2000  # so few artists are all scored
@@ -204,17 +204,3 @@ class CandidateIndex:
         found = np.sort(found)  # np.unique hashes, which takes three times as long
         found = found[np.diff(found, prepend=-1) > 0]
         return np.asarray(found[allowed[found]])
-
-
-def pool_clips(artists: EncodedArtists) -> Floats:
-    """Average the embeddings of each artist's clips, (artists, units).
-
-    Examples
-    --------
-    >>> from twinear.catalogue.encoded import plain_artists
-    >>> embeddings = np.array([[1, 0], [0, 1], [1, 1]], np.float32)
-    >>> pool_clips(plain_artists(np.array([0, 2, 3]), embeddings)).tolist()
-    [[0.5, 0.5], [1.0, 1.0]]
-    """
-    sums = sum_clips(artists.embeddings, np.asarray(artists.clip_offsets))
-    return np.asarray(sums / artists.clip_counts[:, None], dtype=np.float32)

@@ -5,10 +5,14 @@ known artists that it sounds like: a softmax over its scores to the nearest of t
 temperature. The collaborative score of two artists is then the expected similarity of what
 represents them. The listens of test artists are never among the known.
 
+The similarity of artists with few listeners is mostly noise. A share of it
+(`collaborative_denoised`) is the cosine of the artists' listener factors, in which all artists in
+the listens take part (`twinear.similarity.factors`).
+
 Both the similarity and the representatives are sparse: memory is proportional to the artists.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,12 +33,30 @@ ARTISTS = 4096  # candidates whose representatives are looked up at a time
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingArtists:
-    """The artists whose listens may be used: those of training and validation."""
+    """The artists whose listens may be used: those of training and validation.
 
-    artists: list[str]  # ids, (n,)
-    similarity: np.ndarray  # (n, n), in [0, 1]
-    listeners: np.ndarray  # (n,)
-    validation: np.ndarray  # which of them belong to validation, (n,)
+    Attributes
+    ----------
+    artists
+        Ids, (n,).
+    similarity
+        (n, n), in [0, 1].
+    listeners
+        (n,).
+    validation
+        Which of them belong to validation, (n,).
+    factors
+        Their listener factors, (n, n_factors); no columns where there are none.
+    training_factors
+        Those without the listens of the validation artists, whose rows are 0.
+    """
+
+    artists: list[str]
+    similarity: np.ndarray
+    listeners: np.ndarray
+    validation: np.ndarray
+    factors: np.ndarray
+    training_factors: np.ndarray
 
     @classmethod
     def from_split(cls, similarity: "Similarity", split: "Split") -> "TrainingArtists":
@@ -48,6 +70,8 @@ class TrainingArtists:
             similarity=similarity.matrix[np.ix_(rows, rows)],
             listeners=similarity.artists["listeners"].to_numpy()[rows],
             validation=np.arange(len(artists)) >= len(artists) - len(validation),
+            factors=np.zeros((len(artists), 0), np.float32),
+            training_factors=np.zeros((len(artists), 0), np.float32),
         )
 
     def locate(self, artists: "pd.Series[str]") -> "KnownArtists":
@@ -59,6 +83,8 @@ class TrainingArtists:
             similarity=self.similarity,
             listeners=self.listeners,
             validation=self.validation,
+            factors=self.factors,
+            training_factors=self.training_factors,
         ).select(rows >= 0)
 
 
@@ -70,6 +96,8 @@ class KnownArtists:
     similarity: np.ndarray
     listeners: np.ndarray
     validation: np.ndarray
+    factors: np.ndarray
+    training_factors: np.ndarray
 
     def select(self, chosen: np.ndarray) -> "KnownArtists":
         """Select artists by a mask, (known,)."""
@@ -78,7 +106,14 @@ class KnownArtists:
             similarity=self.similarity[np.ix_(chosen, chosen)],
             listeners=self.listeners[chosen],
             validation=self.validation[chosen],
+            factors=self.factors[chosen],
+            training_factors=self.training_factors[chosen],
         )
+
+    def without_validation(self) -> "KnownArtists":
+        """Leave the validation artists and their listens out."""
+        rest = self.select(~self.validation)
+        return replace(rest, factors=rest.training_factors)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -164,6 +199,43 @@ class Colistening:
             gathered = inherited[:, candidates.representatives[some]]  # (queries, artists, k)
             scores[:, some] = np.einsum("qak,ak->qa", gathered, candidates.weights[some])
         return scores
+
+
+def denoise(similarity: np.ndarray, factors: np.ndarray, share: float) -> np.ndarray:
+    """Replace a share of the similarity by the cosine of listener factors, (known, known).
+
+    With `S` the similarity, `C` the cosine and deviations over all two different artists:
+    `(1 - share) S + share sd(S) / sd(C) (C - min C)`. The cosine is on the scale of the similarity
+    and not below 0, as sparse co-listening wants it. Without factors the similarity stays.
+
+    Parameters
+    ----------
+    similarity
+        (known, known).
+    factors
+        (known, n_factors); their length does not matter.
+
+    Examples
+    --------
+    Nobody listens to both the first and the second artist, but the same others are heard with both:
+
+    >>> similarity = np.array([[1.0, 0.0, 0.4], [0.0, 1.0, 0.2], [0.4, 0.2, 1.0]])
+    >>> factors = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> denoise(similarity, factors, 0.5).round(2)[0].tolist()
+    [1.0, 0.17, 0.2]
+    """
+    different = ~np.eye(len(similarity), dtype=bool)
+    if not share or not factors.shape[1] or not different.any():
+        return similarity
+    lengths = np.linalg.norm(factors, axis=1, keepdims=True)
+    units = factors / np.maximum(lengths, SMALLEST_DEVIATION)
+    cosine = units @ units.T
+    deviations = [each[different].std(dtype=np.float64) for each in (similarity, cosine)]
+    if deviations[1] < SMALLEST_DEVIATION:
+        return similarity
+    scale = deviations[0] / deviations[1]
+    mixed = (1 - share) * similarity + share * scale * (cosine - cosine[different].min())
+    return np.where(different, mixed, similarity).astype(similarity.dtype)
 
 
 def sparse_colistening(rows: Ints, similarity: np.ndarray, n_neighbours: int = 0) -> Colistening:

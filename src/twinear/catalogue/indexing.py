@@ -15,11 +15,11 @@ from twinear.catalogue.candidates import (
     CandidateIndex,
     RepresentedArtists,
     list_represented,
-    pool_clips,
 )
 from twinear.catalogue.encoded import EncodedArtists
 from twinear.catalogue.head import CosineHead, Head
-from twinear.catalogue.params import CatalogueParams
+from twinear.catalogue.params import CatalogueParams, Pooling
+from twinear.catalogue.scoring import pool_clips
 from twinear.catalogue.search.names import build_search, choose_search, open_search
 from twinear.catalogue.search.protocol import Progress
 
@@ -54,11 +54,12 @@ def build_index(
     known: np.ndarray | None,
     search: str,
     folder: Path,
+    pooling: Pooling,
     progress: Progress = iter,
 ) -> CandidateIndex:
     """Index artists by sound into a folder; `known` are the rows of the known ones."""
     folder.mkdir(parents=True)
-    vectors = pool_clips(artists)
+    vectors = pool_clips(artists, pooling)
     np.save(folder / VECTORS[ALL], vectors)
     build_search(search, vectors, folder / ALL, progress)
     if known is not None:

@@ -1,7 +1,7 @@
 """The nearest artists by sound of each artist of a large catalogue, block by block.
 
-A search finds twice as many artists as are wanted by their pooled embeddings, and the scores of all
-clip pairs rank them. The scores are exact; an artist that the search misses is missing.
+A search finds twice as many artists as are wanted by their pooled embeddings, and their
+siamese scores rank them. The scores are exact; an artist that the search misses is missing.
 """
 
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from twinear.catalogue.candidates import BY_SOUND, pool_clips
+from twinear.catalogue.candidates import BY_SOUND
 from twinear.catalogue.collaborative import represent
 from twinear.catalogue.csls import N_NEAREST, mean_nearest
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints
-from twinear.catalogue.scoring import Scoring
+from twinear.catalogue.scoring import Scoring, pool_clips
 from twinear.catalogue.search.faiss_search import FaissSearch
 from twinear.catalogue.search.protocol import Progress, Search
 

@@ -1,9 +1,10 @@
 """Scores with the co-listening of other listeners than those that a catalogue was built with.
 
 The listens of the known artists enter a score in one term only, so that it can be computed again
-with the similarity from other listeners: with those of one half, to be judged by the other. The
-network itself, which was trained on the similarity from all of them, stays; so does popularity,
-which has no weight by default.
+with the similarity from other listeners: with those of one half, to be judged by the other. That
+similarity is not denoised (`catalogue.collaborative_denoised`). The network itself, which was
+trained on the similarity from all of them, stays; so does popularity, which has no weight by
+default.
 """
 
 from collections.abc import Sequence

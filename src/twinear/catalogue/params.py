@@ -1,8 +1,12 @@
 """How a catalogue scores, searches, and what it keeps: the section `catalogue` of params.yaml."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from twinear.base.params import Params
+
+Pooling = Literal["pairs", "mean"]
 
 
 class CatalogueParams(Params):
@@ -16,7 +20,9 @@ class CatalogueParams(Params):
     collaborative_inverse_temperature: float = Field(gt=0)
     collaborative_artists: int = Field(ge=0)
     collaborative_neighbours: int = Field(ge=0)
+    collaborative_denoised: float = Field(ge=0, le=1)
     popularity_weight: float = Field(ge=0)
+    pooling: Pooling
     pooling_power: float = Field(gt=0, le=40)
     n_neighbours: int = Field(ge=0)
     search: str = Field(pattern=r"^(auto|exact|faiss|qdrant://[^/:\s]+:[0-9]{1,5})$")

@@ -110,6 +110,7 @@ def retrain(
 def read_rules() -> "Rules":
     """Read every param of a promotion."""
     from twinear.base.params import read_params, read_stages
+    from twinear.catalogue.params import CatalogueParams
     from twinear.ranking.ranking import RankingParams
     from twinear.retraining.promotion import Rules
     from twinear.retraining.promotion_rule import PromotionParams
@@ -117,6 +118,7 @@ def read_rules() -> "Rules":
     return Rules(
         promotion=read_params("promotion", PromotionParams),
         ranking=read_params("ranking", RankingParams),
+        pooling=read_params("catalogue", CatalogueParams).pooling,
         sections=read_stages(),
     )
 

@@ -70,7 +70,8 @@ class ArtefactFolders:
     @property
     def digest(self) -> str:
         """A hash of every byte in them."""
-        return _digest([*_files(self.similarity), *_files(self.spectrograms)])
+        folders = [each for each in (self.similarity, self.spectrograms, self.listens) if each]
+        return _digest(file for folder in folders for file in _files(folder))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,7 +127,8 @@ def prepare(
 ) -> ArtefactFolders:
     """Compute similarity and spectrograms of a data folder, unless they were computed before.
 
-    They are kept in `prepared/` of `artifacts`, named by a hash of what decides them.
+    They, and the listens, are kept in `prepared/` of `artifacts`, named by a hash of what decides
+    them.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 The score is a sum, so what each step added is exact, and so is the rank after each step. The
 listeners' part is a sum over pairs of known artists that stand for the two; the largest are named.
+The logit of two mean embeddings is a sum over their clip pairs; the heaviest has its share.
 Why two clips sound alike is explained by `explanation`.
 """
 
@@ -12,11 +13,13 @@ import numpy.typing as npt
 
 from twinear.catalogue.encoded import EncodedArtists
 from twinear.catalogue.head import sigmoid
+from twinear.catalogue.scoring import split_mean_logit, uses_means
 from twinear.catalogue.search.protocol import best_first
 from twinear.recommendation.collection import Collection
 
 N_SHARED = 10  # nearest neighbours compared
 N_THROUGH = 3  # pairs of artists named
+TINY = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,7 @@ class Through:
         Names of the artists that stand for the one asked about, and for the other; a known artist
         stands for itself.
     similarity
-        What their listeners say, in [0, 1].
+        What their listeners say, from 0; with `catalogue.collaborative_denoised` smoothed.
     share
         Of the whole contribution of the listeners.
     """
@@ -69,6 +72,12 @@ class ClipPairs:
         The largest minus the smallest, in standard deviations of the sound of two known artists.
     first, second
         Rows of the two clips that score highest, among the clips of each artist.
+    part
+        What these two add to the logit of the artists' siamese score, where that is of their mean
+        embeddings (`catalogue.pooling: mean`): it is the head's bias and such a part of every pair,
+        exactly. None where the scores of pairs are averaged.
+    share
+        The part as a share of the sum of all absolute parts, in [-1, 1]; None likewise.
     """
 
     pairs: int
@@ -78,6 +87,8 @@ class ClipPairs:
     spread: float
     first: int
     second: int
+    part: float | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,15 +211,22 @@ def _representatives(
 
 
 def _clip_pairs(collection: Collection, query: EncodedArtists, other: EncodedArtists) -> ClipPairs:
-    head = collection.catalogue.scoring.head
-    scores = sigmoid(head.logit(query.embeddings, other.embeddings))
+    scoring = collection.catalogue.scoring
+    scores = sigmoid(scoring.head.logit(query.embeddings, other.embeddings))
     first, second = np.unravel_index(scores.argmax(), scores.shape)
+    part = share = None
+    if uses_means(scoring.head, scoring.params.pooling):
+        parts = split_mean_logit(scoring.head, query, other)
+        part = float(parts[first, second])
+        share = part / max(float(np.abs(parts).sum()), TINY)
     return ClipPairs(
         pairs=scores.size,
         lowest=float(scores.min()),
         mean=float(scores.mean()),
         highest=float(scores.max()),
-        spread=float(np.ptp(collection.catalogue.scoring.sound(scores))),
+        spread=float(np.ptp(scoring.sound(scores))),
         first=int(first),
         second=int(second),
+        part=part,
+        share=share,
     )

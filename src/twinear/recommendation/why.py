@@ -131,7 +131,7 @@ def _lines(why: Why, encoding: str) -> Iterator[str]:
     for through in reasons.through:
         via = f"{through.first} and {through.second}"
         yield from textwrap.wrap(
-            f"{through.share:.0%} of the listeners' part: {via} share listeners (similarity "
+            f"{through.share:.0%} of the listeners' part: {via} have similar listeners (similarity "
             f"{through.similarity:.3f})",
             WIDTH,
             initial_indent="  ",
@@ -173,6 +173,8 @@ def certainty(pairs: ClipPairs) -> str:
     if pairs.pairs == 1:
         return "one pair of clips decides; more clips would make it surer."
     spread = f"{pairs.pairs} pairs of clips score {pairs.lowest:.3f} to {pairs.highest:.3f}"
+    if pairs.share is not None:
+        spread += f" (the highest makes {pairs.share:.0%} of the sound)"
     if pairs.spread > WIDE:
         return f"{spread}: some sound alike, others do not."
     return f"{spread}: they agree."

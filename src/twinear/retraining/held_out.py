@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from twinear.base.errors import DataError
+from twinear.catalogue.params import Pooling
 from twinear.catalogue.scoring import score_artists
 from twinear.clips.clips import Clips
 from twinear.compute.pool import Workers
@@ -54,6 +55,7 @@ class HeldOut:
     truth: Floats  # (artists, artists), similarity
     clips: Clips
     spectrograms: Spectrograms  # of the same clips, by the front end of the present params
+    pooling: Pooling = "pairs"  # of the clips of two artists
 
     @property
     def digest(self) -> str:
@@ -82,6 +84,7 @@ class HeldOut:
             truth=self.truth[np.ix_(rows, rows)],
             clips=Clips(table=self.clips.table.iloc[clip_rows].reset_index(drop=True)),
             spectrograms=self.spectrograms.select(clip_rows),
+            pooling=self.pooling,
         )
 
     def encode(self, scorer: Scorer, data: Path, workers: Workers) -> np.ndarray:
@@ -95,11 +98,11 @@ class HeldOut:
 
     def score(self, scorer: Scorer, embeddings: np.ndarray) -> Floats:
         """Score every artist with every other, (artists, artists)."""
-        scores = score_artists(scorer, embeddings, self.artist_index)
+        scores = score_artists(scorer, embeddings, self.artist_index, self.pooling)
         return np.asarray(scores, dtype=np.float64)
 
 
-def read_held_out(folders: PipelineFolders) -> HeldOut:
+def read_held_out(folders: PipelineFolders, pooling: Pooling = "pairs") -> HeldOut:
     """Read the test artists of the pipeline's present split, with their clips."""
     artists = Split.read(folders.split).members("test")
     similarity = Similarity.read(folders.artifacts / "similarity")
@@ -114,6 +117,7 @@ def read_held_out(folders: PipelineFolders) -> HeldOut:
         truth=similarity.matrix[np.ix_(rows, rows)].astype(np.float64),
         clips=Clips(table=table.iloc[clip_rows].reset_index(drop=True)),
         spectrograms=spectrograms.select(clip_rows),
+        pooling=pooling,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from twinear.base.errors import DataError
 from twinear.base.files import sha256, write_json
+from twinear.catalogue.params import Pooling
 from twinear.compute.pool import Workers
 from twinear.metrics.ranking_metrics import Floats
 from twinear.model.scorer import Scorer
@@ -42,6 +43,7 @@ class Rules:
 
     promotion: PromotionParams
     ranking: RankingParams
+    pooling: Pooling
     sections: Mapping[str, Any]
 
 
@@ -98,7 +100,7 @@ def promote(
             champion=champion.version,
             numbers={},
         )
-    test = read_held_out(folders)
+    test = read_held_out(folders, rules.pooling)
     trained_on = _trained_on(version)
     if champion:
         trained_on |= _trained_on(get_version(champion.version))

@@ -13,6 +13,7 @@ import numpy as np
 
 from twinear.base.files import sha256
 from twinear.base.params import parse_params
+from twinear.catalogue.params import Pooling
 from twinear.catalogue.scoring import score_artists
 from twinear.metrics.ranking_metrics import query_ndcg, rank_truth
 from twinear.model.scorer import Scorer
@@ -60,6 +61,7 @@ class Job:
     """A trial for a worker: the params section, the splits, and the stem of the checkpoints."""
 
     training: dict[str, Any]
+    pooling: Pooling  # of the clips of two artists, `catalogue.pooling`
     splits: tuple[TrialSplit, ...]
     checkpoint: Path
 
@@ -111,7 +113,7 @@ def evaluate(
         )
         assert trained.best is not None  # noqa: S101
         best = trained.best.validation_ndcg
-        queries = query_scores(trained.scorer, split, clips, similarity)
+        queries = query_scores(trained.scorer, split, clips, similarity, job.pooling)
         results.append(SplitResult(best=best, queries=queries))
     return results
 
@@ -128,7 +130,11 @@ def checkpoint_path(stem: Path, split: int) -> Path:
 
 
 def query_scores(
-    scorer: Scorer, split: TrialSplit, clips: Spectrograms, similarity: Similarity
+    scorer: Scorer,
+    split: TrialSplit,
+    clips: Spectrograms,
+    similarity: Similarity,
+    pooling: Pooling = "pairs",
 ) -> dict[str, float]:
     """Compute the NDCG@10 of each query of a split among all artists not trained on."""
     if not split.queries:
@@ -136,7 +142,7 @@ def query_scores(
     artists = list(dict.fromkeys([*split.queries, *split.validation]))  # queries come first
     examples = collect_examples(clips, similarity, artists, [])
     embeddings = scorer.encode_many(examples.clip_inputs.values, examples.clip_inputs.joined)
-    scores = score_artists(scorer, embeddings, examples.artist_index)
+    scores = score_artists(scorer, embeddings, examples.artist_index, pooling)
     n_queries = len(split.queries)
     candidates = ~np.eye(len(artists), dtype=np.bool_)[:n_queries]
     generator = np.random.default_rng(0)  # ties are broken alike for every trial

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from twinear.catalogue.params import Pooling
 from twinear.tuning.evaluation import EpochReport, Job, TrialSplit, checkpoint_path
 from twinear.tuning.space import changed
 from twinear.tuning.study import Study, Trial
@@ -23,6 +24,7 @@ class Plan:
     """What all trials have in common: the params section, splits, the folder of checkpoints."""
 
     training: dict[str, Any]
+    pooling: Pooling
     splits: tuple[TrialSplit, ...]
     checkpoints: Path
 
@@ -30,6 +32,7 @@ class Plan:
         """Make the job of some values, on the splits of the search or on others."""
         return Job(
             training=changed(self.training, values),
+            pooling=self.pooling,
             splits=splits or self.splits,
             checkpoint=self.checkpoints / name,
         )

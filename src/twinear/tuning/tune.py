@@ -14,6 +14,7 @@ from twinear import model, training
 from twinear.base.errors import ParamsError, TrainingError
 from twinear.base.files import code_digest, require, write_text
 from twinear.base.params import read_params, read_sections
+from twinear.catalogue.params import CatalogueParams
 from twinear.ranking.ranking import RankingParams
 from twinear.split import Split, SplitParams
 from twinear.tracking.runs import ChildRun, Run, open_study
@@ -140,6 +141,7 @@ def _read(request: TuningRequest, tuning: TuningParams) -> _Setup:
         space=space,
         plan=Plan(
             training=training,
+            pooling=read_params("catalogue", CatalogueParams, request.params).pooling,
             splits=objective_splits(split, tuning.objective, split_params.n_folds),
             checkpoints=request.folder / "checkpoints" / folder,
         ),

@@ -19,6 +19,7 @@ from twinear import catalogue, model, training
 from twinear.base.files import code_digest, replacing
 from twinear.catalogue.building import score_catalogue
 from twinear.catalogue.collaborative import TrainingArtists
+from twinear.catalogue.listener_factors import add_listener_factors
 from twinear.catalogue.other_listens import ScoresBeforeListens, scores_before_listens
 from twinear.catalogue.params import CatalogueParams
 from twinear.evaluation.crossval.folds import Fold
@@ -133,9 +134,10 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
     )
     # The refit has seen the validation artists: where they are the queries, take the scorer before.
     scorer = trained.before_refit if fold.evaluates_validation else trained.scorer
-    with_listens = TrainingArtists.from_split(
-        data.similarity, Split.from_ids(all_artists, train=fold.with_listens)
-    )
+    split = Split.from_ids(all_artists, train=fold.with_listens)
+    with_listens = TrainingArtists.from_split(data.similarity, split)
+    if task.catalogue.collaborative_denoised and data.listens is not None:
+        with_listens = add_listener_factors(with_listens, data.listens, split)
     present = data.without(fold.left_out)
     catalogue = score_catalogue(present.spectrograms, scorer, task.catalogue, with_listens)
     rows = catalogue.rows(fold.queries)
