@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from tests.conftest import ROOT
 from twinear.base.params import STAGES
 from twinear.listens.sessions import BasketParams
+from twinear.model.pooling import PoolingParams
 
 PIPELINE: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 SCRIPTS = {path.stem.split("_", 1)[1]: path for path in sorted((ROOT / "src/stages").glob("*.py"))}
@@ -97,6 +98,8 @@ def test_a_stages_params_are_the_sections_it_reads(stage: str) -> None:
     sections = {ast.literal_eval(call.args[0]) for call in calls}
     if stage == "listens":  # its raw files alone have the times that baskets of sessions need
         sections |= {f"similarity.{key}" for key in BasketParams.model_fields}
+    if stage == "training":  # it scores artists as the catalogue does
+        sections |= {f"catalogue.{key}" for key in PoolingParams.model_fields}
     assert sections == set(PIPELINE[stage]["params"])
 
 

@@ -11,6 +11,7 @@ from twinear.base.files import replacing, sha256, write_json
 from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
 from twinear.listens.listens import Listens
+from twinear.model.pooling import read_pooling
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
@@ -85,7 +86,7 @@ def _train(
             bar.update()
             run.log_metrics(epoch.measures, step=epoch.epoch)
 
-        return train_scorer(clips, target, split, params, checkpoint, say, listens)
+        return train_scorer(clips, target, split, params, checkpoint, say, listens, read_pooling())
 
 
 if __name__ == "__main__":

@@ -36,10 +36,12 @@ from twinear.catalogue.scoring import (
     sort_clips,
     split_mean_logit,
 )
+from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
+from twinear.training.validation import artist_scores
 
 L1 = L1Head(weight=(0.5, -0.2, 0.3, 0.1) * 3, bias=0.4)
 
@@ -253,6 +255,20 @@ def test_an_artist_pairs_score_by_the_network_is_of_its_clip_pairs_or_its_mean()
     found = score_artists(scorer, embeddings, index, "mean")
     np.testing.assert_allclose(found, of_means, atol=1e-6)
     assert np.array_equal(found, found.T)
+
+
+@pytest.mark.parametrize("kind", ["cosine", "l1"])
+@pytest.mark.parametrize("pooling", ["pairs", "mean"])
+def test_training_scores_artists_as_a_catalogue_does(kind: str, pooling: Pooling) -> None:
+    scorer = small_scorer(head=kind)
+    embeddings = scorer.encode_spectrograms(clip_spectrograms(7))
+    index = np.array([1, 0, 0, 2, 3, 1, 0])
+    net, clips = scorer.net, torch.from_numpy(embeddings)
+    with torch.no_grad():
+        logits = net.head.logit(clips, clips)
+        scores = artist_scores(logits, net, torch.from_numpy(index), 4, pooling)
+    expected = score_artists(scorer, embeddings, index, pooling)
+    np.testing.assert_allclose(scores.numpy(), expected, atol=1e-6)
 
 
 def test_clips_are_sorted_by_artist_and_stay_in_order_within_one() -> None:

@@ -18,10 +18,11 @@ from twinear.catalogue.candidates import (
 )
 from twinear.catalogue.encoded import EncodedArtists
 from twinear.catalogue.head import CosineHead, Head
-from twinear.catalogue.params import CatalogueParams, Pooling
+from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.scoring import pool_clips
 from twinear.catalogue.search.names import build_search, choose_search, open_search
 from twinear.catalogue.search.protocol import Progress
+from twinear.model.pooling import Pooling
 
 ALL, KNOWN = "sound", "known"
 EXACT_KNOWN = 20_000

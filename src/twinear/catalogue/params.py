@@ -1,15 +1,11 @@
 """How a catalogue scores, searches, and what it keeps: the section `catalogue` of params.yaml."""
 
-from typing import Literal
-
 from pydantic import Field
 
-from twinear.base.params import Params
-
-Pooling = Literal["pairs", "mean"]
+from twinear.model.pooling import PoolingParams
 
 
-class CatalogueParams(Params):
+class CatalogueParams(PoolingParams):
     """How clips are pooled, how much each part of the score counts, and how artists are searched.
 
     A weight of 0 leaves its part out.
@@ -22,7 +18,6 @@ class CatalogueParams(Params):
     collaborative_neighbours: int = Field(ge=0)
     collaborative_denoised: float = Field(ge=0, le=1)
     popularity_weight: float = Field(ge=0)
-    pooling: Pooling
     pooling_power: float = Field(gt=0, le=40)
     n_neighbours: int = Field(ge=0)
     search: str = Field(pattern=r"^(auto|exact|faiss|qdrant://[^/:\s]+:[0-9]{1,5})$")

@@ -24,7 +24,8 @@ import numpy.typing as npt
 from twinear.catalogue.collaborative import SMALLEST_DEVIATION, Colistening
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints, plain_artists
 from twinear.catalogue.head import CosineHead, Head, head_of, sigmoid
-from twinear.catalogue.params import CatalogueParams, Pooling
+from twinear.catalogue.params import CatalogueParams
+from twinear.model.pooling import Pooling
 
 if TYPE_CHECKING:
     from twinear.model.scorer import Scorer

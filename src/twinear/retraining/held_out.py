@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from twinear.base.errors import DataError
-from twinear.catalogue.params import Pooling
 from twinear.catalogue.scoring import score_artists
 from twinear.clips.clips import Clips
 from twinear.compute.pool import Workers
 from twinear.metrics.ranking_metrics import Floats, Truth, others, query_ndcg
+from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer
 from twinear.ranking.ranking import RankingParams, build_truth, find_rows
 from twinear.similarity.similarity import Similarity

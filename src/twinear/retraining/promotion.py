@@ -14,9 +14,9 @@ from typing import Any
 
 from twinear.base.errors import DataError
 from twinear.base.files import sha256, write_json
-from twinear.catalogue.params import Pooling
 from twinear.compute.pool import Workers
 from twinear.metrics.ranking_metrics import Floats
+from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer
 from twinear.ranking.ranking import RankingParams
 from twinear.retraining.checks import CheckResult, run_checks

@@ -20,6 +20,7 @@ from torch import Tensor
 from twinear.base.errors import DataError
 from twinear.listens.listens import Listens
 from twinear.metrics.ranking_metrics import Bools, Floats
+from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer, input_of
 from twinear.similarity.factors import listener_factors
 from twinear.similarity.similarity import Similarity
@@ -29,10 +30,10 @@ from twinear.training.batches import Batches, ClipInputs, collect_examples
 from twinear.training.checkpoint import Epoch, write_finished
 from twinear.training.factors import add_factors, weigh_factors
 from twinear.training.keeping import KeepDecision, Kept, StepDecision, decide, query_values
-from twinear.training.losses import by_artist, calibration
+from twinear.training.losses import calibration
 from twinear.training.training import TrainingParams, fit
 from twinear.training.untrained import untrained_scorer
-from twinear.training.validation import all_logits
+from twinear.training.validation import all_logits, artist_scores
 
 N_FOLDS = 5  # of cross-fitting
 LEAST_ARTISTS = 50  # of training and validation, to learn listener factors from
@@ -68,6 +69,7 @@ def train_scorer(
     checkpoint: Path,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     listens: Listens | None = None,
+    pooling: Pooling = "pairs",
 ) -> Trained:
     """Train a scorer on the training artists of a split, chosen by its validation artists.
 
@@ -78,6 +80,8 @@ def train_scorer(
     listens
         Needed for listener factors. Those of artists of the split that are neither training nor
         validation artists are not used.
+    pooling
+        How artists are scored where it is decided what is kept: as in the catalogue.
 
     Raises
     ------
@@ -104,8 +108,9 @@ def train_scorer(
     def values(scorer: Scorer, held_out: Bools) -> Floats:
         """Compute the values of the queries, (queries,)."""
         index = torch.from_numpy(examples.artist_index)
-        scores = by_artist(torch.sigmoid(score(scorer)), index, len(artists)).double().numpy()
-        return query_values(scores, examples.similarity, np.flatnonzero(held_out), params.seed)
+        scores = artist_scores(score(scorer), scorer.net, index, len(artists), pooling)
+        of_artists = scores.detach().double().numpy()
+        return query_values(of_artists, examples.similarity, np.flatnonzero(held_out), params.seed)
 
     def with_factors(scorer: Scorer, learned_from: Bools) -> Scorer:
         ids = artists[learned_from].tolist()

@@ -13,12 +13,15 @@ from torch import Tensor
 
 from twinear.base.errors import DataError
 from twinear.metrics.ranking_metrics import Truth, others, query_ndcg, rank_truth
+from twinear.model.heads import Cosine
 from twinear.model.network import SiameseNet
+from twinear.model.pooling import Pooling
 from twinear.training.batches import Batches
 from twinear.training.losses import OBJECTIVES, ObjectiveName, by_artist, calibration
 
 NDCG_AT = 10
 BLOCK = 256  # clips encoded at a time
+SHORTEST = 1e-12  # square of the length of a mean embedding
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,6 +70,31 @@ def all_logits(clips: Batches, net: SiameseNet, precision: str) -> Tensor:
     blocks = np.array_split(np.arange(n_clips), math.ceil(n_clips / BLOCK))
     u = torch.cat([clips.take(rows).encode(net, precision) for rows in blocks])
     return net.head.logit(u, u)
+
+
+def artist_scores(
+    logits: Tensor, net: SiameseNet, artist_index: Tensor, n_artists: int, pooling: Pooling
+) -> Tensor:
+    """Score artists by the logits of all pairs of their clips, as a catalogue does.
+
+    Parameters
+    ----------
+    logits
+        (clips, clips), of the head of `net`.
+    pooling
+        `mean`: the score of the mean embeddings. Their inner product is the mean of those of clip
+        pairs, and the square of a length one of an artist with itself.
+
+    Returns
+    -------
+    (artists, artists), in (0, 1).
+    """
+    head = net.head
+    if pooling == "pairs" or not isinstance(head, Cosine):
+        return by_artist(torch.sigmoid(logits), artist_index, n_artists)
+    products = by_artist((logits - head.bias) / head.scale, artist_index, n_artists)
+    lengths = products.diagonal().clamp(min=SHORTEST).sqrt()
+    return torch.sigmoid(head.bias + head.scale * products / lengths / lengths[:, None])
 
 
 def rank_validation(similarity: np.ndarray, seed: int) -> Truth:

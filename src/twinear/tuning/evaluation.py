@@ -13,9 +13,9 @@ import numpy as np
 
 from twinear.base.files import sha256
 from twinear.base.params import parse_params
-from twinear.catalogue.params import Pooling
 from twinear.catalogue.scoring import score_artists
 from twinear.metrics.ranking_metrics import query_ndcg, rank_truth
+from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
@@ -110,6 +110,7 @@ def evaluate(
             params,
             checkpoint_path(job.checkpoint, number),
             report,
+            pooling=job.pooling,
         )
         assert trained.best is not None  # noqa: S101
         best = trained.best.validation_ndcg

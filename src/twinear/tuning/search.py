@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from twinear.catalogue.params import Pooling
+from twinear.model.pooling import Pooling
 from twinear.tuning.evaluation import EpochReport, Job, TrialSplit, checkpoint_path
 from twinear.tuning.space import changed
 from twinear.tuning.study import Study, Trial

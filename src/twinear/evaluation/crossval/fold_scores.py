@@ -131,6 +131,7 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         checkpoint,
         on_epoch,
         data.listens if task.training.listener_factors else None,
+        task.catalogue.pooling,
     )
     # The refit has seen the validation artists: where they are the queries, take the scorer before.
     scorer = trained.before_refit if fold.evaluates_validation else trained.scorer
