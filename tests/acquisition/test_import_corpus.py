@@ -257,7 +257,8 @@ def test_vectors_follow_their_clips(tmp_path: Path, listens: Path) -> None:
     assert (report.clips, report.embeddings) == (3, 2)
     found = EmbeddingTable.read(into / "clips/embeddings.npz")
     femme, boy, halo = (row["file"] for row in table_of(into))
-    np.testing.assert_array_equal(found.select([femme, boy], ["", ""], table), [[4, 5], [2, 3]])
+    selected = found.select([femme, boy], ["", ""], table)
+    np.testing.assert_array_equal(selected.vector, [[4, 5], [2, 3]])
     assert (found.extractor, found.licence) == ("e", "MIT")
     with pytest.raises(DataError, match=f"lacks 1 of 3 clips, the first {halo}"):
         found.select([femme, boy, halo], [""] * 3, table)

@@ -72,7 +72,7 @@ def test_every_param_has_its_type_and_meaning(section: str) -> None:
 def test_a_params_row_shows_default_original_and_range() -> None:
     training = read_sections(PARAMS)["training"]
     rows = read_rows(params_page(), "training")
-    assert rows["`epochs`"][:3] == [f"`{training['epochs']}`", "25", "integer > 0; epochs"]
+    assert rows["`epochs`"][:3] == [f"`{training['epochs']}`", "25", "integer ≥ 0; epochs"]
     channels = training["model"]["channels"]
     assert rows["`model.channels`"][:3] == [f"`{channels}`", "128", "integer > 0"]
     assert rows["`objective`"][1:3] == ["mse", "`mse`, `listwise`, `approx_ndcg`"]

@@ -50,5 +50,5 @@ def test_a_recipe_with_an_unknown_section_key_or_value_is_refused(tmp_path: Path
     path.write_text("training: {epoch: 3}\n")
     with pytest.raises(ParamsError, match=r"recipe.yaml: training.epoch: unknown key"):
         read_recipe(PARAMS, path).read("training", TrainingParams)
-    with pytest.raises(ParamsError, match=r"training.epochs=0: training.epochs: found 0"):
-        read_recipe(PARAMS, settings=["training.epochs=0"]).read("training", TrainingParams)
+    with pytest.raises(ParamsError, match=r"training.epochs=-1: training.epochs: found -1"):
+        read_recipe(PARAMS, settings=["training.epochs=-1"]).read("training", TrainingParams)

@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, diags_array
+from threadpoolctl import threadpool_limits
 
 from twinear.listens.listens import Listens
 
@@ -66,7 +67,8 @@ def listener_factors(
     rank = min(n_factors, *used.shape)
     if not rank:
         return factors
-    _, _, directions = randomized_svd(used, rank, n_iter=ITERATIONS, random_state=SEED)
+    with threadpool_limits(1, "blas"):  # more threads add in another order: other last digits
+        _, _, directions = randomized_svd(used, rank, n_iter=ITERATIONS, random_state=SEED)
     known = [nth for nth, artist in enumerate(artists) if artist in row]
     theirs = by_artist[[row[artists[nth]] for nth in known]]
     factors[known, :rank] = theirs @ directions.T

@@ -88,10 +88,13 @@ def train_scorer(
     DataError
         Listener factors are wanted and there are no listens, or an artist has no similarity.
     """
+    torch.set_num_threads(params.threads)  # another number gives other last digits
     train, validation = split.members("train"), split.members("validation")
     examples = collect_examples(clips, similarity, train, validation)
     artists = np.array([*train, *validation])
-    untrained = untrained_scorer(clips, params.model)
+    test = set(split.artists["artist"]) - set(artists)
+    without_test = np.flatnonzero(~clips.clips["artist"].isin(test).to_numpy())
+    untrained = untrained_scorer(clips.select(without_test), params.model)
     every = np.ones(len(artists), np.bool_)
     data = Batches.from_examples(examples, torch.device("cpu"))
     assert untrained.net.statistics is not None  # noqa: S101
