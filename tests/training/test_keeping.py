@@ -30,9 +30,9 @@ def test_the_first_candidate_within_one_standard_error_of_the_best_is_chosen() -
 def test_queries_that_are_not_defined_do_not_decide() -> None:
     values = np.stack([BEFORE, BEFORE + 0.01])
     values[:, :50] = np.nan
-    decision, row = decide(values, [0.5], "listener_factors", seed=1)
-    assert (decision.queries, decision.better, row) == (50, True, 1)
-    undefined, _ = decide(np.full((2, 5), np.nan), [0.5], "network", seed=1)
+    decision = decide(values, [0.5], "listener_factors", seed=1)
+    assert (decision.queries, decision.better, decision.factors_weight) == (50, True, 0.5)
+    undefined = decide(np.full((2, 5), np.nan), [0.5], "network", seed=1)
     assert (undefined.better, undefined.queries, undefined.difference) == (False, 0, None)
 
 
@@ -41,7 +41,7 @@ def test_a_network_needs_the_whole_interval(shift: float, better: bool) -> None:
     noise = np.random.default_rng(2).normal(0, 0.1, 100)
     noise -= noise.mean()
     values = np.stack([BEFORE, BEFORE + shift + noise])
-    decision, _ = decide(values, [0.0], "network", seed=1)
+    decision = decide(values, [0.0], "network", seed=1)
     assert decision.better is better
     assert decision.difference is not None
     assert decision.difference.value == pytest.approx(shift)
@@ -53,8 +53,8 @@ def test_pure_noise_is_seldom_taken_for_learning() -> None:
     for seed in range(200):
         noise = np.random.default_rng(seed).normal(0, 0.05, 60)
         values = np.stack([np.full(60, 0.4), 0.4 + noise])
-        kept["network"] += decide(values, [0.0], "network", seed)[0].better
-        kept["listener_factors"] += decide(values, [0.5], "listener_factors", seed)[0].better
+        kept["network"] += decide(values, [0.0], "network", seed).better
+        kept["listener_factors"] += decide(values, [0.5], "listener_factors", seed).better
     assert kept["network"] <= 12  # 2.5 % of 200 are expected
     assert kept["listener_factors"] <= 48  # 16 %
 

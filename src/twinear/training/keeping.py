@@ -103,9 +103,7 @@ def choose(values: Floats) -> int:
     return int(np.argmax(behind.mean(axis=1) <= error + ROUNDING))
 
 
-def decide(
-    values: Floats, weights: Sequence[float], step: Step, seed: int
-) -> tuple[StepDecision, int]:
+def decide(values: Floats, weights: Sequence[float], step: Step, seed: int) -> StepDecision:
     """Decide from the values of the candidates, (candidates, queries); the first was there before.
 
     Parameters
@@ -115,17 +113,14 @@ def decide(
     step
         "listener_factors" is decided by the one-standard-error rule, "network" by the interval.
 
-    Returns
-    -------
-    The decision, and the row of the best of the other candidates by the one-standard-error rule.
+    Of the other candidates the best by the one-standard-error rule is compared with the first.
 
     Examples
     --------
     >>> values = np.stack([np.full(50, 0.3), np.full(50, 0.31)])
-    >>> decision, row = decide(values, [0.0], "network", seed=1)
-    >>> decision.better, row
-    (True, 1)
-    >>> decide(values[[0, 0]], [0.0], "network", seed=1)[0].better
+    >>> decide(values, [0.0], "network", seed=1).better
+    True
+    >>> decide(values[[0, 0]], [0.0], "network", seed=1).better
     False
     """
     row = 1 + choose(values[1:])
@@ -136,7 +131,7 @@ def decide(
         drawn = resamples(len(difference), N_BOOTSTRAP, np.random.default_rng(seed))
         [interval] = bootstrap(difference[:, None], drawn, CONFIDENCE)
     by_interval = interval is not None and interval.low > 0
-    decision = StepDecision(
+    return StepDecision(
         step=step,
         better=by_interval if step == "network" else choose(values) > 0,
         queries=int(defined.sum()),
@@ -145,7 +140,6 @@ def decide(
         difference=interval,
         factors_weight=weights[row - 1],
     )
-    return decision, row
 
 
 def query_values(

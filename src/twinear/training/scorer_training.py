@@ -10,10 +10,11 @@ The model does not know its trainer: an edit here does not touch what only reads
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -26,12 +27,12 @@ from twinear.similarity.factors import listener_factors
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split, fold_of
-from twinear.training.batches import Batches, ClipInputs, collect_examples
+from twinear.training.batches import Batches, ClipInputs, Examples, collect_examples
 from twinear.training.checkpoint import Epoch, write_finished
 from twinear.training.factors import add_factors, weigh_factors
 from twinear.training.keeping import KeepDecision, Kept, StepDecision, decide, query_values
 from twinear.training.losses import calibration
-from twinear.training.training import TrainingParams, fit
+from twinear.training.training import Fit, TrainingParams, fit
 from twinear.training.untrained import untrained_scorer
 from twinear.training.validation import all_logits, artist_scores
 
@@ -89,122 +90,207 @@ def train_scorer(
         Listener factors are wanted and there are no listens, or an artist has no similarity.
     """
     torch.set_num_threads(params.threads)  # another number gives other last digits
-    train, validation = split.members("train"), split.members("validation")
-    examples = collect_examples(clips, similarity, train, validation)
-    artists = np.array([*train, *validation])
-    test = set(split.artists["artist"]) - set(artists)
-    without_test = np.flatnonzero(~clips.clips["artist"].isin(test).to_numpy())
-    untrained = untrained_scorer(clips.select(without_test), params.model)
-    every = np.ones(len(artists), np.bool_)
-    data = Batches.from_examples(examples, torch.device("cpu"))
-    assert untrained.net.statistics is not None  # noqa: S101
-    statistics = data.compute_statistics(untrained.net.statistics)
-
-    def score(scorer: Scorer) -> Tensor:
-        """Compute the logits of all pairs of clips."""
-        net, clips_of_all = scorer.net, data
-        if net.statistics is not None:
-            only = net.convolutions is None
-            clips_of_all = data.with_coordinates(net.statistics, statistics, only=only)
-        return all_logits(clips_of_all, net, "float32")
-
-    def values(scorer: Scorer, held_out: Bools) -> Floats:
-        """Compute the values of the queries, (queries,)."""
-        index = torch.from_numpy(examples.artist_index)
-        scores = artist_scores(score(scorer), scorer.net, index, len(artists), pooling)
-        of_artists = scores.detach().double().numpy()
-        return query_values(of_artists, examples.similarity, np.flatnonzero(held_out), params.seed)
-
-    def with_factors(scorer: Scorer, learned_from: Bools) -> Scorer:
-        ids = artists[learned_from].tolist()
-        others = set(split.artists["artist"]) - set(ids)
-        factors = listener_factors(_require(listens), ids, others, params.listener_factors)
-        chosen = learned_from[examples.artist_index]
-        index = (np.cumsum(learned_from) - 1)[examples.artist_index[chosen]]
-        of_chosen = statistics[torch.from_numpy(chosen)]
-        return add_factors(scorer, of_chosen, index, factors, params.factors_ridge)
-
-    def calibrated(scorer: Scorer) -> Scorer:
-        """Bring the scores of the validation artists' clips near to their similarity."""
-        index = examples.artist_index
-        held_out = examples.validation[index]
-        pairs = (index[:, None] != index) & held_out & held_out[:, None]
-        if not pairs.any():
-            return scorer
-        target = examples.similarity[np.ix_(index, index)]
-        net = copy.deepcopy(scorer.net)
-        net.head.rescale(*calibration(score(scorer).numpy()[pairs], target[pairs]))
-        return Scorer.from_net(net, scorer.spectrograms, scorer.model)
-
-    before_refit = scorer = untrained
-    steps, always = list[StepDecision](), params.keep == "always"
-    kept: Kept = "untrained"
-    enough = len(artists) >= LEAST_ARTISTS or always
-    weights = params.factors_weights if params.listener_factors and enough else ()
-    used = every if params.refit else ~examples.validation  # what the last scorer learns from
-    if weights and params.keep != "never":
-        folds = fold_of(artists.tolist(), N_FOLDS)
-        of_folds = []
-        for held_out in (folds == number for number in np.unique(folds)):
-            learned = with_factors(untrained, ~held_out)
-            candidates = [untrained, *(weigh_factors(learned, weight) for weight in weights)]
-            of_folds.append([values(candidate, held_out) for candidate in candidates])
-        joined = np.concatenate(of_folds, axis=1)
-        decision, row = decide(joined, weights, "listener_factors", params.seed)
-        steps.append(decision)
-        if decision.better or always:
-            kept = "listener_factors"
-            before_refit, scorer = (
-                calibrated(weigh_factors(with_factors(untrained, learned_from), weights[row - 1]))
-                for learned_from in (~examples.validation, used)
-            )
-    history, best = list[Epoch](), None
+    learner = _Learner.start(clips, similarity, split, params, listens, pooling)
+    made = [_Made(kept="untrained", before_refit=learner.untrained, scorer=learner.untrained)]
+    steps, history, best = list[StepDecision](), list[Epoch](), None
+    always = params.keep == "always"
+    if learner.weights and params.keep != "never":
+        step, learned = _learn_factors(learner)
+        steps.append(step)
+        if step.better or always:
+            made.append(learned)
     if params.epochs and params.keep != "never":
         unlabelled = select_unlabelled(clips, split)
-        fitted = fit(input_of(clips), examples, params, checkpoint, on_epoch, unlabelled)
+        fitted = fit(input_of(clips), learner.examples, params, checkpoint, on_epoch, unlabelled)
         history, best = fitted.history, fitted.best
-        nets = [
-            Scorer.from_net(net, clips.front, params.model)
-            for net in (fitted.before_refit, fitted.net)
-        ]
-        candidates = [before_refit, nets[0]]
-        if params.model.branches == "convolutions" or params.model.head != "cosine":
-            weights = ()  # factors need statistics and the cosine
-        if weights:
-            learned = with_factors(nets[0], ~examples.validation)
-            candidates += [weigh_factors(learned, weight) for weight in weights]
-        on_validation = np.stack([values(each, examples.validation) for each in candidates])
-        decision, row = decide(on_validation, (0.0, *weights), "network", params.seed)
-        steps.append(decision)
-        if decision.better or always:
-            kept = "network"
-            before_refit, scorer = nets
-            if decision.factors_weight:
-                before_refit, scorer = (
-                    calibrated(weigh_factors(with_factors(net, learned_from), weights[row - 2]))
-                    for net, learned_from in zip(nets, (~examples.validation, used), strict=True)
-                )
+        step, learned = _learn_beside(learner, fitted, made[-1].before_refit)
+        steps.append(step)
+        if step.better or always:
+            made.append(learned)
     else:
         write_finished(checkpoint)
-    if kept == "untrained":
-        before_refit = scorer = calibrated(untrained)
+    last = made[-1]
+    if last.kept == "untrained":
+        scorer = learner.calibrated(learner.untrained)
+        last = replace(last, before_refit=scorer, scorer=scorer)
     return Trained(
-        scorer=scorer,
-        before_refit=before_refit,
-        decision=KeepDecision(kept=kept, keep=params.keep, steps=tuple(steps)),
+        scorer=last.scorer,
+        before_refit=last.before_refit,
+        decision=KeepDecision(kept=last.kept, keep=params.keep, steps=tuple(steps)),
         history=history,
         best=best,
     )
 
 
-def _require(listens: Listens | None) -> Listens:
-    if listens is None:
-        raise DataError(
-            "training.listener_factors",
-            "asks for listener factors, and there are no listens",
-            remedy="give the listens, or set it to 0",
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Made:
+    """What a step has made."""
+
+    kept: Kept
+    before_refit: Scorer
+    scorer: Scorer
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Learner:
+    """What all steps of learning need.
+
+    Attributes
+    ----------
+    artists
+        Ids of the training artists, then of the validation artists.
+    statistics
+        Of their clips, (clips, n), as the statistics branch computes them.
+    """
+
+    artists: npt.NDArray[np.str_]
+    examples: Examples
+    split: Split
+    params: TrainingParams
+    listens: Listens | None
+    pooling: Pooling
+    untrained: Scorer
+    batches: Batches
+    statistics: Tensor
+
+    @classmethod
+    def start(
+        cls,
+        clips: Spectrograms,
+        similarity: Similarity,
+        split: Split,
+        params: TrainingParams,
+        listens: Listens | None,
+        pooling: Pooling,
+    ) -> "_Learner":
+        """Collect the examples, and fit the untrained scorer to all clips but those of test."""
+        train, validation = split.members("train"), split.members("validation")
+        examples = collect_examples(clips, similarity, train, validation)
+        test = set(split.artists["artist"]) - set(train) - set(validation)
+        without_test = np.flatnonzero(~clips.clips["artist"].isin(test).to_numpy())
+        untrained = untrained_scorer(clips.select(without_test), params.model)
+        batches = Batches.from_examples(examples, torch.device("cpu"))
+        assert untrained.net.statistics is not None  # noqa: S101
+        return cls(
+            artists=np.array([*train, *validation]),
+            examples=examples,
+            split=split,
+            params=params,
+            listens=listens,
+            pooling=pooling,
+            untrained=untrained,
+            batches=batches,
+            statistics=batches.compute_statistics(untrained.net.statistics),
         )
-    return listens
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weights of listener factors to choose from; none where there are too few artists."""
+        enough = len(self.artists) >= LEAST_ARTISTS or self.params.keep == "always"
+        return self.params.factors_weights if self.params.listener_factors and enough else ()
+
+    @property
+    def training(self) -> Bools:
+        """The artists that a scorer before the refit learns from, (artists,)."""
+        return ~self.examples.validation
+
+    @property
+    def used(self) -> Bools:
+        """The artists that the last scorer learns from, (artists,)."""
+        return np.ones(len(self.artists), np.bool_) if self.params.refit else self.training
+
+    def score(self, scorer: Scorer) -> Tensor:
+        """Compute the logits of all pairs of clips, (clips, clips)."""
+        net, batches = scorer.net, self.batches
+        if net.statistics is not None:
+            only = net.convolutions is None
+            batches = batches.with_coordinates(net.statistics, self.statistics, only=only)
+        return all_logits(batches, net, "float32")
+
+    def values(self, scorer: Scorer, held_out: Bools) -> Floats:
+        """Compute the values of the held-out artists as queries, (queries,)."""
+        index, n_artists = torch.from_numpy(self.examples.artist_index), len(self.artists)
+        scores = artist_scores(self.score(scorer), scorer.net, index, n_artists, self.pooling)
+        rows = np.flatnonzero(held_out)
+        of_artists = scores.detach().double().numpy()
+        return query_values(of_artists, self.examples.similarity, rows, self.params.seed)
+
+    def with_factors(self, scorer: Scorer, learned_from: Bools) -> Scorer:
+        """Add listener factors, of weight 0, learned from some artists, (artists,)."""
+        if self.listens is None:
+            raise DataError(
+                "training.listener_factors",
+                "asks for listener factors, and there are no listens",
+                remedy="give the listens, or set it to 0",
+            )
+        ids = self.artists[learned_from].tolist()
+        held_out = set(self.split.artists["artist"]) - set(ids)
+        factors = listener_factors(self.listens, ids, held_out, self.params.listener_factors)
+        of_clips = self.examples.artist_index
+        chosen = learned_from[of_clips]
+        index = (np.cumsum(learned_from) - 1)[of_clips[chosen]]
+        statistics = self.statistics[torch.from_numpy(chosen)]
+        return add_factors(scorer, statistics, index, factors, self.params.factors_ridge)
+
+    def calibrated(self, scorer: Scorer) -> Scorer:
+        """Bring the scores of the validation artists' clips near to their similarity."""
+        index = self.examples.artist_index
+        held_out = self.examples.validation[index]
+        pairs = (index[:, None] != index) & held_out & held_out[:, None]
+        if not pairs.any():
+            return scorer
+        target = self.examples.similarity[np.ix_(index, index)]
+        net = copy.deepcopy(scorer.net)
+        net.head.rescale(*calibration(self.score(scorer).numpy()[pairs], target[pairs]))
+        return Scorer.from_net(net, scorer.spectrograms, scorer.model)
+
+    def with_weighed_factors(self, scorer: Scorer, learned_from: Bools, weight: float) -> Scorer:
+        """Add listener factors with a weight, and calibrate the scores."""
+        return self.calibrated(weigh_factors(self.with_factors(scorer, learned_from), weight))
+
+
+def _learn_factors(learner: _Learner) -> tuple[StepDecision, _Made]:
+    """Add listener factors to the untrained scorer, judged by cross-fitting."""
+    untrained, weights = learner.untrained, learner.weights
+    folds = fold_of(learner.artists.tolist(), N_FOLDS)
+    of_folds = []
+    for held_out in (folds == number for number in np.unique(folds)):
+        learned = learner.with_factors(untrained, ~held_out)
+        candidates = [untrained, *(weigh_factors(learned, weight) for weight in weights)]
+        of_folds.append([learner.values(candidate, held_out) for candidate in candidates])
+    joined = np.concatenate(of_folds, axis=1)
+    step = decide(joined, weights, "listener_factors", learner.params.seed)
+    before_refit, scorer = (
+        learner.with_weighed_factors(untrained, learned_from, step.factors_weight)
+        for learned_from in (learner.training, learner.used)
+    )
+    return step, _Made(kept="listener_factors", before_refit=before_refit, scorer=scorer)
+
+
+def _learn_beside(learner: _Learner, fitted: Fit, before: Scorer) -> tuple[StepDecision, _Made]:
+    """Judge the network, by itself and with listener factors, on the validation artists."""
+    params, validation = learner.params, learner.examples.validation
+    before_refit, scorer = (
+        Scorer.from_net(net, before.spectrograms, params.model)
+        for net in (fitted.before_refit, fitted.net)
+    )
+    takes_factors = params.model.branches != "convolutions" and params.model.head == "cosine"
+    weights = learner.weights if takes_factors else ()
+    candidates = [before, before_refit]
+    if weights:
+        learned = learner.with_factors(before_refit, learner.training)
+        candidates += [weigh_factors(learned, weight) for weight in weights]
+    on_validation = np.stack([learner.values(each, validation) for each in candidates])
+    step = decide(on_validation, (0.0, *weights), "network", params.seed)
+    if step.factors_weight:
+        before_refit, scorer = (
+            learner.with_weighed_factors(net, learned_from, step.factors_weight)
+            for net, learned_from in (
+                (before_refit, learner.training),
+                (scorer, learner.used),
+            )
+        )
+    return step, _Made(kept="network", before_refit=before_refit, scorer=scorer)
 
 
 def select_unlabelled(clips: Spectrograms, split: Split) -> ClipInputs:
