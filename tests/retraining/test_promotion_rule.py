@@ -17,10 +17,18 @@ NOISE = 0.02 * np.cos(7.0 * np.arange(40))
 
 
 def apply(
-    challenger: Floats, champion: Floats | None = None, *, same_queries: bool = True
+    challenger: Floats,
+    champion: Floats | None = None,
+    *,
+    untrained: Floats | None = None,
+    same_queries: bool = True,
 ) -> RuleOutcome:
     ndcg = QueryNdcg(
-        challenger=challenger, chance=CHANCE, champion=champion, same_queries=same_queries
+        challenger=challenger,
+        chance=CHANCE,
+        champion=champion,
+        untrained=untrained,
+        same_queries=same_queries,
     )
     return decide(ndcg, margin=0.05, params=RANKING)
 
@@ -41,6 +49,17 @@ def test_a_better_challenger_wins_and_an_equal_one_does_not() -> None:
     equal = apply(GOOD + NOISE, GOOD)
     assert not equal.promoted
     assert "not better than the champion on the same queries" in equal.reason
+
+
+def test_a_challenger_that_learning_has_made_worse_is_refused() -> None:
+    worse = apply(GOOD - 0.03 + NOISE, untrained=GOOD)
+    assert not worse.promoted
+    assert "worse than the untrained scorer" in worse.reason
+    assert worse.numbers["gain_high"] < 0
+    equal = apply(GOOD + NOISE, untrained=GOOD)  # it may be the untrained scorer itself
+    assert equal.promoted
+    assert equal.numbers["untrained"] == pytest.approx(GOOD.mean())
+    assert not apply(GOOD - 0.03 + NOISE, GOOD - 0.2, untrained=GOOD).promoted
 
 
 @pytest.mark.parametrize(("lost", "promoted"), [(0.0, True), (0.02, True), (0.06, False)])

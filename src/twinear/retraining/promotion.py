@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from twinear.base.errors import DataError
 from twinear.base.files import sha256, write_json
 from twinear.compute.pool import Workers
@@ -22,6 +24,7 @@ from twinear.ranking.ranking import RankingParams
 from twinear.retraining.checks import CheckResult, run_checks
 from twinear.retraining.held_out import Evaluator, PipelineFolders, read_held_out
 from twinear.retraining.promotion_rule import PromotionParams, QueryNdcg, decide
+from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
 from twinear.tracking.promotions import Outcome, Succession, follow, read_succession, record
 from twinear.tracking.registry import (
@@ -35,6 +38,7 @@ from twinear.tracking.registry import (
     scorer_file,
 )
 from twinear.tracking.runs import open_run
+from twinear.training.untrained import untrained_scorer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +122,7 @@ def promote(
         challenger=evaluator.ndcg(held_out.score(scorer, embeddings)),
         chance=evaluator.chance,
         champion=champion_ndcg,
+        untrained=_untrained_ndcg(evaluator, folders, scorer),
         same_queries=champion is not None and champion.held_out == test.digest,
     )
     outcome = decide(ndcg, rules.promotion.margin, rules.ranking)
@@ -206,6 +211,16 @@ def _trained_on(version: Version) -> set[str]:
             return set()
         split = Split.read(path)
         return {*split.members("train"), *split.members("validation")}
+
+
+def _untrained_ndcg(evaluator: Evaluator, folders: PipelineFolders, scorer: Scorer) -> Floats:
+    """Evaluate the untrained scorer of the present clips but those of the test artists."""
+    test, held_out = Split.read(folders.split).members("test"), evaluator.held_out
+    clips = Spectrograms.read(folders.artifacts / "spectrograms")
+    rows = np.flatnonzero(~clips.clips["artist"].isin(test))
+    untrained = untrained_scorer(clips.select(rows), scorer.model)
+    embeddings = untrained.encode_spectrograms(held_out.spectrograms)
+    return evaluator.ndcg(held_out.score(untrained, embeddings))
 
 
 def _champion_ndcg(

@@ -1,6 +1,8 @@
 """The rule by which a challenger becomes champion: a pure function of numbers.
 
-A challenger must always rank better than chance. Against a champion, query by query:
+A challenger must always rank better than chance, and must not be worse than the untrained scorer:
+the upper bound of the mean paired difference of NDCG@10 must not be below zero. Against a champion,
+query by query:
 
 - on the same held-out queries it must be better: the lower bound of the mean paired difference of
   NDCG@10 is above zero;
@@ -40,6 +42,7 @@ class QueryNdcg:
     challenger: Floats
     chance: Floats  # the mean over random rankings
     champion: Floats | None  # None if there is no champion to compare with
+    untrained: Floats | None  # by the untrained scorer of the present clips; None: not compared
     same_queries: bool  # the champion was promoted on these same queries, truth and clips
 
 
@@ -55,7 +58,12 @@ class RuleOutcome:
 def decide(ndcg: QueryNdcg, margin: float, params: RankingParams) -> RuleOutcome:
     """Apply the rule; `DataError` if no query has a defined NDCG."""
     lead = _difference(ndcg.challenger, ndcg.chance, params)
-    systems = {"challenger": ndcg.challenger, "chance": ndcg.chance, "champion": ndcg.champion}
+    systems = {
+        "challenger": ndcg.challenger,
+        "chance": ndcg.chance,
+        "untrained": ndcg.untrained,
+        "champion": ndcg.champion,
+    }
     numbers = {
         name: float(np.nanmean(values)) for name, values in systems.items() if values is not None
     }
@@ -63,6 +71,12 @@ def decide(ndcg: QueryNdcg, margin: float, params: RankingParams) -> RuleOutcome
     if lead.low <= 0:
         reason = f"not better than chance: {_format(lead)}"
         return RuleOutcome(promoted=False, reason=reason, numbers=numbers)
+    if ndcg.untrained is not None:
+        gain = _difference(ndcg.challenger, ndcg.untrained, params)
+        numbers |= _bounds("gain", gain)
+        if gain.high < 0:
+            reason = f"worse than the untrained scorer: {_format(gain)}"
+            return RuleOutcome(promoted=False, reason=reason, numbers=numbers)
     if ndcg.champion is None:
         reason = f"no champion to compare with, better than chance: {_format(lead)}"
         return RuleOutcome(promoted=True, reason=reason, numbers=numbers)
