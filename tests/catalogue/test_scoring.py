@@ -27,6 +27,7 @@ from twinear.catalogue.calibration import SiameseScale
 from twinear.catalogue.collaborative import TrainingArtists
 from twinear.catalogue.encoded import plain_artists
 from twinear.catalogue.head import L1Head, describe_head, head_of, parse_head
+from twinear.catalogue.listener_factors import add_listener_factors
 from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.scoring import (
     ScoreParts,
@@ -36,6 +37,7 @@ from twinear.catalogue.scoring import (
     sort_clips,
     split_mean_logit,
 )
+from twinear.listens.listens import Listens
 from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
@@ -281,7 +283,8 @@ def test_scores_of_the_sample_are_those_of_the_dense_definition(finished: Projec
     artifacts = finished.folder / "artifacts"
     scorer = Scorer.read(artifacts / "training/scorer.safetensors")
     similarity = Similarity.read(artifacts / "similarity")
-    known = TrainingArtists.from_split(similarity, Split.read(artifacts / "split.csv"))
+    split, listens = Split.read(artifacts / "split.csv"), Listens.read(artifacts / "listens")
+    known = add_listener_factors(TrainingArtists.from_split(similarity, split), listens, split)
     params = read_params("catalogue", CatalogueParams, PARAMS).model_copy(
         update={"collaborative_artists": 0, "collaborative_neighbours": 0}
     )

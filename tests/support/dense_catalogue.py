@@ -58,7 +58,7 @@ def dense_scores(
         different = ~np.eye(len(rows), dtype=bool)
         similarity = np.where(different, known.similarity, 0)
         share = params.collaborative_denoised
-        if share:
+        if share and known.factors.shape[1]:
             units = known.factors / np.linalg.norm(known.factors, axis=1, keepdims=True)
             cosine = units @ units.T
             cosine = (cosine - cosine[different].min()) / cosine[different].std()
