@@ -12,7 +12,7 @@ from twinear.split import Split, SplitParams, split_artists
 
 def split(similarity: Path, spectrograms: Path, path: Path) -> None:
     params = read_params("split", SplitParams)
-    """Split the artists that have both; without listens there is none, and nothing to split."""
+    """Split the artists with clips and listens; without listens the split is empty."""
     artists = Similarity.read(similarity, may_be_empty=True).artists
     heard = artists["artist"].isin(set(Spectrograms.read(spectrograms).clips["artist"]))
     if artists.empty:

@@ -138,7 +138,7 @@ def _table(encoder: Encoder, params: EmbedParams, rows: dict[str, _ClipVector]) 
 def _embed(
     encoder: Encoder, paths: Iterable[Path], params: EmbedParams, workers: Workers
 ) -> Iterator[_ClipVector | str]:
-    """Each clip's embedding, or why there is none, in order."""
+    """Embed each clip, in order; a clip that cannot be used gives the reason."""
     load = partial(load_windows, sr=encoder.sr, cut=partial(encoder.cut, fixed=params.frames))
     crashed: ClipWindows | str = "crashes the decoder"
     loaded = map_in_processes(load, paths, workers, crashed)

@@ -28,7 +28,7 @@ def rank_nothing() -> Ranking:
 def hubness_of_catalogue(catalogue: Catalogue, params: RankingParams) -> dict[str, Numbers]:
     """Measure the hubness of the catalogue and of its scorer.
 
-    There is none where artists are so few that every list is of all.
+    The result is empty with so few artists that every list holds all others.
     """
     rows = evenly_spaced(np.arange(len(catalogue)), MOST)
     if len(rows) <= K + 1:

@@ -96,7 +96,7 @@ def _counted(n: int, noun: str) -> str:
 
 
 def _suggestions(catalogue: Catalogue, params: ReportParams) -> list[tuple[str, str]]:
-    """Tabulate the nearest of some artists; there are none where an index answers, or nobody."""
+    """Tabulate the nearest artists of some; empty without neighbours or artists."""
     if not catalogue.neighbours.shape[1]:
         return []
     table, some = catalogue.artists, evenly_spaced(np.arange(len(catalogue)), params.n_artists)
