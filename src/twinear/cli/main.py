@@ -7,6 +7,7 @@ from twinear.cli import (  # noqa: F401  # importing them adds their commands
     data,
     embed,
     evaluation,
+    library,
     neighbours,
     playlist,
     promotion,

@@ -55,14 +55,15 @@ class Collection:
         catalogue = Catalogue.read(folder)
         alone = cls(catalogue=catalogue)
         current = Additions.beside(catalogue).current(alone.load_scorer)
-        return replace(alone._with(current.artists), warnings=tuple(current.warnings))
+        return replace(alone.with_artists(current.artists), warnings=tuple(current.warnings))
 
-    def _with(self, artists: Sequence[AddedArtist]) -> "Collection":
+    def with_artists(self, artists: Sequence[AddedArtist]) -> "Collection":
+        """Add artists that the catalogue does not hold, after those that were added before."""
         if not artists:
             return self
-        records, clips = list[ArtistRecord](), list[ClipRecord]()
+        records, clips = list(self.added), list(self.added_clips)
         n_built = self.catalogue.artists.n_clips
-        for row, added in enumerate(artists, start=len(self.catalogue)):
+        for row, added in enumerate(artists, start=len(self)):
             n_clips = len(added.clips)
             records.append(
                 ArtistRecord(row=row, artist=added.artist, name=added.name, clips=n_clips)
@@ -81,7 +82,9 @@ class Collection:
             self,
             added=tuple(records),
             added_clips=tuple(clips),
-            added_encoded=join_artists([added.encoded for added in artists]),
+            added_encoded=join_artists(
+                [*self.groups[1:], *(added.encoded for added in artists)],
+            ),
         )
 
     def __len__(self) -> int:
