@@ -15,7 +15,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from twinear.acquisition.subsonic import ServerSong
-from twinear.artists.identity import is_mbid, normalise_name
+from twinear.artists.identity import artist_id, is_mbid, normalise_name
 from twinear.base.errors import DataError
 from twinear.base.files import replacing
 from twinear.base.table import read_table
@@ -175,4 +175,4 @@ def _plain(path: str) -> str:
 
 
 def _tags(artist: str, title: str, album: str) -> tuple[str, ...]:
-    return tuple(map(normalise_name, (artist, title, album)))
+    return artist_id("", artist), normalise_name(title), normalise_name(album)
