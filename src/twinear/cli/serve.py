@@ -30,6 +30,9 @@ def serve(
     library: Annotated[
         Path, typer.Option(help="Where the encoded recordings of --music are kept.")
     ] = Path("artifacts/library.sqlite"),
+    items: Annotated[
+        Path, typer.Option(help="What media servers may ask for, from 'twinear library sync'.")
+    ] = Path("artifacts/library.csv"),
     reports: Annotated[Path, typer.Option(help="The folder of the reports.")] = Path("reports"),
     data: DataFolder = DATA,
     catalogue: CatalogueFolder = CATALOGUE,
@@ -43,7 +46,7 @@ def serve(
     except ModuleNotFoundError as error:
         found = f"needs {error.name}, which is not installed"
         raise TwinearError("serve", found, remedy="pip install 'twinear[serve]'") from None
-    from twinear.serve.options import TOKEN, ServeOptions
+    from twinear.serve.options import SUBSONIC_PASSWORD, SUBSONIC_USER, TOKEN, ServeOptions
 
     options = ServeOptions(
         catalogue=catalogue,
@@ -52,7 +55,10 @@ def serve(
         model=model,
         music=music,
         library=library,
+        items=items,
         token=os.environ.pop(TOKEN, ""),
+        subsonic_user=os.environ.pop(SUBSONIC_USER, ""),
+        subsonic_password=os.environ.pop(SUBSONIC_PASSWORD, ""),
         host=host,
     )
 

@@ -248,6 +248,21 @@ class ItemLibrary:
             return [start, *(SimilarItem(item=self.items[row], score=s) for row, s in steps)]
         raise impossible
 
+    def similar_artists(self, artist: int, n: int) -> list[tuple[ArtistRecord, float]]:
+        """Rank the library's artists by their score with one, best first, itself left out.
+
+        Parameters
+        ----------
+        artist
+            A row of the collection, of the library or not.
+        """
+        rows = np.setdiff1d(self.artist_rows, [artist])
+        parts = self.collection.score(self.collection.encoded([artist]), rows)
+        total = np.asarray(parts.total[0])
+        best = best_first(total, n)
+        scores = self.collection.catalogue.calibration.apply(total[best])
+        return list(zip(self.collection.records(rows[best]), scores.tolist(), strict=True))
+
     def nearest_of(self, artist: int, embeddings: Floats, n: int) -> list[LibraryItem]:
         """Choose the items of an artist that are most similar to some clips, best first."""
         rows = self.items_of.get(artist, [])

@@ -4,6 +4,9 @@
 /api/v1/…             the API
 /v2/health/…, /metrics
 /openapi.json, /docs  the API, described
+/similar-artists/json, /listenbrainz/…    as ListenBrainz labs
+/api/similar_artists, /api/similar_tracks, /api/find_path    as AudioMuse-AI
+/rest/…               as an OpenSubsonic server
 """
 
 from collections.abc import AsyncIterator
@@ -17,6 +20,8 @@ from starlette.staticfiles import StaticFiles
 from twinear.serve import artists, clips, errors, health, similar
 from twinear.serve.answers import Error
 from twinear.serve.auth import GUARDED
+from twinear.serve.doors import audiomuse, listenbrainz, opensubsonic
+from twinear.serve.doors.library import Libraries
 from twinear.serve.metrics import Metrics
 from twinear.serve.middleware import EveryRequest
 from twinear.serve.options import ServeOptions
@@ -36,7 +41,8 @@ def create_app(options: ServeOptions) -> FastAPI:
     from importlib.metadata import version
 
     snapshots, metrics = Snapshots(options=options), Metrics()
-    snapshots.listeners.append(metrics.take)
+    libraries = Libraries(options=options)
+    snapshots.listeners += [metrics.take, libraries.take]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -55,8 +61,9 @@ def create_app(options: ServeOptions) -> FastAPI:
         responses={status: {"model": Error, "description": d} for status, d in ERRORS.items()},
     )
     app.state.options, app.state.snapshots, app.state.metrics = options, snapshots, metrics
+    app.state.libraries = libraries
     errors.add_handlers(app)
-    for each in (artists, similar, clips, health):
+    for each in (artists, similar, clips, health, listenbrainz, audiomuse, opensubsonic):
         app.include_router(each.router)
     guarded = GUARDED
     app.add_middleware(

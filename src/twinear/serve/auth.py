@@ -22,8 +22,8 @@ def require_token(connection: HTTPConnection, token: str, guarded: tuple[str, ..
     path = connection.url.path
     if not token or not any(path == each or path.startswith(each) for each in guarded):
         return
-    scheme, _, sent = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and is_same(sent.strip(), token):
+    sent = bearer_of(connection)
+    if is_same(sent, token):
         return
     raise ApiError(
         401,
@@ -34,6 +34,12 @@ def require_token(connection: HTTPConnection, token: str, guarded: tuple[str, ..
         remedy=f"send the {TOKEN} of the service",
         headers={"WWW-Authenticate": "Bearer"},
     )
+
+
+def bearer_of(connection: HTTPConnection) -> str:
+    """Read the token that was sent; "" if none was."""
+    scheme, _, sent = connection.headers.get("authorization", "").partition(" ")
+    return sent.strip() if scheme.lower() == "bearer" else ""
 
 
 def is_same(sent: str, secret: str) -> bool:

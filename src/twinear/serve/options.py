@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
-TOKEN = "TWINEAR_TOKEN"  # noqa: S105  # the name of the environment variable
+TOKEN = "TWINEAR_TOKEN"  # noqa: S105  # the names of environment variables
+SUBSONIC_USER, SUBSONIC_PASSWORD = "TWINEAR_SUBSONIC_USER", "TWINEAR_SUBSONIC_PASSWORD"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +54,12 @@ class ServeOptions:
         A folder of the user's own music, whose recordings may be played; None: none.
     library
         Where the encoded recordings of `music` are kept.
+    items
+        The table of recordings that media servers know, which `twinear library sync` writes.
     token
         What a client has to send; "": nothing.
+    subsonic_user, subsonic_password
+        With which OpenSubsonic clients log in; "": they need the token as API key, if there is one.
     host
         The address it listens at.
     workers
@@ -69,7 +74,10 @@ class ServeOptions:
     model: str = ""
     music: Path | None = None
     library: Path = Path("artifacts/library.sqlite")
-    token: str = ""
+    items: Path = Path("artifacts/library.csv")
+    token: str = field(default="", repr=False)
+    subsonic_user: str = ""
+    subsonic_password: str = field(default="", repr=False)
     host: str = "127.0.0.1"
     workers: int = 2
     poll_seconds: float = 1.0
