@@ -32,7 +32,7 @@ class LibraryItem:
     item_id: str
     file: Path
     artist: str = ""
-    artist_id: str = ""  # the server's
+    artist_id: str = ""  # the server's; "" where there is no server
     mbid: str = ""  # of the artist
     title: str = ""
     album: str = ""
@@ -90,7 +90,7 @@ def read_library_table(path: Path) -> list[LibraryItem]:
 def items_of_folder(entries: Sequence[PlaylistEntry], folder: Path) -> list[LibraryItem]:
     """Make items of the recordings of a folder; an id is a hash of the path under it."""
     return [
-        _item(entry, hashlib.sha256(path.encode()).hexdigest()[:20], entry.artist)
+        _item(entry, hashlib.sha256(path.encode()).hexdigest()[:20], "")
         for entry, path in zip(entries, _paths(entries, folder), strict=True)
     ]
 

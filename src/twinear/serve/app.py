@@ -17,15 +17,20 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.staticfiles import StaticFiles
 
-from twinear.serve import artists, clips, errors, health, similar
+from twinear.serve import artists, clips, errors, explanation, health, playlists, similar
 from twinear.serve.answers import Error
 from twinear.serve.auth import GUARDED
+<<<<<<< HEAD
 from twinear.serve.doors import audiomuse, listenbrainz, opensubsonic
 from twinear.serve.doors.library import Libraries
+=======
+from twinear.serve.limited_processes import LimitedProcesses
+>>>>>>> API
 from twinear.serve.metrics import Metrics
 from twinear.serve.middleware import EveryRequest
 from twinear.serve.options import ServeOptions
 from twinear.serve.snapshot import Snapshots
+from twinear.serve.uploads import Uploads
 
 PAGE = Path(__file__).with_name("page")
 ERRORS = {
@@ -41,14 +46,19 @@ def create_app(options: ServeOptions) -> FastAPI:
     from importlib.metadata import version
 
     snapshots, metrics = Snapshots(options=options), Metrics()
+    uploads = Uploads(options.limits)
+    processes = LimitedProcesses(options.workers, options.limits)
     libraries = Libraries(options=options)
-    snapshots.listeners += [metrics.take, libraries.take]
+    snapshots.listeners += [metrics.take, processes.prepare, libraries.take]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        uploads.start()
         snapshots.start()
         yield
         snapshots.stop()
+        processes.stop()
+        uploads.stop()
 
     app = FastAPI(
         title="twinear",
@@ -61,10 +71,22 @@ def create_app(options: ServeOptions) -> FastAPI:
         responses={status: {"model": Error, "description": d} for status, d in ERRORS.items()},
     )
     app.state.options, app.state.snapshots, app.state.metrics = options, snapshots, metrics
+    app.state.uploads, app.state.processes = uploads, processes
     app.state.libraries = libraries
     errors.add_handlers(app)
-    for each in (artists, similar, clips, health, listenbrainz, audiomuse, opensubsonic):
-        app.include_router(each.router)
+    for router in (
+        artists.router,
+        similar.router,
+        clips.router,
+        clips.upload_router,
+        explanation.router,
+        playlists.router,
+        health.router,
+        listenbrainz.router,
+        audiomuse.router,
+        opensubsonic.router,
+    ):
+        app.include_router(router)
     guarded = GUARDED
     app.add_middleware(
         EveryRequest, snapshots=snapshots, metrics=metrics, options=options, guarded=guarded
