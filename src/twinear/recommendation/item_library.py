@@ -122,7 +122,10 @@ class ItemLibrary:
         stacked = np.stack(embeddings)
         artist_rows, known = _put_artists(items, stacked, collection)
         ids = [record.artist for record in known.records(artist_rows)]
-        entries = [replace(entry, artist=id_) for entry, id_ in zip(entries, ids, strict=True)]
+        entries = [
+            replace(entry, artist=artist, row=row)
+            for row, (entry, artist) in enumerate(zip(entries, ids, strict=True))
+        ]
         return cls(
             items=tuple(items),
             entries=tuple(entries),
@@ -242,10 +245,14 @@ class ItemLibrary:
             except DataError as error:
                 impossible = error
                 continue
-            by_file = {entry.file: row for row, entry in enumerate(self.entries)}
-            rows = [by_file[entry.file] for entry in made.entries[1:-1]]
-            steps = zip([*rows, last], made.order.scores.tolist(), strict=True)
-            return [start, *(SimilarItem(item=self.items[row], score=s) for row, s in steps)]
+            steps = zip(made.entries[1:], made.order.scores.tolist(), strict=True)
+            return [
+                start,
+                *(
+                    SimilarItem(item=self.items[last if entry.row is None else entry.row], score=s)
+                    for entry, s in steps
+                ),
+            ]
         raise impossible
 
     def similar_artists(self, artist: int, n: int) -> list[tuple[ArtistRecord, float]]:

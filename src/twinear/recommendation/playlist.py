@@ -63,7 +63,7 @@ class PlaylistEntry:
     seconds: float  # 0 if unknown
     sha256: str = ""  # of the audio; "" if unknown
     album: str = ""  # "" if unknown
-    row: int | None = None  # of the clip, in a catalogue
+    row: int | None = None  # of the clip in a catalogue, or of the item in a library
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

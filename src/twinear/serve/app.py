@@ -20,12 +20,9 @@ from starlette.staticfiles import StaticFiles
 from twinear.serve import artists, clips, errors, explanation, health, playlists, similar
 from twinear.serve.answers import Error
 from twinear.serve.auth import GUARDED
-<<<<<<< HEAD
 from twinear.serve.doors import audiomuse, listenbrainz, opensubsonic
 from twinear.serve.doors.library import Libraries
-=======
 from twinear.serve.limited_processes import LimitedProcesses
->>>>>>> API
 from twinear.serve.metrics import Metrics
 from twinear.serve.middleware import EveryRequest
 from twinear.serve.options import ServeOptions
