@@ -166,6 +166,12 @@ class ItemLibrary:
         """Row of an artist -> the media server's id of it."""
         return {row: server_id for server_id, row in self.server_artists.items()}
 
+    @cached_property
+    def mbids(self) -> dict[int, str]:
+        """Row of an artist -> the MusicBrainz id that the tags of its recordings name."""
+        pairs = zip(self.artist_rows.tolist(), self.items, strict=True)
+        return {row: item.mbid for row, item in pairs if item.mbid}
+
     def find(self, item_id: str) -> int:
         """Find an item by its id.
 
@@ -245,14 +251,9 @@ class ItemLibrary:
             except DataError as error:
                 impossible = error
                 continue
-            steps = zip(made.entries[1:], made.order.scores.tolist(), strict=True)
-            return [
-                start,
-                *(
-                    SimilarItem(item=self.items[last if entry.row is None else entry.row], score=s)
-                    for entry, s in steps
-                ),
-            ]
+            rows = [entry.row for entry in made.entries if entry.row is not None]  # all have one
+            steps = zip(rows[1:], made.order.scores.tolist(), strict=True)
+            return [start, *(SimilarItem(item=self.items[row], score=s) for row, s in steps)]
         raise impossible
 
     def similar_artists(self, artist: int, n: int) -> list[tuple[ArtistRecord, float]]:

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from twinear.artists.identity import is_mbid
 from twinear.artists.redirects import read_redirects
 from twinear.base.errors import DataError
+from twinear.catalogue.lookup import ArtistRecord
 from twinear.listens.readers.formats import REDIRECTS
 from twinear.recommendation.collection import Collection
 from twinear.recommendation.item_library import ItemLibrary
@@ -97,7 +98,7 @@ BODY = {
 }
 
 
-@router.get(WITH_TOKEN, responses=REFUSALS, response_model=list[SimilarArtistRow])
+@router.get(WITH_TOKEN, include_in_schema=False)
 @router.get(PATH, responses=REFUSALS, response_model=list[SimilarArtistRow])
 def get_similar_artists(
     request: Request,
@@ -116,9 +117,7 @@ def get_similar_artists(
     return JSONResponse(_similar(mbids, snapshot, library, request.app.state.options))
 
 
-@router.post(
-    WITH_TOKEN, responses=REFUSALS, response_model=list[SimilarArtistRow], openapi_extra=BODY
-)
+@router.post(WITH_TOKEN, include_in_schema=False)
 @router.post(PATH, responses=REFUSALS, response_model=list[SimilarArtistRow], openapi_extra=BODY)
 async def post_similar_artists(
     request: Request, snapshot: CurrentSnapshot, library: CurrentLibrary
@@ -171,33 +170,40 @@ def _similar(
     mbids: Iterable[str], snapshot: Snapshot, library: ItemLibrary | None, options: ServeOptions
 ) -> list[dict[str, Any]]:
     collection = library.collection if library else snapshot.collection
+    tagged = library.mbids if library else {}  # artists that the catalogue knows by name alone
+    seeds = {mbid: row for row, mbid in tagged.items()}
     redirects = _redirects(snapshot, options)
     rows = []
     for mbid in mbids:
         current = redirects.get(mbid, mbid)
-        if not any(record.artist == current for record in collection.matches(current)):
-            continue
-        scores = _scores(current, collection, library)
-        rows += [
-            SimilarArtistRow(
-                artist_mbid=other, name=shown(name), score=score, reference_mbid=mbid
-            ).model_dump()
-            for (other, name), score in sorted(scores.items(), key=lambda each: -each[1])
-        ]
+        records = collection.matches(current)
+        if not records and current in seeds:
+            records = collection.records([seeds[current]])
+        for record, score in _ranked(records[0], collection, library) if records else ():
+            other = record.artist if is_mbid(record.artist) else tagged.get(record.row)
+            if other is not None:
+                rows.append(
+                    SimilarArtistRow(
+                        artist_mbid=other,
+                        name=shown(record.name),
+                        score=round(10_000 * score),
+                        reference_mbid=mbid,
+                    ).model_dump()
+                )
     return rows
 
 
-def _scores(
-    mbid: str, collection: Collection, library: ItemLibrary | None
-) -> dict[tuple[str, str], int]:
-    """Score the artists most similar to one: of all, and of the library."""
-    found = find_similar(collection, ask(collection, [mbid]), SimilarOptions(top=TOP))
-    scores = {(each.artist, each.name): each.score for each in found.similar}
+def _ranked(
+    seed: ArtistRecord, collection: Collection, library: ItemLibrary | None
+) -> list[tuple[ArtistRecord, float]]:
+    """Rank the artists most similar to one, of all and of the library, best first."""
+    found = find_similar(collection, ask(collection, [seed.artist]), SimilarOptions(top=TOP))
+    ranked = [(collection.matches(each.artist)[0], each.score) for each in found.similar]
+    scores = {record.row: (record, score) for record, score in ranked}
     if library is not None:
-        (seed,) = collection.matches(mbid)
         own = library.similar_artists(seed.row, TOP)
-        scores |= {(record.artist, record.name): score for record, score in own}
-    return {each: round(10_000 * score) for each, score in scores.items() if is_mbid(each[0])}
+        scores |= {record.row: (record, score) for record, score in own}
+    return sorted(scores.values(), key=lambda each: -each[1])
 
 
 def _redirects(snapshot: Snapshot, options: ServeOptions) -> dict[str, str]:
