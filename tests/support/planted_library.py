@@ -60,7 +60,7 @@ def write_planted_library(folder: Path) -> PlantedLibrary:
     known = [(row, names[row], "") for row in (*range(4), *range(10, 16))]
     new = [(-1, "Nobody & Söhne", NEW_MBID), (-1, "Somebody", "")]
     rng = np.random.default_rng(0)
-    items, embeddings = [], []
+    items, embeddings = list[LibraryItem](), []
     for row, name, artist_mbid in [*known, (35, "Artist 35", mbid(35)), *new]:
         clips = some.artists.select([max(row, 0)]).embeddings.mean(axis=0)
         for nth in (1, 2):

@@ -40,7 +40,9 @@ class Service:
     planted: PlantedLibrary
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def get(self, path: str, headers: Mapping[str, str] | None = None, **query: object) -> Response:
+    def get(
+        self, path: str, headers: Mapping[str, str] | None = None, /, **query: object
+    ) -> Response:
         return self.send(f"{path}?{urlencode(query)}" if query else path, None, headers)
 
     def send(
@@ -50,10 +52,14 @@ class Service:
         request = urllib.request.Request(self.url + path, body, dict(sent))  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310
-                return Response(status=answer.status, headers=answer.headers, body=answer.read())
+                return Response(
+                    status=answer.status, headers=dict(answer.headers.items()), body=answer.read()
+                )
         except urllib.error.HTTPError as error:
             with error:
-                return Response(status=error.code, headers=error.headers, body=error.read())
+                return Response(
+                    status=error.code, headers=dict(error.headers.items()), body=error.read()
+                )
 
 
 @contextmanager

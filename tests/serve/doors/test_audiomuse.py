@@ -63,7 +63,10 @@ def test_without_a_library_similar_artists_are_those_of_the_catalogue(alone: Ser
     ).json
     assert len(rows) == 5
     assert all(row["artist_id"] for row in rows)
-    empty = {"artist1_representative_songs": [], "artist2_representative_songs": []}
+    empty: dict[str, list[object]] = {
+        "artist1_representative_songs": [],
+        "artist2_representative_songs": [],
+    }
     assert rows[0]["component_matches"] == [empty]
     answer = alone.get("/api/similar_tracks", item_id="s-0")
     assert answer.status == 404
