@@ -34,7 +34,7 @@ from twinear.serve.options import ServeOptions
 from twinear.serve.snapshot import Snapshots
 from twinear.serve.uploads import Uploads
 
-PAGE = Path(__file__).with_name("page")
+PAGE, DOCS = (Path(__file__).with_name(name) for name in ("page", "docs"))
 ERRORS = {
     401: "The token is missing or wrong.",
     404: "No such artist or clip; `nearest` names similar ones.",
@@ -92,6 +92,7 @@ def create_app(options: ServeOptions) -> FastAPI:
     app.add_middleware(
         EveryRequest, snapshots=snapshots, metrics=metrics, options=options, guarded=guarded
     )
+    app.mount("/docs", StaticFiles(directory=DOCS, html=True), name="docs")
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")  # last: it takes the rest
     return app
 
