@@ -7,7 +7,6 @@ alone, in (0, 1); of two artists they are those of the catalogue.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +27,7 @@ from twinear.catalogue.lookup import ArtistRecord
 from twinear.catalogue.search.protocol import best_first
 from twinear.recommendation.additions import AddedArtist, AddedClip
 from twinear.recommendation.collection import Collection
-from twinear.recommendation.library_cache import FileState, LibraryCache
+from twinear.recommendation.library_cache import EncodedRecording, FileState, LibraryCache
 from twinear.recommendation.library_table import REMEDY, LibraryItem, read_library_table
 from twinear.recommendation.playlist import (
     Floats,
@@ -102,15 +101,7 @@ class ItemLibrary:
             if encoded is None or encoded.fault:
                 left_out.add(encoded.fault if encoded else NOT_ENCODED, item.item_id)
                 continue
-            tags = describe_recording(item.file, item.file.parent, encoded.tags)
-            complete = replace(
-                item,
-                artist=item.artist or tags.artist,
-                mbid=item.mbid or ("" if item.artist else tags.mbid),
-                title=item.title or tags.title,
-                album=item.album or tags.album,
-                seconds=item.seconds or encoded.seconds,
-            )
+            complete = _complete(item, encoded)
             items.append(complete)
             embeddings.append(encoded.embedding)
             entries.append(_entry(complete, encoded.sha256))
@@ -283,6 +274,21 @@ class ItemLibrary:
         return self.collection.catalogue.scoring.head.logit(u, v)
 
 
+def _complete(item: LibraryItem, encoded: EncodedRecording) -> LibraryItem:
+    """Take from the tags what the table does not say."""
+    if item.artist and item.title and item.seconds:
+        return item
+    tags = describe_recording(item.file, item.file.parent, encoded.tags)
+    return replace(
+        item,
+        artist=item.artist or tags.artist,
+        mbid=item.mbid or ("" if item.artist else tags.mbid),
+        title=item.title or tags.title,
+        album=item.album or tags.album,
+        seconds=item.seconds or encoded.seconds,
+    )
+
+
 def _put_artists(
     items: Sequence[LibraryItem], embeddings: Floats, collection: Collection
 ) -> tuple[Ints, Collection]:
@@ -317,10 +323,10 @@ def _put_artists(
 
 def _find(collection: Collection, artist: str, name: str) -> ArtistRecord | None:
     for query in dict.fromkeys((artist, name)):
-        with suppress(DataError):
-            found = collection.find(query)
-            if not (is_mbid(artist) and is_mbid(found.artist)) or found.artist == artist:
-                return found
+        found = collection.matches(query)
+        differ = is_mbid(artist) and any(is_mbid(each.artist) for each in found)
+        if len(found) == 1 and (found[0].artist == artist or not differ):
+            return found[0]
     return None
 
 

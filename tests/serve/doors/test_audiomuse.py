@@ -132,3 +132,19 @@ def test_errors_are_a_sentence(
 
 def test_the_token_is_needed(service: Service) -> None:
     assert service.get("/api/similar_artists", {}, artist=NEW_MBID).status == 401
+
+
+def test_a_new_table_is_taken_at_once_and_a_damaged_one_is_none(service: Service) -> None:
+    table = service.planted.table
+    whole = table.read_text(encoding="utf-8")
+    try:
+        table.write_text(whole.replace("s-25,", "moved,"), encoding="utf-8")
+        statuses = [
+            service.get("/api/similar_tracks", item_id=each).status for each in ("s-25", "moved")
+        ]
+        assert statuses == [404, 200]
+        table.write_text("item_id\n", encoding="utf-8")
+        assert "sync" in service.get("/api/similar_tracks", item_id="s-0").json["error"]
+    finally:
+        table.write_text(whole, encoding="utf-8")
+    assert service.get("/api/similar_tracks", item_id="s-25").status == 200

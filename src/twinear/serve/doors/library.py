@@ -22,28 +22,27 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Libraries:
-    """The library of the latest snapshot: opened once, and again when the table has changed."""
+    """The libraries of the latest snapshots: each opened once, and again when its table changed."""
 
     options: ServeOptions
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _key: Hashable = None
-    _library: ItemLibrary | None = None
+    _opened: dict[Hashable, ItemLibrary | None] = field(default_factory=dict)
 
     def take(self, snapshot: Snapshot) -> None:
-        """Open the library of a snapshot before requests take it."""
-        self.of(snapshot)
+        """Begin to open the library of a new snapshot; only who asks for it waits."""
+        threading.Thread(target=self.of, args=(snapshot,), name="library", daemon=True).start()
 
     def of(self, snapshot: Snapshot) -> ItemLibrary | None:
         """Give the library of a snapshot; None where there is none that can be used."""
         try:
-            state = FileState.of(self.options.items)
+            key = snapshot, FileState.of(self.options.items)
         except OSError:
             return None
         with self._lock:
-            if self._key != (snapshot, state):
-                self._library = self._open(snapshot)
-                self._key = (snapshot, state)
-            return self._library
+            if key not in self._opened:
+                latest = list(self._opened.items())[-1:]  # requests in flight may still need it
+                self._opened = dict(latest) | {key: self._open(snapshot)}
+            return self._opened[key]
 
     def _open(self, snapshot: Snapshot) -> ItemLibrary | None:
         collection = snapshot.collection
