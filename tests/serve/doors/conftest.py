@@ -1,21 +1,17 @@
 """Two services on loopback: one with a library and secrets, one of the catalogue alone."""
 
 import json
-import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 import pytest
-import uvicorn
 
 from tests.support.planted_library import PlantedLibrary, mbid, write_planted_library
-from twinear.serve.app import create_app
+from tests.support.serving import running
 from twinear.serve.options import ServeOptions
 
 TOKEN, USER, PASSWORD = "a token & 24% letters", "anna", "sesame & söhne"
@@ -32,13 +28,17 @@ class Response:
         return json.loads(self.body)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Service:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asked:
     """A service and what it was made of."""
 
-    url: str
+    client: httpx.Client
     planted: PlantedLibrary
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return str(self.client.base_url)
 
     def get(
         self, path: str, headers: Mapping[str, str] | None = None, /, **query: object
@@ -48,35 +48,23 @@ class Service:
     def send(
         self, path: str, body: bytes | None, headers: Mapping[str, str] | None = None
     ) -> Response:
-        sent = self.headers if headers is None else headers
-        request = urllib.request.Request(self.url + path, body, dict(sent))  # noqa: S310
-        try:
-            with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310
-                return Response(
-                    status=answer.status, headers=dict(answer.headers.items()), body=answer.read()
-                )
-        except urllib.error.HTTPError as error:
-            with error:
-                return Response(
-                    status=error.code, headers=dict(error.headers.items()), body=error.read()
-                )
+        """Send a request; by default with the token."""
+        sent = dict(self.headers if headers is None else headers)
+        method = "GET" if body is None else "POST"
+        answer = self.client.request(method, path, content=body, headers=sent)
+        return Response(
+            status=answer.status_code, headers=dict(answer.headers), body=answer.content
+        )
 
 
 @contextmanager
-def running(options: ServeOptions) -> Iterator[str]:
-    config = uvicorn.Config(create_app(options), port=0, log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
+def asked(
+    options: ServeOptions, planted: PlantedLibrary, headers: Mapping[str, str]
+) -> Iterator[Asked]:
+    with running(options) as service:
+        client = service.client
+        client.headers.pop("Authorization", None)
+        yield Asked(client=client, planted=planted, headers=headers)
 
 
 @pytest.fixture(name="planted", scope="package")
@@ -89,7 +77,7 @@ def _planted(tmp_path_factory: pytest.TempPathFactory) -> PlantedLibrary:
 
 
 @pytest.fixture(name="service", scope="package")
-def _service(planted: PlantedLibrary) -> Iterator[Service]:
+def _service(planted: PlantedLibrary) -> Iterator[Asked]:
     """With a library, a token and a password."""
     options = ServeOptions(
         catalogue=planted.catalogue,
@@ -100,12 +88,12 @@ def _service(planted: PlantedLibrary) -> Iterator[Service]:
         subsonic_user=USER,
         subsonic_password=PASSWORD,
     )
-    with running(options) as url:
-        yield Service(url=url, planted=planted, headers={"Authorization": f"Bearer {TOKEN}"})
+    with asked(options, planted, {"Authorization": f"Bearer {TOKEN}"}) as service:
+        yield service
 
 
 @pytest.fixture(name="alone", scope="package")
-def _alone(planted: PlantedLibrary) -> Iterator[Service]:
+def _alone(planted: PlantedLibrary) -> Iterator[Asked]:
     """Of the catalogue alone, without secrets."""
     missing = planted.folder / "nowhere"
     options = ServeOptions(
@@ -114,5 +102,5 @@ def _alone(planted: PlantedLibrary) -> Iterator[Service]:
         library=missing / "library.sqlite",
         items=missing / "library.csv",
     )
-    with running(options) as url:
-        yield Service(url=url, planted=planted)
+    with asked(options, planted, {}) as service:
+        yield service

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.doors.conftest import Service
+from tests.serve.doors.conftest import Asked
 from tests.support.planted_library import NEW_MBID, mbid
 
 TRACK = {"item_id": str, "title": str, "author": str, "album": str}
@@ -27,7 +27,7 @@ def check_shape(value: Any, shape: Any) -> None:
         assert type(value) is shape
 
 
-def test_similar_artists_are_those_of_the_library_with_the_servers_ids(service: Service) -> None:
+def test_similar_artists_are_those_of_the_library_with_the_servers_ids(service: Asked) -> None:
     rows = service.get("/api/similar_artists", artist="Sigur Rós", n=50).json
     check_shape(rows, [{"artist": str, "artist_id": str, "divergence": float}])
     artists = {item.artist: item.artist_id for item in service.planted.items}
@@ -42,7 +42,7 @@ def test_similar_artists_are_those_of_the_library_with_the_servers_ids(service: 
         assert service.get("/api/similar_artists", n=50, **query).json == rows
 
 
-def test_songs_stand_for_both_artists_on_request(service: Service) -> None:
+def test_songs_stand_for_both_artists_on_request(service: Asked) -> None:
     rows = service.get(
         "/api/similar_artists", artist="Somebody", n=3, include_component_matches="true"
     ).json
@@ -57,7 +57,7 @@ def test_songs_stand_for_both_artists_on_request(service: Service) -> None:
             assert [authors[song["item_id"]] for song in found] == [artist, artist]
 
 
-def test_without_a_library_similar_artists_are_those_of_the_catalogue(alone: Service) -> None:
+def test_without_a_library_similar_artists_are_those_of_the_catalogue(alone: Asked) -> None:
     rows = alone.get(
         "/api/similar_artists", artist="Earth, Wind and Fire", n=5, include_component_matches="true"
     ).json
@@ -73,7 +73,7 @@ def test_without_a_library_similar_artists_are_those_of_the_catalogue(alone: Ser
     assert "twinear library sync" in answer.json["error"]
 
 
-def test_similar_tracks_are_found_by_id_or_by_title_and_artist(service: Service) -> None:
+def test_similar_tracks_are_found_by_id_or_by_title_and_artist(service: Asked) -> None:
     rows = service.get("/api/similar_tracks", item_id="s-0", n=100, eliminate_duplicates="false")
     check_shape(rows.json, [{**TRACK, "distance": float}])
     assert {row["item_id"] for row in rows.json} == {
@@ -88,7 +88,7 @@ def test_similar_tracks_are_found_by_id_or_by_title_and_artist(service: Service)
     assert len(service.get("/api/similar_tracks", item_id="s-0").json) == 10
 
 
-def test_a_path_is_told_with_the_sum_of_its_distances(service: Service) -> None:
+def test_a_path_is_told_with_the_sum_of_its_distances(service: Asked) -> None:
     ends = {"start_song_id": "s-0", "end_song_id": "s-25"}
     path = service.get("/api/find_path", max_steps=5, **ends).json
     check_shape(path, {"path": [TRACK], "total_distance": float})
@@ -121,7 +121,7 @@ def test_a_path_is_told_with_the_sum_of_its_distances(service: Service) -> None:
     ],
 )
 def test_errors_are_a_sentence(
-    service: Service, path: str, query: dict[str, str], status: int, word: str
+    service: Asked, path: str, query: dict[str, str], status: int, word: str
 ) -> None:
     answer = service.get(f"/api/{path}", **query)
     assert answer.status == status
@@ -130,11 +130,11 @@ def test_errors_are_a_sentence(
     assert str(service.planted.folder) not in answer.json["error"]
 
 
-def test_the_token_is_needed(service: Service) -> None:
+def test_the_token_is_needed(service: Asked) -> None:
     assert service.get("/api/similar_artists", {}, artist=NEW_MBID).status == 401
 
 
-def test_a_new_table_is_taken_at_once_and_a_damaged_one_is_none(service: Service) -> None:
+def test_a_new_table_is_taken_at_once_and_a_damaged_one_is_none(service: Asked) -> None:
     table = service.planted.table
     whole = table.read_text(encoding="utf-8")
     try:

@@ -2,10 +2,11 @@
 
 import re
 
+import httpx
 import pytest
 
 from tests.conftest import ROOT
-from tests.serve.doors.conftest import Service
+from tests.serve.doors.conftest import Asked
 from tests.support.planted_library import PlantedLibrary, mbid
 from tests.support.servers import answer, free_port, served
 
@@ -19,10 +20,10 @@ def test_the_service_answers_at_the_addresses_that_are_documented_for_players(
     port = free_port()
     monkeypatch.setenv("TWINEAR_TOKEN", "SECRET")
     command = ("twinear", "serve", "--host", "0.0.0.0", "--port", str(port))  # noqa: S104
-    with served(planted.folder, *command) as process:
-        url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{port}"
+    with served(planted.folder, *command) as process, httpx.Client(base_url=url) as client:
         answer(process, f"{url}/v2/health/ready")
-        service = Service(url=url, planted=planted, headers={"Authorization": "Bearer SECRET"})
+        service = Asked(client=client, planted=planted, headers={"Authorization": "Bearer SECRET"})
         (labs,) = re.findall(r"^http://twinear\.lan:8000(/\S+)$", page, re.MULTILINE)
         path = f"{labs}/similar-artists/json"
         assert service.get(path, {}, artist_mbids=mbid(0)).json

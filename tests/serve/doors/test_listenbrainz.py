@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.serve.doors.conftest import TOKEN, Service
+from tests.serve.doors.conftest import TOKEN, Asked
 from tests.support.planted_library import NEW_MBID, N, mbid
 from twinear.recommendation.similar_artists import similar_artists
 
@@ -29,7 +29,7 @@ def check_rows(rows: Any, reference: str) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-def test_get_and_post_answer_the_rows_of_the_catalogue(alone: Service) -> None:
+def test_get_and_post_answer_the_rows_of_the_catalogue(alone: Asked) -> None:
     rows = alone.get(PATH, artist_mbids=mbid(0), algorithm="any").json
     check_rows(rows, mbid(0))
     expected = [
@@ -42,7 +42,7 @@ def test_get_and_post_answer_the_rows_of_the_catalogue(alone: Service) -> None:
     assert alone.send(PATH, json.dumps(question).encode()).json == rows
 
 
-def test_several_ids_are_answered_each_with_its_reference(alone: Service) -> None:
+def test_several_ids_are_answered_each_with_its_reference(alone: Asked) -> None:
     one, other = mbid(0), mbid(3)
     each = [alone.get(PATH, artist_mbids=asked).json for asked in (one, other)]
     assert alone.get(PATH, artist_mbids=f"{one},{other}").json == [*each[0], *each[1]]
@@ -51,7 +51,7 @@ def test_several_ids_are_answered_each_with_its_reference(alone: Service) -> Non
 
 
 def test_an_id_that_was_merged_means_the_other_and_upper_case_does_not_matter(
-    alone: Service,
+    alone: Asked,
 ) -> None:
     current = alone.get(PATH, artist_mbids=mbid(0)).json
     merged = alone.get(PATH, artist_mbids=mbid(0xDEAD).upper()).json
@@ -59,13 +59,13 @@ def test_an_id_that_was_merged_means_the_other_and_upper_case_does_not_matter(
     assert [row["score"] for row in merged] == [row["score"] for row in current]
 
 
-def test_an_unknown_artist_has_no_similar_ones(alone: Service) -> None:
+def test_an_unknown_artist_has_no_similar_ones(alone: Asked) -> None:
     answer = alone.get(PATH, artist_mbids=mbid(0xBEEF))
     assert (answer.status, answer.json) == (200, [])
 
 
 @pytest.mark.parametrize("query", ["", "abc", f"{mbid(0)},abc", mbid(0)[:-1], ",,"])
-def test_no_id_or_a_malformed_one_is_refused(alone: Service, query: str) -> None:
+def test_no_id_or_a_malformed_one_is_refused(alone: Asked, query: str) -> None:
     answer = alone.get(PATH, artist_mbids=query, algorithm="a")
     assert answer.status == 400
     assert set(answer.json) == {"error"}
@@ -76,16 +76,16 @@ def test_no_id_or_a_malformed_one_is_refused(alone: Service, query: str) -> None
     "body",
     [b"", b"{", b"[]", b"{}", b"7", b'[{"algorithm": "a"}]', b'[{"artist_mbids": [7]}]', b"[7]"],
 )
-def test_a_body_that_is_no_question_is_refused(alone: Service, body: bytes) -> None:
+def test_a_body_that_is_no_question_is_refused(alone: Asked, body: bytes) -> None:
     assert alone.send(PATH, body).status == 400
 
 
-def test_a_body_is_bounded(alone: Service) -> None:
+def test_a_body_is_bounded(alone: Asked) -> None:
     assert alone.send(PATH, b" " * 1_100_000).status == 413
     assert alone.get(PATH, artist_mbids=",".join(map(mbid, range(101)))).status == 400
 
 
-def test_a_library_adds_its_own_artists_and_the_ids_of_its_tags(service: Service) -> None:
+def test_a_library_adds_its_own_artists_and_the_ids_of_its_tags(service: Asked) -> None:
     rows = service.get(PATH, artist_mbids=mbid(0)).json
     check_rows(rows, mbid(0))
     names = {row["artist_mbid"]: row["name"] for row in rows}
@@ -95,7 +95,7 @@ def test_a_library_adds_its_own_artists_and_the_ids_of_its_tags(service: Service
         check_rows(service.get(PATH, artist_mbids=reference).json, reference)
 
 
-def test_a_token_is_asked_for_in_the_header_or_in_the_address(service: Service) -> None:
+def test_a_token_is_asked_for_in_the_header_or_in_the_address(service: Asked) -> None:
     rows = service.get(PATH, artist_mbids=mbid(0)).json
     by_path = f"/listenbrainz/{quote(TOKEN)}{PATH}"
     assert service.get(by_path, {}, artist_mbids=mbid(0)).json == rows

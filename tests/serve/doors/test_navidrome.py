@@ -19,7 +19,7 @@ import extism
 import pytest
 
 from tests.conftest import ROOT
-from tests.serve.doors.conftest import TOKEN, Service
+from tests.serve.doors.conftest import TOKEN, Asked
 from tests.support.planted_library import NEW_MBID, mbid
 from tests.support.servers import free_port
 
@@ -67,7 +67,7 @@ def call(plugin: Any, function: str, **asked: object) -> Any:
 
 
 @pytest.fixture(name="plugin", scope="module")
-def _plugin(service: Service) -> Iterator[Any]:
+def _plugin(service: Asked) -> Iterator[Any]:
     with loaded(server=f"{service.url}/", token=TOKEN) as plugin:
         yield plugin
 
@@ -76,7 +76,7 @@ def names(answer: Any) -> list[str]:
     return [artist["name"] for artist in answer["artists"]]
 
 
-def test_similar_artists_are_those_of_the_service(plugin: Any, service: Service) -> None:
+def test_similar_artists_are_those_of_the_service(plugin: Any, service: Asked) -> None:
     asked = {"id": "unknown", "name": "Sigur Rós", "limit": 5}
     rows = service.get("/api/similar_artists", artist="Sigur Rós", n=5).json
     answer = call(plugin, "nd_get_similar_artists", **asked)
@@ -87,7 +87,7 @@ def test_similar_artists_are_those_of_the_service(plugin: Any, service: Service)
         assert call(plugin, "nd_get_similar_artists", **asked | {"name": "?"} | known) == answer
 
 
-def test_artists_outside_of_a_library_are_named_by_their_mbids(alone: Service) -> None:
+def test_artists_outside_of_a_library_are_named_by_their_mbids(alone: Asked) -> None:
     with loaded(server=alone.url) as plugin:
         answer = call(plugin, "nd_get_similar_artists", id="x", name="sigur ros", limit=30)
     for artist in answer["artists"]:
@@ -97,7 +97,7 @@ def test_artists_outside_of_a_library_are_named_by_their_mbids(alone: Service) -
 
 
 def test_songs_around_an_artist_are_of_the_similar_ones_in_turn(
-    plugin: Any, service: Service
+    plugin: Any, service: Asked
 ) -> None:
     answer = call(plugin, "nd_get_similar_songs_by_artist", id="ar-0", name="Sigur Rós", count=15)
     rows = service.get("/api/similar_artists", artist="Sigur Rós", n=20).json
@@ -110,7 +110,7 @@ def test_songs_around_an_artist_are_of_the_similar_ones_in_turn(
 
 @pytest.mark.parametrize("song_id", ["s-0", "unknown"])
 def test_songs_like_one_are_found_by_id_or_by_title(
-    plugin: Any, service: Service, song_id: str
+    plugin: Any, service: Asked, song_id: str
 ) -> None:
     item = service.planted.items[0]
     rows = service.get("/api/similar_tracks", item_id="s-0", n=4).json
@@ -136,7 +136,7 @@ def test_songs_like_one_are_found_by_id_or_by_title(
     )
 
 
-def test_a_path_has_the_mean_similarity_of_its_steps(plugin: Any, service: Service) -> None:
+def test_a_path_has_the_mean_similarity_of_its_steps(plugin: Any, service: Asked) -> None:
     ends = {"startSong": {"id": "s-0", "name": "?"}, "endSong": {"id": "s-25", "name": "?"}}
     matches = call(plugin, "nd_find_sonic_path", count=6, **ends)["matches"]
     path = service.get("/api/find_path", start_song_id="s-0", end_song_id="s-25", max_steps=6).json
@@ -170,7 +170,7 @@ def test_what_the_service_does_not_know_is_an_empty_answer(
     ("config", "word"), [({"token": "wrong"}, "refuses the token"), ({"server": ""}, "reached")]
 )
 def test_a_service_that_cannot_answer_is_an_error_for_navidromes_log(
-    service: Service, config: dict[str, str], word: str
+    service: Asked, config: dict[str, str], word: str
 ) -> None:
     config = {"server": service.url, "token": TOKEN} | config
     config["server"] = config["server"] or f"http://127.0.0.1:{free_port()}"

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.serve.doors.conftest import PASSWORD, TOKEN, USER, Service
+from tests.serve.doors.conftest import PASSWORD, TOKEN, USER, Asked
 from tests.serve.doors.test_audiomuse import check_shape
 
 SPACE = "{http://subsonic.org/restapi}"
@@ -33,7 +33,7 @@ def login(password: str = PASSWORD, user: str = USER, salt: str = "sält") -> di
     return {"u": user, "t": token, "s": salt, "v": "1.16.1", "c": "test"}
 
 
-def asked(service: Service, method: str, **query: object) -> dict[str, Any]:
+def asked(service: Asked, method: str, **query: object) -> dict[str, Any]:
     answer = service.get(f"/rest/{method}", {}, f="json", **query)
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
@@ -59,7 +59,7 @@ def as_json(element: ElementTree.Element) -> Any:
     return value
 
 
-def test_similar_tracks_have_an_entry_and_a_similarity(service: Service) -> None:
+def test_similar_tracks_have_an_entry_and_a_similarity(service: Asked) -> None:
     found = asked(service, "getSonicSimilarTracks", id="s-1", count=24, **login())
     matches = found["sonicMatch"]
     assert len(matches) == 24
@@ -74,7 +74,7 @@ def test_similar_tracks_have_an_entry_and_a_similarity(service: Service) -> None
     assert len(asked(service, "getSonicSimilarTracks", id="s-1", **login())["sonicMatch"]) == 10
 
 
-def test_a_path_begins_and_ends_with_the_two_songs(service: Service) -> None:
+def test_a_path_begins_and_ends_with_the_two_songs(service: Asked) -> None:
     ends = {"startSongId": "s-0", "endSongId": "s-25"}
     matches = asked(service, "findSonicPath", count=5, **ends, **login())["sonicMatch"]
     assert [match["entry"]["id"] for match in matches][:: len(matches) - 1] == ["s-0", "s-25"]
@@ -87,7 +87,7 @@ def test_a_path_begins_and_ends_with_the_two_songs(service: Service) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", ".view"])
-def test_xml_says_what_json_says_with_names_escaped(service: Service, suffix: str) -> None:
+def test_xml_says_what_json_says_with_names_escaped(service: Asked, suffix: str) -> None:
     query = {"id": "s-1", "count": 24, **login()}
     answer = service.get(f"/rest/getSonicSimilarTracks{suffix}", {}, **query)
     assert answer.status == 200
@@ -106,7 +106,7 @@ def test_xml_says_what_json_says_with_names_escaped(service: Service, suffix: st
     assert root.attrib == head
 
 
-def test_extensions_are_public(service: Service) -> None:
+def test_extensions_are_public(service: Asked) -> None:
     found = asked(service, "getOpenSubsonicExtensions")["openSubsonicExtensions"]
     check_shape(found, [{"name": str, "versions": [int]}])
     assert {"name": "sonicSimilarity", "versions": [1]} in found
@@ -117,14 +117,14 @@ def test_extensions_are_public(service: Service) -> None:
 
 
 @pytest.mark.parametrize("method", ["ping", "ping.view", "getLicense", "tokenInfo"])
-def test_clients_log_in_with_a_password_or_an_api_key(service: Service, method: str) -> None:
+def test_clients_log_in_with_a_password_or_an_api_key(service: Asked, method: str) -> None:
     for credentials in (login(), {"apiKey": TOKEN}):
         assert asked(service, method, **credentials)["status"] == "ok"
     assert asked(service, "getLicense", **login())["license"] == {"valid": True}
     assert asked(service, "tokenInfo", apiKey=TOKEN)["tokenInfo"] == {"username": USER}
 
 
-def test_parameters_may_come_as_a_form(service: Service) -> None:
+def test_parameters_may_come_as_a_form(service: Asked) -> None:
     form = urlencode({"id": "s-1", "count": 3, "f": "json", **login()}).encode()
     posted = service.send("/rest/getSonicSimilarTracks.view", form, {}).json
     expected = asked(service, "getSonicSimilarTracks", id="s-1", count=3, **login())
@@ -148,7 +148,7 @@ def test_parameters_may_come_as_a_form(service: Service) -> None:
         ({"apiKey": ""}, 44),
     ],
 )
-def test_who_may_not_ask_gets_a_code(service: Service, query: dict[str, str], code: int) -> None:
+def test_who_may_not_ask_gets_a_code(service: Asked, query: dict[str, str], code: int) -> None:
     for method in ("ping", "getSonicSimilarTracks", "findSonicPath"):
         found = asked(service, method, id="s-1", **query)
         assert found["status"] == "failed"
@@ -169,7 +169,7 @@ def test_who_may_not_ask_gets_a_code(service: Service, query: dict[str, str], co
     ],
 )
 def test_errors_have_status_200_and_a_code(
-    service: Service, method: str, query: dict[str, str], code: int
+    service: Asked, method: str, query: dict[str, str], code: int
 ) -> None:
     found = asked(service, method, **query, **login())
     assert (found["status"], found["error"]["code"]) == ("failed", code)
@@ -180,7 +180,7 @@ def test_errors_have_status_200_and_a_code(
     assert error.attrib["message"] == found["error"]["message"].replace("\x01", "?")
 
 
-def test_without_secrets_everyone_on_this_machine_may_ask(alone: Service) -> None:
+def test_without_secrets_everyone_on_this_machine_may_ask(alone: Asked) -> None:
     for credentials in ({}, login("any"), {"apiKey": "any"}):
         assert asked(alone, "ping", **credentials)["status"] == "ok"
     found = asked(alone, "getSonicSimilarTracks", id="s-0")
