@@ -88,7 +88,7 @@ BODY = {
                                 "maxItems": MAX_MBIDS,
                                 "items": {"type": "string", "format": "uuid"},
                             },
-                            "algorithm": {"type": "string"},
+                            "algorithm": {},  # any
                         },
                     },
                 }
