@@ -236,7 +236,8 @@ class ItemLibrary:
             PlaylistEnd(entry=self.entries[row], embedding=self.embeddings[row])
             for row in (first, last)
         ]
-        for length in range(most, 1, -1):  # a small library has no path of every length
+        longest = min(most, len(np.unique(self.identity)))
+        for length in range(longest, 1, -1):  # a small library has no path of every length
             try:
                 made = make_playlist(source, ends[0], ends[1], length)
             except DataError as error:
