@@ -20,7 +20,7 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 12  # of each operation and mode
+EXAMPLES = 6  # of each operation and mode
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))

@@ -44,7 +44,7 @@ def started(project: Project, *options: str) -> Iterator[tuple[subprocess.Popen[
         process.communicate()
 
 
-def test_it_answers_logs_and_ends_in_order_with_the_requests_in_flight(finished: Project) -> None:
+def test_it_answers_logs_and_ends_in_order(finished: Project) -> None:
     with started(finished) as (process, address), httpx.Client(base_url=address) as client:
         client.timeout = 300
         name = client.get("/api/v1/artists").json()["artists"][0]["name"]
