@@ -102,6 +102,12 @@ METHODS: dict[str, Callable[[Params, ServeOptions, ItemLibrary | None], Payload]
     "findSonicPath": _path,
 }
 PUBLIC = ("getOpenSubsonicExtensions",)
+TEXT, COUNT = {"type": "string"}, {"type": "integer", "minimum": 1}
+LOGIN = {"u": TEXT, "t": TEXT, "s": TEXT, "apiKey": TEXT}
+ASKED: dict[str, dict[str, Payload]] = {  # the parameters of a method, for the API's description
+    "getSonicSimilarTracks": {"id": TEXT, "count": COUNT},
+    "findSonicPath": {"startSongId": TEXT, "endSongId": TEXT, "count": COUNT},
+}
 
 
 def check_credentials(params: Params, options: ServeOptions) -> None:
@@ -261,6 +267,17 @@ def _answer(request: Request, method: str, params: Params) -> Response:
         return format_response({}, ProtocolError(NOT_FOUND, f"{found}; {remedy}"), kind)
 
 
+def _describe(method: str, verb: str) -> Payload:
+    """Describe the parameters of a method, which an error names by its own code."""
+    login = {} if method in PUBLIC else LOGIN
+    schemas = {"f": {"enum": ["json", "xml"], "default": "xml"}, **login, **ASKED.get(method, {})}
+    if verb == "GET":
+        listed = [{"name": name, "in": "query", "schema": each} for name, each in schemas.items()]
+        return {"parameters": listed}
+    form = {"schema": {"type": "object", "properties": schemas}}
+    return {"requestBody": {"content": {"application/x-www-form-urlencoded": form}}}
+
+
 router = APIRouter(prefix="/rest", tags=["OpenSubsonic"])
 for _method in METHODS:
     for _suffix in ("", ".view"):
@@ -271,6 +288,7 @@ for _method in METHODS:
                 methods=[_verb],
                 name=f"{_method}{_verb.title()}",
                 include_in_schema=not _suffix,
+                openapi_extra=_describe(_method, _verb),
                 response_class=Response,
             )
 router.add_api_route(
