@@ -90,10 +90,10 @@ class Client:
         return (await self.http.post("/api/v1/similar/clips", files=files)).status_code
 
     async def send_damaged(self) -> int:
-        damaged = bytearray(self.clip[: self.rng.integers(1, len(self.clip))])
+        damaged = bytearray(self.clip[: int(self.rng.integers(1, len(self.clip)))])
         for _ in range(self.rng.integers(1, 20)):
             at = self.rng.integers(len(damaged))
-            damaged[at : at + 300] = self.rng.bytes(min(300, len(damaged) - at))
+            damaged[at : at + 300] = self.rng.bytes(int(min(300, len(damaged) - at)))
         return await self.send(bytes(damaged))
 
     async def go_away(self) -> int:

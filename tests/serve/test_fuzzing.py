@@ -6,6 +6,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -32,6 +33,7 @@ def test_no_request_makes_it_fail_and_every_answer_is_as_described(
     schema.config.update(base_url=service.address)
     n_asked = 0
     for result in schema.get_all_operations():
+        assert isinstance(result, Ok), result
         operation = result.ok()
         strategy = operation.as_strategy(generation_mode=mode)
 
