@@ -224,7 +224,7 @@ def main(catalogue: str, digest: str, path: str) -> None:
 
 def _end_with_service() -> None:
     """End when the service does, also where it is killed: it never writes to the pipe."""
-    sys.stdin.buffer.read()
+    os.read(sys.stdin.fileno(), 1)  # the buffered reader would hold a lock at the end
     os._exit(1)
 
 

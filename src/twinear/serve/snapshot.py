@@ -33,7 +33,7 @@ from twinear.recommendation.additions import FILE as ADDITIONS
 from twinear.recommendation.collection import Collection
 from twinear.serve.answers import Artist, Clip, Model, Words
 from twinear.serve.audio_files import AudioFiles, clip_id, digest_of, parse_clip_id
-from twinear.serve.errors import ApiError
+from twinear.serve.errors import ApiError, without_folders
 from twinear.serve.options import ServeOptions
 from twinear.serve.report import LISTENERS, RANKING, Report, ranking_folder, read_report
 
@@ -394,13 +394,19 @@ class Snapshots:
 
     def _refuse(self, error: TwinearError | OSError) -> None:
         log.warning("catalogue not taken: %s", error)
-        found, remedy = "there is no catalogue yet", "run 'make run'"
+        found, expected, remedy = "there is no catalogue yet", "", "run 'make run'"
         if (self.options.catalogue / FACTS).exists():
             found = "the catalogue cannot be used"
             if isinstance(error, TwinearError):
-                _, found, _, remedy = error.parts
+                _, found, expected, remedy = map(without_folders, error.parts)
         self.problem = ApiError(
-            503, "no_catalogue", "catalogue", found, remedy=remedy, headers=RETRY
+            503,
+            "no_catalogue",
+            "catalogue",
+            found,
+            expected=expected,
+            remedy=remedy,
+            headers=RETRY,
         )
 
     def _wanted_scorer(self) -> str | None:
