@@ -1,4 +1,4 @@
-"""The service under mixed load for an hour: is its memory flat, and how long do answers take?
+"""The service under mixed load for an hour: whether its memory is flat, and how long answers take.
 
 Clients search, ask, explain, make playlists, play, send good, damaged and endless clips, and go
 away before the answer. Every error that is not the client's fault ends the run.
