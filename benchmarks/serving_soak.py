@@ -92,8 +92,8 @@ class Client:
     async def send_damaged(self) -> int:
         damaged = bytearray(self.clip[: int(self.rng.integers(1, len(self.clip)))])
         for _ in range(self.rng.integers(1, 20)):
-            at = self.rng.integers(len(damaged))
-            damaged[at : at + 300] = self.rng.bytes(int(min(300, len(damaged) - at)))
+            at = int(self.rng.integers(len(damaged)))
+            damaged[at : at + 300] = self.rng.bytes(min(300, len(damaged) - at))
         return await self.send(bytes(damaged))
 
     async def go_away(self) -> int:
