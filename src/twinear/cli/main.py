@@ -10,6 +10,7 @@ from twinear.cli import (  # noqa: F401  # importing them adds their commands
     neighbours,
     playlist,
     promotion,
+    serve,
     similar,
     tuning,
 )

@@ -108,26 +108,31 @@ class Collection:
         DataError
             No such artist (the message suggests similar names), or several.
         """
-        if not self.added:
-            return self.catalogue.artists.find(artist)
-        table, key, ids = (
-            self.catalogue.artists,
-            normalise_name(artist),
-            (artist, artist.strip().lower()),
-        )
-        matches = [*table.with_id(*ids), *(each for each in self.added if each.artist in ids)]
-        if not matches:
-            matches = table.named(artist)
-            matches += [each for each in self.added if normalise_name(each.name) == key]
+        matches = self.matches(artist)
         if len(matches) > 1:
             namesakes = [(record.name, record.artist) for record in matches]
             raise several_artists(self.catalogue.folder, artist, namesakes)
         if not matches:
-            names = [*table.suggest(artist), *(each.name for each in self.added)]
-            spelt = {normalise_name(name): name for name in names}
-            near = [spelt[name] for name in nearest(key, spelt, n=3)]
-            raise no_artist(self.catalogue.folder, artist, len(self), near)
+            raise no_artist(self.catalogue.folder, artist, len(self), self.suggest(artist))
         return matches[0]
+
+    def matches(self, artist: str) -> list[ArtistRecord]:
+        """Find all artists of an id, or else of a name; several may bear one name."""
+        ids, table = (artist, artist.strip().lower()), self.catalogue.artists
+        matches = [*table.with_id(*ids), *(each for each in self.added if each.artist in ids)]
+        if not matches:
+            key = normalise_name(artist)
+            matches = table.named(artist)
+            matches += [each for each in self.added if normalise_name(each.name) == key]
+        return matches
+
+    def suggest(self, artist: str) -> list[str]:
+        """Suggest names that are most like a misspelt one, best first; empty if none is."""
+        names = self.catalogue.artists.suggest(artist)
+        if not self.added:
+            return names
+        spelt = {normalise_name(name): name for name in (*names, *(a.name for a in self.added))}
+        return [spelt[key] for key in nearest(normalise_name(artist), spelt, n=3)]
 
     def records(self, rows: Iterable[int]) -> list[ArtistRecord]:
         """Read artists by row."""

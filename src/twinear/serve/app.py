@@ -1,0 +1,70 @@
+"""The app: every router, mounted in one place.
+
+/                     the page
+/api/v1/…             the API
+/v2/health/…, /metrics
+/openapi.json, /docs  the API, described
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.staticfiles import StaticFiles
+
+from twinear.serve import artists, clips, errors, health, similar
+from twinear.serve.answers import Error
+from twinear.serve.auth import GUARDED
+from twinear.serve.metrics import Metrics
+from twinear.serve.middleware import EveryRequest
+from twinear.serve.options import ServeOptions
+from twinear.serve.snapshot import Snapshots
+
+PAGE = Path(__file__).with_name("page")
+ERRORS = {
+    401: "The token is missing or wrong.",
+    404: "No such artist or clip; `nearest` names similar ones.",
+    422: "A parameter cannot be used; the error names it.",
+    503: "There is no catalogue yet.",
+}
+
+
+def create_app(options: ServeOptions) -> FastAPI:
+    """Build the service; it opens the catalogue when it is started."""
+    from importlib.metadata import version
+
+    snapshots, metrics = Snapshots(options=options), Metrics()
+    snapshots.listeners.append(metrics.take)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        snapshots.start()
+        yield
+        snapshots.stop()
+
+    app = FastAPI(
+        title="twinear",
+        summary="Which artists sound alike, learned from what people listen to.",
+        version=version("twinear"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=_operation_id,
+        responses={status: {"model": Error, "description": d} for status, d in ERRORS.items()},
+    )
+    app.state.options, app.state.snapshots, app.state.metrics = options, snapshots, metrics
+    errors.add_handlers(app)
+    for each in (artists, similar, clips, health):
+        app.include_router(each.router)
+    guarded = GUARDED
+    app.add_middleware(
+        EveryRequest, snapshots=snapshots, metrics=metrics, options=options, guarded=guarded
+    )
+    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")  # last: it takes the rest
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
