@@ -60,7 +60,7 @@ async function home() {
     h(
       "p",
       { class: "lead" },
-      "Type an artist, or drop a clip of someone nobody knows yet. Every answer can be heard, and says why.",
+      "An artist without any listener is found by sound: a clip is enough. Every answer can be heard, and says why.",
     ),
   );
   try {
@@ -110,7 +110,7 @@ function take(files) {
   if (dropped) URL.revokeObjectURL(dropped.local.clip.audio);
   const [file] = files;
   const name = files.length > 1 ? `${file.name} and ${files.length - 1} more` : file.name;
-  const clip = { id: "", title: file.name, seconds: 0, audio: URL.createObjectURL(file) };
+  const clip = { id: "", title: "your clip", seconds: 0, audio: URL.createObjectURL(file) };
   dropped = { files: [...files], local: { artist: { id: "", name, known: false }, clip } };
   open({ view: "clip" });
 }

@@ -90,8 +90,7 @@ export function combobox({ label, placeholder, choose, enter = () => false, visi
     try {
       const answer = await findArtists(text, 8, 0, asking.signal);
       artists = answer.artists;
-      const none = `No artist is called “${text}”. Check the spelling, or drop a clip of theirs.`;
-      show(artists.length ? null : none);
+      show(artists.length ? null : noneCalled(text, answer.nearest ?? []));
       if (artists.length) announce(count(answer.total, "artist"));
     } catch (error) {
       if (!(error instanceof Failure)) return null;
@@ -99,6 +98,24 @@ export function combobox({ label, placeholder, choose, enter = () => false, visi
       show(`${error.message} ${error.remedy}`);
     }
     return null;
+  };
+
+  const noneCalled = (text, nearest) => {
+    if (!nearest.length) return `No artist is called “${text}”. Check the spelling, or drop a clip of theirs.`;
+    const names = nearest.map((name) =>
+      h(
+        "button",
+        {
+          type: "button",
+          class: "text",
+          onmousedown: (event) => event.preventDefault(),
+          onclick: () => pick({ id: name, name }),
+        },
+        name,
+      ),
+    );
+    const listed = names.map((each, i) => [i > 0 && ", ", each]);
+    return [`No artist is called “${text}”. Did you mean `, ...listed.flat().filter(Boolean), "?"];
   };
 
   const pick = (artist) => {
@@ -113,7 +130,11 @@ export function combobox({ label, placeholder, choose, enter = () => false, visi
     clearTimeout(waiting);
     waiting = setTimeout(search, WAIT);
   });
-  input.addEventListener("blur", close);
+  element.addEventListener("focusout", (event) => {
+    if (element.contains(event.relatedTarget)) return;
+    close();
+    element.querySelector(".none")?.remove();
+  });
   input.addEventListener("keydown", async (event) => {
     const open = !list.hidden;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {

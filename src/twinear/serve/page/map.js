@@ -329,6 +329,7 @@ export class PointMap {
     const most = Math.max(6, Math.min(70, Math.round((this.width * this.height) / 16_000)));
     const taken = [];
     const discs = this.inView <= ROOMY ? this.visible(ROOMY).map((point) => this.disc(point)) : [];
+    const ends = []; // discs that names of neighbours keep off
     this.named = [];
     context.textBaseline = "middle";
     context.lineJoin = "round";
@@ -338,13 +339,13 @@ export class PointMap {
       context.font = `${strong ? "600 14px" : "13px"} ${this.font}`;
       const name = shorten(this.names[point]);
       const wide = context.measureText(name).width;
-      const gap = (this.inView > FEW ? 2 : this.radius(point)) + 6;
+      const gap = (this.inView > FEW ? 2 : this.radius(point)) + (strong ? 9 : 6);
       const beside = [[x + gap, y], [x - gap - wide, y], [x - wide / 2, y - gap - 8], [x - wide / 2, y + gap + 8]];
       for (const [left, middle] of beside) {
         const box = [left - 3, middle - 10, left + wide + 3, middle + 10];
         if (box[0] < 0 || box[2] > this.width) continue;
         if (taken.some((other) => meet(box, other))) continue;
-        if (!strong && discs.some((other) => meet(box, other))) continue;
+        if ((strong ? ends : discs).some((other) => meet(box, other))) continue;
         taken.push(box);
         this.named.push(point);
         context.strokeStyle = this.colours.paper;
@@ -355,10 +356,12 @@ export class PointMap {
         return;
       }
     };
-    const strong = [focus, this.chosen, ...this.lines.map((line) => line.index)];
-    new Set(focus < 0 ? [] : strong).forEach((point) => {
-      if (point >= 0) place(point, true);
-    });
+    const strong = new Set(
+      focus < 0 ? [] : [focus, this.chosen, ...this.lines.map((line) => line.index)],
+    );
+    strong.delete(-1);
+    for (const point of strong) ends.push(this.disc(point));
+    for (const point of strong) place(point, true);
     context.globalAlpha = focus < 0 ? 0.85 : 0.45;
     const names = this.inView <= FEW ? this.visible(TRIED) : this.byFame.subarray(0, TRIED);
     for (const point of names) {

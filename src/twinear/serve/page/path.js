@@ -15,7 +15,7 @@ const near = (score) =>
     : h(
         "div",
         { class: "score" },
-        h("span", { class: "words" }, "to the one before"),
+        h("span", { class: "words" }, "step"),
         h("span", { class: "number" }, score.toFixed(2)),
         h("span", { class: "bar", "aria-hidden": "true", vars: { "--v": score } }),
       );
@@ -46,7 +46,7 @@ export async function pathView(main, state) {
     );
     list.replaceChildren(
       h("ol", { class: "rows path" }, rows),
-      h("p", { class: "fine" }, "The number says how near a clip is to the one before, by sound alone."),
+      h("p", { class: "fine" }, "A step says how alike a clip and the one before it sound, from 0 to 1."),
     );
     document.title = `${head.querySelector("h1").textContent} · twinear`;
     announce(count(answer.items.length, "clip"));

@@ -12,7 +12,7 @@ export const element = audio;
 
 export function playable(artist, clip, { start = null, end = null } = {}) {
   if (!clip?.audio) return null;
-  const key = `${clip.audio}${start === null ? "" : `#${start.toFixed(2)}`}`;
+  const key = `${clip.id || clip.audio}${start === null ? "" : `#${start.toFixed(2)}`}`;
   return { artist, clip, start, end, key };
 }
 

@@ -54,10 +54,11 @@ function build(main, clips) {
     open({ ...view.state, ...changes, why: null }),
   );
   view.aside = h("aside", { "aria-label": "Options" }, view.panel.element);
-  main.replaceChildren(view.head, h("div", { class: "columns" }, view.list, view.aside));
+  main.replaceChildren(view.head, h("div", { class: "columns" }, view.aside, view.list));
   view.list.append(
     clips ? uploadProgress(view, clips) : loading("Comparing with every artist …"),
   );
+  view.aside.hidden = Boolean(clips); // until the first answer
 }
 
 function uploadProgress(view, { local }) {

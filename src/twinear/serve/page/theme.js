@@ -6,7 +6,7 @@
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const NEXT = { auto: "light", light: "dark", dark: "auto" };
-  const LABEL = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
+  const LABEL = { auto: "system", light: "light", dark: "dark" };
 
   const chosen = () => {
     try {
@@ -20,7 +20,8 @@
   const apply = (theme) => {
     root.dataset.theme = theme === "auto" ? (dark.matches ? "dark" : "light") : theme;
     const button = document.getElementById("theme");
-    if (button) button.textContent = LABEL[theme];
+    if (button) button.lastElementChild.textContent = `: ${LABEL[theme]}`;
+    button?.setAttribute("aria-label", `Theme: ${LABEL[theme]}`);
     dispatchEvent(new Event("themechange"));
   };
 

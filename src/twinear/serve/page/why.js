@@ -12,6 +12,7 @@ const STEPS = {
   listeners: ["Listeners", "who listens to one listens to the other"],
   popularity: ["Popularity", "how many listen at all"],
 };
+const YOURS = "Your clip"; // that was dropped
 const WIDE = 2; // standard deviations from which on the clips disagree
 
 // `ask` gives the explanations, one for each seed; `local` plays the clip that was dropped.
@@ -40,7 +41,7 @@ export const explanationOf = (of, like) => get("explanation", { of, like });
 const named = (artist) => (typeof artist === "string" ? artist : artist?.name);
 
 function explain({ of, like, reasons, sound, missing }, local, several) {
-  const first = of?.name ?? local?.artist.name ?? "the clip";
+  const first = of?.name ?? YOURS;
   const title = several && h("h2", {}, `${first} and ${like.name}`);
   return h(
     "div",
@@ -167,7 +168,7 @@ function windows(sound, { of, like, local }) {
         h(
           "li",
           {},
-          side(window.first, of ?? local.artist, window.first.clip ?? local?.clip, of?.name ?? local.artist.name),
+          side(window.first, of ?? { name: YOURS }, window.first.clip ?? local?.clip, of?.name ?? YOURS),
           side(window.second, like, window.second.clip, like.name),
           h("span", { class: "value" }, window.score.toFixed(2)),
         ),
