@@ -62,6 +62,7 @@ class PlaylistEntry:
     title: str  # "" if unknown
     seconds: float  # 0 if unknown
     sha256: str = ""  # of the audio; "" if unknown
+    row: int | None = None  # of the clip, in a catalogue
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

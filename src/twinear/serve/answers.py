@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from twinear.recommendation.reasons import Reasons
+
 Words = Literal["very alike", "alike", "somewhat alike", "hardly alike"]
 
 
@@ -130,4 +132,148 @@ class SimilarBatch(Answer):
     """The answers, in the order of the queries."""
 
     answers: list[Similar | Error]
+    model: Model
+
+
+class Uploaded(Answer):
+    """A clip that was sent; one with the same content as another one before is left out."""
+
+    name: str
+    seconds: float
+
+
+class SimilarClipRow(Answer):
+    """A similar clip, its artist, and the score of the network alone, in (0, 1)."""
+
+    clip: Clip
+    artist: Artist
+    score: float
+    words: Words
+
+
+class SimilarClipsAnswer(Answer):
+    """Similar clips, best first."""
+
+    clip: Clip
+    clips: list[SimilarClipRow]
+    model: Model
+
+
+class ScorePart(Answer):
+    """What one part adds to the logit of two clips; see `twinear.recommendation.explanation`."""
+
+    name: str
+    label: str
+    meaning: str
+    contribution: float
+    own: float
+    share: float
+
+
+class Window(Answer):
+    """Seconds of a clip; `clip` is null for a clip that was sent."""
+
+    clip: Clip | None
+    start: float
+    end: float
+
+
+class WindowPair(Answer):
+    """Seconds of two clips that sound alike, and their score."""
+
+    first: Window
+    second: Window
+    score: float
+
+
+class Windows(Answer):
+    """The seconds that are most alike, best first, and the mean score of all."""
+
+    best: list[WindowPair]
+    mean_score: float
+
+
+class Sound(Answer):
+    """Why the two clips that score highest sound alike.
+
+    `score` is the sigmoid of `logit`, which is `bias` and the contributions of all parts.
+    """
+
+    first: str
+    second: str
+    clips: tuple[Clip | None, Clip]
+    score: float
+    logit: float
+    bias: float
+    exact_to: Literal["block", "branch"]
+    parts: list[ScorePart]
+    convolutions_share: float
+    score_without_convolutions: float | None
+    windows: Windows | None
+
+
+class Explanation(Answer):
+    """Why an artist is similar to another; `sound` is null where audio is missing.
+
+    `certainty` says how far their clips agree, `missing` which clip is not there.
+    """
+
+    of: Artist | None
+    like: Artist
+    score: float
+    words: Words
+    reasons: Reasons
+    certainty: str
+    sound: Sound | None
+    missing: str | None
+
+
+class ExplanationAnswer(Explanation):
+    """`Explanation`, and what computed it."""
+
+    model: Model
+
+
+class ExplanationBatch(Answer):
+    """The answers, in the order of the queries."""
+
+    answers: list[Explanation | Error]
+    model: Model
+
+
+class UploadAnswer(Similar):
+    """Artists similar to clips that were sent; `reasons` are of each of them, where asked for."""
+
+    uploaded: list[Uploaded]
+    reasons: list[Explanation | Error] | None
+    model: Model
+
+
+class PlaylistItem(Answer):
+    """A recording, and the score of the step to it; null for the first."""
+
+    artist: Artist
+    clip: Clip
+    score_to_previous: float | None
+
+
+class Playlist(Answer):
+    """Recordings in order; `random_score` is that of random pairs of different artists."""
+
+    items: list[PlaylistItem]
+    mean_score: float
+    least_score: float
+    random_score: float
+
+
+class PlaylistAnswer(Playlist):
+    """`Playlist`, and what computed it."""
+
+    model: Model
+
+
+class PlaylistBatch(Answer):
+    """The answers, in the order of the queries."""
+
+    answers: list[Playlist | Error]
     model: Model

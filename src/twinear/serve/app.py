@@ -14,13 +14,15 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.staticfiles import StaticFiles
 
-from twinear.serve import artists, clips, errors, health, similar
+from twinear.serve import artists, clips, errors, explanation, health, playlists, similar
 from twinear.serve.answers import Error
 from twinear.serve.auth import GUARDED
+from twinear.serve.limited_processes import LimitedProcesses
 from twinear.serve.metrics import Metrics
 from twinear.serve.middleware import EveryRequest
 from twinear.serve.options import ServeOptions
 from twinear.serve.snapshot import Snapshots
+from twinear.serve.uploads import Uploads
 
 PAGE = Path(__file__).with_name("page")
 ERRORS = {
@@ -36,13 +38,18 @@ def create_app(options: ServeOptions) -> FastAPI:
     from importlib.metadata import version
 
     snapshots, metrics = Snapshots(options=options), Metrics()
-    snapshots.listeners.append(metrics.take)
+    uploads = Uploads(options.limits)
+    processes = LimitedProcesses(options.workers, options.limits)
+    snapshots.listeners += [metrics.take, processes.prepare]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        uploads.start()
         snapshots.start()
         yield
         snapshots.stop()
+        processes.stop()
+        uploads.stop()
 
     app = FastAPI(
         title="twinear",
@@ -55,9 +62,18 @@ def create_app(options: ServeOptions) -> FastAPI:
         responses={status: {"model": Error, "description": d} for status, d in ERRORS.items()},
     )
     app.state.options, app.state.snapshots, app.state.metrics = options, snapshots, metrics
+    app.state.uploads, app.state.processes = uploads, processes
     errors.add_handlers(app)
-    for each in (artists, similar, clips, health):
-        app.include_router(each.router)
+    for router in (
+        artists.router,
+        similar.router,
+        clips.router,
+        clips.upload_router,
+        explanation.router,
+        playlists.router,
+        health.router,
+    ):
+        app.include_router(router)
     guarded = GUARDED
     app.add_middleware(
         EveryRequest, snapshots=snapshots, metrics=metrics, options=options, guarded=guarded

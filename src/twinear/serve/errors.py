@@ -17,8 +17,8 @@ FOLDERS = re.compile(r"(?<![\w/.])/(?:[^/\n;,'\"()]+/)+")
 MAX_SHOWN = 200  # letters of what was sent that are repeated
 
 
-class ApiError(Exception):
-    """An error of a client, or one that passes.
+class ApiError(HTTPException):
+    """An error of a client, or one that passes; the framework lets it through.
 
     Parameters
     ----------
@@ -49,8 +49,7 @@ class ApiError(Exception):
         message = f"{place}: {found}" if place else found
         message += f", expected {expected}" if expected else ""
         message += f"; {remedy}" if remedy else ""
-        super().__init__(message)
-        self.status, self.headers = status, headers or {}
+        super().__init__(status, message, headers)
         self.error = Error(
             error=ErrorDetails(
                 code=code,
@@ -84,7 +83,7 @@ def api_error(error: TwinearError) -> ApiError:
 def answer_of(error: ApiError) -> JSONResponse:
     """Write an error as an answer."""
     content = error.error.model_dump(exclude_none=True)
-    return Answer(content, error.status, error.headers)
+    return Answer(content, error.status_code, dict(error.headers or {}))
 
 
 class Answer(JSONResponse):
@@ -106,12 +105,12 @@ def add_handlers(app: FastAPI) -> None:
             error = api_error(error)
         if isinstance(error, RequestValidationError):
             return answer_of(invalid_parameters(error))
-        if isinstance(error, HTTPException):
+        if isinstance(error, HTTPException) and not isinstance(error, ApiError):
             error = of_http(error)
         assert isinstance(error, ApiError)  # noqa: S101  # no other is registered
         return answer_of(error)
 
-    for kind in (ApiError, TwinearError, RequestValidationError, HTTPException):
+    for kind in (HTTPException, TwinearError, RequestValidationError):
         app.add_exception_handler(kind, handle)
 
 

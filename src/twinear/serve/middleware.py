@@ -16,6 +16,7 @@ from twinear.serve.logs import request_id
 from twinear.serve.metrics import Metrics
 from twinear.serve.options import ServeOptions, is_loopback
 from twinear.serve.snapshot import Snapshots
+from twinear.serve.uploads import MAX_JSON, bounded, too_large
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,13 @@ class EveryRequest:
         try:
             try:
                 self._check(request)
-                await self._app(scope, receive, send_with_headers)
+                limits = self._options.limits
+                is_form = request.headers.get("content-type", "").startswith("multipart/")
+                max_bytes = limits.max_bytes if is_form else MAX_JSON
+                if int(request.headers.get("content-length") or 0) > max_bytes:
+                    raise too_large(max_bytes)  # before it is sent
+                limited = bounded(receive, max_bytes, limits.receive_seconds)
+                await self._app(scope, limited, send_with_headers)
             except ApiError as error:
                 await answer_of(error)(scope, receive, send_with_headers)
             except Exception:  # a bug: the client is told so, and the log has the traceback

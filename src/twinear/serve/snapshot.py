@@ -24,6 +24,7 @@ import numpy.typing as npt
 from twinear.artists.identity import is_mbid
 from twinear.base.errors import DataError, TwinearError
 from twinear.catalogue.catalogue import FACTS
+from twinear.catalogue.head import sigmoid
 from twinear.catalogue.lookup import ArtistRecord, ClipRecord
 from twinear.model.scorer import Scorer
 from twinear.recommendation.additions import FILE as ADDITIONS
@@ -83,8 +84,8 @@ class Snapshot:
         What every answer says of it.
     audio
         Which of its clips may be played.
-    thresholds
-        The scores from which on two artists are very alike, alike, and somewhat alike.
+    thresholds, clip_thresholds
+        The scores from which on two artists, or clips, are very alike, alike, and somewhat alike.
     kept
         Answers that were given.
     """
@@ -94,6 +95,7 @@ class Snapshot:
     model: Model
     audio: AudioFiles
     thresholds: tuple[float, ...]
+    clip_thresholds: tuple[float, ...]
     kept: Kept = field(default_factory=lambda: Kept(KEPT))
     kept_clips: Kept = field(default_factory=lambda: Kept(KEPT))
 
@@ -112,6 +114,7 @@ class Snapshot:
         roots = tuple(
             folder.resolve() for folder in (options.data, options.music) if folder is not None
         )
+        thresholds, clip_thresholds = _usual_scores(collection)
         return cls(
             collection=collection,
             scorer=scorer,
@@ -121,7 +124,8 @@ class Snapshot:
                 listens=catalogue.scoring.uses_listens,
             ),
             audio=AudioFiles(data=options.data, roots=roots, token=options.token),
-            thresholds=_usual_scores(collection),
+            thresholds=thresholds,
+            clip_thresholds=clip_thresholds,
         )
 
     def __len__(self) -> int:
@@ -226,9 +230,16 @@ class Snapshot:
 
         return self.kept_clips.get(row, find)
 
+    def clip_words(self, score: float) -> Words:
+        """Say the score of two clips in words, by that of usual pairs."""
+        return self._in_words(score, self.clip_thresholds)
+
     def words(self, score: float) -> Words:
-        """Say a score in words."""
-        for threshold, (_, words) in zip(self.thresholds, WORDS, strict=True):
+        """Say the score of two artists in words, by that of usual pairs."""
+        return self._in_words(score, self.thresholds)
+
+    def _in_words(self, score: float, thresholds: tuple[float, ...]) -> Words:
+        for threshold, (_, words) in zip(thresholds, WORDS, strict=True):
             if score >= threshold:
                 return words
         return FEWEST
@@ -249,17 +260,26 @@ def _hash_data(collection: Collection) -> str:
     return digest.hexdigest() if collection.added else collection.catalogue.identity
 
 
-def _usual_scores(collection: Collection) -> tuple[float, ...]:
-    """Find the quantiles of `WORDS` among the scores of random pairs of artists."""
+def _usual_scores(collection: Collection) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Find the quantiles of `WORDS` among the scores of random pairs of artists, and of clips."""
     catalogue, rng = collection.catalogue, np.random.default_rng(0)
     n = len(catalogue)
     queries = rng.choice(n, min(QUERIES, n), replace=False)
     candidates = rng.choice(n, min(CANDIDATES, n), replace=False)
-    scores: npt.NDArray[np.float64] = catalogue.scores(queries, candidates)
     different = queries[:, None] != candidates
-    if not different.any():
+    first = catalogue.encoded.clip_offsets[:-1]  # a clip of each
+    clips = catalogue.encoded.embeddings
+    logits = catalogue.scoring.head.logit(clips[first[queries]], clips[first[candidates]])
+    return (
+        _quantiles(catalogue.scores(queries, candidates)[different]),
+        _quantiles(sigmoid(logits)[different]),
+    )
+
+
+def _quantiles(scores: npt.NDArray[Any]) -> tuple[float, ...]:
+    if not len(scores):  # a catalogue of one artist
         return tuple(share for share, _ in WORDS)
-    return tuple(float(np.quantile(scores[different], share)) for share, _ in WORDS)
+    return tuple(float(np.quantile(scores, share)) for share, _ in WORDS)
 
 
 @dataclass(eq=False)
