@@ -63,9 +63,13 @@ export function take(status, text, retryAfter = null) {
     dispatchEvent(new CustomEvent("model", { detail: answer.model }));
     return answer;
   }
-  const error = answer?.error ?? {};
-  throw new Failure(error.message ?? `The server answered with status ${status}.`, {
-    remedy: error.remedy && !error.message?.includes(error.remedy) ? error.remedy : "",
+  const error = answer?.error ?? { message: `The server answered with status ${status}.` };
+  throw asFailure(error, status, retryAfter);
+}
+
+export function asFailure(error, status = 0, retryAfter = null) {
+  return new Failure(error.message, {
+    remedy: error.remedy && !error.message.includes(error.remedy) ? error.remedy : "",
     nearest: error.nearest ?? [],
     status,
     retryAfter: retryAfter === null ? null : Number(retryAfter),

@@ -312,6 +312,9 @@ function drawList(view) {
   summary.textContent = `Artists in view, as a list (the ${count(points.length, "best known one", "best known")})`;
 }
 
+// The map on the screen, for tests.
+export const current = () => ({ ...shown, names: data.names });
+
 export const forget = () => {
   data = null;
 };

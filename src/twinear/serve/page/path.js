@@ -46,7 +46,8 @@ export async function pathView(main, state) {
     );
     list.replaceChildren(
       h("ol", { class: "rows path" }, rows),
-      h("p", { class: "fine" }, "A step says how alike a clip and the one before it sound, from 0 to 1."),
+      h("p", { class: "fine" }, "A step says how alike a clip and the one before it sound, from 0 to 1. " +
+          `Random pairs of artists reach ${answer.random_score.toFixed(2)} on average.`),
     );
     document.title = `${head.querySelector("h1").textContent} · twinear`;
     announce(count(answer.items.length, "clip"));

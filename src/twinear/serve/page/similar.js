@@ -249,7 +249,7 @@ function meaning(answer) {
     answer.calibrated === false
       ? "With these options scores order the artists and mean no more than that."
       : "A score is the similarity by listeners to expect, from 0 to 1.";
-  return answer.exact === false ? `${scores} Candidates were found through the index.` : scores;
+  return `${scores} The words say how it stands among random pairs of artists here.`;
 }
 
 function similarRow(view, row, i, clips) {
@@ -257,7 +257,7 @@ function similarRow(view, row, i, clips) {
   const { artist } = row;
   const { panel, load: explain } = whyPanel(
     clips
-      ? async () => [row.reasons]
+      ? async () => [answer.reasons[i]]
       : () => Promise.all(answer.of.map((seedArtist) => explanationOf(seedArtist.id, artist.id))),
     clips?.local,
   );

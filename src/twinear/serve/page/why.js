@@ -1,9 +1,9 @@
 // Why an artist is similar: exact parts as bars, the steps of the score, the seconds that agree,
 // the neighbours that both have.
 
-import { get } from "./api.js";
-import { clock, h, join, signed } from "./dom.js";
-import { failure, link, loading, score } from "./parts.js";
+import { asFailure, get } from "./api.js";
+import { clock, h, signed } from "./dom.js";
+import { failure, link, loading } from "./parts.js";
 import { playable, playButton } from "./player.js";
 
 const STEPS = {
@@ -13,7 +13,6 @@ const STEPS = {
   popularity: ["Popularity", "how many listen at all"],
 };
 const YOURS = "Your clip"; // that was dropped
-const WIDE = 2; // standard deviations from which on the clips disagree
 
 // `ask` gives the explanations, one for each seed; `local` plays the clip that was dropped.
 export function whyPanel(ask, local = null) {
@@ -25,6 +24,8 @@ export function whyPanel(ask, local = null) {
     panel.replaceChildren(loading("Comparing the clips …"));
     try {
       const explanations = await ask();
+      const failed = explanations.find((each) => each.error);
+      if (failed) throw asFailure(failed.error);
       panel.replaceChildren(
         ...explanations.map((each) => explain(each, local, explanations.length > 1)),
       );
@@ -40,7 +41,8 @@ export const explanationOf = (of, like) => get("explanation", { of, like });
 
 const named = (artist) => (typeof artist === "string" ? artist : artist?.name);
 
-function explain({ of, like, reasons, sound, missing }, local, several) {
+function explain(explanation, local, several) {
+  const { of, like, reasons, sound, missing, certainty } = explanation;
   const first = of?.name ?? YOURS;
   const title = several && h("h2", {}, `${first} and ${like.name}`);
   return h(
@@ -52,15 +54,15 @@ function explain({ of, like, reasons, sound, missing }, local, several) {
       { class: "stack" },
       steps(reasons),
       through(reasons),
-      neighbours(reasons),
-      h("section", {}, h("h3", {}, "How sure"), h("p", {}, certainty(reasons.clip_pairs))),
+      neighbours(explanation.neighbours ?? reasons.shared_neighbours),
+      h("section", {}, h("h3", {}, "How sure"), h("p", {}, capital(certainty))),
     ),
     h(
       "div",
       { class: "stack" },
       sound && parts(sound),
       sound?.windows && windows(sound, { of, like, local }),
-      !sound && missing && h("p", {}, "The clips cannot be compared: an audio file is missing."),
+      !sound && missing && h("p", {}, `The clips cannot be compared: the audio of ${missing} is not here.`),
     ),
   );
 }
@@ -97,8 +99,8 @@ function parts(sound) {
     sound.exact_to === "block"
       ? "The parts are exact; a bar to the left says that the clips differ there."
       : "The parts are exact for each branch of the network only.";
-  const clips = [sound.first, sound.second].map((side) => side?.clip?.title).filter(Boolean);
-  const title = clips.length === 2 ? `Why “${clips[0]}” and “${clips[1]}” sound alike` : "In the sound";
+  const titles = sound.clips.map((clip) => (clip ? clip.title && `“${clip.title}”` : "your clip"));
+  const title = titles.every(Boolean) ? `Why ${titles.join(" and ")} sound alike` : "In the sound";
   return h(
     "section",
     {},
@@ -206,8 +208,8 @@ function through(reasons) {
   );
 }
 
-function neighbours(reasons) {
-  if (!reasons.shared_neighbours.length) return null;
+function neighbours(both) {
+  if (!both.length) return null;
   return h(
     "section",
     {},
@@ -215,7 +217,7 @@ function neighbours(reasons) {
     h(
       "ul",
       { class: "chips" },
-      reasons.shared_neighbours.map((each) => {
+      both.map((each) => {
         if (typeof each === "string") return h("li", {}, link({ artists: [each] }, each));
         const { artist, clip } = each;
         return h(
@@ -226,15 +228,6 @@ function neighbours(reasons) {
         );
       }),
     ),
-  );
-}
-
-function certainty(pairs) {
-  if (pairs.pairs === 1) return "One pair of clips decides. More clips would make it surer.";
-  const agree = pairs.spread > WIDE ? "some sound alike, others do not" : "they agree";
-  return (
-    `${pairs.pairs} pairs of clips score ${pairs.lowest.toFixed(2)} to ` +
-    `${pairs.highest.toFixed(2)} by sound: ${agree}.`
   );
 }
 

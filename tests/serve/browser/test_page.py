@@ -1,0 +1,562 @@
+"""The page in a real browser, on the service of the finished sample."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
+
+from tests.conftest import Project
+from tests.support.audio import music, write_clip
+from tests.support.browser import BROWSER, needs_browser
+from twinear.recommendation.additions import Additions
+from twinear.recommendation.collection import Collection
+from twinear.serve.app import create_app
+from twinear.serve.options import ServeOptions
+
+pytestmark = needs_browser
+
+ARTIST, OTHER = "The Mandrouxs", "DJ Lunzal"
+MARKUP = "<img src=x onerror=document.title='broken'> & Sons"
+TOKEN = "a secret of enough letters"  # noqa: S105
+PATIENCE = 15_000  # ms: a busy machine is slow
+SHOTS = os.environ.get("TWINEAR_SCREENSHOTS")  # a folder, where pictures are wanted
+# the element that plays, as the page's own module knows it
+AUDIO = "import('./player.js').then(({{ element: audio }}) => {})"
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def options(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> ServeOptions:
+    """The sample's catalogue, with an artist added whose name looks like markup."""
+    folder = tmp_path_factory.mktemp("service")
+    catalogue, data = folder / "catalogue", finished.folder / "data"
+    shutil.copytree(finished.folder / "artifacts/catalogue", catalogue)
+    clip = write_clip(folder / "clip.mp3", music(10))
+    collection = Collection.open(catalogue)
+    additions = Additions.beside(collection.catalogue)
+    additions.add(MARKUP, [clip], collection.load_scorer())
+    return ServeOptions(catalogue=catalogue, data=data, reports=finished.folder / "reports")
+
+
+@pytest.fixture(scope="module")
+def service(options: ServeOptions) -> Iterator[str]:
+    with_server = serving(options)
+    yield next(with_server)
+    next(with_server, None)
+
+
+def serving(options: ServeOptions) -> Iterator[str]:
+    """Serve in a thread; the address."""
+    server = uvicorn.Server(uvicorn.Config(create_app(options), port=0, log_config=None))
+    thread = Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        thread.join(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=BROWSER,
+            args=["--no-sandbox", "--mute-audio", "--autoplay-policy=no-user-gesture-required"],
+        )
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, service: str) -> Iterator[Open]:
+    """Open the page at an address; at the end no request has left and no script has failed."""
+    requests: list[Request] = []
+    complaints: list[str] = []
+    contexts = []
+
+    def visit(address: str = "", width: int = 1280, height: int = 900, **settings: Any) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, reduced_motion="reduce", **settings
+        )
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.on("request", lambda request: requests.append(request))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda line: complaints.append(line.text))
+        page.goto(service + address)
+        return page
+
+    expect.set_options(timeout=PATIENCE)
+    yield visit
+    for context in contexts:
+        context.close()
+    left = [each.url for each in requests if not each.url.startswith((service, f"blob:{service}"))]
+    assert not left
+    # a status of the API that the page shows is also written into the console
+    assert not [each for each in complaints if "Failed to load resource" not in each]
+
+
+def ask(service: str, path: str) -> Any:
+    with urlopen(f"{service}api/v1/{path}") as response:  # noqa: S310
+        return json.load(response)
+
+
+def picture(page: Page, name: str, whole: bool = True) -> None:
+    """Keep a picture for the documentation, where a folder for it is named."""
+    if SHOTS:
+        page.wait_for_timeout(300)
+        page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=whole)
+
+
+def box(page: Page) -> Locator:
+    return page.get_by_label("Who sounds like")
+
+
+def names(page: Page) -> list[str]:
+    page.locator(".results:not([aria-busy]) .row").first.wait_for()
+    return page.locator(".row .name").all_inner_texts()
+
+
+def plays(page: Page, at_least: float = 0.0) -> None:
+    """Wait until the clip sounds, and its time has moved."""
+    condition = AUDIO.format(f"!audio.paused && audio.currentTime > {at_least} + 0.1")
+    page.wait_for_function(condition)
+
+
+def test_typing_finds_an_artist_and_those_like_it_best_first(visit: Open, service: str) -> None:
+    page = visit()
+    page.locator(".home .chips").wait_for()
+    picture(page, "home", whole=False)
+    box(page).press_sequentially("the mandr")
+    page.get_by_role("option", name=ARTIST).wait_for()
+    page.keyboard.press("ArrowDown")
+    assert box(page).get_attribute("aria-activedescendant")
+    page.keyboard.press("Enter")
+    shown = names(page)
+    answer = ask(service, "similar?artist=The+Mandrouxs")
+    assert shown == [row["artist"]["name"] for row in answer["similar"]]
+    assert page.get_by_role("heading", level=1).inner_text() == ARTIST
+    first = page.locator(".row").first
+    assert first.locator(".words").inner_text() == answer["similar"][0]["words"]
+    page.get_by_role("button", name="More artists").click()
+    page.locator(".row").nth(10).wait_for()
+    assert names(page)[:10] == shown
+
+
+def test_clips_play_on_every_row_and_the_space_bar_pauses(visit: Open) -> None:
+    page = visit("?artist=The+Mandrouxs")
+    names(page)
+    buttons = page.locator(".row .line [data-play]")
+    assert buttons.count() == 10
+    buttons.nth(2).click()
+    plays(page)
+    assert (buttons.nth(2).get_attribute("aria-label") or "").startswith("Pause")
+    picture(page, "search", whole=False)
+    page.locator("body").press("Space")  # the button has the focus: it pauses
+    page.wait_for_function(AUDIO.format("audio.paused"))
+    page.locator("h1").click()
+    page.keyboard.press("Space")
+    plays(page)
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_function(AUDIO.format("!audio.paused"))
+    assert page.locator("[data-play].on").count() == 1
+
+
+def test_why_shows_the_exact_parts_and_plays_exactly_the_seconds_that_agree(
+    visit: Open, service: str
+) -> None:
+    page = visit("?artist=The+Mandrouxs")
+    like = names(page)[0]
+    page.get_by_role("button", name=f"Why {like}?").click()
+    why = page.locator(".explanation")
+    why.wait_for()
+    answer = ask(service, f"explanation?of=The+Mandrouxs&like={like}".replace(" ", "+"))
+    parts = why.locator("section", has_text="sound alike").locator(".bars li")
+    values = [text.replace("−", "-") for text in parts.locator(".value").all_inner_texts()]
+    assert [float(value) for value in values] == [
+        pytest.approx(part["contribution"], abs=0.005) for part in answer["sound"]["parts"]
+    ]
+    for name in answer["reasons"]["shared_neighbours"]:
+        assert why.get_by_role("link", name=name, exact=True).count() == 1
+    picture(page, "why")
+    window = answer["sound"]["windows"]["best"][0]["second"]
+    play = why.locator(".windows [data-play]").nth(1)
+    play.click()
+    plays(page, at_least=window["start"])
+    page.evaluate(AUDIO.format(f"{{ audio.currentTime = {window['end']} - 0.2 }}"))
+    page.wait_for_function(AUDIO.format("audio.paused"))
+    stopped = page.evaluate(AUDIO.format("audio.currentTime"))
+    assert window["end"] - 0.2 <= stopped < window["end"] + 1.5
+    play.click()  # again from where it begins
+    page.wait_for_function(AUDIO.format(f"audio.currentTime < {window['end']} - 0.5"))
+    assert page.evaluate(AUDIO.format("audio.currentTime")) >= window["start"] - 0.05
+
+
+def drop(page: Page, file: Path) -> None:
+    """Drop a file on the page, as a browser does when it is dragged from the desktop."""
+    page.evaluate(
+        """({ bytes, name }) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([Uint8Array.from(bytes)], name));
+          for (const type of ["dragenter", "dragover", "drop"])
+            document.body.dispatchEvent(
+              new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+        }""",
+        {"bytes": list(file.read_bytes()), "name": file.name},
+    )
+
+
+def test_a_dropped_clip_is_compared_explained_and_played(
+    visit: Open, options: ServeOptions, tmp_path: Path
+) -> None:
+    page = visit()
+    page.locator(".home .chips").wait_for()
+    source = min(options.data.glob("clips/*.mp3"), key=lambda path: path.stat().st_size)
+    drop(page, Path(shutil.copy(source, tmp_path / "own <b>clip</b>.mp3")))
+    assert len(names(page)) == 10
+    assert page.get_by_role("heading", level=1).inner_text() == "own <b>clip</b>.mp3"
+    page.locator(".head [data-play]").click()
+    plays(page)
+    page.locator(".why-button").first.click()
+    window = page.locator(".explanation .windows [data-play]").first
+    window.click()
+    plays(page)
+    assert "on" in (window.get_attribute("class") or "")
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("The clip is no longer here")
+
+
+def test_a_clip_that_cannot_be_decoded_is_refused_with_the_reason(
+    visit: Open, tmp_path: Path
+) -> None:
+    page = visit()
+    page.locator(".home .chips").wait_for()
+    broken = tmp_path / "notes.mp3"
+    broken.write_text("no music")
+    page.locator("#files").set_input_files(broken)
+    alert = page.get_by_role("alert")
+    alert.wait_for()
+    assert "notes.mp3" in alert.inner_text()
+    assert str(tmp_path) not in alert.inner_text()
+
+
+def test_an_unknown_artist_is_answered_with_the_nearest_names(visit: Open) -> None:
+    page = visit("?artist=The+Mandruxs")
+    alert = page.get_by_role("alert")
+    assert "The Mandruxs" in alert.inner_text()
+    picture(page, "error", whole=False)
+    alert.get_by_role("link", name=ARTIST).click()
+    assert len(names(page)) == 10
+    box(page).fill("Mandruxs")
+    page.locator(".none").get_by_role("button").first.wait_for()
+
+
+def test_a_service_that_does_not_answer_is_said_and_asked_again(visit: Open) -> None:
+    page = visit("?artist=The+Mandrouxs")
+    names(page)
+    page.context.set_offline(True)
+    page.get_by_label("Varied").check()
+    alert = page.get_by_role("alert")
+    alert.wait_for()
+    assert "does not answer" in alert.inner_text()
+    page.context.set_offline(False)
+    alert.get_by_role("button", name="Try again").click()
+    assert names(page)
+
+
+def test_a_path_is_typed_played_and_saved_as_a_playlist(visit: Open, service: str) -> None:
+    page = visit()
+    box(page).fill(f"{ARTIST} → {OTHER}")
+    page.keyboard.press("Enter")
+    shown = names(page)
+    assert (shown[0], shown[-1], len(shown)) == (ARTIST, OTHER, 10)
+    page.get_by_role("button", name="Play in order").click()
+    plays(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as playlist").click()
+    lines = download.value.path().read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "#EXTM3U"
+    titles = [line.partition(",")[2] for line in lines if line.startswith("#EXTINF:")]
+    assert [title.partition(" - ")[0] for title in titles] == shown
+    addresses = [line for line in lines if not line.startswith("#")]
+    assert len(addresses) == 10
+    with urlopen(addresses[3]) as clip:  # noqa: S310
+        assert clip.headers["Content-Type"].startswith("audio/")
+    assert service in addresses[3]
+
+
+def test_a_link_restores_the_view_and_the_back_button_the_one_before(visit: Open) -> None:
+    page = visit("?artist=The+Mandrouxs")
+    before = names(page)
+    page.get_by_label("What counts").fill("0")
+    expect(page).to_have_url(re.compile("balance=0"))
+    page.get_by_label("How well known").fill("4")
+    expect(page).to_have_url(re.compile("max_listeners=200"))
+    page.get_by_label("Varied").check()
+    expect(page).to_have_url(re.compile("diverse=true"))
+    names(page)
+    left_out = names(page)[0]
+    page.get_by_role("button", name=f"Leave {left_out} out").click()
+    expect(page).to_have_url(re.compile("without="))
+    expect(page.locator(".row .name", has_text=left_out)).to_have_count(0)
+    page.locator(".why-button").nth(1).click()
+    page.locator(".explanation").wait_for()
+    state = options_shown(page)
+    assert state[:3] == ("0", "4", True)
+    again = visit(page.url.split("/", 3)[3])
+    assert names(again) == names(page) != before
+    again.locator(".row").nth(1).locator(".explanation").wait_for()
+    expect(again.locator(".options .chips li")).to_have_count(1)
+    assert options_shown(again) == state
+    for _ in range(4):
+        page.go_back()
+    expect(page).not_to_have_url(re.compile("balance"))
+    expect(page.locator(".row .name")).to_have_text(before)
+
+
+def options_shown(page: Page) -> tuple[str, str, bool, list[str]]:
+    balance, fame = page.get_by_label("What counts"), page.get_by_label("How well known")
+    chips = page.locator(".options .chips").inner_text().splitlines()
+    return balance.input_value(), fame.input_value(), page.get_by_label("Varied").is_checked(), chips
+
+
+def test_several_artists_are_asked_about_together(visit: Open, service: str) -> None:
+    page = visit("?artist=The+Mandrouxs")
+    names(page)
+    page.get_by_role("button", name="Add an artist").click()
+    page.keyboard.type("dj lunz")
+    page.get_by_role("option", name=OTHER).click()
+    expect(page.locator(".seed")).to_have_count(2)
+    answer = ask(service, "similar?artist=The+Mandrouxs&artist=DJ+Lunzal")
+    expect(page.locator(".row .name")).to_have_text(
+        [row["artist"]["name"] for row in answer["similar"]]
+    )
+
+
+def test_a_name_that_looks_like_markup_stays_a_name(visit: Open) -> None:
+    page = visit()
+    box(page).press_sequentially("<img")
+    page.get_by_role("option", name=MARKUP).click()
+    names(page)
+    assert page.get_by_role("heading", level=1).inner_text() == MARKUP
+    assert page.locator("img").count() == 0
+    assert "broken" not in page.title()
+    page.locator(".why-button").first.click()
+    page.locator(".explanation, .failure").first.wait_for()
+    page.goto(page.url + "&view=map")
+    page.locator(".map aside h2").wait_for()
+    assert page.locator("img").count() == 0
+
+
+def points(page: Page) -> dict[str, list[float]]:
+    """Where each artist is on the screen."""
+    page.locator(".sheet canvas").nth(1).wait_for()
+    placed: dict[str, list[float]] = page.evaluate(
+        """async () => {
+          const { current } = await import("./map-view.js");
+          const { map, over, names } = current();
+          const { left, top } = over.getBoundingClientRect();
+          return Object.fromEntries(names.map((name, i) => {
+            const [x, y] = map.at(i);
+            return [name, [x + left, y + top]];
+          }));
+        }"""
+    )
+    return placed
+
+
+def test_the_map_shows_true_neighbours_and_a_click_plays(visit: Open, service: str) -> None:
+    page = visit("?view=map")
+    page.locator(".trust").wait_for()
+    assert re.search(r"trustworthiness 0\.\d\d", page.locator(".trust").inner_text())
+    x, y = points(page)[ARTIST]
+    page.mouse.move(x, y)
+    lined = "import('./map-view.js').then(({ current }) => current().map.lines.length === 10)"
+    page.wait_for_function(lined)
+    page.mouse.click(x, y)
+    plays(page)
+    expect(page.locator(".map aside h2")).to_have_text(ARTIST)
+    answer = ask(service, "similar?artist=The+Mandrouxs")
+    near = [row["artist"]["name"] for row in answer["similar"]]
+    expect(page.locator(".neighbours a")).to_have_text(near)
+    picture(page, "map")
+    expect(page).to_have_url(re.compile("artist="))
+    page.mouse.wheel(0, -300)
+    expect(page).to_have_url(re.compile("at="))
+    again = visit(page.url.split("/", 3)[3])
+    expect(again.locator(".map aside h2")).to_have_text(ARTIST)
+    assert points(again)[ARTIST] == pytest.approx(points(page)[ARTIST], abs=2)
+
+
+def test_the_map_is_used_by_keyboard_and_as_a_list(visit: Open) -> None:
+    page = visit("?view=map")
+    placed = points(page)
+    page.locator(".sheet canvas").nth(1).focus()
+    page.keyboard.press("ArrowRight")
+    first = page.locator(".tip").inner_text()
+    page.keyboard.press("ArrowRight")
+    second = page.locator(".tip").inner_text()
+    assert placed[second][0] > placed[first][0]
+    page.keyboard.press("Enter")
+    plays(page)
+    expect(page.locator(".map aside h2")).to_have_text(second)
+    page.get_by_text("Artists in view, as a list").click()
+    assert page.locator(".in-view li").count() == 50
+    page.locator(".in-view button").first.click()
+    expect(page.locator(".map aside h2")).to_have_text(
+        page.locator(".in-view button").first.inner_text()
+    )
+    page.get_by_role("combobox", name="Find an artist on the map").fill("lunz")
+    page.get_by_role("option", name=OTHER).click()
+    expect(page.locator(".map aside h2")).to_have_text(OTHER)
+
+
+def test_a_hundred_thousand_points_are_drawn_moved_and_found(
+    visit: Open, record_property: Callable[[str, object], None]
+) -> None:
+    page = visit("?view=figures")
+    drawn = page.evaluate(
+        """async () => {
+          const { PointMap } = await import("./map.js");
+          const n = 100_000;
+          const sheet = document.createElement("div");
+          sheet.className = "sheet";
+          sheet.append(document.createElement("canvas"), document.createElement("canvas"));
+          document.querySelector("main").prepend(sheet);
+          const nothing = () => {};
+          const map = new PointMap(...sheet.children, { hover: nothing, choose: nothing, view: nothing });
+          // a spiral: no two points at the same place
+          const turn = (i) => 0.001 * i;
+          const column = (f) => Array.from({ length: n }, (_, i) => f(i));
+          map.setPoints({
+            x: column((i) => i * Math.cos(turn(i))), y: column((i) => i * Math.sin(turn(i))),
+            names: column((i) => `Artist ${i}`), listeners: column((i) => n - i),
+          });
+          const begun = performance.now();
+          map.drawNow();
+          for (let i = 0; i < 60; i++) { map.panBy(3, -2); map.zoomBy(1.01); map.drawNow(); }
+          const frame = (performance.now() - begun) / 61;
+          map.fit();
+          map.drawNow();
+          const inked = (canvas) => canvas.getContext("2d")
+            .getImageData(0, 0, canvas.width, canvas.height).data.filter((v, i) => i % 4 === 3 && v).length;
+          const pixels = sheet.children[0].width * sheet.children[0].height;
+          const picked = [5, 777, 99_990].map((i) => map.pick(...map.at(i)));
+          map.chosen = 777;
+          map.zoomBy(400, ...map.at(777));
+          map.drawNow();
+          return { frame, share: inked(sheet.children[0]) / pixels, picked, named: map.named.length,
+            near: map.nearest(99_990, 2).sort(), few: map.inView };
+        }"""
+    )
+    record_property("frames_a_second", round(1000 / drawn["frame"]))
+    print(f"100,000 points: {1000 / drawn['frame']:.0f} frames a second")
+    assert drawn["picked"] == [5, 777, 99_990]
+    assert drawn["near"] == [99_989, 99_991]
+    assert 0.05 < drawn["share"] < 0.9
+    assert drawn["few"] < 4000
+    assert drawn["named"]
+
+
+def test_the_figures_are_those_of_the_report(visit: Open, options: ServeOptions) -> None:
+    page = visit("?view=figures")
+    row = page.locator("tr.catalogue")
+    row.wait_for()
+    ranking = json.loads((options.reports / "ranking.json").read_text())
+    figure = ranking["catalogue"]["ndcg@10"]
+    shown = row.locator(".value").inner_text().split()
+    assert shown == [f"{figure['value']:.2f}", f"{figure['low']:.2f}", "to", f"{figure['high']:.2f}"]
+    assert f"{ranking['chance']['ndcg@10']['value']:.2f}" in page.locator(".lead").first.inner_text()
+    picture(page, "figures")
+
+
+VIEWS = {
+    "": ".home .chips",
+    "?artist=The+Mandrouxs": ".row",
+    "?artist=The+Mandrouxs&artist=DJ+Lunzal&without=Doundend&max_listeners=300": ".row",
+    "?from=The+Mandrouxs&to=DJ+Lunzal": ".row",
+    "?view=map&artist=The+Mandrouxs": ".neighbours li",
+    "?view=figures": ".dots",
+    "?artist=Nobody": ".failure",
+}
+
+
+def go(page: Page, address: str) -> None:
+    """Go to a view of the open page, and wait for it."""
+    page.evaluate(
+        "address => { history.pushState(null, '', address || './');"
+        " dispatchEvent(new Event('statechange')); }",
+        address,
+    )
+    page.locator(VIEWS[address]).first.wait_for()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_view_is_accessible(visit: Open, theme: Any) -> None:
+    page = visit(color_scheme=theme)
+    for address in VIEWS:
+        go(page, address)
+        if address == "?artist=The+Mandrouxs":
+            page.locator(".why-button").first.click()
+            page.locator(".explanation").wait_for()
+            page.locator(".row [data-play]").first.click()
+            plays(page)
+            if theme == "dark":
+                picture(page, "dark", whole=False)
+        violations = Axe().run(page).response["violations"]
+        assert not [(each["id"], [node["html"] for node in each["nodes"]]) for each in violations]
+
+
+def test_the_theme_is_chosen_and_kept(visit: Open) -> None:
+    page = visit(color_scheme="dark")
+    page.locator(".home .chips").wait_for()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.get_by_role("button", name="Theme").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.reload()
+    page.locator(".home .chips").wait_for()
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+def test_a_phone_shows_every_view_without_sideways_scrolling(visit: Open) -> None:
+    page = visit(width=360, height=740, has_touch=True)
+    for address in VIEWS:
+        go(page, address)
+        if address == "?artist=The+Mandrouxs":
+            page.locator(".row [data-play]").first.tap()
+            plays(page)
+            picture(page, "phone", whole=False)
+            page.locator(".why-button").first.tap()
+            page.locator(".explanation").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+
+
+def test_a_token_is_asked_for_and_used(browser: Browser, options: ServeOptions) -> None:
+    from dataclasses import replace
+
+    with_server = serving(replace(options, token=TOKEN))
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(next(with_server) + "?artist=The+Mandrouxs")
+    page.get_by_label("Token").fill(TOKEN)
+    page.keyboard.press("Enter")
+    assert len(names(page)) == 10
+    page.locator(".row [data-play]").first.click()
+    plays(page)
+    page.close()
+    next(with_server, None)
