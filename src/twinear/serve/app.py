@@ -14,7 +14,17 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.staticfiles import StaticFiles
 
-from twinear.serve import artists, clips, errors, explanation, health, playlists, similar
+from twinear.serve import (
+    artists,
+    clips,
+    errors,
+    explanation,
+    figures,
+    health,
+    map,
+    playlists,
+    similar,
+)
 from twinear.serve.answers import Error
 from twinear.serve.auth import GUARDED
 from twinear.serve.limited_processes import LimitedProcesses
@@ -24,7 +34,7 @@ from twinear.serve.options import ServeOptions
 from twinear.serve.snapshot import Snapshots
 from twinear.serve.uploads import Uploads
 
-PAGE = Path(__file__).with_name("page")
+PAGE, DOCS = (Path(__file__).with_name(name) for name in ("page", "docs"))
 ERRORS = {
     401: "The token is missing or wrong.",
     404: "No such artist or clip; `nearest` names similar ones.",
@@ -40,7 +50,8 @@ def create_app(options: ServeOptions) -> FastAPI:
     snapshots, metrics = Snapshots(options=options), Metrics()
     uploads = Uploads(options.limits)
     processes = LimitedProcesses(options.workers, options.limits)
-    snapshots.listeners += [metrics.take, processes.prepare]
+    maps = map.Maps()
+    snapshots.listeners += [metrics.take, processes.prepare, maps.take]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -48,6 +59,7 @@ def create_app(options: ServeOptions) -> FastAPI:
         snapshots.start()
         yield
         snapshots.stop()
+        maps.stop()
         processes.stop()
         uploads.stop()
 
@@ -62,7 +74,7 @@ def create_app(options: ServeOptions) -> FastAPI:
         responses={status: {"model": Error, "description": d} for status, d in ERRORS.items()},
     )
     app.state.options, app.state.snapshots, app.state.metrics = options, snapshots, metrics
-    app.state.uploads, app.state.processes = uploads, processes
+    app.state.uploads, app.state.processes, app.state.maps = uploads, processes, maps
     errors.add_handlers(app)
     for router in (
         artists.router,
@@ -71,6 +83,8 @@ def create_app(options: ServeOptions) -> FastAPI:
         clips.upload_router,
         explanation.router,
         playlists.router,
+        map.router,
+        figures.router,
         health.router,
     ):
         app.include_router(router)
@@ -78,6 +92,7 @@ def create_app(options: ServeOptions) -> FastAPI:
     app.add_middleware(
         EveryRequest, snapshots=snapshots, metrics=metrics, options=options, guarded=guarded
     )
+    app.mount("/docs", StaticFiles(directory=DOCS, html=True), name="docs")
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")  # last: it takes the rest
     return app
 

@@ -27,12 +27,14 @@ from twinear.catalogue.catalogue import FACTS
 from twinear.catalogue.head import sigmoid
 from twinear.catalogue.lookup import ArtistRecord, ClipRecord
 from twinear.model.scorer import Scorer
+from twinear.ranking.receipt import FILE as RECEIPT
 from twinear.recommendation.additions import FILE as ADDITIONS
 from twinear.recommendation.collection import Collection
 from twinear.serve.answers import Artist, Clip, Model, Words
 from twinear.serve.audio_files import AudioFiles, clip_id, digest_of, parse_clip_id
 from twinear.serve.errors import ApiError
 from twinear.serve.options import ServeOptions
+from twinear.serve.report import LISTENERS, RANKING, Report, ranking_folder, read_report
 
 T = TypeVar("T")
 
@@ -80,10 +82,14 @@ class Snapshot:
     ----------
     scorer
         The one that encoded it.
+    data_sha256
+        Of the catalogue and the artists added to it.
     model
         What every answer says of it.
     audio
         Which of its clips may be played.
+    report
+        The figures of this catalogue.
     thresholds, clip_thresholds
         The scores from which on two artists, or clips, are very alike, alike, and somewhat alike.
     kept
@@ -92,8 +98,10 @@ class Snapshot:
 
     collection: Collection
     scorer: Scorer
+    data_sha256: str
     model: Model
     audio: AudioFiles
+    report: Report
     thresholds: tuple[float, ...]
     clip_thresholds: tuple[float, ...]
     kept: Kept = field(default_factory=lambda: Kept(KEPT))
@@ -114,16 +122,19 @@ class Snapshot:
         roots = tuple(
             folder.resolve() for folder in (options.data, options.music) if folder is not None
         )
+        digest = hash_data(collection)
         thresholds, clip_thresholds = _usual_scores(collection)
         return cls(
             collection=collection,
             scorer=scorer,
+            data_sha256=digest,
             model=Model(
                 scorer=catalogue.scorer_sha256[:DIGITS],
-                data=_hash_data(collection)[:DIGITS],
+                data=digest[:DIGITS],
                 listens=catalogue.scoring.uses_listens,
             ),
             audio=AudioFiles(data=options.data, roots=roots, token=options.token),
+            report=read_report(options.reports, options.catalogue, catalogue.identity),
             thresholds=thresholds,
             clip_thresholds=clip_thresholds,
         )
@@ -250,7 +261,7 @@ def shown(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _hash_data(collection: Collection) -> str:
+def hash_data(collection: Collection) -> str:
     """Hash the catalogue's definition and the artists that were added to it."""
     digest = hashlib.sha256(collection.catalogue.identity.encode())
     for record in collection.added:
@@ -387,8 +398,9 @@ def _state(options: ServeOptions) -> Hashable:
         for path in (
             options.catalogue / FACTS,
             options.catalogue.resolve().parent / ADDITIONS,
-            options.reports / "ranking.json",
-            options.reports / "listeners.json",
+            options.reports / RANKING,
+            options.reports / LISTENERS,
+            ranking_folder(options.catalogue) / RECEIPT,
         )
     )
 
