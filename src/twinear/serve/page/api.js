@@ -1,9 +1,9 @@
 // The public API, as everyone calls it. Every failure becomes a `Failure` that the page can show.
 
 export class Failure extends Error {
-  constructor(message, { remedy = "", nearest = [], status = 0, retryAfter = null } = {}) {
+  constructor(message, { remedy = "", nearest = [], status = 0, code = "", retryAfter = null } = {}) {
     super(message);
-    Object.assign(this, { remedy, nearest, status, retryAfter });
+    Object.assign(this, { remedy, nearest, status, code, retryAfter });
   }
 }
 
@@ -72,6 +72,7 @@ export function asFailure(error, status = 0, retryAfter = null) {
     remedy: error.remedy && !error.message.includes(error.remedy) ? error.remedy : "",
     nearest: error.nearest ?? [],
     status,
+    code: error.code,
     retryAfter: retryAfter === null ? null : Number(retryAfter),
   });
 }

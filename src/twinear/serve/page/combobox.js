@@ -67,7 +67,7 @@ export function combobox({ label, placeholder, choose, enter = () => false, visi
           onmousemove: () => active !== i && mark(i),
         },
         h("span", {}, artist.name),
-        h("small", {}, artist.known ? count(artist.listeners, "listener") : "no listeners known"),
+        h("small", {}, artist.listeners ? count(artist.listeners, "listener") : ""),
       ),
     );
     list.replaceChildren(...rows);

@@ -44,7 +44,7 @@ export async function mapView(main, state) {
 
 function waitOrFail(view, error, main) {
   const again = () => mapView(main, view.state);
-  if (!(error instanceof Failure) || error.status !== 503)
+  if (!(error instanceof Failure) || error.code !== "map_pending")
     return view.root.replaceChildren(heading("Map of all artists"), failure(error, { retry: restart(again) }));
   const seconds = Math.max(1, error.retryAfter ?? 5);
   view.root.replaceChildren(

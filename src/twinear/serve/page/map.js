@@ -8,7 +8,7 @@
 const FEW = 4000; // visible points up to which discs are drawn
 const PICK = 16; // px around the pointer in which a point is found
 const ROOMY = 500; // visible points up to which names keep off the discs
-const TRIED = 3000; // points tried for a name
+const TRIED = 1000; // points tried for a name
 const MARGIN = 36; // px left free around all points
 const MOST_ZOOM = 4000;
 
@@ -63,6 +63,7 @@ export class PointMap {
     this.byFame = Uint32Array.from({ length: n }, (_, i) => i).sort(
       (a, b) => listeners[b] - listeners[a] || a - b,
     );
+    this.widths = [new Float32Array(n), new Float32Array(n)]; // of names, once measured
     this.rank = new Uint32Array(n);
     this.byFame.forEach((point, rank) => {
       this.rank[point] = rank;
@@ -338,7 +339,8 @@ export class PointMap {
       if (x < 0 || y < 0 || x > this.width || y > this.height) return;
       context.font = `${strong ? "600 14px" : "13px"} ${this.font}`;
       const name = shorten(this.names[point]);
-      const wide = context.measureText(name).width;
+      const widths = this.widths[strong ? 1 : 0];
+      const wide = (widths[point] ||= context.measureText(name).width);
       const gap = (this.inView > FEW ? 2 : this.radius(point)) + (strong ? 9 : 6);
       const beside = [[x + gap, y], [x - gap - wide, y], [x - wide / 2, y - gap - 8], [x - wide / 2, y + gap + 8]];
       for (const [left, middle] of beside) {

@@ -66,7 +66,7 @@ export function optionsPanel(state, change) {
     onchange: () => change({ diverse: diverse.checked }),
   });
   const without = h("ul", { class: "chips" });
-  const leftOut = h("div", { class: "option" }, h("h3", {}, "Left out"), without);
+  const leftOut = h("div", { class: "option" }, h("h2", {}, "Left out"), without);
   const balanceOption = h(
     "div",
     { class: "option" },

@@ -6,7 +6,7 @@ import { playable, playButton } from "./player.js";
 import { address, go } from "./state.js";
 
 export const listeners = (artist) =>
-  artist.known ? count(artist.listeners, "listener") : "no listeners known";
+  artist.listeners ? count(artist.listeners, "listener") : "no listeners known";
 
 export const nameOf = (id) => known(id)?.name ?? id;
 
@@ -94,8 +94,10 @@ export function failure(error, { retry = null, instead = null } = {}) {
   return h("div", { class: "failure", role: "alert" }, parts);
 }
 
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 export const sentence = (text) => {
-  const whole = text.charAt(0).toUpperCase() + text.slice(1);
+  const whole = text.replace(/^[a-z]+\b(?!\.)/, (word) => capital(word)); // not the name of a file
   return /[.!?…]$/.test(whole) ? whole : `${whole}.`;
 };
 

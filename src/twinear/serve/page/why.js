@@ -3,7 +3,7 @@
 
 import { asFailure, get } from "./api.js";
 import { clock, h, signed } from "./dom.js";
-import { failure, link, loading } from "./parts.js";
+import { capital, failure, link, loading } from "./parts.js";
 import { playable, playButton } from "./player.js";
 
 const STEPS = {
@@ -44,7 +44,7 @@ const named = (artist) => (typeof artist === "string" ? artist : artist?.name);
 function explain(explanation, local, several) {
   const { of, like, reasons, sound, missing, certainty } = explanation;
   const first = of?.name ?? YOURS;
-  const title = several && h("h2", {}, `${first} and ${like.name}`);
+  const title = several && h("p", { class: "pair" }, `${first} and ${like.name}`);
   return h(
     "div",
     { class: "explanation" },
@@ -55,7 +55,7 @@ function explain(explanation, local, several) {
       steps(reasons),
       through(reasons),
       neighbours(explanation.neighbours ?? reasons.shared_neighbours),
-      h("section", {}, h("h3", {}, "How sure"), h("p", {}, capital(certainty))),
+      h("section", {}, h("h2", {}, "How sure"), h("p", {}, capital(certainty))),
     ),
     h(
       "div",
@@ -74,7 +74,7 @@ function steps(reasons) {
   return h(
     "section",
     {},
-    h("h3", {}, "What each step added"),
+    h("h2", {}, "What each step added"),
     bars(
       shown.map((step) => ({
         label: STEPS[step.name]?.[0] ?? step.name,
@@ -104,7 +104,7 @@ function parts(sound) {
   return h(
     "section",
     {},
-    h("h3", {}, title),
+    h("h2", {}, title),
     bars(
       sound.parts.map((part) => ({
         label: capital(part.label),
@@ -144,8 +144,6 @@ function bars(rows) {
   );
 }
 
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-
 function windows(sound, { of, like, local }) {
   const side = (window, artist, clip, own) => {
     const span = `${clock(window.start)} – ${clock(window.end)}`;
@@ -162,7 +160,7 @@ function windows(sound, { of, like, local }) {
   return h(
     "section",
     {},
-    h("h3", {}, "Seconds that agree most"),
+    h("h2", {}, "Seconds that agree most"),
     h(
       "ul",
       { class: "windows" },
@@ -190,7 +188,7 @@ function through(reasons) {
   return h(
     "section",
     {},
-    h("h3", {}, "Through whose listeners"),
+    h("h2", {}, "Through whose listeners"),
     h(
       "ul",
       { class: "plain" },
@@ -213,7 +211,7 @@ function neighbours(both) {
   return h(
     "section",
     {},
-    h("h3", {}, "Near to both"),
+    h("h2", {}, "Near to both"),
     h(
       "ul",
       { class: "chips" },
