@@ -38,6 +38,7 @@ class LimitedProcesses:
             process = _Process(limits)
             self._all.append(process)
             self._idle.put(process)
+        self._stopped = False
         self._waiting = threading.BoundedSemaphore(workers + limits.at_once)
 
     def prepare(self, snapshot: Snapshot) -> None:
@@ -46,7 +47,8 @@ class LimitedProcesses:
         def prepare_each() -> None:
             for _ in self._all:
                 with self._take() as process:
-                    process.do(Prepare(), snapshot)
+                    if not self._stopped:
+                        process.do(Prepare(), snapshot)
 
         threading.Thread(target=prepare_each, name="prepare", daemon=True).start()
 
@@ -63,6 +65,8 @@ class LimitedProcesses:
             raise busy("too many clips are being decoded")
         try:
             with self._take() as process:
+                if self._stopped:
+                    raise busy("the service is ending")
                 reply = process.do(work, snapshot)
         finally:
             self._waiting.release()
@@ -86,9 +90,13 @@ class LimitedProcesses:
             self._idle.put(process)
 
     def stop(self) -> None:
-        """End the processes."""
+        """End the processes; a job that one of them does fails."""
+        self._stopped = True
         for process in self._all:
-            process.end()
+            process.kill()
+        for _ in self._all:
+            with self._take() as process:
+                process.end()
 
 
 def busy(found: str) -> ApiError:
@@ -147,6 +155,11 @@ class _Process:
         theirs.close()  # so that the end of the process is seen
         self._process, self._connection = process, ours
         return ours
+
+    def kill(self) -> None:
+        """Have the process end, whatever it does; another thread may wait for it."""
+        if (process := self._process) is not None:
+            process.kill()
 
     def end(self) -> None:
         """End the process, if there is one."""

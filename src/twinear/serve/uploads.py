@@ -21,7 +21,6 @@ from filelock import FileLock, Timeout
 from starlette.types import Message, Receive
 
 from twinear.base.text import one_line
-from twinear.clips.decoding import AUDIO
 from twinear.serve.errors import ApiError
 from twinear.serve.limited_messages import NamedFile
 from twinear.serve.limited_processes import busy
@@ -32,6 +31,7 @@ FOLDER = "twinear-serve"
 LOCK = "in-use"
 MAX_NAME = 200  # letters of a file's name that are repeated
 MAX_JSON = 2_000_000  # bytes of a request that holds no clips
+CLOSE = {"Connection": "close"}  # what else is sent, perhaps without end, is not read
 
 
 class Uploads:
@@ -97,9 +97,7 @@ class Uploads:
             files = []
             for number, each in enumerate(sent, start=1):
                 name = shown_name(each.filename or "", number)
-                # a suffix tells apart kinds that look alike from within
-                suffix = Path(name).suffix.lower()
-                path = Path(folder) / f"{number}{suffix if suffix in AUDIO else ''}"
+                path = Path(folder) / str(number)  # without a suffix: the content decides
                 with path.open("wb") as file:
                     shutil.copyfileobj(each.file, file)
                 files.append(NamedFile(path=path, name=name))
@@ -148,17 +146,17 @@ def bounded(receive: Receive, max_bytes: int, seconds: float) -> Receive:
             message = await asyncio.wait_for(receive(), max(0.0, until - time.monotonic()))
         except TimeoutError:
             found = f"did not arrive within {seconds:g} s"
-            raise ApiError(408, "too_slow", "request", found) from None
+            raise ApiError(408, "too_slow", "request", found, headers=CLOSE) from None
         received += len(message.get("body", b""))
         complete = not message.get("more_body", False)
         if received > max_bytes:
-            raise too_large(max_bytes)
+            raise too_large(max_bytes, CLOSE)
         return message
 
     return receive_bounded
 
 
-def too_large(max_bytes: int) -> ApiError:
+def too_large(max_bytes: int, headers: dict[str, str] | None = None) -> ApiError:
     """Build the error for a request of too many bytes."""
-    found = f"is larger than {max_bytes / 1e6:g} MB"
-    return ApiError(413, "too_large", "request", found, remedy="send a part of it: 30 s are enough")
+    found, remedy = f"is larger than {max_bytes / 1e6:g} MB", "send a part of it: 30 s are enough"
+    return ApiError(413, "too_large", "request", found, remedy=remedy, headers=headers)
