@@ -25,10 +25,8 @@ pytestmark = needs_browser
 ARTIST, OTHER = "The Mandrouxs", "DJ Lunzal"
 MARKUP = "<img src=x onerror=window.broken=1> & Sons"
 TOKEN = "a secret of enough letters"  # noqa: S105
-PATIENCE = 15_000  # ms: a busy machine is slow
+PATIENCE = 60_000  # ms: a busy machine is slow
 SHOTS = os.environ.get("TWINEAR_SCREENSHOTS")  # a folder, where pictures are wanted
-# the element that plays, as the page's own module knows it
-AUDIO = "import('./player.js').then(({{ element: audio }}) => {})"
 
 Open = Callable[..., Page]
 
@@ -102,10 +100,22 @@ def names(page: Page) -> list[str]:
     return page.locator(".row .name").all_inner_texts()
 
 
-def plays(page: Page, at_least: float = 0.0) -> None:
-    """Wait until the clip sounds, and its time has moved."""
-    condition = AUDIO.format(f"!audio.paused && audio.currentTime > {at_least} + 0.1")
-    page.wait_for_function(condition)
+def playing(page: Page, expression: str = "audio.currentTime") -> Any:
+    """Evaluate an expression over the page's own audio element."""
+    return page.evaluate(
+        f"async () => {{ const {{ element: audio }} = await import('./player.js'); return {expression}; }}"
+    )
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait for the audio element; `wait_for_function` does not wait for what a module imports."""
+    while not playing(page, expression):
+        page.wait_for_timeout(20)
+
+
+def plays(page: Page, after: float = 0.0) -> None:
+    """Wait until the clip sounds, and its time moves."""
+    until(page, f"!audio.paused && audio.currentTime > {after + 0.1}")
 
 
 def test_typing_finds_an_artist_and_those_like_it_best_first(visit: Open, service: Service) -> None:
@@ -141,13 +151,13 @@ def test_clips_play_on_every_row_and_the_space_bar_pauses(visit: Open, service: 
     assert (buttons.nth(2).get_attribute("aria-label") or "").startswith("Pause")
     picture(page, "search", whole=False)
     page.locator("body").press("Space")  # the button has the focus: it pauses
-    page.wait_for_function(AUDIO.format("audio.paused"))
+    until(page, "audio.paused")
     page.locator("h1").click()
     page.keyboard.press("Space")
     plays(page)
     page.keyboard.press("j")
     page.keyboard.press("Enter")
-    page.wait_for_function(AUDIO.format("!audio.paused"))
+    until(page, "!audio.paused")
     assert page.locator("[data-play].on").count() == 1
 
 
@@ -171,14 +181,14 @@ def test_why_shows_the_exact_parts_and_plays_exactly_the_seconds_that_agree(
     window = answer["sound"]["windows"]["best"][0]["second"]
     play = why.locator(".windows [data-play]").nth(1)
     play.click()
-    plays(page, at_least=window["start"])
-    page.evaluate(AUDIO.format(f"{{ audio.currentTime = {window['end']} - 0.2 }}"))
-    page.wait_for_function(AUDIO.format("audio.paused"))
-    stopped = page.evaluate(AUDIO.format("audio.currentTime"))
+    plays(page, after=window["start"])
+    playing(page, f"audio.currentTime = {window['end'] - 0.2}")
+    until(page, "audio.paused")
+    stopped = playing(page)
     assert window["end"] - 0.2 <= stopped < window["end"] + 1.5
     play.click()  # again from where it begins
-    page.wait_for_function(AUDIO.format(f"audio.currentTime < {window['end']} - 0.5"))
-    assert page.evaluate(AUDIO.format("audio.currentTime")) >= window["start"] - 0.05
+    until(page, f"!audio.paused && audio.currentTime < {window['end'] - 0.5}")
+    assert playing(page) >= window["start"] - 0.05
 
 
 def drop(page: Page, file: Path) -> None:
@@ -304,7 +314,12 @@ def test_a_link_restores_the_view_and_the_back_button_the_one_before(visit: Open
 def options_shown(page: Page) -> tuple[str, str, bool, list[str]]:
     balance, fame = page.get_by_label("What counts"), page.get_by_label("How well known")
     chips = page.locator(".options .chips").inner_text().splitlines()
-    return balance.input_value(), fame.input_value(), page.get_by_label("Varied").is_checked(), chips
+    return (
+        balance.input_value(),
+        fame.input_value(),
+        page.get_by_label("Varied").is_checked(),
+        chips,
+    )
 
 
 def test_several_artists_are_asked_about_together(visit: Open, service: Service) -> None:
@@ -352,14 +367,22 @@ def points(page: Page) -> dict[str, list[float]]:
     return placed
 
 
+def lines(page: Page) -> int:
+    """How many true neighbours are drawn."""
+    drawn: int = page.evaluate(
+        "async () => (await import('./map-view.js')).current().map.lines.length"
+    )
+    return drawn
+
+
 def test_the_map_shows_true_neighbours_and_a_click_plays(visit: Open, service: Service) -> None:
     page = visit("?view=map")
     page.locator(".trust").wait_for()
     assert re.search(r"trustworthiness 0\.\d\d", page.locator(".trust").inner_text())
     x, y = points(page)[ARTIST]
     page.mouse.move(x, y)
-    lined = "import('./map-view.js').then(({ current }) => current().map.lines.length === 10)"
-    page.wait_for_function(lined)
+    while lines(page) != 10:
+        page.wait_for_timeout(20)
     page.mouse.click(x, y)
     plays(page)
     expect(page.locator(".map aside h2")).to_have_text(ARTIST)
@@ -451,8 +474,15 @@ def test_the_figures_are_those_of_the_report(visit: Open, service: Service) -> N
     ranking = json.loads((service.options.reports / "ranking.json").read_text())
     figure = ranking["catalogue"]["ndcg@10"]
     shown = row.locator(".value").inner_text().split()
-    assert shown == [f"{figure['value']:.2f}", f"{figure['low']:.2f}", "to", f"{figure['high']:.2f}"]
-    assert f"{ranking['chance']['ndcg@10']['value']:.2f}" in page.locator(".lead").first.inner_text()
+    assert shown == [
+        f"{figure['value']:.2f}",
+        f"{figure['low']:.2f}",
+        "to",
+        f"{figure['high']:.2f}",
+    ]
+    assert (
+        f"{ranking['chance']['ndcg@10']['value']:.2f}" in page.locator(".lead").first.inner_text()
+    )
     picture(page, "figures")
 
 
