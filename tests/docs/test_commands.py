@@ -70,6 +70,12 @@ ELSEWHERE = {
         "tests/test_stages_touched.py::test_a_clone_without_data_shows_the_committed_results",
         ("report",),
     ),
+    "twinear serve": ("tests/serve/test_process.py::test_it_answers_logs_and_ends_in_order", ()),
+    "TWINEAR_TOKEN=": (
+        "tests/serve/test_access.py::test_the_api_needs_the_token_and_the_page_and_the_health_do_not",
+        (),
+    ),
+    "curl": ("tests/serve/test_api.py::test_similar_artists_are_those_of_the_library", ()),
     "twinear rollback": (
         "tests/tracking/test_promotions.py"
         "::test_promotions_refusals_and_rollbacks_are_recorded_with_their_numbers",
@@ -85,7 +91,10 @@ ELSEWHERE = {
     ),
 }
 # These have a test of their own below.
-BELOW = (*(f"make {target}" for target in ("run", "test", "tune", "retrain", "docs", "ui")), SERVE)
+BELOW = (
+    *(f"make {target}" for target in ("run", "serve", "test", "tune", "retrain", "docs", "ui")),
+    SERVE,
+)
 TUNE_PROJECT = "mlflow run . --env-manager local -e tune -P trials=20"
 HERE = [
     command
@@ -303,6 +312,7 @@ def test_make_run_shows_the_ranking_and_where_things_are(finished: Project) -> N
     ("words", "last"),
     [
         (("test",), "pytest -n 3 --dist loadfile --no-loadscope-reorder"),
+        (("serve",), "twinear serve"),
         (("tune",), "twinear tune"),
         (("tune", "TRIALS=7"), "twinear tune --trials 7"),
         (("retrain", "ARGS=--accept-drift"), "twinear retrain --accept-drift"),

@@ -1,12 +1,11 @@
 """Every endpoint gives what the library gives, in the shapes that clients depend on."""
 
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.serving import Service
+from tests.support.serving import Service, wait_for_map
 from twinear.catalogue.catalogue import Catalogue
 from twinear.catalogue.lookup import ArtistRecord
 from twinear.recommendation.collection import Collection
@@ -252,14 +251,6 @@ def test_a_playlist_begins_with_a_clip_and_a_player_can_play_it(
     assert lines[1::2] == [service.address + item["clip"]["audio"] for item in items]
     assert service.client.get(lines[1]).content == audio_of(service, clip)
     assert lines[0] == f"#EXTINF:{clip['seconds']:.0f},{records[0].name} - {clip['title']}"
-
-
-def wait_for_map(service: Service) -> Any:
-    while (answer := service.client.get("/api/v1/map")).status_code == 503:
-        assert answer.json()["error"]["code"] == "map_pending"
-        assert answer.headers["retry-after"]
-        time.sleep(0.2)
-    return answer.json()
 
 
 def test_the_map_has_all_artists_and_says_how_far_it_can_be_trusted(

@@ -3,6 +3,7 @@
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,3 +96,11 @@ def copy_served(project: Project, folder: Path) -> ServeOptions:
         reports=folder / "reports",
         poll_seconds=0.05,
     )
+
+
+def wait_for_map(service: Service) -> Any:
+    while (answer := service.client.get("/api/v1/map")).status_code == 503:
+        assert answer.json()["error"]["code"] == "map_pending"
+        assert answer.headers["retry-after"]
+        time.sleep(0.2)
+    return answer.json()

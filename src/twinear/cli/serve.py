@@ -25,7 +25,7 @@ def serve(
         ),
     ] = "",
     music: Annotated[
-        Path | None, typer.Option(help="A folder of your own music, to play and make playlists of.")
+        Path | None, typer.Option(help="A folder of your own music, which may be played too.")
     ] = None,
     library: Annotated[
         Path, typer.Option(help="Where the encoded recordings of --music are kept.")

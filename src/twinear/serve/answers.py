@@ -113,13 +113,15 @@ class Similar(Answer):
     """Similar artists, best first.
 
     `exact`: all artists were scored, not only those that the index found. `calibrated`: a score is
-    the similarity by listens that such artists have on average.
+    the similarity by listens that such artists have on average. `balance`: the one used, from 0,
+    sound alone, to 1, listeners alone.
     """
 
     of: list[Artist]
     similar: list[SimilarRow]
     exact: bool
     calibrated: bool
+    balance: float
 
 
 class SimilarAnswer(Similar):
@@ -212,10 +214,18 @@ class Sound(Answer):
     windows: Windows | None
 
 
+class Neighbour(Answer):
+    """An artist that is near to both, and a clip to listen to."""
+
+    artist: Artist
+    clip: Clip | None
+
+
 class Explanation(Answer):
     """Why an artist is similar to another; `sound` is null where audio is missing.
 
-    `certainty` says how far their clips agree, `missing` which clip is not there.
+    `neighbours` are the shared ones of `reasons`, to listen to; one of several artists of a name is
+    left out. `certainty` says how far their clips agree, `missing` which clip is not there.
     """
 
     of: Artist | None
@@ -223,6 +233,7 @@ class Explanation(Answer):
     score: float
     words: Words
     reasons: Reasons
+    neighbours: list[Neighbour]
     certainty: str
     sound: Sound | None
     missing: str | None

@@ -36,9 +36,14 @@ from twinear.serve.uploads import Uploads
 
 PAGE, DOCS = (Path(__file__).with_name(name) for name in ("page", "docs"))
 ERRORS = {
+    400: "The request cannot be read.",
     401: "The token is missing or wrong.",
     404: "No such artist or clip; `nearest` names similar ones.",
+    408: "The request arrives too slowly.",
+    413: "The request is too large.",
+    421: "The host is another one than the service's.",
     422: "A parameter cannot be used; the error names it.",
+    429: "Too much is asked for at once; try again in a moment.",
     503: "There is no catalogue yet.",
 }
 

@@ -120,10 +120,7 @@ def get_similar_clips(
 @upload_router.post(
     "/similar/clips",
     responses={
-        408: {"model": Error, "description": "It arrives too slowly."},
-        413: {"model": Error, "description": "It is too large."},
         415: {"model": Error, "description": "It is not audio, whatever it is called."},
-        429: {"model": Error, "description": "Too many uploads; try again in a moment."},
     },
 )
 def post_similar_clips(

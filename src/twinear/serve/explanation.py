@@ -1,6 +1,6 @@
 """Why two artists are similar: the steps of the score, and what is heard."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from twinear.serve.answers import (
     Explanation,
     ExplanationAnswer,
     ExplanationBatch,
+    Neighbour,
     Sound,
     Window,
     WindowPair,
@@ -114,10 +115,20 @@ def explain(
         score=pair.reasons.score,
         words=snapshot.words(pair.reasons.score),
         reasons=pair.reasons,
+        neighbours=_neighbours(snapshot, pair.reasons.shared_neighbours),
         certainty=certainty(pair.reasons.clip_pairs),
         sound=sound,
         missing=missing,
     )
+
+
+def _neighbours(snapshot: Snapshot, names: Sequence[str]) -> list[Neighbour]:
+    found = [snapshot.collection.matches(name) for name in names]
+    return [
+        Neighbour(artist=snapshot.artist(artist), clip=snapshot.first_clip(artist.row))
+        for artist, *namesakes in found
+        if not namesakes
+    ]
 
 
 def _explain_sound(

@@ -114,6 +114,7 @@ class _Process:
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
         self._scorer_sha256 = ""
+        self._killed = False
 
     def do(self, work: Work, snapshot: Snapshot) -> Reply:
         """Do one job; a process that does not survive it gives a `Failure`."""
@@ -138,7 +139,8 @@ class _Process:
                 if self._process.exitcode == -signal.SIGXCPU:
                     found = f"takes more than {self._limits.cpu_seconds} s of computing"
         self.end()
-        log.warning("a decoding process was ended: %s", found)
+        if not self._killed:
+            log.warning("a decoding process was ended: %s", found)
         return Reply(failure=Failure(kind="too_large", place="clip", found=found))
 
     def _start(self) -> Connection:
@@ -158,6 +160,7 @@ class _Process:
 
     def kill(self) -> None:
         """Have the process end, whatever it does; another thread may wait for it."""
+        self._killed = True
         if (process := self._process) is not None:
             process.kill()
 

@@ -20,6 +20,7 @@ from twinear.serve.uploads import MAX_JSON, bounded, too_large
 
 log = logging.getLogger(__name__)
 
+AUDIO_ADDRESS = re.compile(r"/api/v1/clips/([0-9a-f]+)/audio")
 GIVEN_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 SECURITY = {
     "Content-Security-Policy": (
@@ -110,7 +111,15 @@ class EveryRequest:
         if is_loopback(self._options.host) and not is_loopback(_host(request)):
             found = f"'{_host(request)[:100]}' is not this machine"
             raise ApiError(421, "host", "host", found, expected="localhost")
-        require_token(request, self._options.token, self._guarded)
+        if not self._is_signed(request):
+            require_token(request, self._options.token, self._guarded)
+
+    def _is_signed(self, request: Request) -> bool:
+        """Whether the address of a clip's audio carries its signature."""
+        clip = AUDIO_ADDRESS.fullmatch(request.url.path)
+        if clip is None or (snapshot := self._snapshots.current) is None:
+            return False
+        return snapshot.audio.is_signed(clip[1], request.query_params.get("key", ""))
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "") or "other"

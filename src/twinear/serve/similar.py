@@ -12,6 +12,7 @@ from twinear.recommendation.similar_artists import (
     SimilarArtists,
     SimilarOptions,
     ask,
+    default_balance,
     find_similar,
 )
 from twinear.serve.answers import Error, Similar, SimilarAnswer, SimilarBatch, SimilarRow
@@ -91,7 +92,9 @@ def similar_to(snapshot: Snapshot, artists: Sequence[str], options: Options) -> 
 
     def answer() -> Similar:
         asked = ask(snapshot.collection, [seed.artist for seed in seeds])
-        return describe(snapshot, find_similar(snapshot.collection, asked, chosen), seeds)
+        return describe(
+            snapshot, find_similar(snapshot.collection, asked, chosen), seeds, options.balance
+        )
 
     return snapshot.kept.get((tuple(seed.row for seed in seeds), chosen), answer)
 
@@ -99,7 +102,7 @@ def similar_to(snapshot: Snapshot, artists: Sequence[str], options: Options) -> 
 def similar_to_asked(snapshot: Snapshot, asked: Sequence[Asked], options: Options) -> Similar:
     """Find the artists similar to a new one."""
     found = find_similar(snapshot.collection, asked, options_of(snapshot, options))
-    return describe(snapshot, found, [])
+    return describe(snapshot, found, [], options.balance)
 
 
 def options_of(snapshot: Snapshot, options: Options) -> SimilarOptions:
@@ -114,8 +117,13 @@ def options_of(snapshot: Snapshot, options: Options) -> SimilarOptions:
     )
 
 
-def describe(snapshot: Snapshot, found: SimilarArtists, seeds: Sequence[ArtistRecord]) -> Similar:
-    """Describe similar artists."""
+def describe(
+    snapshot: Snapshot,
+    found: SimilarArtists,
+    seeds: Sequence[ArtistRecord],
+    balance: float | None,
+) -> Similar:
+    """Describe similar artists; `balance` is what was asked for."""
     # those of the answer are found again by id, which is read at once
     rows = [snapshot.collection.matches(each.artist)[0] for each in found.similar]
     return Similar(
@@ -131,4 +139,5 @@ def describe(snapshot: Snapshot, found: SimilarArtists, seeds: Sequence[ArtistRe
         ],
         exact=found.exact,
         calibrated=found.calibrated,
+        balance=default_balance(snapshot.collection) if balance is None else balance,
     )

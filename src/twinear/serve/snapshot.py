@@ -41,6 +41,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 KEPT = 4096  # answers, and clips, of a snapshot
+RETRY = {"Retry-After": "5"}
 DIGITS = 12  # of a hash that is shown
 QUERIES, CANDIDATES = 64, 1024  # artists whose scores say what a usual score is
 # the share of the pairs of artists that score less than those that are called so
@@ -374,7 +375,7 @@ class Snapshots:
             if isinstance(error, TwinearError):
                 _, found, _, remedy = error.parts
         self.problem = ApiError(
-            503, "no_catalogue", "catalogue", found, remedy=remedy, headers={"Retry-After": "5"}
+            503, "no_catalogue", "catalogue", found, remedy=remedy, headers=RETRY
         )
 
     def _wanted_scorer(self) -> str | None:
@@ -387,7 +388,9 @@ class Snapshots:
             log.warning("model not found: %s", error)
             if self.current is None:
                 _, found, _, remedy = error.parts
-                self.problem = ApiError(503, "no_model", "model", found, remedy=remedy)
+                self.problem = ApiError(
+                    503, "no_model", "model", found, remedy=remedy, headers=RETRY
+                )
             return None
 
 
