@@ -96,6 +96,7 @@ function build(view) {
       { class: "head" },
       heading("Map of all artists"),
       h("p", { class: "trust" }, trustInWords(data.trust)),
+      box.element,
     ),
     h(
       "div",
@@ -112,7 +113,6 @@ function build(view) {
           iconButton("leave", "Zoom out", () => view.map.zoomBy(1 / 1.5)),
           h("button", { type: "button", onclick: () => view.map.fit() }, "All"),
         ),
-        box.element,
         tip,
       ),
       aside,
@@ -144,11 +144,11 @@ function build(view) {
 export function trustInWords({ trustworthiness, neighbours_kept: kept, k }) {
   const near =
     trustworthiness >= 0.95
-      ? "Artists that are close together here almost always sound alike"
+      ? "Artists that are close together here are almost always similar"
       : trustworthiness >= 0.9
-        ? "Artists that are close together here mostly sound alike"
+        ? "Artists that are close together here are mostly similar"
         : trustworthiness >= 0.8
-          ? "Artists that are close together here often sound alike, not always"
+          ? "Artists that are close together here are often similar, not always"
           : "This map is a rough picture: closeness says little";
   return (
     `${near} (trustworthiness ${trustworthiness.toFixed(2)} of 1). Of the ${k} artists that really ` +

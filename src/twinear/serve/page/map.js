@@ -328,7 +328,7 @@ export class PointMap {
 
   drawNames(context, focus) {
     const most = Math.max(6, Math.min(70, Math.round((this.width * this.height) / 16_000)));
-    const taken = [];
+    const taken = [[this.width - 160, this.height - 56, this.width, this.height]]; // the buttons
     const discs = this.inView <= ROOMY ? this.visible(ROOMY).map((point) => this.disc(point)) : [];
     const ends = []; // discs that names of neighbours keep off
     this.named = [];
