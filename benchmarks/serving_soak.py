@@ -1,4 +1,4 @@
-"""The service under mixed load for an hour: is its memory flat, and how long do answers take?
+"""The service under mixed load for an hour: whether its memory is flat, and how long answers take.
 
 Clients search, ask, explain, make playlists, play, send good, damaged and endless clips, and go
 away before the answer. Every error that is not the client's fault ends the run.
@@ -90,9 +90,9 @@ class Client:
         return (await self.http.post("/api/v1/similar/clips", files=files)).status_code
 
     async def send_damaged(self) -> int:
-        damaged = bytearray(self.clip[: self.rng.integers(1, len(self.clip))])
+        damaged = bytearray(self.clip[: int(self.rng.integers(1, len(self.clip)))])
         for _ in range(self.rng.integers(1, 20)):
-            at = self.rng.integers(len(damaged))
+            at = int(self.rng.integers(len(damaged)))
             damaged[at : at + 300] = self.rng.bytes(min(300, len(damaged) - at))
         return await self.send(bytes(damaged))
 

@@ -29,7 +29,7 @@ def test_the_api_needs_the_token_and_the_page_and_the_health_do_not(guarded: Ser
         for path in ("/", "/docs/", "/openapi.json", "/v2/health/live", "/v2/health/ready"):
             assert stranger.get(path).status_code == 200
         for sent in ("Bearer wrong", f"Basic {TOKEN}", "Bearer", f"Bearer {TOKEN}x", "é"):
-            headers = {"Authorization": sent.encode()}
+            headers = {b"Authorization": sent.encode()}
             assert stranger.get("/api/v1/artists", headers=headers).status_code == 401
         answer = stranger.get("/api/v1/artists", headers={"Authorization": f"bearer {TOKEN}"})
         assert answer.status_code == 200

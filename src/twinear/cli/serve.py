@@ -38,6 +38,10 @@ def serve(
 
     A catalogue that is built again is taken over without a gap.
     """
+    # Requests are answered side by side: threads of one would be in the way of the others. The
+    # libraries read this when they are imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from twinear.serve.server import serve as run
     except ModuleNotFoundError as error:

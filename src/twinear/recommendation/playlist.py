@@ -20,7 +20,7 @@ This module knows neither files nor networks: it is given embeddings and a head.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ class PlaylistEntry:
     title: str  # "" if unknown
     seconds: float  # 0 if unknown
     sha256: str = ""  # of the audio; "" if unknown
-    row: int | None = None  # of the clip, in a catalogue
+    row: int | None = field(default=None, compare=False)  # of the clip, in a catalogue
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import numpy as np
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -66,8 +65,7 @@ def search(snapshot: Snapshot, query: ArtistsQuery) -> Artists:
     """Find a page of artists."""
     collection = snapshot.collection
     if not query.q.strip():
-        order = snapshot.kept.get("by listeners", lambda: by_listeners(snapshot))
-        rows = order[query.offset : query.offset + query.limit].tolist()
+        rows = snapshot.by_listeners[query.offset : query.offset + query.limit].tolist()
         artists = snapshot.artists(rows)
         return Artists(artists=artists, total=len(snapshot), offset=query.offset)
     found = [record.row for record in collection.matches(query.q)]
@@ -81,8 +79,3 @@ def search(snapshot: Snapshot, query: ArtistsQuery) -> Artists:
         offset=query.offset,
         nearest=[] if rows else collection.suggest(query.q),
     )
-
-
-def by_listeners(snapshot: Snapshot) -> "np.ndarray":
-    """Order all artists by their listeners, (artists,)."""
-    return np.argsort(-snapshot.collection.listeners, kind="stable")

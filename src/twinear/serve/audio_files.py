@@ -21,7 +21,7 @@ def clip_id(file: str, row: int) -> str:
     Examples
     --------
     >>> clip_id("clips/a.mp3", 26)
-    'c3cca8fd0b3e34631a'
+    'a3ba4636b81b1f761a'
     """
     return f"{digest_of(file)}{row:x}"
 

@@ -148,12 +148,16 @@ class Maps:
         """Run the process; "" or why it failed."""
         command = (sys.executable, "-m", "twinear.serve.projection")
         with subprocess.Popen(  # noqa: S603  # our own module
-            [*command, str(folder), digest, str(path)], stderr=subprocess.PIPE
+            [*command, str(folder), digest, str(path)],
+            stdin=subprocess.PIPE,  # open as long as this process is there
+            stderr=subprocess.PIPE,
         ) as process:
             self._process = process
             if self._stopped:
                 process.kill()
-            _, said = process.communicate()
+            assert process.stderr is not None  # noqa: S101
+            said = process.stderr.read()
+            process.wait()
             self._process = None
         lines = said.decode(errors="replace").strip().splitlines()
         return "" if process.returncode == 0 else (lines or ["its process was ended"])[-1]

@@ -15,6 +15,7 @@ may be missed.
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -214,10 +215,17 @@ def main(catalogue: str, digest: str, path: str) -> None:
     from twinear.serve.snapshot import hash_data
 
     os.nice(NICE)
+    threading.Thread(target=_end_with_service, daemon=True).start()
     collection = Collection.open(Path(catalogue))
     if hash_data(collection) != digest:
         raise SystemExit("the catalogue was replaced")
     project(collection).write(Path(path))
+
+
+def _end_with_service() -> None:
+    """End when the service does, also where it is killed: it never writes to the pipe."""
+    os.read(sys.stdin.fileno(), 1)  # the buffered reader would hold a lock at the end
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel
 
 from twinear.artists.identity import is_mbid
 from twinear.base.errors import DataError, TwinearError
@@ -32,7 +33,7 @@ from twinear.recommendation.additions import FILE as ADDITIONS
 from twinear.recommendation.collection import Collection
 from twinear.serve.answers import Artist, Clip, Model, Words
 from twinear.serve.audio_files import AudioFiles, clip_id, digest_of, parse_clip_id
-from twinear.serve.errors import ApiError
+from twinear.serve.errors import ApiError, without_folders
 from twinear.serve.options import ServeOptions
 from twinear.serve.report import LISTENERS, RANKING, Report, ranking_folder, read_report
 
@@ -40,7 +41,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-KEPT = 4096  # answers, and clips, of a snapshot
+KEPT = 20_000  # rows of answers of a snapshot, and clips
 RETRY = {"Retry-After": "5"}
 DIGITS = 12  # of a hash that is shown
 QUERIES, CANDIDATES = 64, 1024  # artists whose scores say what a usual score is
@@ -54,11 +55,20 @@ FEWEST: Words = "hardly alike"
 
 
 class Kept:
-    """Values that were computed, the ones used last; several threads may ask."""
+    """Values that were computed, the ones used last; several threads may ask.
+
+    Parameters
+    ----------
+    most
+        How many rows of answers are kept, which bounds the memory: a row takes about a kilobyte.
+    """
 
     def __init__(self, most: int) -> None:
-        self._most, self._lock = most, threading.Lock()
+        self._most, self._n_rows, self._lock = most, 0, threading.Lock()
         self._values: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
 
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Give the value of a key; it is computed if it is not kept."""
@@ -69,10 +79,20 @@ class Kept:
                 return value
         value = compute()  # perhaps by two threads at once, to equal values
         with self._lock:
-            self._values[key] = value
-            if len(self._values) > self._most:
-                self._values.popitem(last=False)
+            if key not in self._values:
+                self._values[key] = value
+                self._n_rows += _count_rows(value)
+            while self._n_rows > self._most:
+                _, oldest = self._values.popitem(last=False)
+                self._n_rows -= _count_rows(oldest)
         return value
+
+
+def _count_rows(value: object) -> int:
+    """Count the rows of an answer, and one for the rest of it."""
+    if not isinstance(value, BaseModel):
+        return 1
+    return 1 + sum(len(each) for _, each in value if isinstance(each, list))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -212,6 +232,11 @@ class Snapshot:
     def artists(self, rows: Iterable[int]) -> list[Artist]:
         """Describe artists by row."""
         return [self.artist(record) for record in self.collection.records(rows)]
+
+    @cached_property
+    def by_listeners(self) -> npt.NDArray[np.int64]:
+        """Order all artists by their listeners, (artists,)."""
+        return np.argsort(-self.collection.listeners, kind="stable")
 
     @cached_property
     def _known(self) -> frozenset[int]:
@@ -369,13 +394,19 @@ class Snapshots:
 
     def _refuse(self, error: TwinearError | OSError) -> None:
         log.warning("catalogue not taken: %s", error)
-        found, remedy = "there is no catalogue yet", "run 'make run'"
+        found, expected, remedy = "there is no catalogue yet", "", "run 'make run'"
         if (self.options.catalogue / FACTS).exists():
             found = "the catalogue cannot be used"
             if isinstance(error, TwinearError):
-                _, found, _, remedy = error.parts
+                _, found, expected, remedy = map(without_folders, error.parts)
         self.problem = ApiError(
-            503, "no_catalogue", "catalogue", found, remedy=remedy, headers=RETRY
+            503,
+            "no_catalogue",
+            "catalogue",
+            found,
+            expected=expected,
+            remedy=remedy,
+            headers=RETRY,
         )
 
     def _wanted_scorer(self) -> str | None:
