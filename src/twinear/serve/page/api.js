@@ -68,8 +68,10 @@ export function take(status, text, retryAfter = null) {
 }
 
 export function asFailure(error, status = 0, retryAfter = null) {
-  return new Failure(error.message, {
-    remedy: error.remedy && !error.message.includes(error.remedy) ? error.remedy : "",
+  // where near names follow, they are the remedy, and the place is the box that was typed into
+  const message = error.nearest?.length ? error.found : error.message;
+  return new Failure(message, {
+    remedy: error.nearest?.length || error.message.includes(error.remedy) ? "" : error.remedy,
     nearest: error.nearest ?? [],
     status,
     code: error.code,

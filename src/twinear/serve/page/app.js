@@ -1,6 +1,6 @@
 // The page: the box, dropped clips, keys, and the view that the address asks for.
 
-import { findArtists, get, known } from "./api.js";
+import { findArtists } from "./api.js";
 import { combobox } from "./combobox.js";
 import { count, h } from "./dom.js";
 import { figuresView } from "./figures.js";

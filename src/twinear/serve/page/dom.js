@@ -57,5 +57,3 @@ export function join(names) {
 export function announce(text) {
   document.getElementById("announcer").textContent = text;
 }
-
-export const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

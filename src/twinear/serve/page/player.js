@@ -182,5 +182,3 @@ export function mount(root) {
     draw();
   });
 }
-
-export const redraw = () => ui && draw();

@@ -15,7 +15,6 @@ import {
   listeners,
   loading,
   musicbrainz,
-  nameOf,
   open,
   saveButton,
   score,
