@@ -169,7 +169,7 @@ class ItemLibrary:
         Raises
         ------
         DataError
-            There is none.
+            No item has this id.
         """
         row = self.rows.get(item_id)
         if row is None:
@@ -182,7 +182,7 @@ class ItemLibrary:
         Raises
         ------
         DataError
-            There is none.
+            No item has this artist and title.
         """
         row = self.titles.get(_title_key(artist, title))
         if row is None:
@@ -219,7 +219,7 @@ class ItemLibrary:
         Raises
         ------
         DataError
-            There is none, as between two recordings of the only artist.
+            No path exists, as between two recordings of the only artist.
         """
         start = SimilarItem(item=self.items[first], score=1.0)
         if first == last:

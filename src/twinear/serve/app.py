@@ -29,7 +29,6 @@ from twinear.serve import (
     similar,
 )
 from twinear.serve.answers import Error
-from twinear.serve.auth import GUARDED
 from twinear.serve.doors import audiomuse, listenbrainz, opensubsonic
 from twinear.serve.doors.library import Libraries
 from twinear.serve.limited_processes import LimitedProcesses
@@ -102,10 +101,7 @@ def create_app(options: ServeOptions) -> FastAPI:
         opensubsonic.router,
     ):
         app.include_router(router)
-    guarded = GUARDED
-    app.add_middleware(
-        EveryRequest, snapshots=snapshots, metrics=metrics, options=options, guarded=guarded
-    )
+    app.add_middleware(EveryRequest, snapshots=snapshots, metrics=metrics, options=options)
     app.mount("/docs", StaticFiles(directory=DOCS, html=True), name="docs")
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")  # last: it takes the rest
     return app

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinear.serve.auth import is_same
+
 CLIP_ID = re.compile(r"([0-9a-f]{16})([0-9a-f]{1,12})")
 SIGNED_DIGITS = 32
 
@@ -32,7 +34,7 @@ def digest_of(file: str) -> str:
 
 
 def parse_clip_id(text: str) -> tuple[str, int] | None:
-    """Split an id into digest and row; None if it is none."""
+    """Split an id into digest and row; None if the text is not an id."""
     match = CLIP_ID.fullmatch(text)
     return (match[1], int(match[2], 16)) if match else None
 
@@ -72,7 +74,7 @@ class AudioFiles:
 
     def is_signed(self, clip: str, key: str) -> bool:
         """Whether `key` is the signature of this clip's address."""
-        return bool(self.token) and hmac.compare_digest(key.encode(), self._sign(clip).encode())
+        return bool(self.token) and is_same(key, self._sign(clip))
 
     def _sign(self, clip: str) -> str:
         message = f"audio {clip}".encode()

@@ -1,5 +1,6 @@
 """What goes wrong, as JSON: every error of the service has the same shape, and names no path."""
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.exceptions import HTTPException
 from twinear.base.errors import TwinearError
 from twinear.serve.answers import Error, ErrorDetails, ParameterError
 
-# An absolute path: its folders are left out, its last part stays. "AC/DC" is none.
+# An absolute path: its folders are left out, its last part stays. "AC/DC" is not a path.
 FOLDERS = re.compile(r"(?<![\w/.])/(?:[^/\n;,'\"()]+/)+")
 MAX_SHOWN = 200  # letters of what was sent that are repeated
 
@@ -91,8 +92,6 @@ class Answer(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """Write JSON."""
-        import json
-
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         return text.encode(errors="replace")
 

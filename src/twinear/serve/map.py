@@ -173,7 +173,7 @@ def _draw(snapshot: Snapshot, path: Path) -> DrawnMap:
     """
     projection = Projection.read(path, len(snapshot))
     records = snapshot.collection.records(range(len(snapshot)))
-    x, y = projection.points.round(DECIMALS).T.astype(float).round(DECIMALS).tolist()
+    x, y = projection.points.T.astype(float).round(DECIMALS).tolist()
     trust = projection.trust
     answer = MapAnswer(
         method=METHOD,

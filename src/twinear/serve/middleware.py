@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 AUDIO_ADDRESS = re.compile(r"/api/v1/clips/([0-9a-f]+)/audio")
 GIVEN_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"))
 SECURITY = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -35,24 +36,13 @@ SECURITY = {
 
 
 class EveryRequest:
-    """Wraps the app.
-
-    Parameters
-    ----------
-    guarded
-        The beginnings of addresses that need the token.
-    """
+    """Wraps the app."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        snapshots: Snapshots,
-        metrics: Metrics,
-        options: ServeOptions,
-        guarded: tuple[str, ...],
+        self, app: ASGIApp, snapshots: Snapshots, metrics: Metrics, options: ServeOptions
     ) -> None:
         self._app, self._snapshots, self._metrics = app, snapshots, metrics
-        self._options, self._guarded = options, guarded
+        self._options = options
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -112,7 +102,7 @@ class EveryRequest:
             found = f"'{_host(request)[:100]}' is not this machine"
             raise ApiError(421, "host", "host", found, expected="localhost")
         if not self._is_signed(request):
-            require_token(request, self._options.token, self._guarded)
+            require_token(request, self._options.token)
 
     def _is_signed(self, request: Request) -> bool:
         """Whether the address of a clip's audio carries its signature."""
@@ -128,9 +118,6 @@ class EveryRequest:
         self._metrics.seconds.labels(route).observe(seconds)
         facts: dict[str, Any] = {"method": method, "route": route, "status": status}
         log.info("request", extra={"facts": facts | {"ms": round(seconds * 1000, 2)}})
-
-
-METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"))
 
 
 def _host(request: Request) -> str:

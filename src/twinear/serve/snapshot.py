@@ -135,7 +135,7 @@ class Snapshot:
         Raises
         ------
         DataError
-            There is none, or it is damaged or of another layout.
+            The catalogue is missing, damaged or of another layout.
         """
         collection = Collection.open(options.catalogue)
         catalogue = collection.catalogue
@@ -195,7 +195,7 @@ class Snapshot:
         Raises
         ------
         ApiError
-            404: there is none.
+            404: no clip has this id.
         """
         parsed = parse_clip_id(text)
         if parsed:

@@ -110,6 +110,7 @@ def test_a_path_is_told_with_the_sum_of_its_distances(service: Asked) -> None:
         ("similar_artists", {"artist": "nobody at all"}, 404, "nobody at all"),
         ("similar_artists", {"artist": "Sigur Rós", "n": "many"}, 400, "n is 'many'"),
         ("similar_artists", {"artist": "Sigur Rós", "n": "0"}, 400, "n is '0'"),
+        ("similar_artists", {"artist": "nobody", "n": "9" * 5000}, 404, "no artist 'nobody'"),
         ("similar_tracks", {}, 400, "item_id"),
         ("similar_tracks", {"title": "One"}, 400, "title and artist"),
         ("similar_tracks", {"item_id": "<b>"}, 404, "<b>"),

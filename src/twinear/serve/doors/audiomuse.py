@@ -17,9 +17,10 @@ from twinear.catalogue.lookup import ArtistRecord
 from twinear.recommendation.collection import Collection
 from twinear.recommendation.item_library import ItemLibrary
 from twinear.recommendation.library_table import LibraryItem
-from twinear.recommendation.similar_artists import SimilarOptions, ask, find_similar
 from twinear.serve.dependencies import CurrentSnapshot
 from twinear.serve.doors.library import CurrentLibrary, require_library
+from twinear.serve.doors.ranked import rank_artists
+from twinear.serve.doors.refusals import MalformedError, Refusal, parse_count, refuse
 from twinear.serve.snapshot import shown
 
 MOST = 1000  # rows of an answer
@@ -74,16 +75,6 @@ class Path(BaseModel):
     total_distance: float
 
 
-class Refusal(BaseModel):
-    """An error, as a sentence."""
-
-    error: str
-
-
-class MalformedError(ValueError):
-    """A parameter that is missing or cannot be used."""
-
-
 class UnknownError(LookupError):
     """An artist or a track that is not here."""
 
@@ -107,15 +98,12 @@ def similar_artists(
     """Find the artists similar to one, by name, MBID or the media server's id."""
     collection = library.collection if library else snapshot.collection
     try:
-        count = _count("n", n, MOST)
+        count = parse_count("n", n, MOST)
         record = _find_artist(collection, library, artist or artist_id)
     except (MalformedError, UnknownError) as error:
         return _refuse(error)
     if library is None:
-        asked = ask(collection, [record.artist])
-        found = find_similar(collection, asked, SimilarOptions(top=count)).similar
-        ids = {each.artist: collection.matches(each.artist)[0] for each in found}
-        scored = [(ids[each.artist], each.score) for each in found]
+        scored = rank_artists(collection, record, count)
     else:
         scored = library.similar_artists(record.row, count)
     rows = []
@@ -142,7 +130,7 @@ def similar_tracks(
 ) -> Response:
     """Find the tracks similar to one, by its id, or by title and artist."""
     try:
-        count = _count("n", n, MOST)
+        count = parse_count("n", n, MOST)
         if not item_id and not (title and artist):
             raise MalformedError("give item_id, or title and artist")
         row = _find_item(library, item_id, title, artist)
@@ -162,7 +150,7 @@ def find_path(
 ) -> Response:
     """Find a path of tracks from one to another, each like the one before."""
     try:
-        count = _count("max_steps", max_steps, MOST_STEPS)
+        count = parse_count("max_steps", max_steps, MOST_STEPS)
         if not start_song_id or not end_song_id:
             raise MalformedError("give start_song_id and end_song_id")
         ends = [_find_item(library, each, "", "") for each in (start_song_id, end_song_id)]
@@ -176,15 +164,7 @@ def find_path(
 
 
 def _refuse(error: Exception) -> JSONResponse:
-    status = 404 if isinstance(error, UnknownError) else 400
-    return JSONResponse(Refusal(error=shown(str(error))).model_dump(), status)
-
-
-def _count(name: str, text: str, most: int) -> int:
-    """Read a number of rows; more than `most` means `most`."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise MalformedError(f"{name} is '{text[:20]}', expected a number from 1")
-    return min(int(text), most)
+    return refuse(404 if isinstance(error, UnknownError) else 400, str(error))
 
 
 def _find_artist(collection: Collection, library: ItemLibrary | None, query: str) -> ArtistRecord:

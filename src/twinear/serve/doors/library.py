@@ -74,7 +74,7 @@ def require_library(library: ItemLibrary | None) -> ItemLibrary:
     Raises
     ------
     DataError
-        There is none.
+        The service has no library.
     """
     if library is None:
         raise DataError("library", "there is none", remedy=REMEDY)

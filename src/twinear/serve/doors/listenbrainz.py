@@ -26,11 +26,12 @@ from twinear.listens.readers.formats import REDIRECTS
 from twinear.recommendation.collection import Collection
 from twinear.recommendation.item_library import ItemLibrary
 from twinear.recommendation.library_cache import FileState
-from twinear.recommendation.similar_artists import SimilarOptions, ask, find_similar
 from twinear.serve.auth import bearer_of, is_same
 from twinear.serve.dependencies import CurrentSnapshot
 from twinear.serve.doors.bodies import read_body
 from twinear.serve.doors.library import CurrentLibrary
+from twinear.serve.doors.ranked import rank_artists
+from twinear.serve.doors.refusals import MalformedError, Refusal, refuse
 from twinear.serve.options import ServeOptions
 from twinear.serve.snapshot import Snapshot, shown
 
@@ -53,16 +54,6 @@ class SimilarArtistRow(BaseModel):
     gender: str | None = None
     score: int
     reference_mbid: str
-
-
-class Refusal(BaseModel):
-    """An error, as a sentence."""
-
-    error: str
-
-
-class MalformedError(ValueError):
-    """A request that is not of the protocol."""
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -109,11 +100,11 @@ def get_similar_artists(
 ) -> Response:
     """Find the artists similar to some, by MusicBrainz ids with commas between them."""
     if not _may_ask(request):
-        return _refuse(401, "the token is missing or wrong")
+        return refuse(401, "the token is missing or wrong")
     try:
         mbids = _checked([each for each in artist_mbids.split(",") if each.strip()])
     except MalformedError as error:
-        return _refuse(400, str(error))
+        return refuse(400, str(error))
     return JSONResponse(_similar(mbids, snapshot, library, request.app.state.options))
 
 
@@ -124,14 +115,14 @@ async def post_similar_artists(
 ) -> Response:
     """Find the artists similar to some, by a list of questions."""
     if not _may_ask(request):
-        return _refuse(401, "the token is missing or wrong")
+        return refuse(401, "the token is missing or wrong")
     body = await read_body(request)
     if body is None:
-        return _refuse(413, "the body is too large")
+        return refuse(413, "the body is too large")
     try:
         mbids = _checked(_parse(body))
     except MalformedError as error:
-        return _refuse(400, str(error))
+        return refuse(400, str(error))
     found = await run_in_threadpool(_similar, mbids, snapshot, library, request.app.state.options)
     return JSONResponse(found)
 
@@ -140,10 +131,6 @@ def _may_ask(request: Request) -> bool:
     token = request.app.state.options.token
     sent = request.path_params.get("token") or bearer_of(request)
     return not token or is_same(sent, token)
-
-
-def _refuse(status: int, error: str) -> JSONResponse:
-    return JSONResponse(Refusal(error=error).model_dump(), status)
 
 
 def _parse(body: bytes) -> list[str]:
@@ -197,8 +184,7 @@ def _ranked(
     seed: ArtistRecord, collection: Collection, library: ItemLibrary | None
 ) -> list[tuple[ArtistRecord, float]]:
     """Rank the artists most similar to one, of all and of the library, best first."""
-    found = find_similar(collection, ask(collection, [seed.artist]), SimilarOptions(top=TOP))
-    ranked = [(collection.matches(each.artist)[0], each.score) for each in found.similar]
+    ranked = rank_artists(collection, seed, TOP)
     scores = {record.row: (record, score) for record, score in ranked}
     if library is not None:
         own = library.similar_artists(seed.row, TOP)

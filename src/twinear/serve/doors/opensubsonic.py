@@ -28,6 +28,7 @@ from twinear.recommendation.library_table import LibraryItem
 from twinear.serve.auth import is_same
 from twinear.serve.doors.bodies import read_body
 from twinear.serve.doors.library import require_library
+from twinear.serve.doors.refusals import MalformedError, parse_count
 from twinear.serve.options import ServeOptions
 from twinear.serve.snapshot import shown
 
@@ -147,10 +148,10 @@ def _required(params: Params, name: str) -> str:
 
 
 def _count(params: Params, default: int) -> int:
-    text = params.get("count") or str(default)
-    if not (text.isascii() and text.isdigit() and int(text[:10]) >= 1):
-        raise ProtocolError(GENERIC, f"count is '{text[:20]}', expected a number from 1")
-    return min(int(text[:10]), MOST)
+    try:
+        return parse_count("count", params.get("count") or str(default), MOST)
+    except MalformedError as error:
+        raise ProtocolError(GENERIC, str(error)) from None
 
 
 def _matches(found: Sequence[SimilarItem]) -> Payload:
