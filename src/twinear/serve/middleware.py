@@ -16,7 +16,7 @@ from twinear.serve.logs import request_id
 from twinear.serve.metrics import Metrics
 from twinear.serve.options import ServeOptions, is_loopback
 from twinear.serve.snapshot import Snapshots
-from twinear.serve.uploads import MAX_JSON, bounded, too_large
+from twinear.serve.uploads import MAX_JSON, bounded, discard, too_large
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,9 @@ class EveryRequest:
                 is_form = request.headers.get("content-type", "").startswith("multipart/")
                 max_bytes = limits.max_bytes if is_form else MAX_JSON
                 if int(request.headers.get("content-length") or 0) > max_bytes:
-                    raise too_large(max_bytes)  # before it is sent
+                    if "expect" not in request.headers:  # who expects waits, and sends nothing
+                        await discard(receive, max_bytes, limits.receive_seconds)
+                    raise too_large(max_bytes)
                 limited = bounded(receive, max_bytes, limits.receive_seconds)
                 await self._app(scope, limited, send_with_headers)
             except ApiError as error:

@@ -32,6 +32,7 @@ LOCK = "in-use"
 MAX_NAME = 200  # letters of a file's name that are repeated
 MAX_JSON = 2_000_000  # bytes of a request that holds no clips
 CLOSE = {"Connection": "close"}  # what else is sent, perhaps without end, is not read
+DISCARDED = 4  # times the bytes that are taken are read of what is too large
 
 
 class Uploads:
@@ -150,10 +151,29 @@ def bounded(receive: Receive, max_bytes: int, seconds: float) -> Receive:
         received += len(message.get("body", b""))
         complete = not message.get("more_body", False)
         if received > max_bytes:
+            if not complete:
+                await discard(receive, max_bytes, until - time.monotonic())
             raise too_large(max_bytes, CLOSE)
         return message
 
     return receive_bounded
+
+
+async def discard(receive: Receive, max_bytes: int, seconds: float) -> None:
+    """Read what a client still sends of a request that is too large, within bounds.
+
+    A connection that is closed with bytes unread is reset, and the client, which reads only when it
+    has sent all, would see that in place of the answer.
+    """
+    discarded, until = 0, time.monotonic() + seconds
+    while discarded <= DISCARDED * max_bytes:
+        try:
+            message = await asyncio.wait_for(receive(), max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            return
+        discarded += len(message.get("body", b""))
+        if not message.get("more_body", False):  # all was sent, or the client is gone
+            return
 
 
 def too_large(max_bytes: int, headers: dict[str, str] | None = None) -> ApiError:

@@ -406,7 +406,7 @@ def test_the_map_is_used_by_keyboard_and_as_a_list(visit: Open) -> None:
     plays(page)
     expect(page.locator(".map aside h2")).to_have_text(second)
     page.get_by_text("Artists in view, as a list").click()
-    assert page.locator(".in-view li").count() == 50
+    expect(page.locator(".in-view li")).to_have_count(50)
     page.locator(".in-view button").first.click()
     expect(page.locator(".map aside h2")).to_have_text(
         page.locator(".in-view button").first.inner_text()
