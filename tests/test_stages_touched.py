@@ -134,6 +134,7 @@ for command in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow(reason="runs most of the pipeline a second time")
 def test_two_clones_give_the_same_scorer(
     finished: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

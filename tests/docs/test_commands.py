@@ -38,6 +38,7 @@ from twinear.model.scorer import Scorer
 from twinear.split import Split
 
 COMMANDS = read_commands()
+PYTEST = "pytest -n 3 --dist loadfile --no-loadscope-reorder"
 SERVE = "mlflow models serve -m models:/twinear/1 --env-manager local"
 
 # The beginning of a command -> the test that runs it, and words that this test must contain.
@@ -302,12 +303,14 @@ def test_make_run_shows_the_ranking_and_where_things_are(finished: Project) -> N
 @pytest.mark.parametrize(
     ("words", "last"),
     [
-        (("test",), "pytest -n 3 --dist loadfile --no-loadscope-reorder"),
+        (("test",), f'{PYTEST} -m "not slow"'),
+        (("test-slow",), f"{PYTEST} -m slow"),
+        (("test-all",), PYTEST),
         (("tune",), "twinear tune"),
         (("tune", "TRIALS=7"), "twinear tune --trials 7"),
         (("retrain", "ARGS=--accept-drift"), "twinear retrain --accept-drift"),
         (("docs",), "mkdocs build --strict --quiet"),
-        (("check",), "pytest -n 3 --dist loadfile --no-loadscope-reorder"),
+        (("check",), f'{PYTEST} -m "not slow"'),
     ],
 )
 def test_a_make_target_ends_with_its_program(
@@ -319,10 +322,16 @@ def test_a_make_target_ends_with_its_program(
         assert "mkdocs build --strict" in shown
 
 
-def test_continuous_integration_runs_the_readmes_command() -> None:
-    assert "make test" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+def test_continuous_integration_runs_the_readmes_command_and_the_slow_tests() -> None:
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+    assert script[-2:] == ["make test", "make test-slow"]
+    workflow = YAML(typ="safe").load(ROOT / ".github/workflows/check.yml")
+    (job,) = workflow["jobs"].values()
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    assert runs == ["make check", "make test-slow"]
 
 
+@pytest.mark.slow(reason="starts an MLflow server")
 def test_make_ui_shows_the_runs(finished: Project) -> None:
     port = free_port()
     make_ui = ("make", "-o", ".venv/ready", "ui", f"PORT={port}")
@@ -330,6 +339,7 @@ def test_make_ui_shows_the_runs(finished: Project) -> None:
         assert b"MLflow" in answer(server, f"http://127.0.0.1:{port}")
 
 
+@pytest.mark.slow(reason="starts a server of MLflow models")
 def test_the_registered_scorer_is_served(finished: Project) -> None:
     assert SERVE in COMMANDS
     port = free_port()
