@@ -60,7 +60,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     left_out = terminalreporter.config.stash.get(N_SLOW, 0)
     if left_out:
         terminalreporter.write_line(
-            f"{left_out} slow tests were left out: make test-slow runs them, make test-all all tests"
+            f"{left_out} slow tests left out: make test-slow runs them, make test-all all tests"
         )
 
 

@@ -107,6 +107,7 @@ def _program(services: FakeServices, into: Path, n: int) -> subprocess.Popen[byt
     return subprocess.Popen(command, cwd=ROOT)
 
 
+@pytest.mark.slow(reason="four processes, two of which are killed")
 def test_killed_and_started_again_nothing_is_fetched_twice(tmp_path: Path) -> None:
     n, into, in_flight = 24, tmp_path / "data", 0
     with FakeServices(*artists(n)) as services:

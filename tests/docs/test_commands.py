@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from _pytest.mark import ParameterSet
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
@@ -107,7 +108,8 @@ def reader(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(finished.folder / "reports", folder / "reports")
     shutil.copy(finished.folder / "mlflow.db", folder)
     sections = YAML(typ="safe", pure=True).load(PARAMS)
-    sections["ranking"] |= {"n_bootstrap": 50, "n_chance": 20}
+    sections["ranking"] |= {"n_bootstrap": 50, "n_chance": 20, "listener_draws": 2}
+    sections["split"]["n_folds"] = 3
     sections["clips"]["min_seconds"] = 1.0  # those of the services on loopback are short
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(sections, file)
@@ -125,13 +127,14 @@ def embedder(reader: Path) -> Path:
     (beside / "ANNA.csv").write_text(history, encoding="utf-8")
     with zipfile.ZipFile(beside / "BEN.zip", "w") as file:
         file.writestr("plays.csv", history)
-    named = read_clip_table(reader / "data/clips.csv")["artist"].unique()
+    table = read_clip_table(reader / "data/clips.csv")
+    table.drop_duplicates("artist").head(2).to_csv(beside / "ARTISTS.csv", index=False)
+    named = table["artist"].unique()
     rows = "".join(f"{one},{two}\n" for one, two in pairwise(named))
     (beside / "PAIRS.csv").write_text(f"artist,similar_artist\n{rows}", encoding="utf-8")
     import_corpus(reader / "data/listens", beside / "MUSIC", folder / "data")
     save_clap(beside / "MODEL", "---\nlicense: mit\n---\n")
-    clip = read_clip_table(reader / "data/clips.csv")["file"][0]
-    np.savez(beside / "EMBEDDINGS.npz", clip=[clip], vector=np.ones((1, 3), np.float32))
+    np.savez(beside / "EMBEDDINGS.npz", clip=[table["file"][0]], vector=np.ones((1, 3), np.float32))
     return folder
 
 
@@ -186,7 +189,7 @@ def concrete(command: str, reader: Path) -> list[str]:
         "BEN.zip": str(reader.parent / "BEN.zip"),
         "friends=LISTENS": f"friends={reader / 'data/listens'}",
         "editors=PAIRS.csv": f"editors={reader.parent / 'PAIRS.csv'}",
-        "ARTISTS.csv": str(reader / "data/clips.csv"),
+        "ARTISTS.csv": str(reader.parent / "ARTISTS.csv"),
         "CLIPS": str(reader / "data/clips.csv"),
         "LIBRARY": str(reader.parent / "LIBRARY"),
         "LIST": str(reader.parent / "LIST"),
@@ -198,13 +201,20 @@ def concrete(command: str, reader: Path) -> list[str]:
         "1,2,3": "1",  # seeds
     }
     quick = {
-        "twinear crossval": "--folds 3 --set training.epochs=1 --set training.refit=false",
+        "twinear crossval": "--set training.epochs=1 --set training.refit=false",
     }
     more = next((text for start, text in quick.items() if command.startswith(start)), "")
     return [values.get(word, word.strip('"')) for word in words] + more.split()
 
 
-@pytest.mark.parametrize("command", HERE)
+def with_marks(command: str) -> ParameterSet:
+    """Of the cross-validations that train, one runs always: the one that compares two trainings."""
+    trains = command.startswith("twinear crossval") and "--systems" not in command
+    slow = pytest.mark.slow(reason="trains several times")
+    return pytest.param(command, marks=[slow] if trains and "--against" not in command else [])
+
+
+@pytest.mark.parametrize("command", map(with_marks, HERE))
 def test_a_command_of_the_documentation_runs(
     finished: Project,
     reader: Path,
@@ -245,12 +255,16 @@ def test_a_command_of_the_documentation_runs(
 
 @pytest.mark.parametrize("block", read_blocks("python"))
 def test_the_python_of_the_documentation_runs(
-    reader: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], block: str
+    reader: Path,
+    few: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    block: str,
 ) -> None:
     clips = sorted((reader / "data/clips").iterdir())
     for name, clip in (("A.mp3", clips[0]), ("B.mp3", clips[-1])):
         block = block.replace(f"data/clips/{name}", str(clip))
-    monkeypatch.chdir(reader)
+    monkeypatch.chdir(few if "cross_validate" in block else reader)
     exec(compile(block, "documentation", "exec"), {})  # noqa: S102
     assert capsys.readouterr().out
 

@@ -266,10 +266,7 @@ def test_an_average_of_weights_is_what_is_kept(tmp_path: Path, plain: tuple[Fit,
     assert slow.net.statistics is not None
     moved = slow.net.statistics.map.weight.detach().abs().max()
     assert 0 < float(moved) < 0.05
-    assert (
-        float(plain[0].before_refit.state_dict()["statistics.map.weight"].abs().max())
-        > 0.05
-    )
+    assert float(plain[0].before_refit.state_dict()["statistics.map.weight"].abs().max()) > 0.05
 
 
 def test_scores_of_an_objective_that_knows_only_orders_are_calibrated(tmp_path: Path) -> None:
