@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from _pytest.mark import ParameterSet
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
@@ -207,14 +206,17 @@ def concrete(command: str, reader: Path) -> list[str]:
     return [values.get(word, word.strip('"')) for word in words] + more.split()
 
 
-def with_marks(command: str) -> ParameterSet:
-    """Of the cross-validations that train, one runs always: the one that compares two trainings."""
-    trains = command.startswith("twinear crossval") and "--systems" not in command
-    slow = pytest.mark.slow(reason="trains several times")
-    return pytest.param(command, marks=[slow] if trains and "--against" not in command else [])
+def is_slow(command: str) -> bool:
+    """Whether it cross-validates trainings. One such command runs always: that with --against."""
+    return command.startswith("twinear crossval") and not re.search("--systems|--against", command)
 
 
-@pytest.mark.parametrize("command", map(with_marks, HERE))
+SLOW = pytest.mark.slow(reason="trains several times")
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(each, marks=[SLOW] if is_slow(each) else []) for each in HERE]
+)
 def test_a_command_of_the_documentation_runs(
     finished: Project,
     reader: Path,
