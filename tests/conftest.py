@@ -30,14 +30,20 @@ settings.load_profile("twinear")
 
 N_SLOW = pytest.StashKey[int]()  # slow tests that were left out
 
-# Collection imports nearly every library. What it makes lives to the end: the garbage collector
-# need not look at it again and again.
-gc.disable()
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without the garbage collector.
 
-def pytest_collection_finish() -> None:
-    gc.freeze()
-    gc.enable()
+    Collection imports nearly every library. What it makes lives to the end: the collector need not
+    look at it again and again.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

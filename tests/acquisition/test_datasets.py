@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.conftest import PARAMS
@@ -459,7 +459,6 @@ def test_archives_of_too_many_or_the_same_files_are_refused(
             taken(tmp_path, content({f"{n}.dat": b"" for n in range(9)}))
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     zipped=st.booleans(),
     cut=st.integers(0, 400),

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array
@@ -163,7 +163,6 @@ several = arrays(
 )
 
 
-@settings(deadline=None)
 @given(plays=several, measure=st.sampled_from(MEASURES), seed=st.integers(0, 9))
 def test_the_laws_of_every_measure_at_both_scales(plays: Ints, measure: Measure, seed: int) -> None:
     plays[0] += 1  # nobody is unheard
