@@ -39,6 +39,7 @@ from twinear.split import Split
 
 COMMANDS = read_commands()
 PYTEST = "pytest -n 3 --dist loadfile --no-loadscope-reorder"
+N_KNOWN = 2  # artists that the services on loopback know
 SERVE = "mlflow models serve -m models:/twinear/1 --env-manager local"
 
 # The beginning of a command -> the test that runs it, and words that this test must contain.
@@ -127,7 +128,8 @@ def embedder(reader: Path) -> Path:
     with zipfile.ZipFile(beside / "BEN.zip", "w") as file:
         file.writestr("plays.csv", history)
     table = read_clip_table(reader / "data/clips.csv")
-    table.drop_duplicates("artist").head(2).to_csv(beside / "ARTISTS.csv", index=False)
+    asked = read_artists(reader / "artifacts/listens/artists.csv", "").head(N_KNOWN)
+    asked[["name", "mbid"]].to_csv(beside / "ARTISTS.csv", index=False, header=["artist", "mbid"])
     named = table["artist"].unique()
     rows = "".join(f"{one},{two}\n" for one, two in pairwise(named))
     (beside / "PAIRS.csv").write_text(f"artist,similar_artist\n{rows}", encoding="utf-8")
@@ -242,7 +244,7 @@ def test_a_command_of_the_documentation_runs(
     places = {"embed": embedder, "import": tmp_path, "fetch": tmp_path, "tune": tiny}
     places |= dict.fromkeys(("clips", "crossval", "evaluate"), few)
     monkeypatch.chdir(places.get(name, reader))
-    listened = read_artists(reader / "artifacts/listens/artists.csv", "").head(2)
+    listened = read_artists(reader / "artifacts/listens/artists.csv", "").head(N_KNOWN)
     known = [
         FakeArtist(name=name, mbid=mbid, deezer=n, similar=tuple(listened["name"]))
         for n, (name, mbid) in enumerate(zip(listened["name"], listened["mbid"], strict=True), 1)
