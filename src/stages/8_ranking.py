@@ -9,6 +9,7 @@ from twinear.base.stage import run_stage
 from twinear.catalogue.catalogue import Catalogue
 from twinear.ranking.listener_equivalents import judge_test, listener_equivalents
 from twinear.ranking.ranking import RankingParams, rank_test
+from twinear.ranking.receipt import write_receipt
 from twinear.ranking.summary import (
     NO_TRUTH,
     count_undefined,
@@ -50,6 +51,7 @@ def ranking(
         write_json(differences_json, NO_TRUTH)
         write_json(hubness_json, hubness_of_catalogue(made, params))
         write_json(listeners_json, None)
+        write_receipt(folder, made.identity, [metrics_json, listeners_json])
         print("ranking: no listens, so there is nothing to judge by", file=sys.stderr)
         return
     systems = score_systems(made, Spectrograms.read(spectrograms), target)
@@ -69,6 +71,7 @@ def ranking(
         (listeners_json, listener_equivalents(judge_test(test, made), sample, params)),
     ):
         write_json(path, numbers)
+    write_receipt(folder, made.identity, [metrics_json, listeners_json])
     for metric, count in count_undefined(test.queries).items():
         print(f"{metric} is not defined for {count} of {len(test.artists)}", file=sys.stderr)
     with open_run(read_stages(), sha256(scorer)) as run:

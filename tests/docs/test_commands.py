@@ -27,6 +27,7 @@ from tests.support.archives import Archives
 from tests.support.audio import music, write_clip
 from tests.support.servers import answer, free_port, served
 from tests.support.services import FakeArtist, FakeServices
+from tests.support.subsonic import PASSWORD, USER, FakeSubsonic, child, subsonic_server
 from tests.support.tiny_clap import save_clap
 from tests.support.tuning import project as tiny_project
 from twinear.acquisition.datasets.registry import BASE_URL
@@ -40,6 +41,7 @@ from twinear.split import Split
 COMMANDS = read_commands()
 PYTEST = "pytest -n 3 --dist loadfile --no-loadscope-reorder"
 N_KNOWN = 2  # artists that the services on loopback know
+SUBSONIC = "http://127.0.0.1:4533"
 SERVE = "mlflow models serve -m models:/twinear/1 --env-manager local"
 
 # The beginning of a command -> the test that runs it, and words that this test must contain.
@@ -72,6 +74,12 @@ ELSEWHERE = {
         "tests/test_stages_touched.py::test_a_clone_without_data_shows_the_committed_results",
         ("report",),
     ),
+    "twinear serve": ("tests/serve/test_process.py::test_it_answers_logs_and_ends_in_order", ()),
+    "TWINEAR_TOKEN=": (
+        "tests/serve/test_access.py::test_the_api_needs_the_token_and_the_page_and_the_health_do_not",
+        (),
+    ),
+    "curl": ("tests/serve/test_api.py::test_similar_artists_are_those_of_the_library", ()),
     "twinear rollback": (
         "tests/tracking/test_promotions.py"
         "::test_promotions_refusals_and_rollbacks_are_recorded_with_their_numbers",
@@ -81,13 +89,25 @@ ELSEWHERE = {
         "tests/compute/test_pool.py::test_a_cluster_gives_the_results_in_order",
         (),
     ),
+    "TWINEAR_TOKEN=SECRET twinear serve": (
+        "tests/serve/doors/test_documented_addresses.py"
+        "::test_the_service_answers_at_the_addresses_that_are_documented_for_players",
+        ("twinear", "serve", "--host", "0.0.0.0", "TWINEAR_TOKEN"),  # noqa: S104
+    ),
+    "python integrations/navidrome/build.py": (
+        "tests/serve/doors/test_navidrome.py::test_the_source_gives_these_bytes",
+        ("--host",),
+    ),
     "TWINEAR_DASK=": (
         "tests/compute/test_pool.py::test_a_cluster_gives_the_results_in_order",
         (),
     ),
 }
 # These have a test of their own below.
-BELOW = (*(f"make {target}" for target in ("run", "test", "tune", "retrain", "docs", "ui")), SERVE)
+BELOW = (
+    *(f"make {target}" for target in ("run", "serve", "test", "tune", "retrain", "docs", "ui")),
+    SERVE,
+)
 TUNE_PROJECT = "mlflow run . --env-manager local -e tune -P trials=20"
 HERE = [
     command
@@ -250,9 +270,17 @@ def test_a_command_of_the_documentation_runs(
         for n, (name, mbid) in enumerate(zip(listened["name"], listened["mbid"], strict=True), 1)
     ]
     archives = Archives(files={"hetrec2011-lastfm-2k.zip": hetrec()})
-    with FakeServices(*known) as services, archives:
-        for variable, value in {**services.environment, BASE_URL: archives.url}.items():
+    songs = [
+        child(str(n), file.stem, file.parent.name, file.relative_to(library).as_posix())
+        for n, file in enumerate(sorted(library.rglob("*.*")))
+    ]
+    server = subsonic_server(FakeSubsonic(songs=songs))
+    with FakeServices(*known) as services, archives, server as subsonic:
+        variables = {**services.environment, BASE_URL: archives.url}
+        variables |= {"SUBSONIC_USER": USER, "SUBSONIC_PASSWORD": PASSWORD}
+        for variable, value in variables.items():
             monkeypatch.setenv(variable, value)
+        words = [subsonic.url if word == SUBSONIC else word for word in words]
         result = CliRunner().invoke(app, words[1:], catch_exceptions=False)
     assert result.exit_code == 0, result.output
 
@@ -324,6 +352,7 @@ def test_make_run_shows_the_ranking_and_where_things_are(finished: Project) -> N
         (("test",), f'{PYTEST} -m "not slow"'),
         (("test-slow",), f"{PYTEST} -m slow"),
         (("test-all",), PYTEST),
+        (("serve",), "twinear serve"),
         (("tune",), "twinear tune"),
         (("tune", "TRIALS=7"), "twinear tune --trials 7"),
         (("retrain", "ARGS=--accept-drift"), "twinear retrain --accept-drift"),

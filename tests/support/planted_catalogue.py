@@ -15,6 +15,7 @@ from twinear.catalogue.encoded import EncodedArtists, Floats, plain_artists
 from twinear.catalogue.head import CosineHead, Head
 from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.scoring import sort_clips
+from twinear.model.scorer import Scorer
 
 PLAIN = CatalogueParams(  # the sound alone
     csls_weight=0.0,
@@ -112,8 +113,9 @@ def written(
     params: CatalogueParams = PLAIN,
     *,
     listens: bool = True,
+    scorer: Scorer | None = None,
 ) -> Path:
-    """Write a catalogue of planted artists, with a file that stands for the scorer.
+    """Write a catalogue of planted artists, with a scorer or a file that stands for it.
 
     `table` has the columns `artist` and `name`, and perhaps `listeners`.
     """
@@ -134,10 +136,13 @@ def written(
         calibration=SiameseScale(mean=scoring.mean, deviation=scoring.deviation),
         index=index if index.exists() else None,
     )
-    scorer = folder.with_name("planted-scorer")
-    scorer.write_bytes(b"not read")
+    scorer_file = folder.with_name("planted-scorer")
+    if scorer is None:
+        scorer_file.write_bytes(b"not read")
+    else:
+        scorer.write(scorer_file)
     neighbours = find_neighbours(artists, params.n_neighbours)
     write_catalogue(
-        artists, neighbours, table.get("listeners", np.zeros(len(table))), scorer, folder
+        artists, neighbours, table.get("listeners", np.zeros(len(table))), scorer_file, folder
     )
     return folder

@@ -63,7 +63,7 @@ def test_a_logged_scorer_is_registered_and_scores_two_spectrograms(
     assert not list((tmp_path / "mlartifacts").rglob("*.pkl"))
 
 
-def test_a_scorer_that_takes_embeddings_too_is_logged_as_a_file_only(
+def test_a_scorer_that_takes_embeddings_too_is_served_with_both(
     mlflow: Any, tmp_path: Path
 ) -> None:
     path = tmp_path / "scorer.safetensors"
@@ -71,9 +71,12 @@ def test_a_scorer_that_takes_embeddings_too_is_logged_as_a_file_only(
     scorer.write(path)
     with open_run({}) as run:
         run.log_scorer(path, sha256(path), scorer.inputs)
-    (logged,) = (tmp_path / "mlartifacts").rglob("*.safetensors")
-    assert logged.read_bytes() == path.read_bytes()
-    assert not mlflow.MlflowClient().search_model_versions("name = 'twinear'")
+    x = spectrograms(6).astype(np.float32).reshape(3, 2, 16, 64)
+    beside = np.random.default_rng(1).normal(size=(3, 2, 3)).astype(np.float32)
+    model = mlflow.pyfunc.load_model("models:/twinear/1")
+    u, v = (scorer.encode(x[:, side], beside[:, side]) for side in (0, 1))
+    scores = model.predict({"spectrograms": x, "embeddings": beside})
+    np.testing.assert_allclose(scores, np.diag(scorer.score(u, v)), atol=1e-6)
 
 
 def test_a_later_stage_finds_the_run_of_its_scorer(mlflow: Any, tmp_path: Path) -> None:

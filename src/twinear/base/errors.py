@@ -33,7 +33,7 @@ class TwinearError(Exception):
     """
 
     def __init__(self, place: object, found: str, *, expected: str = "", remedy: str = "") -> None:
-        self._parts = (str(place), found, expected, remedy)
+        self.parts = (str(place), found, expected, remedy)
         message = f"{place}: {found}"
         if expected:
             message += f", expected {expected}"
@@ -44,7 +44,7 @@ class TwinearError(Exception):
 
     def __reduce__(self) -> tuple[Callable[..., "TwinearError"], tuple[object, ...]]:
         """Pickle by the four parts, so that the error survives the way from another process."""
-        place, found, expected, remedy = self._parts
+        place, found, expected, remedy = self.parts
         return partial(type(self), expected=expected, remedy=remedy), (place, found)
 
 

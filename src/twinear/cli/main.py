@@ -7,9 +7,11 @@ from twinear.cli import (  # noqa: F401  # importing them adds their commands
     data,
     embed,
     evaluation,
+    library,
     neighbours,
     playlist,
     promotion,
+    serve,
     similar,
     tuning,
 )

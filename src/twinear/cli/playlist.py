@@ -14,6 +14,8 @@ from twinear.cli.similar import CATALOGUE, CatalogueFolder
 
 if TYPE_CHECKING:
     from twinear.clips.clips import ClipsParams
+    from twinear.model.scorer import Scorer
+    from twinear.recommendation.library import MusicLibrary
     from twinear.recommendation.playlist import Playlist
     from twinear.recommendation.playlist_sources import CatalogueClips, LibraryRecordings
 
@@ -110,14 +112,9 @@ def _encode_library(
     usable: "ClipsParams",
     clips: "CatalogueClips | None",
 ) -> "LibraryRecordings":
-    """Encode a folder of music; what is left out is told."""
-    from tqdm import tqdm
-
+    """Encode a folder of music by the catalogue's scorer, or another."""
     from twinear import inference
     from twinear.base.files import sha256
-    from twinear.compute.pool import choose_workers
-    from twinear.recommendation.library import encode_library
-    from twinear.recommendation.library_cache import LibraryCache
     from twinear.recommendation.playlist_sources import LibraryRecordings
     from twinear.tracking.registry import scorer_file
 
@@ -127,15 +124,29 @@ def _encode_library(
     else:
         with scorer_file(scorer or "") as path:
             loaded, scorer_sha256 = inference.load_scorer(path), sha256(path)
-    progress, workers = partial(tqdm, desc="recordings", unit="file"), choose_workers(os.environ)
-    with LibraryCache.open(cache, scorer_sha256, loaded.units) as opened:
-        encoded = encode_library(music, loaded, opened, usable, progress, workers)
-    for reason, n in encoded.left_out.counts.items():
-        examples = ", ".join(encoded.left_out.examples[reason])
-        print(f"left out: {n:,} {reason} ({examples}{', …' * (n > MAX_EXAMPLES)})", file=sys.stderr)
+    encoded = encode_music_folder(music, cache, loaded, scorer_sha256, usable)
     return LibraryRecordings(
         folder=music, library=encoded, scorer=loaded, usable=usable, catalogue=clips
     )
+
+
+def encode_music_folder(
+    music: Path, cache: Path, scorer: "Scorer", scorer_sha256: str, usable: "ClipsParams"
+) -> "MusicLibrary":
+    """Encode a folder of music and say what was left out."""
+    from tqdm import tqdm
+
+    from twinear.compute.pool import choose_workers
+    from twinear.recommendation.library import encode_library
+    from twinear.recommendation.library_cache import LibraryCache
+
+    progress, workers = partial(tqdm, desc="recordings", unit="file"), choose_workers(os.environ)
+    with LibraryCache.open(cache, scorer_sha256, scorer.units) as opened:
+        encoded = encode_library(music, scorer, opened, usable, progress, workers)
+    for reason, n in encoded.left_out.counts.items():
+        examples = ", ".join(encoded.left_out.examples[reason])
+        print(f"left out: {n:,} {reason} ({examples}{', …' * (n > MAX_EXAMPLES)})", file=sys.stderr)
+    return encoded
 
 
 def _describe(made: "Playlist") -> dict[str, Any]:

@@ -84,10 +84,18 @@ class SiameseNet(nn.Module):
         """Score every pair in (0, 1): (a, units) and (b, units) to (a, b)."""
         return torch.sigmoid(self.head.logit(u, v))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Score pairs of clips (pairs, 2, n_bands, n_frames), with nothing joined, (pairs,)."""
-        none = x.new_zeros((len(x), 0))
-        u, v = self.encode(x[:, 0], none), self.encode(x[:, 1], none)
+    def forward(self, x: Tensor, joined: Tensor | None = None) -> Tensor:
+        """Score pairs of clips, (pairs,).
+
+        Parameters
+        ----------
+        x
+            (pairs, 2, n_bands, n_frames).
+        joined
+            Embeddings joined to them, (pairs, 2, n_joined); None where the network takes none.
+        """
+        beside = x.new_zeros((len(x), 2, 0)) if joined is None else joined
+        u, v = self.encode(x[:, 0], beside[:, 0]), self.encode(x[:, 1], beside[:, 1])
         return torch.sigmoid(self.head.paired(u, v))
 
 

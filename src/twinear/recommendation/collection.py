@@ -55,14 +55,15 @@ class Collection:
         catalogue = Catalogue.read(folder)
         alone = cls(catalogue=catalogue)
         current = Additions.beside(catalogue).current(alone.load_scorer)
-        return replace(alone._with(current.artists), warnings=tuple(current.warnings))
+        return replace(alone.with_artists(current.artists), warnings=tuple(current.warnings))
 
-    def _with(self, artists: Sequence[AddedArtist]) -> "Collection":
+    def with_artists(self, artists: Sequence[AddedArtist]) -> "Collection":
+        """Add artists that the catalogue does not hold, after those that were added before."""
         if not artists:
             return self
-        records, clips = list[ArtistRecord](), list[ClipRecord]()
+        records, clips = list(self.added), list(self.added_clips)
         n_built = self.catalogue.artists.n_clips
-        for row, added in enumerate(artists, start=len(self.catalogue)):
+        for row, added in enumerate(artists, start=len(self)):
             n_clips = len(added.clips)
             records.append(
                 ArtistRecord(row=row, artist=added.artist, name=added.name, clips=n_clips)
@@ -81,7 +82,9 @@ class Collection:
             self,
             added=tuple(records),
             added_clips=tuple(clips),
-            added_encoded=join_artists([added.encoded for added in artists]),
+            added_encoded=join_artists(
+                [*self.groups[1:], *(added.encoded for added in artists)],
+            ),
         )
 
     def __len__(self) -> int:
@@ -108,26 +111,31 @@ class Collection:
         DataError
             No such artist (the message suggests similar names), or several.
         """
-        if not self.added:
-            return self.catalogue.artists.find(artist)
-        table, key, ids = (
-            self.catalogue.artists,
-            normalise_name(artist),
-            (artist, artist.strip().lower()),
-        )
-        matches = [*table.with_id(*ids), *(each for each in self.added if each.artist in ids)]
-        if not matches:
-            matches = table.named(artist)
-            matches += [each for each in self.added if normalise_name(each.name) == key]
+        matches = self.matches(artist)
         if len(matches) > 1:
             namesakes = [(record.name, record.artist) for record in matches]
             raise several_artists(self.catalogue.folder, artist, namesakes)
         if not matches:
-            names = [*table.suggest(artist), *(each.name for each in self.added)]
-            spelt = {normalise_name(name): name for name in names}
-            near = [spelt[name] for name in nearest(key, spelt, n=3)]
-            raise no_artist(self.catalogue.folder, artist, len(self), near)
+            raise no_artist(self.catalogue.folder, artist, len(self), self.suggest(artist))
         return matches[0]
+
+    def matches(self, artist: str) -> list[ArtistRecord]:
+        """Find all artists of an id, or else of a name; several may bear one name."""
+        ids, table = (artist, artist.strip().lower()), self.catalogue.artists
+        matches = [*table.with_id(*ids), *(each for each in self.added if each.artist in ids)]
+        if not matches:
+            key = normalise_name(artist)
+            matches = table.named(artist)
+            matches += [each for each in self.added if normalise_name(each.name) == key]
+        return matches
+
+    def suggest(self, artist: str) -> list[str]:
+        """Suggest names that are most like a misspelt one, best first; empty if none is."""
+        names = self.catalogue.artists.suggest(artist)
+        if not self.added:
+            return names
+        spelt = {normalise_name(name): name for name in (*names, *(a.name for a in self.added))}
+        return [spelt[key] for key in nearest(normalise_name(artist), spelt, n=3)]
 
     def records(self, rows: Iterable[int]) -> list[ArtistRecord]:
         """Read artists by row."""

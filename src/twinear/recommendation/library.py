@@ -190,6 +190,7 @@ def describe_entry(
         # tags may be wrong, so they are asked only where decoding ended early
         seconds=max(encoded.seconds, recording.seconds) if was_cut else encoded.seconds,
         sha256=encoded.sha256,
+        album=recording.album,
     )
 
 

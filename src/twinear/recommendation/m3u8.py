@@ -56,14 +56,20 @@ def format_m3u8(entries: Sequence[PlaylistEntry], root: Path, folder: Path | Non
     DataError
         An entry cannot be listed.
     """
-    lines = [HEADER]
     for entry in entries:
         if reason := find_unlistable(entry.file):
             raise DataError(entry.file, f"no playlist can hold a {reason}", remedy="rename it")
+    return format_addresses(entries, [_listed_path(entry.file, root, folder) for entry in entries])
+
+
+def format_addresses(entries: Sequence[PlaylistEntry], addresses: Sequence[str]) -> str:
+    """Format a playlist whose entries are at these addresses: paths, or URLs."""
+    lines = [HEADER]
+    for entry, address in zip(entries, addresses, strict=True):
         seconds = round(entry.seconds) or -1  # unknown
         # a title alone would be read as the artist's, so both are always there
         described = f"{one_line(entry.name)} - {one_line(entry.title)}"
-        lines += [f"#EXTINF:{seconds},{described}", _listed_path(entry.file, root, folder)]
+        lines += [f"#EXTINF:{seconds},{described}", address]
     return "\n".join(lines) + "\n"
 
 

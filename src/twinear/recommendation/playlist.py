@@ -20,7 +20,7 @@ This module knows neither files nor networks: it is given embeddings and a head.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,9 @@ class PlaylistEntry:
     title: str  # "" if unknown
     seconds: float  # 0 if unknown
     sha256: str = ""  # of the audio; "" if unknown
+    album: str = ""  # "" if unknown
+    # of the clip in a catalogue, or of the item in a library
+    row: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

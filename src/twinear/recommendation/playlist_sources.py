@@ -88,9 +88,16 @@ class CatalogueClips:
         elif Path(query).suffix.lower() in AUDIO:
             clip = self._find_clip(query)
         else:
-            artist = self.collection.find(query).row
-            nth = find_central(self.collection.encoded([artist]).embeddings, self._logit)
-            clip = self.collection.clips_of(artist)[nth]
+            clip = self.central_clip(self.collection.find(query).row)
+        return self.end(clip)
+
+    def central_clip(self, artist: int) -> ClipRecord:
+        """Find the clip of an artist, by its row, that scores highest with the artist's others."""
+        nth = find_central(self.collection.encoded([artist]).embeddings, self._logit)
+        return self.collection.clips_of(artist)[nth]
+
+    def end(self, clip: ClipRecord) -> PlaylistEnd:
+        """Begin or end with a clip of the catalogue."""
         clips = self.collection.clips_of(clip.artist_row)
         nth = [each.row for each in clips].index(clip.row)
         return PlaylistEnd(
@@ -118,6 +125,7 @@ class CatalogueClips:
                 name=artist.name,
                 title=clip.title,
                 seconds=clip.seconds,
+                row=clip.row,
             )
             for clip, artist in zip(clips, artists, strict=True)
         ]

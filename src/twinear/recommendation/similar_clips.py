@@ -20,9 +20,13 @@ CLIPS = 65_536  # scored at a time
 
 @dataclass(frozen=True, kw_only=True)
 class SimilarClip:
-    """A similar clip: its rank from 1, its file, title ("" if unknown), artist, score in (0, 1)."""
+    """A similar clip: its rank from 1, its file, title ("" if unknown), artist, score in (0, 1).
+
+    `row` is the clip's among those of the collection.
+    """
 
     rank: int
+    row: int
     file: str
     title: str
     artist: str
@@ -57,6 +61,21 @@ def find_similar_clips(
     if top < 1:
         raise DataError("top", f"is {top}", expected="at least 1")
     own, embedding = _embed(collection, clip, scorer)
+    return find_nearest_clips(collection, embedding, own, top, one_per_artist=one_per_artist)
+
+
+def find_nearest_clips(
+    collection: Collection,
+    embedding: npt.NDArray[np.float32],
+    own: int | None,
+    top: int,
+    *,
+    one_per_artist: bool = False,
+) -> list[SimilarClip]:
+    """Find the clips that score highest with an embedding, (1, units), best first.
+
+    `own` is a row that is left out, or None.
+    """
     head, clip_counts = collection.catalogue.scoring.head, []
     scores = []
     for group in collection.groups:
@@ -83,6 +102,7 @@ def find_similar_clips(
     return [
         SimilarClip(
             rank=rank,
+            row=similar.row,
             file=similar.file,
             title=similar.title,
             artist=artist.artist,

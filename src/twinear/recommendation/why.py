@@ -75,29 +75,71 @@ def explain(
     """
     from twinear.recommendation.explanation import explain_clips  # with torch, slow to import
 
-    row = collection.find(artist).row
-    if row == asked.row:
-        raise DataError("why", f"'{artist}' is what was asked about", expected="another artist")
-    reasons = give_reasons(collection, asked.query, row, asked.row)
-    if asked.row is None:
-        first = Path(asked.seed.clips[reasons.clip_pairs.first])
-        names = [first.name]
-    else:
-        clip = collection.clips_of(asked.row)[reasons.clip_pairs.first]
-        first, names = data / clip.file, [_named(asked.seed.name, clip)]
-    clip = collection.clips_of(row)[reasons.clip_pairs.second]
-    second = data / clip.file
-    names.append(_named(reasons.name, clip))
+    nearest = find_nearest_pair(collection, asked, artist)
+    first, second = data / nearest.first, data / nearest.second  # an absolute path stays
     missing = next((str(path) for path in (first, second) if not path.exists()), "")
     sound = None
     if not missing:
         loaded = scorer or collection.load_scorer()
         sound = replace(
             explain_clips(loaded, first, second, descriptors=descriptors),
-            first=names[0],
-            second=names[1],
+            first=nearest.first_name,
+            second=nearest.second_name,
         )
-    return Why(seed=asked.seed.name, reasons=reasons, sound=sound, missing=missing)
+    return Why(seed=asked.seed.name, reasons=nearest.reasons, sound=sound, missing=missing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestPair:
+    """Why an artist is similar to a seed, but for the sound of their two nearest clips.
+
+    Attributes
+    ----------
+    first, second
+        The files of these clips: of the seed, and of the artist.
+    first_clip, second_clip
+        The clips; the first is None where the seed is not in the collection.
+    """
+
+    reasons: Reasons
+    first: str
+    second: str
+    first_clip: ClipRecord | None
+    second_clip: ClipRecord
+    first_name: str
+    second_name: str
+
+
+def find_nearest_pair(collection: Collection, asked: Asked, artist: str) -> NearestPair:
+    """Give the reasons that need no audio, and the two clips of seed and artist to listen to.
+
+    Raises
+    ------
+    DataError
+        As `explain`.
+    """
+    row = collection.find(artist).row
+    if row == asked.row:
+        raise DataError("why", f"'{artist}' is what was asked about", expected="another artist")
+    reasons = give_reasons(collection, asked.query, row, asked.row)
+    pairs = reasons.clip_pairs
+    second = collection.clips_of(row)[pairs.second]
+    first = None
+    if asked.row is None:
+        first_file = asked.seed.clips[pairs.first]
+        first_name = Path(first_file).name
+    else:
+        first = collection.clips_of(asked.row)[pairs.first]
+        first_file, first_name = first.file, _named(asked.seed.name, first)
+    return NearestPair(
+        reasons=reasons,
+        first=first_file,
+        second=second.file,
+        first_clip=first,
+        second_clip=second,
+        first_name=first_name,
+        second_name=_named(reasons.name, second),
+    )
 
 
 def _named(artist: str, clip: ClipRecord) -> str:

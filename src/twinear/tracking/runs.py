@@ -62,11 +62,7 @@ class Run:
         """Log a file, or all files of a folder, as artefacts."""
 
     def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
-        """Log and register a scorer that takes such inputs; tag the run with it.
-
-        A scorer that takes embeddings beside the spectrograms is logged and not registered: the
-        served model takes pairs of spectrograms only.
-        """
+        """Log and register a scorer that takes such inputs; tag the run with it."""
 
     def child(self, name: str) -> AbstractContextManager["Run"]:
         """Open a run under this one."""
@@ -230,20 +226,24 @@ class MlflowRun(Run):
         from mlflow.models import ModelSignature
         from mlflow.types import Schema, TensorSpec
 
-        pairs = TensorSpec(np.dtype(np.float32), (-1, 2, *inputs.shape))
+        example: Any = np.zeros((1, 2, *inputs.shape), dtype=np.float32)
+        if inputs.n_joined:
+            beside = np.zeros((1, 2, inputs.n_joined), dtype=np.float32)
+            example = {"spectrograms": example, "embeddings": beside}
+        named = example if isinstance(example, dict) else {None: example}
+        pairs = [
+            TensorSpec(each.dtype, (-1, *each.shape[1:]), name) for name, each in named.items()
+        ]
         scores = TensorSpec(np.dtype(np.float32), (-1,))
         with self._reporting("the scorer"):
             self._mlflow.set_tag(SCORER_TAG, digest)
-            if inputs.n_joined:
-                self._mlflow.log_artifact(str(path))
-                return
             logged = self._mlflow.pyfunc.log_model(
                 name="scorer",
                 python_model=str(Path(__file__).with_name("served.py")),
                 artifacts={"scorer": str(path)},
                 code_paths=[str(Path(__file__).parents[1])],
-                signature=ModelSignature(inputs=Schema([pairs]), outputs=Schema([scores])),
-                input_example=np.zeros((1, 2, *inputs.shape), dtype=np.float32),
+                signature=ModelSignature(inputs=Schema(pairs), outputs=Schema([scores])),
+                input_example=example,
                 pip_requirements=[f"{name}=={version(name)}" for name in SERVING_PACKAGES],
                 registered_model_name=MODEL,
             )

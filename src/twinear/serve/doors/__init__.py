@@ -1,0 +1,1 @@
+"""Protocols that music players speak already."""
