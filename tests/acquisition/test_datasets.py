@@ -12,11 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.conftest import PARAMS, Project
+from tests.conftest import PARAMS
 from tests.support.archives import HETREC, Archives, zip_of
+from tests.support.command import run_twinear
 from tests.support.services import FakeClock
 from twinear.acquisition.datasets import archive as archives
 from twinear.acquisition.datasets.archive import extract_files
@@ -458,7 +459,6 @@ def test_archives_of_too_many_or_the_same_files_are_refused(
             taken(tmp_path, content({f"{n}.dat": b"" for n in range(9)}))
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     zipped=st.booleans(),
     cut=st.integers(0, 400),
@@ -495,18 +495,21 @@ def test_the_known_data_sets_are_those_that_are_read() -> None:
 
 
 def test_the_command_line_fetches_shows_the_terms_and_stops_at_what_is_wrong(
-    tmp_path: Path, server: Archives
+    tmp_path: Path,
+    server: Archives,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     server.files |= {"hetrec2011-lastfm-2k.zip": HETREC, "lastfm-dataset-360K.tar.gz": ARCHIVE}
-    project = Project(folder=tmp_path)
-    done = project.run("twinear", "fetch", "hetrec")
-    assert done.returncode == 0
+    monkeypatch.chdir(tmp_path)
+    done = run_twinear(capsys, "fetch", "hetrec")
+    assert done.status == 0
     assert "hetrec: for non-commercial use only" in done.stderr
     assert "data/listens: fetched" in done.stdout
     assert "user_artists.dat  15 bytes, no published checksum" in done.stdout
-    assert '"fetched": false' in project.must("twinear", "fetch", "hetrec", "--json")
-    refused = project.run("twinear", "fetch", "lastfm-360k", "--into", "other")
-    assert refused.returncode == 1
+    assert '"fetched": false' in run_twinear(capsys, "fetch", "hetrec", "--json").stdout
+    refused = run_twinear(capsys, "fetch", "lastfm-360k", "--into", "other")
+    assert refused.status == 1
     error = refused.stderr.splitlines()[-1]
     assert error.startswith("error: http://127.0.0.1:")
     assert error.endswith(f"is {len(ARCHIVE)} bytes, expected 569202935")

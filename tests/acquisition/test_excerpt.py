@@ -87,11 +87,15 @@ def test_levels_are_those_of_each_second_without_offset(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", CODECS)
-def test_the_loud_part_is_cut_out_without_loss(tmp_path: Path, suffix: str) -> None:
+def test_the_loud_part_is_cut_out_without_loss_and_always_to_the_same_bytes(
+    tmp_path: Path, suffix: str
+) -> None:
     y = swelling({0: 0.1, 24: 1, 56: 0.1}, 64, 48000)
     path = recording(tmp_path / f"a{suffix}", y)
-    to = tmp_path / "window"
+    to, again = tmp_path / "window", tmp_path / "again"
     cut_excerpt(path, to)
+    cut_excerpt(path, again)
+    assert to.read_bytes() == again.read_bytes()
     window, whole = load_waveform(to, 48000), load_waveform(path, 48000)
     assert len(window) / 48000 == pytest.approx(EXCERPT_SECONDS, abs=0.05)
     part = window[5 * 48000 : 25 * 48000]
@@ -101,14 +105,6 @@ def test_the_loud_part_is_cut_out_without_loss(tmp_path: Path, suffix: str) -> N
     assert np.abs(error).max() < 1e-4  # 16 bits of FLAC; copied packets are exact
     kinds = {".opus": ".ogg", ".wav": ".flac"}
     assert audio_suffix(to) == kinds.get(suffix, suffix)
-
-
-@pytest.mark.parametrize("suffix", CODECS)
-def test_the_same_recording_gives_the_same_bytes(tmp_path: Path, suffix: str) -> None:
-    path = recording(tmp_path / f"a{suffix}", noise(50, 48000))
-    for name in "bc":
-        cut_excerpt(path, tmp_path / name)
-    assert (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
 
 
 def test_a_recording_cut_off_or_shorter_than_the_window_is_what_there_is(tmp_path: Path) -> None:
@@ -122,7 +118,7 @@ def test_a_recording_cut_off_or_shorter_than_the_window_is_what_there_is(tmp_pat
 
 
 def test_packets_with_odd_timestamps_are_not_copied(tmp_path: Path) -> None:
-    y = noise(50, 48000)
+    y = noise(36, 48000)
     path = write_clip(tmp_path / "a.ogg", np.stack([y, y]), 48000)
     cut_excerpt(path, tmp_path / "b")
     assert audio_suffix(tmp_path / "b") == ".flac"

@@ -89,7 +89,7 @@ def test_a_hundred_artists_and_a_fifth_of_faults_end_complete_within_every_limit
         services.mishaps(0.2, FAULTS, seed=1)
         started = time.process_time()
         report = fetch(services.url, tmp_path / "data", requested_all(known), fetch_params(), clock)
-        assert time.process_time() - started < 45  # the waits are simulated
+        assert time.process_time() - started < 200  # the waits are simulated
         assert services.most("deezer", 5) <= 50
         assert services.most("itunes", 60) <= 20
         assert services.most("musicbrainz", 1) == 1
@@ -107,6 +107,7 @@ def _program(services: FakeServices, into: Path, n: int) -> subprocess.Popen[byt
     return subprocess.Popen(command, cwd=ROOT)
 
 
+@pytest.mark.slow(reason="four processes, two of which are killed")
 def test_killed_and_started_again_nothing_is_fetched_twice(tmp_path: Path) -> None:
     n, into, in_flight = 24, tmp_path / "data", 0
     with FakeServices(*artists(n)) as services:

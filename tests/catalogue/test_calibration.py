@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.special import expit
@@ -48,7 +48,6 @@ def assert_strictly_rising(calibration: Calibration, totals: Doubles) -> None:
         )
     )
 )
-@settings(max_examples=30, deadline=None)
 def test_a_higher_total_always_gets_a_higher_similarity(pairs: tuple[Doubles, Doubles]) -> None:
     totals, similarity = pairs
     assert_strictly_rising(fit_calibration(totals, similarity), totals)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.planted_catalogue import COSINE, EVERYTHING, MEAN, Planted, planted
@@ -53,7 +53,6 @@ def drawn_weights(n_known: int, n_new: int, k: int, seed: int) -> tuple[np.ndarr
     return representatives, weights
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 12), st.integers(0, 12), st.integers(0, 2**16))
 def test_the_largest_by_listeners_are_those_of_the_whole_table(
     n_known: int, n_new: int, seed: int

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.disk import limited_disk
@@ -103,7 +103,6 @@ def test_a_row_that_is_not_there_is_a_bug_of_the_caller(table: ArtistTable) -> N
                 ask(row)
 
 
-@settings(max_examples=30)
 @given(st.lists(st.text(st.characters(), max_size=8), max_size=4, unique=True))
 def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     path = tmp_path_factory.mktemp("any") / "artists.sqlite"

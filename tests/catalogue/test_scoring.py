@@ -121,6 +121,7 @@ def test_mean_embeddings_in_blocks_score_as_at_once(monkeypatch: pytest.MonkeyPa
     np.testing.assert_allclose(blocks, whole, atol=1e-6)
 
 
+@pytest.mark.slow(reason="3,000 artists; 60 are scored above")
 def test_scores_of_3000_artists_are_those_of_the_dense_definition() -> None:
     some = planted(n_artists=3000, n_known=2400, units=32, max_clips=2)
     expected = dense_scores(some.logits(), some.artist_index, EVERYTHING, some.known, some.head)

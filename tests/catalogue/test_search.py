@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient
 
@@ -131,7 +131,6 @@ def test_a_search_says_whether_it_is_exact(tmp_path: Path) -> None:
     assert not open_faiss(vectors, tmp_path / "index").exact
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 40), st.integers(0, 12), st.integers(0, 2**16))
 def test_exact_search_by_blocks_is_sorting(n_vectors: int, n: int, seed: int) -> None:
     # few values, so that there are ties within blocks and across them

@@ -108,6 +108,7 @@ def test_a_killed_worker_of_a_cluster_loses_nothing(cluster: str) -> None:
     assert len({first, *pids}) > 1
 
 
+@pytest.mark.slow(reason="four workers of a cluster are killed and started again")
 def test_an_item_that_kills_a_clusters_workers_costs_nothing_but_itself(cluster: str) -> None:
     results = list(map_in_processes(_square_or_die, range(12), cluster, -1))
     assert results == [-1 if x == 7 else x * x for x in range(12)]
@@ -124,6 +125,7 @@ def test_a_clusters_workers_stand_in_the_callers_folder(
         list(map_in_processes(_read, [Path("a.txt")], cluster, ""))
 
 
+@pytest.mark.slow(reason="workers that import librosa are killed and started again")
 def test_spectrograms_of_a_cluster_have_the_same_bits_though_a_worker_is_killed(
     cluster: str, tmp_path: Path
 ) -> None:

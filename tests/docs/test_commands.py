@@ -39,6 +39,8 @@ from twinear.model.scorer import Scorer
 from twinear.split import Split
 
 COMMANDS = read_commands()
+PYTEST = "pytest -n 3 --dist loadfile --no-loadscope-reorder"
+N_KNOWN = 2  # artists that the services on loopback know
 SUBSONIC = "http://127.0.0.1:4533"
 SERVE = "mlflow models serve -m models:/twinear/1 --env-manager local"
 
@@ -126,7 +128,8 @@ def reader(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(finished.folder / "reports", folder / "reports")
     shutil.copy(finished.folder / "mlflow.db", folder)
     sections = YAML(typ="safe", pure=True).load(PARAMS)
-    sections["ranking"] |= {"n_bootstrap": 50, "n_chance": 20}
+    sections["ranking"] |= {"n_bootstrap": 50, "n_chance": 20, "listener_draws": 2}
+    sections["split"]["n_folds"] = 3
     sections["clips"]["min_seconds"] = 1.0  # those of the services on loopback are short
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(sections, file)
@@ -144,13 +147,15 @@ def embedder(reader: Path) -> Path:
     (beside / "ANNA.csv").write_text(history, encoding="utf-8")
     with zipfile.ZipFile(beside / "BEN.zip", "w") as file:
         file.writestr("plays.csv", history)
-    named = read_clip_table(reader / "data/clips.csv")["artist"].unique()
+    table = read_clip_table(reader / "data/clips.csv")
+    asked = read_artists(reader / "artifacts/listens/artists.csv", "").head(N_KNOWN)
+    asked[["name", "mbid"]].to_csv(beside / "ARTISTS.csv", index=False, header=["artist", "mbid"])
+    named = table["artist"].unique()
     rows = "".join(f"{one},{two}\n" for one, two in pairwise(named))
     (beside / "PAIRS.csv").write_text(f"artist,similar_artist\n{rows}", encoding="utf-8")
     import_corpus(reader / "data/listens", beside / "MUSIC", folder / "data")
     save_clap(beside / "MODEL", "---\nlicense: mit\n---\n")
-    clip = read_clip_table(reader / "data/clips.csv")["file"][0]
-    np.savez(beside / "EMBEDDINGS.npz", clip=[clip], vector=np.ones((1, 3), np.float32))
+    np.savez(beside / "EMBEDDINGS.npz", clip=[table["file"][0]], vector=np.ones((1, 3), np.float32))
     return folder
 
 
@@ -205,7 +210,7 @@ def concrete(command: str, reader: Path) -> list[str]:
         "BEN.zip": str(reader.parent / "BEN.zip"),
         "friends=LISTENS": f"friends={reader / 'data/listens'}",
         "editors=PAIRS.csv": f"editors={reader.parent / 'PAIRS.csv'}",
-        "ARTISTS.csv": str(reader / "data/clips.csv"),
+        "ARTISTS.csv": str(reader.parent / "ARTISTS.csv"),
         "CLIPS": str(reader / "data/clips.csv"),
         "LIBRARY": str(reader.parent / "LIBRARY"),
         "LIST": str(reader.parent / "LIST"),
@@ -217,13 +222,23 @@ def concrete(command: str, reader: Path) -> list[str]:
         "1,2,3": "1",  # seeds
     }
     quick = {
-        "twinear crossval": "--folds 3 --set training.epochs=1 --set training.refit=false",
+        "twinear crossval": "--set training.epochs=1 --set training.refit=false",
     }
     more = next((text for start, text in quick.items() if command.startswith(start)), "")
     return [values.get(word, word.strip('"')) for word in words] + more.split()
 
 
-@pytest.mark.parametrize("command", HERE)
+def is_slow(command: str) -> bool:
+    """Whether it cross-validates trainings. One such command runs always: that with --against."""
+    return command.startswith("twinear crossval") and not re.search("--systems|--against", command)
+
+
+SLOW = pytest.mark.slow(reason="trains several times")
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(each, marks=[SLOW] if is_slow(each) else []) for each in HERE]
+)
 def test_a_command_of_the_documentation_runs(
     finished: Project,
     reader: Path,
@@ -249,7 +264,7 @@ def test_a_command_of_the_documentation_runs(
     places = {"embed": embedder, "import": tmp_path, "fetch": tmp_path, "tune": tiny}
     places |= dict.fromkeys(("clips", "crossval", "evaluate"), few)
     monkeypatch.chdir(places.get(name, reader))
-    listened = read_artists(reader / "artifacts/listens/artists.csv", "").head(2)
+    listened = read_artists(reader / "artifacts/listens/artists.csv", "").head(N_KNOWN)
     known = [
         FakeArtist(name=name, mbid=mbid, deezer=n, similar=tuple(listened["name"]))
         for n, (name, mbid) in enumerate(zip(listened["name"], listened["mbid"], strict=True), 1)
@@ -272,12 +287,16 @@ def test_a_command_of_the_documentation_runs(
 
 @pytest.mark.parametrize("block", read_blocks("python"))
 def test_the_python_of_the_documentation_runs(
-    reader: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], block: str
+    reader: Path,
+    few: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    block: str,
 ) -> None:
     clips = sorted((reader / "data/clips").iterdir())
     for name, clip in (("A.mp3", clips[0]), ("B.mp3", clips[-1])):
         block = block.replace(f"data/clips/{name}", str(clip))
-    monkeypatch.chdir(reader)
+    monkeypatch.chdir(few if "cross_validate" in block else reader)
     exec(compile(block, "documentation", "exec"), {})  # noqa: S102
     assert capsys.readouterr().out
 
@@ -330,13 +349,15 @@ def test_make_run_shows_the_ranking_and_where_things_are(finished: Project) -> N
 @pytest.mark.parametrize(
     ("words", "last"),
     [
-        (("test",), "pytest -n 3 --dist loadfile --no-loadscope-reorder"),
+        (("test",), f'{PYTEST} -m "not slow"'),
+        (("test-slow",), f"{PYTEST} -m slow"),
+        (("test-all",), PYTEST),
         (("serve",), "twinear serve"),
         (("tune",), "twinear tune"),
         (("tune", "TRIALS=7"), "twinear tune --trials 7"),
         (("retrain", "ARGS=--accept-drift"), "twinear retrain --accept-drift"),
         (("docs",), "mkdocs build --strict --quiet"),
-        (("check",), "pytest -n 3 --dist loadfile --no-loadscope-reorder"),
+        (("check",), f'{PYTEST} -m "not slow"'),
     ],
 )
 def test_a_make_target_ends_with_its_program(
@@ -348,10 +369,16 @@ def test_a_make_target_ends_with_its_program(
         assert "mkdocs build --strict" in shown
 
 
-def test_continuous_integration_runs_the_readmes_command() -> None:
-    assert "make test" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+def test_continuous_integration_runs_the_readmes_command_and_the_slow_tests() -> None:
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+    assert script[-2:] == ["make test", "make test-slow"]
+    workflow = YAML(typ="safe").load(ROOT / ".github/workflows/check.yml")
+    (job,) = workflow["jobs"].values()
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    assert runs == ["make check", "make test-slow"]
 
 
+@pytest.mark.slow(reason="starts an MLflow server")
 def test_make_ui_shows_the_runs(finished: Project) -> None:
     port = free_port()
     make_ui = ("make", "-o", ".venv/ready", "ui", f"PORT={port}")
@@ -359,6 +386,7 @@ def test_make_ui_shows_the_runs(finished: Project) -> None:
         assert b"MLflow" in answer(server, f"http://127.0.0.1:{port}")
 
 
+@pytest.mark.slow(reason="starts a server of MLflow models")
 def test_the_registered_scorer_is_served(finished: Project) -> None:
     assert SERVE in COMMANDS
     port = free_port()

@@ -293,6 +293,7 @@ def test_another_extractors_table_is_replaced_only_if_asked(encoder: Encoder, da
 # the command
 
 
+@pytest.mark.slow(reason="a process that imports transformers, whose hub is set at its start")
 def test_a_model_that_cannot_be_fetched_is_one_clear_line(tmp_path: Path) -> None:
     settings = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
     done = subprocess.run(

@@ -282,6 +282,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow(reason="a process that starts others and is interrupted")
 def test_interrupted_it_ends_at_once_and_keeps_what_was_trained(project: Path) -> None:
     (project / "program.py").write_text(PROGRAM)
     endless = ["--set", "training.epochs=90000", "--set", "training.patience=90000"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.dumps import A, B, listens_params
@@ -307,7 +307,6 @@ TEXT = st.text(
 )
 TIMES = st.integers(10**9, 2 * 10**9)
 LISTENS = st.lists(st.tuples(TEXT, TIMES), min_size=1, max_size=5)
-FEW = settings(max_examples=40, deadline=None)
 
 
 def names_and_times(name: str, content: str) -> list[tuple[object, object]]:
@@ -320,7 +319,6 @@ def quoted(field: str) -> str:
     return '"' + field.replace('"', '""') + '"'
 
 
-@FEW
 @given(LISTENS)
 def test_any_artist_comes_out_of_json_as_it_went_in(listens: list[tuple[str, int]]) -> None:
     json_of: dict[str, object] = {
@@ -339,7 +337,6 @@ def test_any_artist_comes_out_of_json_as_it_went_in(listens: list[tuple[str, int
         assert names_and_times(name, text) == listens
 
 
-@FEW
 @given(LISTENS)
 def test_any_artist_comes_out_of_csv_as_it_went_in(listens: list[tuple[str, int]]) -> None:
     header = "uts,artist,track\n"
@@ -347,7 +344,6 @@ def test_any_artist_comes_out_of_csv_as_it_went_in(listens: list[tuple[str, int]
     assert names_and_times("lastfm_csv_header", header + "".join(rows)) == listens
 
 
-@FEW
 @given(LISTENS)
 def test_any_artist_without_tabs_comes_out_of_a_log_as_it_went_in(
     listens: list[tuple[str, int]],

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from benchmarks.listens_file import write_listens
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
@@ -78,7 +78,6 @@ mbids = st.sampled_from(["", A, B, A.upper(), f" {B}", "x" * 36])
 rows = st.lists(st.tuples(text, mbids, text, numbers).map("\t".join) | text, max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
 @given(rows=rows, damage=st.binary(max_size=3), ends=st.booleans())
 def test_the_scan_and_the_query_agree_on_anything(
     tmp_path_factory: pytest.TempPathFactory, rows: list[str], damage: bytes, ends: bool

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
@@ -327,7 +327,6 @@ fields = st.text(alphabet='uw ab"\r', max_size=2)  # no "va", which is various a
 rows = st.lists(st.tuples(fields, st.sampled_from(["", A, B]), fields, st.integers(-1, 3)))
 
 
-@settings(max_examples=60, deadline=None)
 @given(rows=rows, noise=st.lists(st.sampled_from(["", "x", "a\tb", "a\tb\tc\td\te"])))
 def test_every_row_is_accounted_for(
     tmp_path_factory: pytest.TempPathFactory,

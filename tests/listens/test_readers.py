@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.disk import limited_disk
@@ -480,7 +480,6 @@ def test_a_table_named_redirects_is_no_listens(tmp_path: Path) -> None:
         find_listens(tmp_path)
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     name=st.sampled_from([LASTFM, LASTFM_1K, "p.csv", "p.tsv", "p.jsonl", "d.listens", "d.tar"]),
     suffix=st.sampled_from(SUFFIXES),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.dumps import (
@@ -144,7 +144,6 @@ def by_counting(scrobbles: list[Scrobble], gap_minutes: int) -> Counter[tuple[st
     return counts
 
 
-@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 99), gap=st.integers(1, 90), memory=st.sampled_from([10**10, FIXED]))
 def test_sessions_are_those_of_counting_one_by_one(
     tmp_path_factory: pytest.TempPathFactory, seed: int, gap: int, memory: int

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -99,7 +99,6 @@ def test_the_originals_encoder_is_its_layers_one_after_the_other() -> None:
     n_frames=st.integers(2, 40),
     clips=st.integers(1, 4),
 )
-@settings(max_examples=60, deadline=None)
 def test_every_shape_encodes_any_length(
     branches: str,
     head: str,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.networks import shape
@@ -61,7 +61,6 @@ def random_net(inputs: InputSpec, params: ModelParams, n_factors: int) -> Siames
 
 
 @given(inputs=LOG_MELS | EMBEDDINGS, changes=SHAPES, clips=st.integers(1, 3), factors=st.booleans())
-@settings(max_examples=100, deadline=None)
 def test_it_encodes_as_every_network_does(
     inputs: InputSpec, changes: dict[str, Any], clips: int, factors: bool
 ) -> None:
@@ -80,7 +79,6 @@ def test_it_encodes_as_every_network_does(
 
 
 @given(inputs=LOG_MELS | EMBEDDINGS, changes=SHAPES)
-@settings(max_examples=50, deadline=None)
 def test_the_weights_it_expects_are_those_of_the_network(
     inputs: InputSpec, changes: dict[str, Any]
 ) -> None:

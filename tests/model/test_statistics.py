@@ -78,7 +78,6 @@ def test_statistics_of_arrays_are_those_of_tensors(case: str) -> None:
 
 
 @given(bands=st.integers(1, 60), frames=st.integers(2, 80), seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
 def test_how_many_there_are_depends_on_the_shape_only(bands: int, frames: int, seed: int) -> None:
     loud, silent = noise(3, bands, frames, seed=seed), torch.zeros(1, bands, frames)
     assert sizes(statistics(loud)) == sizes(statistics(silent))

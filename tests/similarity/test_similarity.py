@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array
@@ -102,7 +102,6 @@ several = arrays(
 )
 
 
-@settings(deadline=None)  # the compiler may be at work
 @given(plays=several, measure=st.sampled_from(MEASURES), seed=st.integers(0, 9))
 def test_similarity_is_in_range_and_blind_to_who_the_listeners_are(
     plays: npt.NDArray[np.int64], measure: Measure, seed: int
@@ -123,7 +122,6 @@ def test_similarity_is_in_range_and_blind_to_who_the_listeners_are(
     assert (similarity(relabelled, measure) == matrix).all()
 
 
-@settings(deadline=None)
 @given(plays=several, measure=st.sampled_from(["minimum", "asymmetric", "cosine"]))
 def test_only_plays_minimum_reads_how_often_something_was_played(
     plays: npt.NDArray[np.int64], measure: Measure

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array
 
-from tests.conftest import PARAMS, Project
+from tests.conftest import PARAMS
+from tests.support.command import run_twinear
 from twinear.base.errors import DataError, ParamsError, TwinearError
 from twinear.base.params import parse_params, read_sections
 from twinear.listens.listens import Listens
@@ -162,7 +163,6 @@ several = arrays(
 )
 
 
-@settings(deadline=None)
 @given(plays=several, measure=st.sampled_from(MEASURES), seed=st.integers(0, 9))
 def test_the_laws_of_every_measure_at_both_scales(plays: Ints, measure: Measure, seed: int) -> None:
     plays[0] += 1  # nobody is unheard
@@ -276,6 +276,7 @@ class Deadly(ListenerRange):
         return super().read(n_artists)
 
 
+@pytest.mark.slow(reason="a cluster; the pool's own tests have one always")
 @pytest.mark.parametrize("measure", ["minimum", "bm25"])
 def test_a_cluster_counts_the_same_bits_though_a_worker_is_killed(
     folder: Path, cluster: str, measure: Measure, monkeypatch: pytest.MonkeyPatch
@@ -290,6 +291,7 @@ def test_a_cluster_counts_the_same_bits_though_a_worker_is_killed(
     assert (found == matrix_of(in_memory(Listens.read(folder)), chosen)).all()
 
 
+@pytest.mark.slow(reason="a cluster; the pool's own tests have one always")
 def test_a_part_that_kills_its_worker_twice_is_one_clear_error(
     folder: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -349,16 +351,19 @@ def test_no_neighbours_is_a_choice_and_said_to_who_asks(tmp_path: Path) -> None:
         find_similar(tmp_path / "near", "artist 1", 3)
 
 
-def test_neighbours_are_shown_as_text_and_as_json(tmp_path: Path) -> None:
+def test_neighbours_are_shown_as_text_and_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     compute_neighbours(listens(random_plays(8, 60, 20)), params("minimum")).write(
         tmp_path / "artifacts/neighbours"
     )
-    project = Project(folder=tmp_path)
-    shown = project.must("twinear", "neighbours", "Artist 3", "--top", "2").splitlines()
-    told = json.loads(project.must("twinear", "neighbours", "Artist 3", "--top", "2", "--json"))
+    monkeypatch.chdir(tmp_path)
+    words = ("neighbours", "Artist 3", "--top", "2")
+    shown = run_twinear(capsys, *words).stdout.splitlines()
+    told = json.loads(run_twinear(capsys, *words, "--json").stdout)
     names = [each["name"] for each in told["similar"]]
     assert all(name in line for name, line in zip(names, shown, strict=True))
     assert set(told["similar"][0]) == {"rank", "artist", "name", "similarity", "listeners"}
-    wrong = project.run("twinear", "neighbours", "Nobody")
-    assert wrong.returncode == 1
+    wrong = run_twinear(capsys, "neighbours", "Nobody")
+    assert wrong.status == 1
     assert wrong.stderr.startswith("error: ")

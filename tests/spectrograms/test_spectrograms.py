@@ -94,7 +94,6 @@ def test_it_is_librosas_spectrogram_of_noise() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Empty filters")  # librosa's, where the bins are few
-@settings(max_examples=100, deadline=None)
 @given(
     sr=st.sampled_from([8000, 16000, 22050, 44100, 48000]),
     half=st.integers(8, 2048),
@@ -170,7 +169,6 @@ def test_the_recording_level_changes_nothing(gain: float, seed: int) -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-2)
 
 
-@settings(max_examples=30, deadline=None)
 @given(n=st.integers(0, 9000), seed=st.integers(0, 99))
 def test_any_waveform_gives_finite_values_in_range(n: int, seed: int) -> None:
     y = np.random.default_rng(seed).normal(size=n).astype(np.float32)

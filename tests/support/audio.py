@@ -1,6 +1,7 @@
 """Audio for the tests: a little music, and files of every kind that hold it."""
 
 import struct
+from functools import cache
 from pathlib import Path
 
 import av
@@ -47,13 +48,20 @@ def music(seconds: float, sr: int = 44100, seed: int = 0) -> npt.NDArray[np.floa
     random = np.random.default_rng(seed)
     n = round(seconds * sr)
     y = np.zeros(n + sr)
-    t = np.arange(sr) / sr
     for start in range(0, n, sr // 4):
-        tone = 110 * 2 ** (random.integers(0, 24) / 12)
-        for overtone in range(1, int(min(6000, sr / 2) / tone), 3):
-            swell = np.exp(-4 * t) * np.minimum(t * 50, 1) / overtone
-            y[start : start + sr] += swell * np.sin(2 * np.pi * tone * overtone * t)
+        y[start : start + sr] += note(int(random.integers(0, 24)), sr)
     return np.asarray(y[:n] / np.abs(y[:n]).max() / 2, np.float32)
+
+
+@cache
+def note(semitone: int, sr: int) -> npt.NDArray[np.float64]:
+    """A second of a note, so many semitones above 110 Hz."""
+    tone = 110 * 2 ** (semitone / 12)
+    t = np.arange(sr) / sr
+    overtones = np.arange(1, int(min(6000, sr / 2) / tone), 3)[:, None]
+    waves = np.sin(2 * np.pi * tone * overtones * t) / overtones  # (overtones, sr)
+    y: npt.NDArray[np.float64] = np.exp(-4 * t) * np.minimum(t * 50, 1) * waves.sum(axis=0)
+    return y
 
 
 def write_clip(

@@ -24,6 +24,7 @@ SCORER = "5c" * 32
 
 
 @needs_browser
+@pytest.mark.slow(reason="a real browser")
 def test_runs_are_shown_best_first_with_their_origin_and_compared(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -44,7 +44,6 @@ ALL = {"min_crop": 0.5, "tilt_db": 6.0, "freq_mask": 0.4, "time_mask": 0.4, "mix
     n=st.integers(1, 5), n_bands=st.integers(1, 20), n_frames=st.integers(1, 40),
     seed=st.integers(0, 99), chosen=st.sets(st.sampled_from(sorted(ALL))),
 )  # fmt: skip
-@settings(max_examples=40, deadline=None)
 def test_shape_and_range_stay(
     n: int, n_bands: int, n_frames: int, seed: int, chosen: set[str]
 ) -> None:
@@ -70,7 +69,6 @@ def test_clips_of_a_step_are_changed_apart() -> None:
 
 
 @given(least=st.floats(0.05, 1), seed=st.integers(0, 99), n_frames=st.integers(1, 50))
-@settings(max_examples=40, deadline=None)
 def test_a_crop_is_a_part_in_one_piece_repeated(least: float, seed: int, n_frames: int) -> None:
     frames = torch.arange(n_frames, dtype=torch.float32).repeat(3, 2, 1)  # each says its number
     for part in cropped(frames, least, generator(seed))[:, 0].long():

@@ -31,6 +31,22 @@ def run(folder: Path, **changes: object) -> tuple[Fit, list[Epoch]]:
     return result, seen
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fit, bytes]:
+    """A training by the usual params, and its checkpoint."""
+    folder = tmp_path_factory.mktemp("plain")
+    return run(folder)[0], (folder / "c.pt").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fit, bytes]:
+    """A training of everything that nothing stopped, and its checkpoint."""
+    folder = tmp_path_factory.mktemp("whole")
+    result = run(folder, **EVERYTHING)[0]
+    assert result.best.epoch >= 3  # so that fitting once more takes long enough to be killed
+    return result, (folder / "c.pt").read_bytes()
+
+
 def weights(result: Fit) -> bytes:
     nets = (result.net, result.before_refit)
     return b"".join(each.numpy().tobytes() for net in nets for each in net.state_dict().values())
@@ -52,8 +68,8 @@ def test_what_is_planted_is_learned(tmp_path: Path, changes: dict[str, object]) 
     assert [each.epoch for each in seen] == list(range(1, 16))
 
 
-def test_the_best_epoch_by_validation_is_kept(tmp_path: Path) -> None:
-    result, _ = run(tmp_path)
+def test_the_best_epoch_by_validation_is_kept(plain: tuple[Fit, bytes]) -> None:
+    result, _ = plain
     assert result.best.validation_ndcg == max(each.validation_ndcg for each in result.history)
     assert result.net is result.before_refit
     assert not result.net.training
@@ -97,11 +113,15 @@ def test_it_stops_when_patience_ends(tmp_path: Path) -> None:
     assert len(seen) == result.best.epoch + 3 < 200
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Path) -> None:
-    first, again = (run(tmp_path / each, **EVERYTHING)[0] for each in "ab")
-    assert weights(first) == weights(again)
-    assert (tmp_path / "a/c.pt").read_bytes() == (tmp_path / "b/c.pt").read_bytes()
-    assert weights(run(tmp_path / "c", **EVERYTHING, seed=2)[0]) != weights(first)
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(
+    tmp_path: Path, whole: tuple[Fit, bytes]
+) -> None:
+    again, _ = run(tmp_path, **EVERYTHING)
+    assert weights(again) == weights(whole[0])
+    assert (tmp_path / "c.pt").read_bytes() == whole[1]
+    short = EVERYTHING | {"epochs": 1, "refit": False}
+    first, other = (run(tmp_path / str(n), **short, seed=n)[0] for n in (1, 2))
+    assert weights(first) != weights(other)
 
 
 @pytest.mark.parametrize("package", [model, training])
@@ -115,36 +135,44 @@ def test_a_new_file_of_the_code_makes_another_fingerprint(
     assert fingerprint(params(), SOUND, [np.eye(2)]) != before
 
 
-def test_a_finished_checkpoint_is_not_resumed_but_trained_anew(tmp_path: Path) -> None:
-    first, _ = run(tmp_path)
+def test_a_finished_checkpoint_is_not_resumed_but_trained_anew(
+    tmp_path: Path, plain: tuple[Fit, bytes]
+) -> None:
+    first, checkpoint = plain
+    (tmp_path / "c.pt").write_bytes(checkpoint)
     again, seen = run(tmp_path)
     assert weights(first) == weights(again)
     assert len(seen) == 8
 
 
-@pytest.mark.parametrize("changes", [{}, EVERYTHING])
-def test_an_interrupted_training_resumes_to_the_same_bits(
-    tmp_path: Path, changes: dict[str, object]
-) -> None:
-    def stop_after_three(epoch: Epoch) -> None:
-        if epoch.epoch == 3:
+def interrupt(folder: Path, after: int, **changes: object) -> None:
+    """Train until this epoch has ended."""
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.epoch == after:
             raise KeyboardInterrupt
 
-    whole, _ = run(tmp_path / "whole", **changes)
     with pytest.raises(KeyboardInterrupt):
-        fit(SOUND, examples(), params(**changes), tmp_path / "c.pt", stop_after_three)
-    resumed, seen = run(tmp_path, **changes)
-    assert weights(resumed) == weights(whole)
-    assert resumed.history == whole.history
-    assert [each.epoch for each in seen] == list(range(1, len(whole.history) + 1))
+        fit(SOUND, examples(), params(**changes), folder / "c.pt", stop)
 
 
-def test_a_checkpoint_of_other_params_or_damaged_is_not_resumed(tmp_path: Path) -> None:
-    run(tmp_path, learning_rate=0.01)
-    whole, _ = run(tmp_path / "whole")
-    assert weights(run(tmp_path)[0]) == weights(whole)
+def test_an_interrupted_training_resumes_to_the_same_bits(
+    tmp_path: Path, plain: tuple[Fit, bytes]
+) -> None:
+    interrupt(tmp_path, after=3)
+    resumed, seen = run(tmp_path)
+    assert weights(resumed) == weights(plain[0])
+    assert resumed.history == plain[0].history
+    assert [each.epoch for each in seen] == list(range(1, 9))
+
+
+def test_a_checkpoint_of_other_params_or_damaged_is_not_resumed(
+    tmp_path: Path, plain: tuple[Fit, bytes]
+) -> None:
+    interrupt(tmp_path, after=2, learning_rate=0.01)
+    assert weights(run(tmp_path)[0]) == weights(plain[0])
     (tmp_path / "c.pt").write_bytes(b"not a checkpoint")
-    assert weights(run(tmp_path)[0]) == weights(whole)
+    assert weights(run(tmp_path)[0]) == weights(plain[0])
 
 
 KILLED = """
@@ -167,8 +195,9 @@ training.fit(SOUND, examples(), params(**EVERYTHING), Path({checkpoint!r}))
 """
 
 
+@pytest.mark.slow(reason="a process that is killed; the same checkpoints are resumed from below")
 def test_a_killed_training_resumes_to_the_same_bits(
-    tmp_path_factory: pytest.TempPathFactory, whole: Fit
+    tmp_path_factory: pytest.TempPathFactory, whole: tuple[Fit, bytes]
 ) -> None:
     """Killed while the network is fitted once more."""
     folder, when = tmp_path_factory.mktemp("killed"), ".refit2"
@@ -182,14 +211,14 @@ def test_a_killed_training_resumes_to_the_same_bits(
     process.wait()
     process.stdout.close()
     resumed, seen = run(folder, **EVERYTHING)
-    assert weights(resumed) == weights(whole)
-    assert resumed.history == whole.history == seen
+    assert weights(resumed) == weights(whole[0])
+    assert resumed.history == whole[0].history == seen
     assert [path.name for path in folder.iterdir()] == ["c.pt"]
 
 
 @pytest.mark.parametrize("when", [".pt0", ".pt3", ".refit0"])
 def test_from_every_kind_of_checkpoint_training_resumes_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Fit, when: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: tuple[Fit, bytes], when: str
 ) -> None:
     """After pretraining, while fitting, and before the network is fitted once more."""
 
@@ -203,20 +232,14 @@ def test_from_every_kind_of_checkpoint_training_resumes_to_the_same_bits(
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path, **EVERYTHING)
     resumed, seen = run(tmp_path, **EVERYTHING)
-    assert weights(resumed) == weights(whole)
-    assert resumed.history == whole.history == seen
+    assert weights(resumed) == weights(whole[0])
+    assert resumed.history == whole[0].history == seen
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Fit:
-    """A training of everything that nothing stopped."""
-    result = run(tmp_path_factory.mktemp("whole"), **EVERYTHING)[0]
-    assert result.best.epoch >= 3  # so that fitting once more takes long enough to be killed
-    return result
-
-
-def test_fitting_once_more_learns_from_the_validation_artists_too(tmp_path: Path) -> None:
-    once, again = (run(tmp_path / str(each), refit=each)[0] for each in (False, True))
+def test_fitting_once_more_learns_from_the_validation_artists_too(
+    tmp_path: Path, plain: tuple[Fit, bytes]
+) -> None:
+    once, again = plain[0], run(tmp_path, refit=True)[0]
     assert again.history == once.history
     assert again.before_refit is not again.net
     for name, each in again.before_refit.state_dict().items():
@@ -236,17 +259,14 @@ def test_validation_artists_have_no_say_in_the_judged_network_but_the_epoch(
     assert all(torch.equal(first[name], other[name]) for name in first if "head" not in name)
 
 
-def test_an_average_of_weights_is_what_is_kept(tmp_path: Path) -> None:
+def test_an_average_of_weights_is_what_is_kept(tmp_path: Path, plain: tuple[Fit, bytes]) -> None:
     """With a decay next to 1 hardly anything but the first step stays."""
     first, slow = run(tmp_path, epochs=1, ema_decay=0.0)[0], run(tmp_path, ema_decay=0.999)[0]
     assert first.net.statistics is not None
     assert slow.net.statistics is not None
     moved = slow.net.statistics.map.weight.detach().abs().max()
     assert 0 < float(moved) < 0.05
-    assert (
-        float(run(tmp_path)[0].before_refit.state_dict()["statistics.map.weight"].abs().max())
-        > 0.05
-    )
+    assert float(plain[0].before_refit.state_dict()["statistics.map.weight"].abs().max()) > 0.05
 
 
 def test_scores_of_an_objective_that_knows_only_orders_are_calibrated(tmp_path: Path) -> None:
@@ -264,10 +284,10 @@ def test_scores_of_an_objective_that_knows_only_orders_are_calibrated(tmp_path: 
     ("changes", "loss"), [({}, r"\S+, of validation inf"), (ORIGINALS, "nan, of validation inf")]
 )
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
-    tmp_path: Path, changes: dict[str, object], loss: str
+    tmp_path: Path, plain: tuple[Fit, bytes], changes: dict[str, object], loss: str
 ) -> None:
-    run(tmp_path)
-    before = (tmp_path / "c.pt").read_bytes()
+    before = plain[1]
+    (tmp_path / "c.pt").write_bytes(before)
     message = rf"epoch 1: .*{loss}, .*training\.learning_rate"
     with pytest.raises(TrainingError, match=message):
         run(tmp_path, **{**changes, "learning_rate": 1e30})

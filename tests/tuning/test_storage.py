@@ -141,6 +141,7 @@ def study_waits(address: str) -> bool:
     return all(trial.state.name == "WAITING" for trial in trials)
 
 
+@pytest.mark.slow(reason="two searches, with workers, through a server")
 def test_two_searches_share_a_study_through_the_proxy(tmp_path: Path) -> None:
     planted = project(tmp_path / "planted")
     sources = request(planted).sources

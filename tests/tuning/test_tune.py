@@ -245,6 +245,7 @@ def search_until(
     return ended, [int(pid) for pid in ended.stdout.split()]
 
 
+@pytest.mark.slow(reason="searches twice, and a search is killed and interrupted")
 def test_a_search_killed_or_interrupted_goes_on_to_the_same_trials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,7 @@ from tests.support.serving import Service, copy_served, running
 from twinear.recommendation.additions import Additions
 from twinear.recommendation.collection import Collection
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow(reason="a real browser")]
 
 ARTIST, OTHER = "The Mandrouxs", "DJ Lunzal"
 MARKUP = "<img src=x onerror=window.broken=1> & Sons"
