@@ -2,10 +2,10 @@
 
 Some artists are held out, and of the others so many are drawn as training artists; one in five of
 them is for validation. Two scorers are made of the same draw: the untrained one
-(`training.keep: never`) and what the defaults learn and keep. With --network a third: the network
-without listener factors, always kept. All artists are in the catalogue; only the training artists
-have listens there. The listens of the artists that are neither drawn nor held out shape the
-listener factors, as those of artists without clips do.
+(`training.keep: never`) and what the defaults keep of listener factors. With --network a third:
+the network without listener factors, always kept. All artists are in the catalogue; only the
+training artists have listens there. The listens of the artists that are neither drawn nor held out
+shape the listener factors, as those of artists without clips do.
 
 The value is NDCG@10 of the held-out artists by their listens: each ranks all other artists ("all"),
 and the held-out ones ("fold"), by the whole catalogue and by the scorer alone. A query's values are
@@ -56,7 +56,7 @@ from twinear.split import Split, fold_of
 from twinear.training.scorer_training import Trained, train_scorer
 from twinear.training.training import TrainingParams
 
-SYSTEMS = {"untrained": "untrained", "learned": "learned", "network": "the network alone"}
+SYSTEMS = {"untrained": "untrained", "learned": "listener factors", "network": "the network alone"}
 SCORES = {"catalogue": "catalogue", "siamese": "scorer alone"}
 PROTOCOLS = {"all": "among all artists", "fold": "among held-out artists"}
 COLUMNS = ["artists", "system", "score", "protocol", "query", "draw", "ndcg", "kept", "weight"]
@@ -196,12 +196,13 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
     """Measure and summarise; the summary of the draws so far is written after each."""
     recipe = read_recipe(PARAMS, None, options.set)
     catalogue = recipe.read("catalogue", CatalogueParams)
-    learned = recipe.read("training", TrainingParams)
-    if not options.network:
-        learned = learned.model_copy(update={"epochs": 0})
-    systems = {"untrained": learned.model_copy(update={"keep": "never"}), "learned": learned}
+    training = recipe.read("training", TrainingParams)
+    systems = {
+        "untrained": training.model_copy(update={"keep": "never"}),
+        "learned": training.model_copy(update={"epochs": 0}),
+    }
     if options.network:
-        systems["network"] = learned.network_alone
+        systems["network"] = training.network_alone
     remember_statistics()
     corpus = Corpus.read(options.folder)
     rows: list[tuple[Any, ...]] = []

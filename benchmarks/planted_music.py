@@ -8,9 +8,9 @@ The column `source` says which ("studio" or "library").
 
 Only the artefacts are written: listens, similarity and spectrograms. A clip takes .2 CPU seconds.
 Stop it at any time: finished blocks of clips are kept in the folder, and the same command goes on.
-With --clips only the first artists have clips.
+--first takes only so many of the artists: those whose clips are there already.
 
-    python -m benchmarks.planted_music FOLDER --artists 3500 [--clips 1500]
+    python -m benchmarks.planted_music FOLDER --artists 3500 [--first 1240]
 """
 
 import argparse
@@ -97,42 +97,48 @@ def draw_listens(artists: ImaginedArtists, n_listeners: int) -> Listens:
     return Listens(artists=table.iloc[order].reset_index(drop=True), plays=plays)
 
 
-def plant_music(folder: Path, n_artists: int, n_clips: int, processes: int) -> None:
+def plant_music(folder: Path, n_artists: int, n_first: int, processes: int) -> None:
     """Write `listens`, `similarity` and `spectrograms` of planted music to a folder."""
     artists = imagine_artists(n_artists, np.random.default_rng([SEED, 0]))
-    listens = draw_listens(artists, round(LISTENERS_PER_SQUARE * n_artists**2))
+    artists = ImaginedArtists(
+        names=artists.names[:n_first],
+        mbids=artists.mbids[:n_first],
+        styles=artists.styles[:n_first],
+        popularity=artists.popularity[:n_first] / artists.popularity[:n_first].sum(),
+    )
+    listens = draw_listens(artists, round(LISTENERS_PER_SQUARE * n_first**2))
     listens.write(folder / "listens")
     params = read_params("similarity", SimilarityParams)
-    params = params.model_copy(update={"top_artists": n_artists})
-    compute_similarity(listens, artists.mbids[:n_clips], params).write(folder / "similarity")
+    params = params.model_copy(update={"top_artists": n_first})
+    compute_similarity(listens, artists.mbids, params).write(folder / "similarity")
     front = read_params("spectrograms", SpectrogramsParams)
     front = front.model_copy(update={"embeddings": "none"})
     blocks = folder / "blocks"
     blocks.mkdir(exist_ok=True)
-    n_blocks = ceil(n_clips / CLIPS)
+    n_blocks = ceil(n_first / CLIPS)
     with Pool(processes) as pool:
         hear_one = partial(hear_block, styles=artists.styles, front=front, folder=blocks)
         heard = pool.imap_unordered(hear_one, range(n_blocks))
         list(tqdm(heard, total=n_blocks, unit="block", mininterval=30))
     parts = [np.load(blocks / f"{block:04}.npy") for block in range(n_blocks)]
-    values = np.concatenate(parts)[:n_clips]
+    values = np.concatenate(parts)
     clips = pd.DataFrame(
         {
-            "file": [f"{artist}.wav" for artist in range(n_clips)],
-            "artist": artists.mbids[:n_clips],
-            "name": artists.names[:n_clips],
+            "file": [f"{artist}.wav" for artist in range(n_first)],
+            "artist": artists.mbids,
+            "name": artists.names,
             "title": "",
-            "source": np.where(np.arange(n_clips) % 2, "library", "studio"),
+            "source": np.where(np.arange(n_first) % 2, "library", "studio"),
             "seconds": SECONDS,
         }
     )
     Spectrograms(
         clips=clips,
         values=values,
-        mfcc_mean=np.zeros((n_clips, front.n_mfcc), np.float32),  # the baselines are not asked
-        mfcc_cov=np.tile(np.eye(front.n_mfcc, dtype=np.float32), (n_clips, 1, 1)),
+        mfcc_mean=np.zeros((n_first, front.n_mfcc), np.float32),  # the baselines are not asked
+        mfcc_cov=np.tile(np.eye(front.n_mfcc, dtype=np.float32), (n_first, 1, 1)),
         front=front,
-        joined=np.empty((n_clips, 0), np.float32),
+        joined=np.empty((n_first, 0), np.float32),
     ).write(folder / "spectrograms")
     np.save(folder / "styles.npy", artists.styles)
 
@@ -141,11 +147,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--artists", type=int, default=3500)
-    parser.add_argument("--clips", type=int, default=0, help="0: of all artists")
+    parser.add_argument("--first", type=int, default=0, help="0: all artists")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    n_clips = options.clips or options.artists
-    plant_music(options.folder, options.artists, n_clips, options.processes)
+    n_first = options.first or options.artists
+    plant_music(options.folder, options.artists, n_first, options.processes)
 
 
 if __name__ == "__main__":
