@@ -26,6 +26,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,8 @@ def draw_artists(
         if n_held_out
         else [fold == number for number in range(n_folds)]
     )
-    for size in sizes:
-        for number in range(n_draws):
+    for number in range(n_draws):
+        for size in sizes:
             for nth, held_out in enumerate(held_outs):
                 others = np.flatnonzero(~held_out)
                 if size >= len(others) and number:
@@ -227,30 +228,27 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
 
 def summarise(values: pd.DataFrame) -> pd.DataFrame:
     """Average over draws, and give means, gains over the untrained scorer, and their intervals."""
-    keys = ["artists", "system", "score", "protocol"]
-    of_queries = values.groupby([*keys, "query"])["ndcg"].mean()
-    kept = values.groupby(keys).agg(
-        draws=("draw", "nunique"),
-        untrained_share=("kept", lambda kept: float((kept == "untrained").mean())),
-        weight=("weight", "median"),
-    )
+    keys = ["artists", "score", "protocol"]
+    of_queries = values.pivot_table(index=[*keys, "query"], columns="system", values="ndcg")
     rows = []
-    for key, group in of_queries.groupby(level=keys):
-        size, _, score, protocol = key
-        ndcg = group.droplevel(keys)
-        base = of_queries.loc[(size, "untrained", score, protocol)]
-        gain = ndcg - base.reindex(ndcg.index)
-        rows.append(
-            dict(zip(keys, key, strict=True))
-            | _mean_and_interval("ndcg", ndcg.dropna().to_numpy())
-            | _mean_and_interval("gain", gain.dropna().to_numpy())
-            | {"queries": int(ndcg.notna().sum())}
-            | kept.loc[key].to_dict()
-        )
+    for size, score, protocol in product(values["artists"].unique(), SCORES, PROTOCOLS):
+        asked = of_queries.loc[(size, score, protocol)]
+        for system in asked.columns:
+            ndcg = asked[system].to_numpy(np.float64)
+            made = values[(values["artists"] == size) & (values["system"] == system)]
+            rows.append(
+                {"artists": size, "system": system, "score": score, "protocol": protocol}
+                | _mean_and_interval("ndcg", ndcg)
+                | _mean_and_interval("gain", ndcg - asked["untrained"].to_numpy(np.float64))
+                | {"queries": int(np.isfinite(ndcg).sum()), "draws": made["draw"].nunique()}
+                | {"kept": round(float((made["kept"] != "untrained").mean()), 3)}
+                | {"weight": made["weight"].median()}
+            )
     return pd.DataFrame(rows)
 
 
 def _mean_and_interval(name: str, values: np.ndarray) -> dict[str, float]:
+    values = values[np.isfinite(values)]
     low = high = float(values.mean())
     if values.std() > 0:
         rng = np.random.default_rng(1)
@@ -274,7 +272,10 @@ def plot(path: Path, curves: dict[str, pd.DataFrame]) -> None:
         for row, (protocol, where) in enumerate(PROTOCOLS.items()):
             axes = grid[row, column]
             shown = curve[curve["protocol"] == protocol]
-            for (system, score), line in shown.groupby(["system", "score"], sort=False):
+            for system, score in product(SYSTEMS, SCORES):
+                line = shown[(shown["system"] == system) & (shown["score"] == score)]
+                if line.empty:
+                    continue
                 label = f"{SYSTEMS[system]}, {SCORES[score]}"
                 axes.plot(line["artists"], line["ndcg"], styles[score], marker="o", markersize=3.5,
                           color=colours[system], label=label)  # fmt: skip

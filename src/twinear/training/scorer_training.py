@@ -22,7 +22,7 @@ from torch import Tensor
 from twinear.base.errors import DataError
 from twinear.listens.listens import Listens
 from twinear.metrics.ranking_metrics import Bools, Floats
-from twinear.model.inputs import InputSpec
+from twinear.model.inputs import Embedding, InputSpec
 from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer, input_of
 from twinear.similarity.factors import listener_factors
@@ -252,7 +252,13 @@ class _Learner:
         chosen = learned_from[of_clips]
         index = (np.cumsum(learned_from) - 1)[of_clips[chosen]]
         statistics = self.statistics[torch.from_numpy(chosen)]
-        return add_factors(scorer, statistics, index, factors, self.params.factors_ridge)
+        kernel = self.params.factors_kernel
+        if kernel == "auto":
+            inputs = scorer.inputs
+            takes_embeddings = isinstance(inputs, Embedding) or inputs.n_joined > 0
+            kernel = "linear" if takes_embeddings else "exponential"
+        ridge = self.params.factors_ridge
+        return add_factors(scorer, statistics, index, factors, ridge, kernel)
 
     def calibrated(self, scorer: Scorer) -> Scorer:
         """Bring the scores of the validation artists' clips near to their similarity."""
