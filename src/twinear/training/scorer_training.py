@@ -22,7 +22,7 @@ from torch import Tensor
 from twinear.base.errors import DataError
 from twinear.listens.listens import Listens
 from twinear.metrics.ranking_metrics import Bools, Floats
-from twinear.model.inputs import Embedding, InputSpec
+from twinear.model.inputs import Embedding
 from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer, input_of
 from twinear.similarity.factors import listener_factors
@@ -153,8 +153,6 @@ class _Learner:
         Ids of the training artists, then of the validation artists.
     statistics
         Of their clips, (clips, n), as the statistics branch computes them.
-    inputs
-        What a clip gives the network.
     sources
         Every source of clips held out once; none where there are fewer than two with enough
         artists. Artists with clips of several sources are in no part.
@@ -162,7 +160,6 @@ class _Learner:
 
     artists: npt.NDArray[np.str_]
     examples: Examples
-    inputs: InputSpec
     sources: Sequence[_Part]
     split: Split
     params: TrainingParams
@@ -194,7 +191,6 @@ class _Learner:
         return cls(
             artists=artists,
             examples=examples,
-            inputs=input_of(clips),
             sources=_hold_out_sources(clips, artists),
             split=split,
             params=params,
@@ -204,6 +200,12 @@ class _Learner:
             batches=batches,
             statistics=batches.compute_statistics(untrained.net.statistics),
         )
+
+    @property
+    def folds(self) -> list[Bools]:
+        """The artists that each fold of cross-fitting holds out, (artists,)."""
+        folds = fold_of(self.artists.tolist(), N_FOLDS)
+        return [folds == number for number in np.unique(folds)]
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -293,7 +295,6 @@ def _hold_out_sources(clips: Spectrograms, artists: npt.NDArray[np.str_]) -> lis
 def _learn_factors(learner: _Learner) -> tuple[StepDecision, _Made]:
     """Add listener factors to the untrained scorer, judged by cross-fitting."""
     untrained, weights = learner.untrained, learner.weights
-    folds = fold_of(learner.artists.tolist(), N_FOLDS)
 
     def values(parts: Sequence[_Part]) -> Floats:
         of_parts = []
@@ -303,9 +304,7 @@ def _learn_factors(learner: _Learner) -> tuple[StepDecision, _Made]:
             of_parts.append([learner.values(each, part.held_out) for each in candidates])
         return np.concatenate(of_parts, axis=1)
 
-    parts = [
-        _Part(held_out=folds == number, learned_from=folds != number) for number in np.unique(folds)
-    ]
+    parts = [_Part(held_out=each, learned_from=~each) for each in learner.folds]
     across = values(learner.sources) if learner.sources else None
     step = decide(values(parts), weights, "listener_factors", learner.params.seed, across)
     before_refit, scorer = (
@@ -351,7 +350,7 @@ def _learn_beside(
         for part in sources:
             examples = learner.examples.select(part.learned_from)
             path = checkpoint.with_suffix(".source")
-            net = fit(learner.inputs, examples, again, path, unlabelled=unlabelled).net
+            net = fit(learner.untrained.inputs, examples, again, path, unlabelled=unlabelled).net
             path.unlink()
             network = Scorer.from_net(net, learner.untrained.spectrograms, params.model)
             training = part.learned_from & learner.training
