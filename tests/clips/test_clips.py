@@ -104,7 +104,7 @@ def test_a_table_of_a_spreadsheet_reads_alike(tmp_path: Path) -> None:
 
 def test_a_column_says_where_a_clip_comes_from(tmp_path: Path) -> None:
     path = tmp_path / "clips.csv"
-    path.write_text("file,artist,Collection\na.mp3,Air,radio\nb.mp3,Can,\n")
+    path.write_text("file,artist,collection\na.mp3,Air,radio\nb.mp3,Can,\n")
     named = read_clip_table(path, source_column="collection")
     assert list(resolve(named, _artists())["source"]) == ["radio", ""]
     assert list(read_clip_table(path, source_column="source")["source"]) == ["", ""]

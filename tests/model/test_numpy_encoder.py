@@ -47,11 +47,9 @@ def factors_of(params: ModelParams) -> int:
     return 3 if params.branches != "convolutions" and params.head == "cosine" else 0
 
 
-def random_net(
-    inputs: InputSpec, params: ModelParams, n_factors: int, n_landmarks: int
-) -> SiameseNet:
+def random_net(inputs: InputSpec, params: ModelParams, n_factors: int) -> SiameseNet:
     """A network in double precision whose weights, and whatever else it holds, are random."""
-    net = SiameseNet(inputs, params, n_factors, n_landmarks).double().eval()
+    net = SiameseNet(inputs, params, n_factors).double().eval()
     generator = torch.Generator().manual_seed(0)
     for name, each in net.state_dict().items():
         if each.is_floating_point():
@@ -62,20 +60,14 @@ def random_net(
     return net
 
 
-@given(
-    inputs=LOG_MELS | EMBEDDINGS,
-    changes=SHAPES,
-    clips=st.integers(1, 3),
-    factors=st.booleans(),
-    landmarks=st.sampled_from([0, 5]),
-)
+@given(inputs=LOG_MELS | EMBEDDINGS, changes=SHAPES, clips=st.integers(1, 3), factors=st.booleans())
 @settings(max_examples=100, deadline=None)
 def test_it_encodes_as_every_network_does(
-    inputs: InputSpec, changes: dict[str, Any], clips: int, factors: bool, landmarks: int
+    inputs: InputSpec, changes: dict[str, Any], clips: int, factors: bool
 ) -> None:
     params = shape(**changes)
     n_factors = factors_of(params) if factors else 0
-    net = random_net(inputs, params, n_factors, landmarks)
+    net = random_net(inputs, params, n_factors)
     weights = {name: each.numpy() for name, each in net.state_dict().items()}
     rng = np.random.default_rng(0)
     x, joined = rng.random((clips, *inputs.shape)), rng.normal(size=(clips, inputs.n_joined))
@@ -93,8 +85,7 @@ def test_the_weights_it_expects_are_those_of_the_network(
     inputs: InputSpec, changes: dict[str, Any]
 ) -> None:
     params = shape(**changes)
-    for n_factors, n_landmarks in {(0, 0), (factors_of(params), 0), (factors_of(params), 5)}:
-        state = SiameseNet(inputs, params, n_factors, n_landmarks).state_dict()
+    for n_factors in {0, factors_of(params)}:
+        state = SiameseNet(inputs, params, n_factors).state_dict()
         expected = {name: tuple(each.shape) for name, each in state.items()}
-        found = numpy_encoder.weight_shapes(inputs, params, n_factors, n_landmarks)
-        assert found == expected
+        assert numpy_encoder.weight_shapes(inputs, params, n_factors) == expected

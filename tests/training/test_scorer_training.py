@@ -12,7 +12,6 @@ from tests.conftest import PARAMS
 from twinear.base.errors import DataError
 from twinear.base.params import parse_params, read_params
 from twinear.listens.listens import Listens
-from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
@@ -102,21 +101,6 @@ def test_factors_that_listeners_follow_are_kept(tmp_path: Path) -> None:
     # the scorer before the refit has learned from the training artists alone
     before, after = (made.before_refit.weights, made.scorer.weights)
     assert not np.array_equal(before["factors.weight"], after["factors.weight"])
-
-
-def test_the_kernel_is_chosen_by_what_the_scorer_takes(tmp_path: Path) -> None:
-    automatic, exponential = (
-        trained(tmp_path, follows=True, factors_kernel=kernel).scorer
-        for kernel in ("auto", "exponential")
-    )
-    assert "factors.landmarks" not in automatic.weights  # it takes embeddings
-    assert exponential.weights["factors.landmarks"].shape == (75, N_DIMS)
-    exponential.write(tmp_path / "scorer.safetensors")
-    read = Scorer.read(tmp_path / "scorer.safetensors")
-    clips, _, _ = corpus(follows=True)
-    np.testing.assert_allclose(
-        read.encode(clips.values), exponential.encode_spectrograms(clips), atol=1e-6
-    )
 
 
 def test_what_listeners_do_not_follow_is_not_kept(tmp_path: Path) -> None:

@@ -2,10 +2,8 @@
 
 The statistics branch is linear once its fixed statistics are computed: standardisation, projection
 on the axes, identity plus map. Its output is therefore the sum of one vector for each block of
-statistics, and so are the predicted listener factors, where their regression is linear. Where it is
-of a kernel, they are split by their gradients, integrated from 0 along the straight line
-(Sundararajan, Taly and Yan, arXiv:1703.01365): for this kernel a closed form. The convolutions are
-not linear; they are one part, with no exact parts inside.
+statistics, and so are the predicted listener factors. The convolutions are not linear; they are one
+part, with no exact parts inside.
 
 For the cosine head the embedding, of length 1, is the sum over the parts of their vectors `e_p`,
 divided by the lengths that the network divides by, and the logit of clips `u` and `v` is
@@ -23,7 +21,6 @@ two clips; a linear branch needs no rule of propagation.
 """
 
 import copy
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +28,7 @@ import numpy.typing as npt
 import torch
 
 from twinear.model.heads import Cosine, WeightedL1
-from twinear.model.network import FactorsBranch, StatisticsBranch, exponential_kernel
+from twinear.model.network import StatisticsBranch
 from twinear.model.scorer import BATCH, Scorer
 from twinear.model.statistics import BLOCKS, BlockWords
 
@@ -169,7 +166,8 @@ def decompose(
                 mapped = centred + centred @ net.statistics.map.weight.T.double()
                 vectors[rows, : len(blocks), slices[0]] = mapped
                 if net.factors is not None:
-                    vectors[rows, : len(blocks), slices[2]] = _split_factors(net.factors, centred)
+                    predicted = centred @ net.factors.weight.double()
+                    vectors[rows, : len(blocks), slices[2]] = predicted
             if net.convolutions is not None:
                 vectors[rows, -1, slices[1]] = net.convolutions(x)
     if isinstance(head, Cosine):  # each branch has a length of its own, as in `SiameseNet.encode`
@@ -214,21 +212,6 @@ def _block_coordinates(
     axes = branch.axes.double().split(branch.sizes)
     blocks = zip(centred.split(branch.sizes, dim=1), axes, strict=True)
     return torch.stack([block @ onto for block, onto in blocks], dim=1)
-
-
-def _split_factors(branch: FactorsBranch, coordinates: torch.Tensor) -> torch.Tensor:
-    """Split predicted factors by blocks of statistics, (clips, blocks, n_factors).
-
-    Their sum is what the branch predicts, but for a length that the network divides by later.
-    """
-    if not branch.n_landmarks:
-        return coordinates @ branch.weight.double()
-    length = coordinates.sum(dim=1, keepdim=True).norm(dim=2, keepdim=True)
-    near = coordinates / length.clamp(min=SMALLEST) @ branch.landmarks.double().T
-    cosine = near.sum(dim=1, keepdim=True)  # (clips, 1, landmarks)
-    # the kernel over the cosine; its limit at a right angle is the slope there
-    slope = torch.where(cosine.abs() > SMALLEST, exponential_kernel(cosine) / cosine, math.exp(-1))
-    return (near * slope) @ branch.weight.double()
 
 
 def _unit(x: Floats) -> Floats:

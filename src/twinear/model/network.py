@@ -14,14 +14,13 @@ The encoder has up to two branches over the same input:
   near a plain cosine of statistics. A joined embedding is one more block.
 
 By choice the embedding also holds the clip's *listener factors* (`similarity.factors`), predicted
-from the coordinates of the statistics by a ridge regression, linear or of a kernel, that is fitted
-in closed form after the rest has been trained. With the cosine head the logit is then a weighted
-mean of two cosines, of how two clips sound and of who is expected to listen.
+from the coordinates of the statistics by a ridge regression that is fitted in closed form after
+the rest has been trained. With the cosine head the logit is then a weighted mean of two cosines,
+of how two clips sound and of who is expected to listen.
 
 The module does not know files, artists or losses.
 """
 
-import math
 from itertools import pairwise
 
 import torch
@@ -38,9 +37,7 @@ CONSTANT = 1e-5  # a deviation below this share of the mean is rounding error
 class SiameseNet(nn.Module):
     """Encoder and head; listener factors need the statistics branch and the cosine head."""
 
-    def __init__(
-        self, inputs: InputSpec, params: ModelParams, n_factors: int = 0, n_landmarks: int = 0
-    ) -> None:
+    def __init__(self, inputs: InputSpec, params: ModelParams, n_factors: int = 0) -> None:
         super().__init__()
         self.inputs = inputs
         self.convolutions, self.statistics, self.units = None, None, 0
@@ -52,7 +49,7 @@ class SiameseNet(nn.Module):
             self.units += params.statistics_units
         self.factors: FactorsBranch | None = None
         if n_factors:
-            self.factors = FactorsBranch(params.statistics_units, n_factors, n_landmarks)
+            self.factors = FactorsBranch(params.statistics_units, n_factors)
             self.units += n_factors
         self.head = Cosine() if params.head == "cosine" else WeightedL1(self.units)
         # the logit of the convolutions' share in the cosine; a small share at the start
@@ -211,25 +208,14 @@ class StatisticsBranch(nn.Module):
 
 
 class FactorsBranch(nn.Module):
-    """Predicts listener factors from the coordinates of a clip's statistics.
+    """Predicts listener factors from the coordinates of a clip's statistics."""
 
-    Its features are the direction of the coordinates, or how near that is to each *landmark*, the
-    direction of a training clip: the kernel `exp(cos - 1) - exp(-1)`, which is 0 for two clips at
-    right angles. As many landmarks as clips make the whole kernel ridge regression; with fewer, its
-    subset of regressors (Quinonero-Candela and Rasmussen, "A unifying view of sparse approximate
-    Gaussian process regression", JMLR 6, 2005).
-    """
-
-    landmarks: Tensor  # (n_landmarks, units), of length 1; none: the regression is linear
-    weight: Tensor  # (units or n_landmarks, n_factors)
+    weight: Tensor  # (units, n_factors)
     share: Tensor  # of the factors' cosine in the sum of both, a scalar in [0, 1]
 
-    def __init__(self, units: int, n_factors: int, n_landmarks: int = 0) -> None:
+    def __init__(self, units: int, n_factors: int) -> None:
         super().__init__()
-        if n_landmarks:
-            self.register_buffer("landmarks", torch.zeros(n_landmarks, units))
-        self.n_landmarks = n_landmarks
-        self.register_buffer("weight", torch.zeros(n_landmarks or units, n_factors))
+        self.register_buffer("weight", torch.zeros(units, n_factors))
         self.register_buffer("share", torch.zeros(()))
 
     @torch.no_grad()
@@ -239,8 +225,7 @@ class FactorsBranch(nn.Module):
         Parameters
         ----------
         coordinates
-            (clips, units), of the training clips. Of more than there are landmarks, evenly spaced
-            clips become the landmarks.
+            (clips, units), of the training clips.
         factors
             (artists, n_factors), of their artists.
         artist_index
@@ -250,32 +235,17 @@ class FactorsBranch(nn.Module):
         """
         x = nn.functional.normalize(coordinates.double(), dim=1)
         weights = 1 / torch.bincount(artist_index).double()[artist_index]
-        penalty = torch.eye(x.shape[1], dtype=x.dtype)
-        strength = ridge * weights.sum() / x.shape[1]  # the directions have length 1
-        if self.n_landmarks:
-            rows = torch.arange(self.n_landmarks) * len(x) // self.n_landmarks
-            self.landmarks.copy_(x[rows])
-            penalty = exponential_kernel(x[rows] @ x[rows].T)
-            x = exponential_kernel(x @ x[rows].T)
         weighted = x * weights[:, None]
-        moments = weighted.T @ x + strength * penalty
-        moments.diagonal().add_(EPSILON * EPSILON)  # two clips may be the same
+        moments = weighted.T @ x
+        moments.diagonal().add_(ridge * moments.trace() / len(moments))
         fitted = torch.linalg.solve(moments, weighted.T @ factors.double()[artist_index])
         self.weight.copy_(fitted)
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """Coordinates (clips, units) to factors (clips, n_factors)."""
         with torch.autocast(coordinates.device.type, enabled=False):
-            features = nn.functional.normalize(coordinates, dim=1)
-            if self.n_landmarks:
-                features = exponential_kernel(features @ self.landmarks.T)
-            factors: Tensor = features @ self.weight
+            factors: Tensor = nn.functional.normalize(coordinates, dim=1) @ self.weight
         return factors
-
-
-def exponential_kernel(cosine: Tensor) -> Tensor:
-    """Compute the kernel of two directions from their cosine; its power series has no constant."""
-    return (cosine - 1).exp() - math.exp(-1)
 
 
 def _principal_axes(rows: Tensor) -> Tensor:

@@ -47,10 +47,7 @@ def encode(
         share = 1 / (1 + np.exp(-weights["share"]))
         parts = [np.sqrt(1 - share) * parts[0], np.sqrt(share) * parts[1]]
     if "factors.weight" in weights:
-        features = _normalized(coordinates)
-        if "factors.landmarks" in weights:
-            features = np.exp(features @ weights["factors.landmarks"].T - 1) - np.exp(-1)
-        factors = _normalized(features.astype(x.dtype) @ weights["factors.weight"])
+        factors = _normalized(_normalized(coordinates) @ weights["factors.weight"])
         share = weights["factors.share"]
         parts = [*(np.sqrt(1 - share) * part for part in parts), np.sqrt(share) * factors]
     embeddings: Floats = np.concatenate(parts, axis=1)
@@ -97,7 +94,7 @@ def _convolved(x: Floats, kernel: Floats, dilation: int) -> Floats:
 
 
 def weight_shapes(
-    inputs: InputSpec, model: ModelParams, n_factors: int = 0, n_landmarks: int = 0
+    inputs: InputSpec, model: ModelParams, n_factors: int = 0
 ) -> dict[str, tuple[int, ...]]:
     """List the weights of the network by name, with their shapes."""
     shapes: dict[str, tuple[int, ...]] = {"head.bias": ()}
@@ -113,9 +110,7 @@ def weight_shapes(
         shapes |= {"statistics.middle": (n,), "statistics.axes": (n, units)}
         shapes["statistics.map.weight"] = (units, units)
         if n_factors:
-            shapes |= {"factors.weight": (n_landmarks or units, n_factors), "factors.share": ()}
-        if n_factors and n_landmarks:
-            shapes["factors.landmarks"] = (n_landmarks, units)
+            shapes |= {"factors.weight": (units, n_factors), "factors.share": ()}
     if model.branches != "statistics":
         n_inputs, channels = inputs.shape[0], model.channels
         for layer in range(model.conv_depth):

@@ -72,7 +72,7 @@ class Scorer:
 
         from twinear.model.network import SiameseNet
 
-        net = SiameseNet(self.inputs, self.model, self.n_factors, count_landmarks(self.weights))
+        net = SiameseNet(self.inputs, self.model, self.n_factors)
         net.load_state_dict({name: torch.tensor(each) for name, each in self.weights.items()})
         return net.eval()
 
@@ -121,9 +121,7 @@ class Scorer:
             front = parse_params("spectrograms", SpectrogramsParams, header["spectrograms"], path)
             model = parse_params("model", ModelParams, header["model"], path)
             inputs = parse_input(header["inputs"])
-            shapes = numpy_encoder.weight_shapes(
-                inputs, model, count_factors(weights), count_landmarks(weights)
-            )
+            shapes = numpy_encoder.weight_shapes(inputs, model, count_factors(weights))
             if {name: each.shape for name, each in weights.items()} != shapes:
                 raise ValueError("its weights are of another shape than its header says")
             return cls(spectrograms=front, inputs=inputs, model=model, weights=weights)
@@ -204,11 +202,6 @@ class Scorer:
 def count_factors(weights: numpy_encoder.Weights) -> int:
     """Count the listener factors that a network predicts."""
     return weights["factors.weight"].shape[1] if "factors.weight" in weights else 0
-
-
-def count_landmarks(weights: numpy_encoder.Weights) -> int:
-    """Count the training clips that listener factors are predicted from; 0: they are linear."""
-    return len(weights.get("factors.landmarks", ()))
 
 
 def _float32(values: np.ndarray, joined: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

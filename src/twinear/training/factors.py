@@ -7,7 +7,6 @@ the listens, those without clips too.
 """
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,18 +16,9 @@ from twinear.model.network import SiameseNet
 from twinear.model.scorer import Scorer
 from twinear.similarity.factors import Floats
 
-Kernel = Literal["linear", "exponential"]
-
-MOST_LANDMARKS = 1024  # of more training clips, evenly spaced ones
-
 
 def add_factors(
-    scorer: Scorer,
-    statistics: Tensor,
-    artist_index: np.ndarray,
-    factors: Floats,
-    ridge: float,
-    kernel: Kernel = "linear",
+    scorer: Scorer, statistics: Tensor, artist_index: np.ndarray, factors: Floats, ridge: float
 ) -> Scorer:
     """Add predicted listener factors to the embedding of a scorer with a statistics branch.
 
@@ -44,11 +34,8 @@ def add_factors(
         (artists, n_factors).
     ridge
         See `FactorsBranch.fit`.
-    kernel
-        `exponential`: see `FactorsBranch`.
     """
-    n_landmarks = min(len(statistics), MOST_LANDMARKS) if kernel == "exponential" else 0
-    net = SiameseNet(scorer.inputs, scorer.model, factors.shape[1], n_landmarks).eval()
+    net = SiameseNet(scorer.inputs, scorer.model, factors.shape[1]).eval()
     net.load_state_dict(scorer.net.state_dict(), strict=False)  # all but the factors
     assert net.statistics is not None and net.factors is not None  # noqa: S101, PT018
     coordinates = net.statistics.project(statistics)

@@ -22,7 +22,6 @@ from torch import Tensor
 from twinear.base.errors import DataError
 from twinear.listens.listens import Listens
 from twinear.metrics.ranking_metrics import Bools, Floats
-from twinear.model.inputs import Embedding
 from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer, input_of
 from twinear.similarity.factors import listener_factors
@@ -254,13 +253,7 @@ class _Learner:
         chosen = learned_from[of_clips]
         index = (np.cumsum(learned_from) - 1)[of_clips[chosen]]
         statistics = self.statistics[torch.from_numpy(chosen)]
-        kernel = self.params.factors_kernel
-        if kernel == "auto":
-            inputs = scorer.inputs
-            takes_embeddings = isinstance(inputs, Embedding) or inputs.n_joined > 0
-            kernel = "linear" if takes_embeddings else "exponential"
-        ridge = self.params.factors_ridge
-        return add_factors(scorer, statistics, index, factors, ridge, kernel)
+        return add_factors(scorer, statistics, index, factors, self.params.factors_ridge)
 
     def calibrated(self, scorer: Scorer) -> Scorer:
         """Bring the scores of the validation artists' clips near to their similarity."""

@@ -56,7 +56,6 @@ class TrainingParams(Params):
     identity_decay: float = Field(ge=0)
     listener_factors: int = Field(ge=0)
     factors_ridge: float = Field(gt=0)
-    factors_kernel: Literal["auto", "linear", "exponential"]
     factors_weights: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
     ema_decay: float = Field(ge=0, lt=1)
     augmentation: AugmentationParams
