@@ -48,6 +48,7 @@ from twinear.evaluation.recipes import read_recipe
 from twinear.listens.listens import Listens, ListensParams, read_listens
 from twinear.metrics.ranking_metrics import Floats, query_ndcg, rank_truth
 from twinear.model import inputs
+from twinear.model.statistics import spectrogram_statistics
 from twinear.similarity.computation import compute_similarity
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity
@@ -103,7 +104,7 @@ class Draw:
 
 def remember_statistics() -> None:
     """Compute the statistics of a spectrogram once: a curve asks for them a hundred times."""
-    compute, known = inputs.spectrogram_statistics, dict[bytes, dict[str, Tensor]]()
+    compute, known = spectrogram_statistics, dict[bytes, dict[str, Tensor]]()
 
     def remembered(x: Tensor, frames_per_second: float, top_db: float) -> dict[str, Tensor]:
         keys = [hashlib.sha256(clip.half().numpy().tobytes()).digest() for clip in x]
@@ -232,7 +233,7 @@ def summarise(values: pd.DataFrame) -> pd.DataFrame:
     of_queries = values.pivot_table(index=[*keys, "query"], columns="system", values="ndcg")
     rows = []
     for size, score, protocol in product(values["artists"].unique(), SCORES, PROTOCOLS):
-        asked = of_queries.loc[(size, score, protocol)]
+        asked = of_queries.xs((size, score, protocol), level=keys)
         for system in asked.columns:
             ndcg = asked[system].to_numpy(np.float64)
             made = values[(values["artists"] == size) & (values["system"] == system)]
