@@ -19,7 +19,9 @@ from twinear.similarity.similarity import Similarity
 def clips(data: Path, redirects: Path, similarity: Path, index: Path, report: Path) -> None:
     """Index the usable clips of `data` under the artists of `similarity`."""
     params = read_params("clips", ClipsParams)
-    listed = read_clip_table(data / "clips.csv", read_redirects(redirects))
+    listed = read_clip_table(
+        data / "clips.csv", read_redirects(redirects), source_column=params.source_column
+    )
     table = resolve(listed, Similarity.read(similarity, may_be_empty=True).artists)
     progress = partial(tqdm, desc="clips", unit="clip")
     found, told = index_clips(table, data, params, progress, choose_workers(os.environ))

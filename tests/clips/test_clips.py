@@ -102,6 +102,16 @@ def test_a_table_of_a_spreadsheet_reads_alike(tmp_path: Path) -> None:
         assert list(table["line"]) == [2, 3]
 
 
+def test_a_column_says_where_a_clip_comes_from(tmp_path: Path) -> None:
+    path = tmp_path / "clips.csv"
+    path.write_text("file,artist,collection\na.mp3,Air,radio\nb.mp3,Can,\n")
+    named = read_clip_table(path, source_column="collection")
+    assert list(resolve(named, _artists())["source"]) == ["radio", ""]
+    assert list(read_clip_table(path, source_column="source")["source"]) == ["", ""]
+    with pytest.raises(DataError, match=r"clips\.csv:1: has no column 'colection'.*source_column"):
+        read_clip_table(path, source_column="colection")
+
+
 def test_a_stray_quote_is_refused_or_a_letter_and_never_swallows_rows(tmp_path: Path) -> None:
     path = tmp_path / "clips.csv"
     path.write_text('file,artist\na.mp3,12" Ensemble\nb.mp3,"Weird Al" Yankovic\nc.mp3,Can\n')

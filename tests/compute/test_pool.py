@@ -133,7 +133,7 @@ def test_spectrograms_of_a_cluster_have_the_same_bits_though_a_worker_is_killed(
     rows = []
     for seed in range(12):
         path = write_clip(tmp_path / f"{seed}.wav", music(6, 22050, seed), 22050)
-        facts = {"title": "", "seconds": 6.0, "sha256": sha256(path)}
+        facts = {"title": "", "source": "", "seconds": 6.0, "sha256": sha256(path)}
         rows.append({"file": path.name, "artist": "a", "name": "A", **facts})
     clips = Clips(table=pd.DataFrame(rows))
 

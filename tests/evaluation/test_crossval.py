@@ -106,6 +106,45 @@ def test_on_validation_the_test_artists_change_nothing_at_all(
         np.testing.assert_array_equal(one, two)
 
 
+def test_a_held_out_source_is_scored_by_what_was_learned_elsewhere(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    folders = plant_artefacts(tmp_path / "artifacts", n_artists=36)
+    data = EvaluationData.read(folders)
+    clips = data.spectrograms.clips
+    source = clips["source"].to_numpy(object)
+    source[[0, 3]] = source[[2, 1]]  # the first two artists have one clip of each source
+    replace(data.spectrograms, clips=clips.assign(source=source)).write(folders.spectrograms)
+    options = CrossValidationOptions(fold_by="source", seeds=(1,), artifacts=tmp_path / "work")
+    folds = plan_folds(EvaluationData.read(folders), recipe, options)
+    assert [fold.source for fold in folds] == [("radio",), ("shop",)]
+    task = plan_tasks(folds, folders, recipe, options)[1][0]
+    assert {"artist 0", "artist 1"} <= set(task.fold.queries)  # as many clips of each: the first
+    first = score_fold(task)
+    queries = clips["artist"].isin(task.fold.queries).to_numpy()
+    dropped = queries != (source == "radio")
+    assert dropped.sum() > len(folds)
+    values = np.array(data.spectrograms.values)
+    scores = []
+    for at, changed_clips in enumerate((dropped, ~dropped)):
+        other = values.copy()
+        other[changed_clips] = 0.25
+        folder = tmp_path / f"spectrograms{at}"
+        clips_of = clips.assign(source=source)
+        replace(data.spectrograms, clips=clips_of, values=other).write(folder)
+        again = replace(
+            task, folders=replace(folders, spectrograms=folder), path=tmp_path / f"{at}.npz"
+        )
+        scores.append(score_fold(again).scores[TRAINED[0]])
+    np.testing.assert_array_equal(first.scores[TRAINED[0]], scores[0])
+    assert not np.allclose(first.scores[TRAINED[0]], scores[1])
+    systems = choose_systems(["l2"], data, [])
+    comparison = combine_folds(EvaluationData.read(folders), folds, {1: []}, systems, {})
+    assert np.isfinite(comparison.scores["l2"][0]).all()
+    with pytest.raises(DataError, match=r"--fold-by source.*validation"):
+        plan_folds(data, recipe, replace(options, on="validation"))
+
+
 def test_co_listening_is_denoised_by_the_listens_of_all_but_the_queries(
     folders: ArtefactFolders, recipe: Recipe, tmp_path: Path
 ) -> None:

@@ -1,12 +1,14 @@
 """Folds: every artist held out once, parts that never meet, and the rules of other studies."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.support.planting import plant_similarity, plant_spectrograms
 from twinear.artists.redirects import write_redirects
 from twinear.base.errors import DataError
 from twinear.evaluation.comparison import candidate_masks
@@ -14,9 +16,13 @@ from twinear.evaluation.crossval.folds import (
     Fold,
     On,
     cut_folds,
+    cut_sources,
     fold_by_column,
     left_out_mask,
+    select_part,
 )
+from twinear.evaluation.dataset import EvaluationData
+from twinear.spectrograms.sources import find_sources
 from twinear.split import fold_of
 
 IDS = [f"artist {at}" for at in range(40)]
@@ -110,3 +116,37 @@ def test_an_unknown_column_is_refused_with_the_likely_one(tmp_path: Path) -> Non
     path = clip_table(tmp_path, [("1.mp3", "A", "15"), ("2.mp3", "B", "52")])
     with pytest.raises(DataError, match=r"clips.csv:1: has no column 'hetrec_id'.*did you mean"):
         fold_by_column(ARTISTS, path, "hetrec_id", 5)
+
+
+def clips_of_sources() -> pd.DataFrame:
+    """Artists 0 to 19 of a radio, 20 to 39 of a shop; 0 to 4 have a clip of the shop too."""
+    rows = [(artist, "radio" if row < 20 else "shop") for row, artist in enumerate(IDS)]
+    rows = [rows[0], *rows, *((artist, "shop") for artist in IDS[:5])]  # two of the radio for one
+    return pd.DataFrame(rows, columns=["artist", "source"])
+
+
+def test_a_held_out_source_is_disjoint_in_clips_and_in_artists() -> None:
+    clips = clips_of_sources()
+    cut = cut_sources(IDS, find_sources(clips, 5), 5, 5)
+    assert sorted(each for fold in cut for each in fold.queries) == sorted(IDS)
+    spectrograms = plant_spectrograms(np.zeros((len(clips), 3)), np.random.default_rng(1))
+    spectrograms = replace(spectrograms.select(np.arange(len(clips))), clips=clips)
+    similarity = plant_similarity(np.zeros((len(IDS), 3)), np.random.default_rng(1))
+    data = EvaluationData(similarity=similarity, spectrograms=spectrograms)
+    for fold in cut:
+        part = select_part(data, fold).spectrograms.clips
+        asked = part["artist"].isin(fold.queries)
+        assert fold.source is not None
+        assert set(part["source"][asked]) == set(fold.source)
+        assert not set(part["source"][~asked]) & set(fold.source)
+        assert set(part["artist"]) == set(IDS)  # everyone is still ranked
+        assert not set(fold.queries) & {*fold.train, *fold.validation}
+
+
+def test_one_source_cannot_be_held_out() -> None:
+    clips = clips_of_sources().assign(source="radio")
+    with pytest.raises(DataError, match=r"sources: all clips come from one: 'radio'.*two or more"):
+        cut_sources(IDS, find_sources(clips, 5), 5, 5)
+    few = find_sources(clips_of_sources(), 30)  # both too small, so they are joined
+    with pytest.raises(DataError, match="'radio', 'shop'"):
+        cut_sources(IDS, few, 5, 30)

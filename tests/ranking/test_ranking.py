@@ -264,7 +264,7 @@ def _nouns(tmp_path: Path) -> tuple[Catalogue, Spectrograms, Similarity]:
     artist_index = np.repeat(np.arange(N + 1), 2)
     clips = pd.DataFrame(
         {"artist": np.array(with_clips)[artist_index], "name": np.array(with_clips)[artist_index]}
-    ).assign(title="", seconds=30.0)
+    ).assign(title="", source="", seconds=30.0)
     clips.insert(0, "file", [f"clips/{row}.mp3" for row in range(len(clips))])
     front = read_params("spectrograms", SpectrogramsParams, PARAMS)
     spectrograms = Spectrograms(

@@ -37,7 +37,7 @@ def index(data: Path) -> Clips:
     import pandas as pd
 
     table = pd.DataFrame({"file": ["clips/0.flac", "clips/1.flac"], "artist": ["a", "b"]})
-    table = table.assign(name=["A", "B"], title="", line=[2, 3])
+    table = table.assign(name=["A", "B"], title="", source="", line=[2, 3])
     clips, _ = index_clips(table, data, ClipsParams(**USABLE.model_dump()), list, 1)
     return clips
 

@@ -270,8 +270,8 @@ def test_the_stage_says_in_one_line_that_vectors_are_missing(
     assert text.count("  embeddings: none") == 1
     text = text.replace("  embeddings: none", "  embeddings: concat")
     (tmp_path / "params.yaml").write_text(text)
-    columns = "file,artist,name,title,seconds,sr,channels,sha256"
-    (tmp_path / "clips.csv").write_text(f"{columns}\nclips/a.wav,a,A,,2.0,22050,1,00\n")
+    columns = "file,artist,name,title,source,seconds,sr,channels,sha256"
+    (tmp_path / "clips.csv").write_text(f"{columns}\nclips/a.wav,a,A,,,2.0,22050,1,00\n")
     if held:
         EmbeddingTable(clips=held, vector=FLAT[:1]).write(tmp_path / "data/clips/embeddings.npz")
     monkeypatch.chdir(tmp_path)

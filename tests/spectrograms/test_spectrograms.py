@@ -62,7 +62,8 @@ def _clips(folder: Path, n: int) -> Clips:
         path = write_clip(folder / f"{seed}.wav", music(2, 22050, seed), 22050)
         facts = {"seconds": 2.0, "sr": 22050, "channels": 1, "sha256": sha256(path)}
         rows.append(
-            {"file": path.name, "artist": f"a{seed}", "name": f"A{seed}", "title": ""} | facts
+            {"file": path.name, "artist": f"a{seed}", "name": f"A{seed}", "title": "", "source": ""}
+            | facts
         )
     return Clips(table=pd.DataFrame(rows))
 
@@ -274,7 +275,7 @@ def test_spectrograms_are_read_as_written(tmp_path: Path) -> None:
 )
 def test_a_broken_folder_is_refused(tmp_path: Path, name: str, value: object, message: str) -> None:
     index = pd.DataFrame({"file": ["a", "b"], "artist": ["a", "b"], "name": ["A", "B"]})
-    index = index.assign(title="", seconds=30.0)
+    index = index.assign(title="", source="", seconds=30.0)
     parts: dict[str, Any] = {
         "clips": index,
         "values": np.zeros((2, 40, 1292), np.float16),

@@ -85,6 +85,7 @@ def plant_spectrograms(style: np.ndarray, generator: np.random.Generator) -> Spe
             "artist": [name(int(at)) for at in artist_index],
             "name": [name(int(at)).title() for at in artist_index],
             "title": "",
+            "source": np.where(artist_index % 2, "radio", "shop"),
             "seconds": 1.0,
         }
     )

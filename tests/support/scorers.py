@@ -56,7 +56,7 @@ def clip_spectrograms(
     return Spectrograms(
         clips=pd.DataFrame(
             {"file": [f"clips/{each}.mp3" for each in names], "artist": names}
-        ).assign(name=names, title="", seconds=30.0),
+        ).assign(name=names, title="", source="", seconds=30.0),
         values=values,
         mfcc_mean=np.zeros((clips, 20), np.float32),
         mfcc_cov=np.tile(np.eye(20, dtype=np.float32), (clips, 1, 1)),

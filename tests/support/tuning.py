@@ -68,7 +68,7 @@ def write_artifacts(folder: Path, splits: Sequence[str] = SPLITS) -> None:
     values = hum[:, :, None] * rng.uniform(0.5, 1, (len(artist_index), 12, 24))
     clips = pd.DataFrame({"file": [f"clips/{n}.mp3" for n in range(len(artist_index))]})
     clips["artist"] = clips["name"] = [IDS[row] for row in artist_index]
-    clips["title"], clips["seconds"] = "", 1.0
+    clips["title"], clips["source"], clips["seconds"] = "", "", 1.0
     covariance = np.repeat(np.eye(20, dtype=np.float32)[None], len(artist_index), axis=0)
     Spectrograms(
         clips=clips,

@@ -1,11 +1,14 @@
 """What was learned is kept where held-out artists show it, and only there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from twinear.metrics.bootstrap import Interval
 from twinear.training.keeping import (
     KeepDecision,
+    Step,
     StepDecision,
     choose,
     decide,
@@ -48,6 +51,22 @@ def test_a_network_needs_the_whole_interval(shift: float, better: bool) -> None:
     assert decision.difference.low < shift < decision.difference.high
 
 
+@pytest.mark.parametrize("step", ["listener_factors", "network"])
+def test_what_ranks_a_source_that_was_held_out_worse_cannot_be_chosen(step: Step) -> None:
+    values = np.stack([BEFORE, BEFORE + 0.05, BEFORE + 0.1])
+    across = np.stack([BEFORE, BEFORE, BEFORE - 0.01])
+    across[:, :20] = np.nan
+    chosen = decide(values, [0.5, 4.0], step, seed=1, across=across)
+    assert (chosen.better, chosen.factors_weight) == (True, 0.5)
+    assert decide(values, [0.5, 4.0], step, seed=1).factors_weight == 4.0
+    worse = decide(values, [0.5, 4.0], step, seed=1, across=across - [[0], [0.02], [0.02]])
+    assert worse.better is False
+    assert worse.across_sources is not None
+    assert worse.across_sources.value < 0
+    undefined = decide(values, [0.5, 4.0], step, seed=1, across=np.full((3, 4), np.nan))
+    assert (undefined.better, undefined.across_sources) == (True, None)
+
+
 def test_pure_noise_is_seldom_taken_for_learning() -> None:
     kept = {"network": 0, "listener_factors": 0}
     for seed in range(200):
@@ -84,4 +103,8 @@ def test_the_decision_is_told_in_plain_words() -> None:
     told = describe(KeepDecision(kept="listener_factors", keep="better", steps=(step,)))
     assert "64 held-out artists" in told
     assert "+.160 [+.130, +.189]: kept" in told
+    across = replace(step, across_sources=Interval(value=0.02, low=-0.01, high=0.05))
+    told = describe(KeepDecision(kept="listener_factors", keep="better", steps=(across,)))
+    assert "by +.160 [+.130, +.189], and on sources of clips" in told
+    assert "by +.020 [-.010, +.050]: kept" in told
     assert "Nothing was learned" in describe(KeepDecision(kept="untrained", keep="never"))

@@ -23,12 +23,23 @@ N_ARTISTS, N_LISTENERS, N_DIMS = 90, 120, 12
 ARTISTS = [f"{row:02}" for row in range(N_ARTISTS)]
 
 
-def corpus(follows: bool, seed: int = 0) -> tuple[Spectrograms, Similarity, Listens]:
-    """Embeddings of which two dimensions say who listens, and ten, twice as loud, say nothing."""
+def corpus(
+    follows: bool, apart: bool | None = None, seed: int = 0
+) -> tuple[Spectrograms, Similarity, Listens]:
+    """Embeddings of which two dimensions say who listens, and ten, twice as loud, say nothing.
+
+    Unless `apart` is None there are two sources of clips; where it is true they are so far apart
+    that each says it in dimensions of its own, which are nearly silent in the other.
+    """
     rng = np.random.default_rng(seed)
     taste = rng.normal(size=(N_ARTISTS, 2))
     noise = 2 * rng.normal(size=(N_ARTISTS, N_DIMS - 2))
     sound = np.hstack([taste if follows else rng.normal(size=taste.shape), noise])
+    source = np.arange(N_ARTISTS) % 2
+    if apart:
+        sound[source == 1] = np.roll(sound[source == 1], 4, axis=1)
+        sound[source == 1, :2] = 0.1 * noise[source == 1, :2]
+        sound[source == 0, 4:6] *= 0.1
     listeners = rng.normal(size=(N_LISTENERS, 2))
     heard = (listeners @ taste.T + 0.3 * rng.normal(size=(N_LISTENERS, N_ARTISTS)) > 1).astype(int)
     heard[:3] = 1
@@ -39,7 +50,12 @@ def corpus(follows: bool, seed: int = 0) -> tuple[Spectrograms, Similarity, List
     )
     clips = pd.DataFrame({"file": [f"{a}.mp3" for a in ARTISTS], "artist": ARTISTS})
     spectrograms = Spectrograms(
-        clips=clips.assign(name=ARTISTS, title="", seconds=30.0),
+        clips=clips.assign(
+            name=ARTISTS,
+            title="",
+            source="" if apart is None else np.array(["shop", "radio"])[source],
+            seconds=30.0,
+        ),
         values=sound[:, :, None].astype(np.float32),
         mfcc_mean=np.zeros((N_ARTISTS, 1), np.float32),
         mfcc_cov=np.ones((N_ARTISTS, 1, 1), np.float32),
@@ -55,8 +71,10 @@ def corpus(follows: bool, seed: int = 0) -> tuple[Spectrograms, Similarity, List
     )
 
 
-def trained(folder: Path, follows: bool, listens: bool = True, **changes: Any) -> Trained:
-    clips, similarity, heard = corpus(follows)
+def trained(
+    folder: Path, follows: bool, listens: bool = True, apart: bool | None = None, **changes: Any
+) -> Trained:
+    clips, similarity, heard = corpus(follows, apart)
     values = read_params("training", TrainingParams, PARAMS).model_dump(mode="json")
     model = {"branches": "statistics", "statistics_units": N_DIMS}
     values["model"] |= model | changes.pop("model", {})
@@ -91,6 +109,42 @@ def test_what_listeners_do_not_follow_is_not_kept(tmp_path: Path) -> None:
     assert made.scorer.n_factors == 0
     always = trained(tmp_path, follows=False, keep="always")
     assert always.decision.kept == "listener_factors"
+
+
+def test_what_helps_within_the_sources_and_hurts_across_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    within = trained(tmp_path, follows=True, apart=True)  # too few artists of a source to judge by
+    assert within.decision.kept == "listener_factors"
+    assert within.decision.steps[0].across_sources is None
+    monkeypatch.setattr("twinear.training.scorer_training.LEAST_ARTISTS", 30)
+    made = trained(tmp_path, follows=True, apart=True)
+    (step,) = made.decision.steps
+    assert made.decision.kept == "untrained"
+    assert step.difference is not None
+    assert step.difference.low > 0  # within the sources it helps
+    assert step.across_sources is not None
+    assert step.across_sources.value < 0
+
+
+def test_what_helps_across_sources_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinear.training.scorer_training.LEAST_ARTISTS", 30)
+    (step,) = (made := trained(tmp_path, follows=True, apart=False)).decision.steps
+    assert made.decision.kept == "listener_factors"
+    assert step.across_sources is not None
+    assert step.across_sources.low > 0
+
+
+def test_a_network_is_judged_across_sources_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twinear.training.scorer_training.LEAST_ARTISTS", 30)
+    made = trained(tmp_path, follows=True, apart=False, listener_factors=0, epochs=10)
+    (step,) = made.decision.steps
+    assert made.decision.kept == "network"
+    assert step.across_sources is not None
+    assert step.across_sources.low > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 def test_never_learns_nothing(tmp_path: Path) -> None:

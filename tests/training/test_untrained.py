@@ -29,7 +29,7 @@ def clips_of(values: np.ndarray, artist_index: np.ndarray, embeddings: str) -> S
     table = pd.DataFrame({"file": [f"{row}.wav" for row in range(len(names))], "artist": names})
     n = len(names)
     return Spectrograms(
-        clips=table.assign(name=names, title="", seconds=30.0),
+        clips=table.assign(name=names, title="", source="", seconds=30.0),
         values=values,
         mfcc_mean=np.zeros((n, 1), np.float32),
         mfcc_cov=np.ones((n, 1, 1), np.float32),

@@ -19,12 +19,17 @@ from twinear.base.text import one_line
 
 NO_REDIRECTS: Mapping[str, str] = MappingProxyType({})
 COLUMNS = ("file", "artist", "mbid", "title", "source", "terms")  # in any case; others are kept
+SOURCE = "source"  # as 'twinear fetch' calls the column
 MAX_PART, MAX_PATH = 255, 4000  # bytes of a name and of a path, on all usual file systems
 REMEDY = "name every clip and its artist there; 'twinear import' writes it"
 
 
 def read_clip_table(
-    path: Path, redirects: Mapping[str, str] = NO_REDIRECTS, *, outside: bool = False
+    path: Path,
+    redirects: Mapping[str, str] = NO_REDIRECTS,
+    *,
+    outside: bool = False,
+    source_column: str = "",
 ) -> pd.DataFrame:
     """Read `clips.csv`.
 
@@ -34,19 +39,30 @@ def read_clip_table(
         Merged MusicBrainz id -> current id.
     outside
         See `read_clip_rows`.
+    source_column
+        The column that says where a clip comes from; "": none. `SOURCE` may be missing.
 
     Returns
     -------
     DataFrame
-        file (relative to the table's folder), artist (name), mbid and title ("" where unknown),
-        id (`artist_id`), line (of the file). In the order of the table.
+        file (relative to the table's folder), artist (name), mbid, title and source ("" where
+        unknown), id (`artist_id`), line (of the file). In the order of the table.
 
     Raises
     ------
     DataError
-        As `read_clip_rows`.
+        As `read_clip_rows`, or there is no such column.
     """
-    return identify_clips(read_clip_rows(path, outside=outside).rows, redirects)
+    table = read_clip_rows(path, outside=outside)
+    if source_column not in ("", SOURCE, *table.columns):
+        raise DataError(
+            f"{path}:1",
+            f"has no column '{source_column}'",
+            expected=f"one of {', '.join(table.columns)}",
+            remedy="correct clips.source_column",
+        )
+    sources = [row.values.get(source_column, "") for row in table.rows]
+    return identify_clips(table.rows, redirects).assign(source=sources)
 
 
 def read_clip_rows(path: Path, *, outside: bool = False) -> Table:
@@ -113,7 +129,7 @@ def _find_by_text(path: Path) -> Path:
 def identify_clips(
     rows: Iterable[Row], redirects: Mapping[str, str] = NO_REDIRECTS
 ) -> pd.DataFrame:
-    """Identify the artist of every row; returns the table that `read_clip_table` does."""
+    """Identify the artist of every row; returns the table of `read_clip_table`, but for source."""
     return pd.DataFrame([_identified(row, redirects) for row in rows])
 
 
@@ -143,14 +159,14 @@ def resolve(table: pd.DataFrame, artists: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table
-        From `read_clip_table`.
+        From `read_clip_table`, or from `identify_clips`: then no source is known.
     artists
         artist, name, mbid; where several share a name, the name alone means the first.
 
     Returns
     -------
     DataFrame
-        file, artist (id), name, title, line.
+        file, artist (id), name, title, source, line.
     """
     own = table[table["mbid"] != ""]
     without_mbid = artists[artists["mbid"] == ""]  # the listens know only their names
@@ -164,8 +180,10 @@ def resolve(table: pd.DataFrame, artists: pd.DataFrame) -> pd.DataFrame:
         ids.append(artist or candidates.get(normalise_name(name), own_id))
     names = dict(zip(reversed(ids), reversed(list(table["artist"])), strict=True))
     names |= dict(zip(artists["artist"], artists["name"], strict=True))
-    resolved = table[["file", "title", "line"]].assign(artist=ids, name=[names[i] for i in ids])
-    return resolved[["file", "artist", "name", "title", "line"]]
+    resolved = table.assign(
+        artist=ids, name=[names[i] for i in ids], source=table.get("source", "")
+    )
+    return resolved[["file", "artist", "name", "title", "source", "line"]]
 
 
 def _first_ids(names: Iterable[str], ids: Iterable[str]) -> dict[str, str]:

@@ -44,7 +44,11 @@ def crossval(
     settings: Settings = None,
     seeds: Annotated[str, typer.Option(help="Seeds of the trainings: 1,2,3.")] = "1",
     fold_by: Annotated[
-        str, typer.Option(help="A column of clips.csv that decides the fold; by default the id.")
+        str,
+        typer.Option(
+            help="A column of clips.csv that decides the fold, or source: hold out one source of "
+            "clips at a time. By default the artist's id."
+        ),
     ] = "",
     folds: Annotated[int, typer.Option(help="How many folds; 0: split.n_folds.")] = 0,
     on: Annotated[

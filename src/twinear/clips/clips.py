@@ -30,6 +30,7 @@ COLUMNS = {
     "artist": str,
     "name": str,
     "title": str,
+    "source": str,
     "seconds": float,
     "sr": int,
     "channels": int,
@@ -48,11 +49,14 @@ class ClipsParams(Params):
         Clips of a lower RMS level, in dB under full scale, are set aside as silent.
     max_bad_fraction
         More clips set aside than this share of the table is an error.
+    source_column
+        The column of clips.csv that says where a clip comes from (`spectrograms.sources`).
     """
 
     min_seconds: float = Field(gt=0)
     min_dbfs: float = Field(lt=0)
     max_bad_fraction: float = Field(ge=0, le=1)
+    source_column: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,7 +66,8 @@ class Clips:
     Parameters
     ----------
     table
-        file (under the data folder), artist (id), name, title, seconds, sr, channels, sha256.
+        file (under the data folder), artist (id), name, title, source, seconds, sr, channels,
+        sha256.
     """
 
     table: "pd.DataFrame"

@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from twinear.artists.clip_table import SOURCE
+from twinear.base.errors import DataError
 from twinear.base.files import write_json, write_text
 from twinear.base.params import PARAMS, read_sections
 from twinear.catalogue.params import CatalogueParams
 from twinear.evaluation.comparison import SIMILARITY, ComparisonResult, compare_systems
 from twinear.evaluation.comparison_table import format_comparison
 from twinear.evaluation.crossval.fold_scores import TRAINED, FoldScores, Task
-from twinear.evaluation.crossval.folds import Fold, On, cut_folds, fold_by_column
+from twinear.evaluation.crossval.folds import Fold, On, cut_folds, cut_sources, fold_by_column
 from twinear.evaluation.crossval.running import read_finished, run_tasks
 from twinear.evaluation.crossval.systems import (
     choose_systems,
@@ -27,6 +29,7 @@ from twinear.ranking.ranking import CATALOGUE, CHANCE, RankingParams
 from twinear.ranking.summary import flatten_metrics
 from twinear.similarity.listener_sample import read_listener_sample
 from twinear.similarity.measures import SimilarityParams
+from twinear.spectrograms.sources import find_sources
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import SplitParams, fold_of
 from twinear.tracking.runs import Run, open_folds
@@ -48,7 +51,8 @@ class CrossValidationOptions:
     seeds
         Of the trainings; one training for each fold and seed.
     fold_by
-        A column of clips.csv that decides the fold of an artist; "" for its id.
+        A column of clips.csv that decides the fold of an artist; "" for its id, "source" to hold
+        out the sources of the clips (`clips.source_column`) one at a time.
     n_folds
         0 for `split.n_folds` of the params.
     on
@@ -211,6 +215,15 @@ def plan_folds(data: EvaluationData, recipe: Recipe, options: CrossValidationOpt
     split = recipe.read("split", SplitParams)
     n_folds = options.n_folds or split.n_folds
     ids = data.artists.ids
+    if options.fold_by == SOURCE:
+        if options.on == "validation":
+            raise DataError(
+                "--fold-by source",
+                "with --on validation",
+                remedy="choose settings by folds of artists, and compare sources on test",
+            )
+        sources = find_sources(data.spectrograms.clips.iloc[data.artists.clips], split.min_test)
+        return cut_sources(ids, sources, n_folds, split.min_test)
     if options.fold_by:
         artists = data.similarity.artists.set_index("artist", drop=False).loc[ids]
         clips = (options.data or Path("data")) / "clips.csv"

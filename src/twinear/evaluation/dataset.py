@@ -149,7 +149,8 @@ def prepare(
     key = _key([*_files(data / "clips"), table, *_files(similarity)], params.clips)
     index = work / f"clips-{key}.csv"
     if not index.exists():
-        resolved = resolve(read_data_clips(data), Similarity.read(similarity).artists)
+        named = read_data_clips(data, params.clips.source_column)
+        resolved = resolve(named, Similarity.read(similarity).artists)
         clips, _ = index_clips(resolved, data, params.clips, bar, workers)
         clips.write(index)
     embedding_table = [data / TABLE] if (data / TABLE).exists() else []
@@ -162,9 +163,10 @@ def prepare(
     return ArtefactFolders(similarity=similarity, spectrograms=spectrograms, listens=plays)
 
 
-def read_data_clips(data: Path) -> pd.DataFrame:
+def read_data_clips(data: Path, source_column: str = "") -> pd.DataFrame:
     """Read a data folder's clips.csv; ids that were merged become the new ones."""
-    return read_clip_table(data / "clips.csv", read_redirects(data / "listens" / REDIRECTS))
+    redirects = read_redirects(data / "listens" / REDIRECTS)
+    return read_clip_table(data / "clips.csv", redirects, source_column=source_column)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from twinear.base.params import parse_params
 from twinear.spectrograms.front_end import Floats, SpectrogramsParams
 
 HALF_ONE = 0x3C00  # the bits of 1.0 in float16; those of 0..1 run from 0 to here
-COLUMNS = ["file", "artist", "name", "title", "seconds"]
+COLUMNS = ["file", "artist", "name", "title", "source", "seconds"]
 TYPES = dict.fromkeys(COLUMNS, str) | {"seconds": float}
 REMEDY = "run 'dvc repro spectrograms'"
 
@@ -31,7 +31,7 @@ class Spectrograms:
     Parameters
     ----------
     clips
-        Columns file, artist (id), name, title, seconds.
+        Columns file, artist (id), name, title, source ("" where unknown), seconds.
     values
         float16 (clips, n_mels, n_frames) in [0, 1]; with `front.embeddings` only the embeddings
         themselves, float32 (clips, n_dims, n_frames), one frame where a clip has one vector.

@@ -12,6 +12,10 @@ Learning is kept in steps, each of which has to earn its place:
   itself or with listener factors, if the whole confidence interval of the paired difference from
   what the first step left is above 0.
 
+Where the clips come from several sources with enough artists each (`spectrograms.sources`), every
+source is also held out once. What ranks the artists of a source that it has not learned worse than
+what was there before is not kept, however much it helps within the sources.
+
 For every held-out artist a scorer ranks all other artists of training and validation, and the
 held-out ones alone. The value of a query is the mean NDCG@10 of the two.
 """
@@ -52,6 +56,9 @@ class StepDecision:
         After minus before, paired.
     factors_weight
         Of the listener factors in what was learned; 0: none.
+    across_sources
+        The difference where whole sources of clips are held out; None where there is one source, or
+        where the step has failed before.
     """
 
     step: Step
@@ -61,6 +68,7 @@ class StepDecision:
     after: float | None
     difference: Interval | None
     factors_weight: float
+    across_sources: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +111,13 @@ def choose(values: Floats) -> int:
     return int(np.argmax(behind.mean(axis=1) <= error + ROUNDING))
 
 
-def decide(values: Floats, weights: Sequence[float], step: Step, seed: int) -> StepDecision:
+def decide(
+    values: Floats,
+    weights: Sequence[float],
+    step: Step,
+    seed: int,
+    across: Floats | None = None,
+) -> StepDecision:
     """Decide from the values of the candidates, (candidates, queries); the first was there before.
 
     Parameters
@@ -112,6 +126,9 @@ def decide(values: Floats, weights: Sequence[float], step: Step, seed: int) -> S
         Of the listener factors of the other candidates, (candidates - 1,).
     step
         "listener_factors" is decided by the one-standard-error rule, "network" by the interval.
+    across
+        Their values where whole sources are held out, (candidates, other queries). A candidate
+        whose mean is below that of the first cannot be chosen.
 
     Of the other candidates the best by the one-standard-error rule is compared with the first.
 
@@ -122,24 +139,39 @@ def decide(values: Floats, weights: Sequence[float], step: Step, seed: int) -> S
     True
     >>> decide(values[[0, 0]], [0.0], "network", seed=1).better
     False
+    >>> decide(values, [0.0], "network", seed=1, across=values[::-1]).better
+    False
     """
-    row = 1 + choose(values[1:])
+    holds = np.ones(len(values), np.bool_)
+    if across is not None:
+        gained = (across - across[0])[:, np.isfinite(across).all(axis=0)]
+        holds = gained.sum(axis=1) >= -ROUNDING
+    rows = np.flatnonzero(holds[1:]) + 1 if holds[1:].any() else np.arange(1, len(values))
+    row = int(rows[choose(values[rows])])
     difference = values[row] - values[0]
-    interval = None
     defined = np.isfinite(difference)
-    if defined.any():
-        drawn = resamples(len(difference), N_BOOTSTRAP, np.random.default_rng(seed))
-        [interval] = bootstrap(difference[:, None], drawn, CONFIDENCE)
+    interval = _interval(difference, seed)
     by_interval = interval is not None and interval.low > 0
+    better = by_interval if step == "network" else choose(values[[0, *rows]]) > 0
     return StepDecision(
         step=step,
-        better=by_interval if step == "network" else choose(values) > 0,
+        better=better and bool(holds[row]),
         queries=int(defined.sum()),
         before=float(values[0][defined].mean()) if defined.any() else None,
         after=float(values[row][defined].mean()) if defined.any() else None,
         difference=interval,
         factors_weight=weights[row - 1],
+        across_sources=None if across is None else _interval(across[row] - across[0], seed),
     )
+
+
+def _interval(difference: Floats, seed: int) -> Interval | None:
+    """Resample the queries; None if no query is defined."""
+    if not np.isfinite(difference).any():
+        return None
+    drawn = resamples(len(difference), N_BOOTSTRAP, np.random.default_rng(seed))
+    [interval] = bootstrap(difference[:, None], drawn, CONFIDENCE)
+    return interval
 
 
 def query_values(
@@ -205,6 +237,14 @@ def describe(decision: KeepDecision) -> str:
         kept = step.better or decision.keep == "always"
         sentences.append(
             f"On {step.queries} held-out artists {NAMES[step.step]} changed NDCG@{NDCG_AT} "
-            f"{values}, by {interval}: {'kept' if kept else 'not kept'}."
+            f"{values}, by {interval}{_describe_across(step)}: {'kept' if kept else 'not kept'}."
         )
     return " ".join(sentences)
+
+
+def _describe_across(step: StepDecision) -> str:
+    by = step.across_sources
+    if by is None:
+        return ""
+    interval = format_interval(by.value, by.low, by.high, sign="+")
+    return f", and on sources of clips that it had not learned by {interval}"

@@ -3,13 +3,14 @@
 It starts from the untrained scorer. Listener factors are learned in closed form
 (`training.listener_factors`) from the listens of all artists that are not held out; the
 network is trained by gradient descent (`training.epochs`). Each is kept where it ranks held-out
-artists better than what was there before (`training.keep`, module `keeping`).
+artists better than what was there before (`training.keep`, module `keeping`), and where clips come
+from several sources, artists of a source that was held out no worse.
 
 The model does not know its trainer: an edit here does not touch what only reads a scorer.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer, input_of
 from twinear.similarity.factors import listener_factors
 from twinear.similarity.similarity import Similarity
+from twinear.spectrograms.sources import find_sources
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split, fold_of
 from twinear.training.batches import Batches, ClipInputs, Examples, collect_examples
@@ -37,7 +39,7 @@ from twinear.training.untrained import untrained_scorer
 from twinear.training.validation import all_logits, artist_scores
 
 N_FOLDS = 5  # of cross-fitting
-LEAST_ARTISTS = 50  # of training and validation, to learn listener factors from
+LEAST_ARTISTS = 50  # of training and validation, to learn listener factors from; of a source too
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,7 +105,7 @@ def train_scorer(
         unlabelled = select_unlabelled(clips, split)
         fitted = fit(input_of(clips), learner.examples, params, checkpoint, on_epoch, unlabelled)
         history, best = fitted.history, fitted.best
-        step, learned = _learn_beside(learner, fitted, made[-1].before_refit)
+        step, learned = _learn_beside(learner, fitted, made[-1], checkpoint, unlabelled)
         steps.append(step)
         if step.better or always:
             made.append(learned)
@@ -129,6 +131,15 @@ class _Made:
     kept: Kept
     before_refit: Scorer
     scorer: Scorer
+    factors_weight: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Part:
+    """Artists that are held out, and those that are learned from meanwhile, (artists,)."""
+
+    held_out: Bools
+    learned_from: Bools
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,10 +152,14 @@ class _Learner:
         Ids of the training artists, then of the validation artists.
     statistics
         Of their clips, (clips, n), as the statistics branch computes them.
+    sources
+        Every source of clips held out once; none where there are fewer than two with enough
+        artists. Artists with clips of several sources are in no part.
     """
 
     artists: npt.NDArray[np.str_]
     examples: Examples
+    sources: Sequence[_Part]
     split: Split
     params: TrainingParams
     listens: Listens | None
@@ -171,9 +186,11 @@ class _Learner:
         untrained = untrained_scorer(clips.select(without_test), params.model)
         batches = Batches.from_examples(examples, torch.device("cpu"))
         assert untrained.net.statistics is not None  # noqa: S101
+        artists = np.array([*train, *validation])
         return cls(
-            artists=np.array([*train, *validation]),
+            artists=artists,
             examples=examples,
+            sources=_hold_out_sources(clips, artists),
             split=split,
             params=params,
             listens=listens,
@@ -182,6 +199,12 @@ class _Learner:
             batches=batches,
             statistics=batches.compute_statistics(untrained.net.statistics),
         )
+
+    @property
+    def folds(self) -> list[Bools]:
+        """The artists that each fold of cross-fitting holds out, (artists,)."""
+        folds = fold_of(self.artists.tolist(), N_FOLDS)
+        return [folds == number for number in np.unique(folds)]
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -249,39 +272,88 @@ class _Learner:
         return self.calibrated(weigh_factors(self.with_factors(scorer, learned_from), weight))
 
 
+def _hold_out_sources(clips: Spectrograms, artists: npt.NDArray[np.str_]) -> list[_Part]:
+    sources = find_sources(clips.clips[clips.clips["artist"].isin(artists)], LEAST_ARTISTS)
+    source = np.array(
+        [-1 if artist in sources.several else sources.of_artists[artist] for artist in artists]
+    )
+    parts = [
+        _Part(held_out=source == number, learned_from=(source != number) & (source >= 0))
+        for number in range(len(sources.values))
+    ]
+    large = [part for part in parts if part.held_out.sum() >= LEAST_ARTISTS]
+    return large if len(large) > 1 else []
+
+
 def _learn_factors(learner: _Learner) -> tuple[StepDecision, _Made]:
     """Add listener factors to the untrained scorer, judged by cross-fitting."""
     untrained, weights = learner.untrained, learner.weights
-    folds = fold_of(learner.artists.tolist(), N_FOLDS)
-    of_folds = []
-    for held_out in (folds == number for number in np.unique(folds)):
-        learned = learner.with_factors(untrained, ~held_out)
-        candidates = [untrained, *(weigh_factors(learned, weight) for weight in weights)]
-        of_folds.append([learner.values(candidate, held_out) for candidate in candidates])
-    joined = np.concatenate(of_folds, axis=1)
-    step = decide(joined, weights, "listener_factors", learner.params.seed)
+
+    def values(parts: Sequence[_Part]) -> Floats:
+        of_parts = []
+        for part in parts:
+            learned = learner.with_factors(untrained, part.learned_from)
+            candidates = [untrained, *(weigh_factors(learned, weight) for weight in weights)]
+            of_parts.append([learner.values(each, part.held_out) for each in candidates])
+        return np.concatenate(of_parts, axis=1)
+
+    parts = [_Part(held_out=each, learned_from=~each) for each in learner.folds]
+    across = values(learner.sources) if learner.sources else None
+    step = decide(values(parts), weights, "listener_factors", learner.params.seed, across)
     before_refit, scorer = (
         learner.with_weighed_factors(untrained, learned_from, step.factors_weight)
         for learned_from in (learner.training, learner.used)
     )
-    return step, _Made(kept="listener_factors", before_refit=before_refit, scorer=scorer)
+    return step, _Made(
+        kept="listener_factors",
+        before_refit=before_refit,
+        scorer=scorer,
+        factors_weight=step.factors_weight,
+    )
 
 
-def _learn_beside(learner: _Learner, fitted: Fit, before: Scorer) -> tuple[StepDecision, _Made]:
-    """Judge the network, by itself and with listener factors, on the validation artists."""
+def _learn_beside(
+    learner: _Learner, fitted: Fit, before: _Made, checkpoint: Path, unlabelled: ClipInputs
+) -> tuple[StepDecision, _Made]:
+    """Judge the network, by itself and with listener factors, on the validation artists.
+
+    Only a network that is better there is trained again without each source of clips.
+    """
     params, validation = learner.params, learner.examples.validation
     before_refit, scorer = (
-        Scorer.from_net(net, before.spectrograms, params.model)
+        Scorer.from_net(net, learner.untrained.spectrograms, params.model)
         for net in (fitted.before_refit, fitted.net)
     )
     takes_factors = params.model.branches != "convolutions" and params.model.head == "cosine"
     weights = learner.weights if takes_factors else ()
-    candidates = [before, before_refit]
-    if weights:
-        learned = learner.with_factors(before_refit, learner.training)
-        candidates += [weigh_factors(learned, weight) for weight in weights]
-    on_validation = np.stack([learner.values(each, validation) for each in candidates])
+
+    def values(before: Scorer, network: Scorer, learned_from: Bools, held_out: Bools) -> Floats:
+        candidates = [before, network]
+        if weights:
+            learned = learner.with_factors(network, learned_from)
+            candidates += [weigh_factors(learned, weight) for weight in weights]
+        return np.stack([learner.values(each, held_out) for each in candidates])
+
+    on_validation = values(before.before_refit, before_refit, learner.training, validation)
     step = decide(on_validation, (0.0, *weights), "network", params.seed)
+    sources = [part for part in learner.sources if _can_validate(learner.examples, part)]
+    if step.better and sources:
+        again = params.model_copy(update={"epochs": fitted.best.epoch, "refit": False})
+        across = []
+        for part in sources:
+            examples = learner.examples.select(part.learned_from)
+            path = checkpoint.with_suffix(".source")
+            net = fit(learner.untrained.inputs, examples, again, path, unlabelled=unlabelled).net
+            path.unlink()
+            network = Scorer.from_net(net, learner.untrained.spectrograms, params.model)
+            training = part.learned_from & learner.training
+            base = learner.untrained
+            if before.factors_weight:
+                learned = learner.with_factors(base, part.learned_from)
+                base = weigh_factors(learned, before.factors_weight)
+            across.append(values(base, network, training, part.held_out))
+        joined = np.concatenate(across, axis=1)
+        step = decide(on_validation, (0.0, *weights), "network", params.seed, joined)
     if step.factors_weight:
         before_refit, scorer = (
             learner.with_weighed_factors(net, learned_from, step.factors_weight)
@@ -291,6 +363,13 @@ def _learn_beside(learner: _Learner, fitted: Fit, before: Scorer) -> tuple[StepD
             )
         )
     return step, _Made(kept="network", before_refit=before_refit, scorer=scorer)
+
+
+def _can_validate(examples: Examples, part: _Part) -> bool:
+    """Whether the artists that are learned from have two similar ones to choose an epoch by."""
+    chosen = part.learned_from & examples.validation
+    similar = examples.similarity[np.ix_(chosen, chosen)] > 0
+    return bool(np.triu(similar, 1).any())
 
 
 def select_unlabelled(clips: Spectrograms, split: Split) -> ClipInputs:

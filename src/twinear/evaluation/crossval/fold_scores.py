@@ -22,7 +22,7 @@ from twinear.catalogue.collaborative import TrainingArtists
 from twinear.catalogue.listener_factors import add_listener_factors
 from twinear.catalogue.other_listens import ScoresBeforeListens, scores_before_listens
 from twinear.catalogue.params import CatalogueParams
-from twinear.evaluation.crossval.folds import Fold
+from twinear.evaluation.crossval.folds import Fold, select_part
 from twinear.evaluation.dataset import ArtefactFolders, EvaluationData
 from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.ranking import CATALOGUE, SIAMESE
@@ -121,10 +121,11 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
     written.
     """
     data, fold = EvaluationData.read(task.folders), task.fold
+    present = select_part(data, fold)
     all_artists = data.similarity.artists
     checkpoint = task.path.with_suffix(".pt")
     trained = train_scorer(
-        data.spectrograms,
+        present.spectrograms,
         data.similarity,
         Split.from_ids(all_artists, train=fold.train, validation=fold.validation),
         task.training,
@@ -139,7 +140,6 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
     with_listens = TrainingArtists.from_split(data.similarity, split)
     if task.catalogue.collaborative_denoised and data.listens is not None:
         with_listens = add_listener_factors(with_listens, data.listens, split)
-    present = data.without(fold.left_out)
     catalogue = score_catalogue(present.spectrograms, scorer, task.catalogue, with_listens)
     rows = catalogue.rows(fold.queries)
     artists = data.artists.ids

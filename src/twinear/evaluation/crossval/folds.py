@@ -4,10 +4,14 @@ The fold of an artist is `sha256(id) mod k`, or that of the text in a column of 
 the folds of another study can be reproduced from its own ids. One fold is test, the next is
 validation, the others train. To choose settings, `on="validation"` evaluates the validation folds
 and leaves the test fold out of everything, candidates and mutual proximity included.
+
+`cut_sources` holds out every source of clips once, with artists that are disjoint as well: an
+artist is asked on the clips of the held-out source alone, and no clip of it, of any source, is
+trained on. The other artists keep no clip of the held-out source.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +20,9 @@ import pandas as pd
 
 from twinear.artists.clip_table import read_clip_rows, resolve
 from twinear.base.errors import DataError, nearest
-from twinear.evaluation.dataset import read_data_clips
+from twinear.evaluation.dataset import EvaluationData, read_data_clips
 from twinear.metrics.ranking_metrics import Bools, Ints
+from twinear.spectrograms.sources import Sources
 from twinear.split import fold_of
 
 On = Literal["test", "validation"]
@@ -28,11 +33,13 @@ MIN_ARTISTS = 3  # to train on, to choose an epoch by, or to rank
 class Fold:
     """The part of each artist while one fold is held out; ids in the order of the artists."""
 
-    number: int  # of the test fold
+    number: int  # of the test fold, or of the source that is held out
     train: tuple[str, ...]
     validation: tuple[str, ...]
     queries: tuple[str, ...]  # evaluated, never trained on
     left_out: tuple[str, ...]  # take no part at all
+    # the values of the held-out source: queries have clips of it only, other artists none
+    source: tuple[str, ...] | None = None
 
     @property
     def evaluates_validation(self) -> bool:
@@ -92,6 +99,71 @@ def cut_folds(artists: Sequence[str], fold: Ints, n_folds: int, on: On, least: i
             )
         )
     return folds
+
+
+def cut_sources(artists: Sequence[str], sources: Sources, n_folds: int, least: int) -> list[Fold]:
+    """Hold out every source once; its queries are the artists with most clips of it.
+
+    One in `n_folds` of the other artists is there for validation, by its id.
+
+    Raises
+    ------
+    DataError
+        Fewer than two sources, or one with fewer than `least` artists.
+
+    Examples
+    --------
+    >>> from twinear.spectrograms.sources import find_sources
+    >>> ids = [f"artist {row}" for row in range(40)]
+    >>> clips = pd.DataFrame({"artist": ids, "source": ["radio"] * 20 + ["shop"] * 20})
+    >>> radio, shop = cut_sources(ids, find_sources(clips, least=5), 5, least=5)
+    >>> radio.source, len(radio.queries), len(radio.train) + len(radio.validation)
+    (('radio',), 20, 20)
+    """
+    if len(sources.values) < 2:
+        raise DataError(
+            "sources",
+            f"all clips come from one: {_shorten(sources.values[0])}",
+            expected=f"two or more, each with {least} artists or more",
+            remedy="say in a column of clips.csv where clips come from, and name it in "
+            "clips.source_column",
+        )
+    folds = []
+    for number, values in enumerate(sources.values):
+        queries = tuple(each for each in artists if sources.of_artists[each] == number)
+        others = [each for each in artists if sources.of_artists[each] != number]
+        inner = fold_of(others, n_folds) == 0
+        parts = {
+            "train": tuple(each for each, out in zip(others, inner, strict=True) if not out),
+            "validation": tuple(each for each, out in zip(others, inner, strict=True) if out),
+        }
+        counts = {"test": len(queries)} | {name: len(part) for name, part in parts.items()}
+        needed = {"test": max(least, MIN_ARTISTS)}
+        if any(count < needed.get(name, MIN_ARTISTS) for name, count in counts.items()):
+            raise DataError(
+                f"source {_shorten(values)}",
+                ", ".join(f"{count} {name} artists" for name, count in counts.items()),
+                expected=f"at least {needed['test']} test artists, {MIN_ARTISTS} of the others",
+                remedy="bring more artists, or lower split.min_test",
+            )
+        folds.append(Fold(number=number, queries=queries, left_out=(), source=values, **parts))
+    return folds
+
+
+def _shorten(values: Sequence[str]) -> str:
+    more = f" and {len(values) - 3} more" if len(values) > 3 else ""
+    return ", ".join(map(repr, values[:3])) + more
+
+
+def select_part(data: EvaluationData, fold: Fold) -> EvaluationData:
+    """Select the clips that take part while a fold is held out."""
+    part = data.without(fold.left_out)
+    if fold.source is None:
+        return part
+    clips = part.spectrograms.clips
+    of_queries = clips["artist"].isin(set(fold.queries))
+    remain = np.flatnonzero(of_queries == clips["source"].isin(set(fold.source)))
+    return replace(part, spectrograms=part.spectrograms.select(remain))
 
 
 def fold_by_column(artists: pd.DataFrame, clips: Path, column: str, n_folds: int) -> Ints:

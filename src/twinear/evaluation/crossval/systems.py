@@ -1,20 +1,20 @@
 """The systems of a cross-validation: the rows of all folds combined to square tables."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 
 import numpy as np
 
 from twinear.base.errors import DataError, nearest
 from twinear.evaluation.comparison import CORRECTED, SIMILARITY, Comparison, candidate_masks
 from twinear.evaluation.crossval.fold_scores import TRAINED, FoldScores
-from twinear.evaluation.crossval.folds import Fold, left_out_mask
+from twinear.evaluation.crossval.folds import Fold, left_out_mask, select_part
 from twinear.evaluation.dataset import EvaluationData
 from twinear.metrics.popularity import popularity_corrected
 from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.listener_equivalents import StrictScores
 from twinear.ranking.listener_results import STRICT
 from twinear.ranking.ranking import CATALOGUE, find_rows
-from twinear.ranking.systems import BASELINES, EvaluationSet, score_baselines, score_cosine
+from twinear.ranking.systems import BASELINES, score_baselines, score_cosine
 
 COSINE = "cosine"
 
@@ -127,16 +127,16 @@ def _score_untrained(
     names = [name for name in (*BASELINES, COSINE) if name in systems]
     corrected, *tables = np.zeros((1 + len(names), *artists.truth.shape))
     scores = dict(zip(names, tables, strict=True))
-    embeddings = data.embeddings[artists.clips]
-    artist_of_clip = data.spectrograms.clips["artist"].iloc[artists.clips]
-    computed: dict[tuple[str, ...], tuple[EvaluationSet, Floats, dict[str, Floats]]] = {}
+    # with `on` test, and folds of artists, the same clips take part in all folds
+    computed: dict[Hashable, tuple[EvaluationData, Floats, dict[str, Floats]]] = {}
     for fold in folds:
-        if fold.left_out not in computed:  # with `on` test nothing is left out of any fold
-            part = data.without(fold.left_out)
+        key = (fold.left_out, fold.source)
+        if key not in computed:
+            part = select_part(data, fold)
             baselines = score_baselines(part.artists, part.spectrograms, systems)
-            truth = popularity_corrected(part.artists.truth)
-            computed[fold.left_out] = (part.artists, truth, baselines)
-        some, truth, baselines = computed[fold.left_out]
+            computed = {key: (part, popularity_corrected(part.artists.truth), baselines)}
+        part, truth, baselines = computed[key]
+        some = part.artists
         part_rows = find_rows(some.artists, fold.queries, "artists")
         rows = find_rows(artists.artists, fold.queries, "artists")
         square = np.ix_(rows, find_rows(artists.artists, some.ids, "artists"))
@@ -144,6 +144,9 @@ def _score_untrained(
         for name, table in baselines.items():
             scores[name][square] = table[part_rows]
         if COSINE in scores:  # dimensions are standardised over the training clips of each fold
+            artist_of_clip = part.spectrograms.clips["artist"].iloc[some.clips]
             known = artist_of_clip.isin(set(fold.train)).to_numpy()
-            scores[COSINE][rows] = score_cosine(embeddings, artists.artist_index, known)[rows]
+            embeddings = part.embeddings[some.clips]
+            cosine = score_cosine(embeddings, some.artist_index, known)
+            scores[COSINE][square] = cosine[part_rows]
     return corrected, scores
