@@ -26,7 +26,8 @@ class ModelParams(Params):
     global_pooling: Literal["max", "statistics"]
     dense_units: Positive
     statistics_units: Positive
-    embeddings_share: float = Field(ge=0, lt=1)
+    # to choose from; a scorer's own holds the chosen one
+    embeddings_shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(min_length=1)
     dropout: float = Field(ge=0, lt=1)
     head: HeadName
 

@@ -47,7 +47,7 @@ class SpectrogramsParams(Params):
     top_db: float = Field(gt=0)
     n_mfcc: int = Field(gt=0, le=MFCC_N_MELS)
     max_seconds: float = Field(gt=0)
-    embeddings: Literal["none", "concat", "only"]
+    embeddings: Literal["auto", "none", "concat", "only"]
 
     @field_validator("n_windows")
     @classmethod
