@@ -5,7 +5,7 @@ embeddings of a pre-trained network, the statistics of the log-mel, or both. Not
 listens yet, so every artist of training and validation is held out. The one-standard-error rule
 below takes the first candidate that is as good as the best. By default they are in this order:
 embeddings alone, which are the prior, as their network has heard far more music than any corpus
-here holds; the log-mel alone; and both, which cost most, so that they have to be better than either.
+here holds; the log-mel alone; and both, which cost most and so have to be better than either.
 
 Then learning is kept in steps, each of which has to earn its place:
 
