@@ -138,7 +138,8 @@ def _embed(
     encoder: Encoder, paths: Iterable[Path], params: EmbedParams, workers: Workers
 ) -> Iterator[_ClipVector | str]:
     """Embed each clip, in order; a clip that cannot be used gives the reason."""
-    load = partial(load_windows, sr=encoder.sr, cut=partial(encoder.cut, fixed=params.frames))
+    cut = partial(encoder.cut, fixed=params.frames)
+    load = partial(load_windows, sr=encoder.sr, cut=cut, spans=encoder.spans)
     crashed: ClipWindows | str = "crashes the decoder"
     loaded, same = tee(map_in_processes(load, paths, workers, crashed))
     windows = (None if isinstance(each, str) else each.windows for each in same)

@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from twinear.clips.spans import Spans
+
 Floats = npt.NDArray[np.float32]
 
 BATCH = 8  # clips whose windows go through the network together
@@ -40,6 +42,8 @@ class Encoder:
         Sample rate of the waveforms that it takes, in Hz.
     cut
         Cuts its windows.
+    spans
+        What that takes of a recording, by its duration.
     embed
         Windows (n, ...) to embeddings (n, n_dims).
     """
@@ -48,6 +52,7 @@ class Encoder:
     licence: str
     sr: int
     cut: Cut
+    spans: Spans
     embed: Callable[[Floats], Floats]
 
     def encode(self, y: Floats) -> Floats:

@@ -71,6 +71,7 @@ def _embedded(encoder: Encoder, known: EmbeddingTable | None, extractor: str) ->
         extractor=extractor,
         table=known,
         cut=partial(_cut, sr=encoder.sr, cut=encoder.cut, fixed=frames),
+        spans=encoder.spans,
         embed=partial(encoder.embed_clips, frames=frames),
     )
 

@@ -18,10 +18,17 @@ from twinear.base.errors import ClipError, DataError
 from twinear.base.files import sha256
 from twinear.clips.clips import Clips
 from twinear.clips.decoding import REPLACE
+from twinear.clips.spans import Spans
 from twinear.clips.waveform import Waveform, decode
 from twinear.compute.pool import Progress, Workers, map_in_processes
 from twinear.spectrograms.embedding_table import EmbeddingTable
-from twinear.spectrograms.front_end import Floats, SpectrogramsParams, log_mel, mfcc_statistics
+from twinear.spectrograms.front_end import (
+    Floats,
+    SpectrogramsParams,
+    log_mel,
+    mfcc_statistics,
+    needed_seconds,
+)
 from twinear.spectrograms.spectrograms import COLUMNS, Spectrograms
 
 Windows = Floats  # of one clip, as a network takes them, (windows, ...)
@@ -39,6 +46,8 @@ class EmbeddingSource:
         The embeddings of some clips, or of all.
     cut
         Cuts the windows of a clip; it is sent to other processes.
+    spans
+        What that takes of a clip; sent along.
     embed
         The windows of each clip to its vector, (n_dims,) or (n_dims, n_frames), in order; None to
         None.
@@ -47,6 +56,7 @@ class EmbeddingSource:
     extractor: str = ""
     table: EmbeddingTable | None = None
     cut: Callable[[Waveform], Windows] | None = None
+    spans: Spans | None = None
     embed: Callable[[Iterable[Windows | None]], Iterator[Floats | None]] | None = None
 
 
@@ -96,7 +106,7 @@ def compute_spectrograms(
     paths = [data_folder / file for file in table["file"]]
     indexed = zip(paths, table["sha256"], to_embed, strict=True)
     crashed: _Features | str = "crashes the decoder"
-    compute = partial(_compute_features, params=params, cut=embeddings.cut)
+    compute = partial(_compute_features, params=params, cut=embeddings.cut, spans=embeddings.spans)
     features, same = tee(map_in_processes(compute, indexed, workers, crashed))
     windows = (None if isinstance(each, str) else each.windows for each in same)
     embedded = windows if embeddings.embed is None else embeddings.embed(windows)
@@ -131,18 +141,24 @@ def _compute_features(
     clip: tuple[Path, str, bool],
     params: SpectrogramsParams,
     cut: Callable[[Waveform], Windows] | None,
+    spans: Spans | None,
 ) -> _Features | str:
     """Transform a clip (path, SHA-256 when indexed, whether to cut windows).
 
     A failure is returned in words.
     """
     path, indexed_sha256, is_cut = clip
+
+    def needed(seconds: float) -> list[tuple[float, float]]:
+        of_windows = spans(seconds) if is_cut and spans is not None else ()
+        return [*needed_seconds(seconds, params), *of_windows]
+
     if not path.is_file():
         return "vanished since it was indexed"
     if sha256(path) != indexed_sha256:
         return "changed since it was indexed"
     try:
-        waveform = decode(path, params.max_seconds)
+        waveform = decode(path, params.max_seconds, needed)
     except ClipError:
         return "can no longer be decoded"
     y = waveform.at(params.sr)

@@ -117,6 +117,12 @@ def excerpts(n: int, params: SpectrogramsParams) -> list[slice]:
     return parts
 
 
+def needed_seconds(seconds: float, params: SpectrogramsParams) -> list[tuple[float, float]]:
+    """Find what `log_mel` and `mfcc_statistics` take of a recording, as (start, end) in seconds."""
+    parts = excerpts(round(seconds * params.sr), params)
+    return [(part.start / params.sr, part.stop / params.sr) for part in parts]
+
+
 def _shares(total: int, n: int) -> list[int]:
     """Divide a number into `n` nearly equal ones, the larger ones first."""
     return [total // n + (share < total % n) for share in range(n)]
