@@ -15,7 +15,7 @@ from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.training.training import TrainingParams
 
 FRONT = read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
-    update={"n_mels": 16, "n_frames": 64}
+    update={"n_mels": 16, "n_frames": 64, "embeddings": "none"}
 )
 JOINED, ALONE = (FRONT.model_copy(update={"embeddings": each}) for each in ("concat", "only"))
 
