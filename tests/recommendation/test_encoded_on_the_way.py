@@ -34,12 +34,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-def index(data: Path) -> Clips:
+def index(data: Path, min_seconds: float = USABLE.min_seconds) -> Clips:
     import pandas as pd
 
     table = pd.DataFrame({"file": ["clips/0.flac", "clips/1.flac"], "artist": ["a", "b"]})
     table = table.assign(name=["A", "B"], title="", line=[2, 3])
-    clips, _ = index_clips(table, data, ClipsParams(**USABLE.model_dump()), list, 1)
+    params = ClipsParams(**USABLE.model_dump() | {"min_seconds": min_seconds})
+    clips, _ = index_clips(table, data, params, list, 1)
     return clips
 
 

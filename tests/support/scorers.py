@@ -29,7 +29,7 @@ def small_scorer(
 ) -> Scorer:
     """A scorer of the shape of `params.yaml`, but small, with `changes`."""
     shape = read_params("training", TrainingParams, PARAMS).model
-    few = {"channels": 8, "dense_units": 8, "statistics_units": 4}
+    few = {"channels": 8, "dense_units": 8, "statistics_units": 4, "embeddings_shares": (0.75,)}
     shape = shape.model_copy(update=few | changes)
     torch.manual_seed(seed)
     inputs = input_of(clip_spectrograms(2, front, n_dims, extractor))

@@ -39,6 +39,11 @@ class ModelParams(Params):
         return dilation
 
     @property
+    def joined_share(self) -> float:
+        """The share of embeddings that are joined to a log-mel: the first between 0 and 1, or 0."""
+        return next((share for share in self.embeddings_shares if 0 < share < 1), 0.0)
+
+    @property
     def pools(self) -> list[int]:
         """Max pooling after each layer but the last: `max_pool`, cut or filled up with 1."""
         return [*self.max_pool, *[1] * self.conv_depth][: self.conv_depth - 1]

@@ -123,8 +123,10 @@ def compute_spectrograms(
             raise DataError(path, found, remedy=remedy)
         if joined:
             vectors.append(known[file] if vector is None else vector)
-    framed = np.stack(vectors) if joined else np.empty((len(table), 0, 1), np.float32)
-    framed = framed.reshape(*framed.shape[:2], -1)  # (clips, n_dims, n_frames)
+    framed = np.empty((len(table), 0, 1), np.float32)
+    if joined:
+        framed = np.stack(vectors)
+        framed = framed.reshape(*framed.shape[:2], -1)  # (clips, n_dims, n_frames)
     only = params.embeddings == "only"
     return Spectrograms(
         clips=table[COLUMNS],

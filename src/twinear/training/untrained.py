@@ -18,7 +18,7 @@ from twinear.model.params import ModelParams
 from twinear.model.scorer import Scorer, input_of
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.training.batches import BLOCK
-from twinear.training.embeddings_share import at_share
+from twinear.training.embeddings_share import at_share, candidate_shares
 
 MOST = 20_000  # clips that the axes are found from; of more, evenly spaced ones
 FEW = 10  # artists; of fewer, every clip counts as an artist of its own
@@ -40,7 +40,7 @@ def untrained_scorer(
     blocks
         The statistics of these clips, where they are known, see `compute_blocks`.
     """
-    clips, params = at_share(clips, params, params.embeddings_shares[0])
+    clips, params = at_share(clips, params, candidate_shares(clips.front, params)[0])
     shape = params.model_copy(update={"branches": "statistics", "head": "cosine"})
     net = SiameseNet(input_of(clips), shape).eval()
     assert net.statistics is not None  # noqa: S101
