@@ -296,7 +296,9 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # librosa's, about audioread
     root = Path(__file__).parents[1]
-    params = read_params("spectrograms", SpectrogramsParams, root / "params.yaml")
+    params = read_params("spectrograms", SpectrogramsParams, root / "params.yaml").model_copy(
+        update={"embeddings": "none"}
+    )
     with tempfile.TemporaryDirectory() as folder:
         paths = write_clips(Path(folder))
         time_ways(paths, params, arguments.rounds)

@@ -32,7 +32,7 @@ SOUND = LogMel(n_mels=N_MELS, n_frames=N_FRAMES, frames_per_second=22050 / 2583,
 ORIGINAL = ModelParams(
     branches="convolutions", conv_depth=3, kernel_size=3, channels=128, time_downsampling=1,
     max_pool=(4, 2), dilation=1, residual=False, global_pooling="max", dense_units=128,
-    statistics_units=1, embeddings_share=0, dropout=0, head="l1",
+    statistics_units=1, embeddings_shares=(0.0,), dropout=0, head="l1",
 )  # fmt: skip
 
 

@@ -14,6 +14,9 @@ from tests.conftest import Project, clone
 from tests.support.stages import COMMANDS
 from twinear.base.files import sha256
 from twinear.base.params import STAGES
+from twinear.clips.clips import Clips
+from twinear.spectrograms.embedding_table import TABLE, EmbeddingTable
+from twinear.spectrograms.spectrograms import Spectrograms
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # DVC's own
 
@@ -150,9 +153,20 @@ for command in sys.argv[1:]:
 def test_two_clones_give_the_same_scorer(
     finished: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """All stages up to training, from the same data in another folder."""
+    """All stages up to training, from the same data in another folder.
+
+    Its data folder has a table of the embeddings, which is used instead of computing them again.
+    """
     other = clone(tmp_path_factory.mktemp("other"))
     shutil.copytree(finished.folder / "data", other.folder / "data")
+    clips = Clips.read(finished.folder / "artifacts/clips.csv").table
+    computed = Spectrograms.read(finished.folder / "artifacts/spectrograms")
+    EmbeddingTable(
+        clips=list(clips["file"]),
+        vector=computed.joined,
+        extractor=computed.extractor,
+        sha256=list(clips["sha256"]),
+    ).write(other.folder / "data" / TABLE)
     until_training = STAGES[: STAGES.index("training") + 1]
     other.must("python", "-c", IN_ONE_PROCESS, *(COMMANDS[name] for name in until_training))
     for name in ("artifacts/training/scorer.safetensors", "reports/training.csv"):

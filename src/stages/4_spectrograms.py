@@ -10,7 +10,8 @@ from twinear.base.params import read_params
 from twinear.base.stage import run_stage
 from twinear.clips.clips import Clips
 from twinear.compute.pool import choose_workers
-from twinear.spectrograms.computation import compute_spectrograms, read_embeddings
+from twinear.encoders.sources import find_embeddings
+from twinear.spectrograms.computation import compute_spectrograms
 from twinear.spectrograms.front_end import SpectrogramsParams
 
 
@@ -20,8 +21,8 @@ def spectrograms(data: Path, index: Path, folder: Path) -> None:
     progress = partial(tqdm, desc="spectrograms", unit="clip")
     clips = Clips.read(index)
     workers = choose_workers(os.environ)
-    joined = read_embeddings(clips, data, params)
-    compute_spectrograms(clips, data, params, progress, workers, joined).write(folder)
+    embeddings = find_embeddings(clips, data, params)
+    compute_spectrograms(clips, data, params, progress, workers, embeddings).write(folder)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
 from twinear.tracking.runs import Run, open_run
 from twinear.training.checkpoint import Epoch, write_finished
-from twinear.training.keeping import KeepDecision, describe
+from twinear.training.keeping import KeepDecision, ShareDecision, describe, measures
 from twinear.training.scorer_training import Trained, train_scorer
 from twinear.training.training import TrainingParams
 from twinear.training.untrained import untrained_scorer
@@ -43,7 +43,10 @@ def training(
         if target.artists.empty:
             print("training: no listens to learn from, the scorer stays untrained", file=sys.stderr)
             result = first = untrained_scorer(clips, params.model)
-            decision = KeepDecision(kept="untrained", keep=params.keep)
+            share = None
+            if clips.front.embeddings == "auto":
+                share = ShareDecision(share=result.model.embeddings_shares[0], queries=0)
+            decision = KeepDecision(kept="untrained", keep=params.keep, embeddings=share)
             write_finished(checkpoint)
         else:
             run.log_data("similarity", similarity, sha256(similarity / "similarity.npy"))
@@ -59,13 +62,7 @@ def training(
             epochs.to_csv(temporary, index=False)
         write_json(report, decision)
         print(f"training: {describe(decision)}", file=sys.stderr)
-        run.log_metrics(
-            {
-                f"{step.step}_ndcg_gained": step.difference.value
-                for step in decision.steps
-                if step.difference is not None
-            }
-        )
+        run.log_metrics(measures(decision))
         run.log_files(split)
         run.log_scorer(scorer, sha256(scorer), result.inputs)
 

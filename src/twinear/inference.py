@@ -131,6 +131,8 @@ def compute_input(
     front = scorer.spectrograms
     embedding = compute_embedding(scorer, waveform, place)  # (n_dims, n_frames)
     if front.embeddings == "only":
+        if embedding.shape[1] != scorer.inputs.shape[1]:  # trained on the means over the windows
+            embedding = embedding.mean(axis=1, keepdims=True)
         return ClipInput(values=embedding, joined=np.empty(0, np.float32))
     return ClipInput(values=log_mel(waveform.at(front.sr), front), joined=embedding.mean(axis=1))
 

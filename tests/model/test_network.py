@@ -411,7 +411,7 @@ def test_vectors_beside_the_sound_are_one_more_block() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.75])
 def test_vectors_have_their_share_of_what_the_statistics_weigh(share: float) -> None:
-    wide = {"branches": "statistics", "statistics_units": 40, "embeddings_share": share}
+    wide = {"branches": "statistics", "statistics_units": 40, "embeddings_shares": (share,)}
     net = small(replace(SOUND, n_joined=3), **wide).eval()
     summary = summary_of(net)
     joined = torch.rand(30, 3, generator=torch.Generator().manual_seed(2)).double()

@@ -122,7 +122,7 @@ def test_clips_of_its_own_front_end_are_heard(
         (FRONT.model_copy(update={"sr": 16000, "fmax": 8000.0}), 0,
          r"sr 16000, fmax 8000\.0, .*sr 22050, fmax 11025\.0"),
         (FRONT.model_copy(update={"n_frames": 32}), 0, "n_frames 32, .*n_frames 64"),
-        (JOINED, 3, "embeddings concat, n_joined 3, .*embeddings none, n_joined 0"),
+        (ALONE, 3, "embeddings only, .*embeddings none"),
     ],
 )  # fmt: skip
 def test_clips_of_another_front_end_are_refused_with_both_values(

@@ -272,7 +272,7 @@ def _nouns(tmp_path: Path) -> tuple[Catalogue, Spectrograms, Similarity]:
         values=generator.random((len(clips), 4, 8)).astype(np.float16),
         mfcc_mean=generator.random((len(clips), 3), dtype=np.float32),
         mfcc_cov=np.tile(np.eye(3, dtype=np.float32), (len(clips), 1, 1)),
-        front=front.model_copy(update={"n_mels": 4, "n_frames": 8}),
+        front=front.model_copy(update={"n_mels": 4, "n_frames": 8, "embeddings": "none"}),
         joined=np.empty((len(clips), 0), np.float32),
     )
     order = np.argsort(with_clips)  # a catalogue is sorted by id

@@ -13,11 +13,12 @@ from twinear.base.errors import ClipError, DataError
 from twinear.clips.clips import Clips, ClipsParams, index_clips
 from twinear.encoders.embedding import EmbedParams, embed_clips
 from twinear.encoders.loading import load_encoder
+from twinear.encoders.sources import find_embeddings
 from twinear.inference import embed, embed_waveforms, load_waveform, score
 from twinear.model.scorer import Scorer
 from twinear.recommendation.library import encode_recording
 from twinear.recommendation.new_clips import USABLE, read_new_clips
-from twinear.spectrograms.computation import compute_spectrograms, read_embeddings
+from twinear.spectrograms.computation import compute_spectrograms
 from twinear.spectrograms.embedding_table import TABLE
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
@@ -33,12 +34,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-def index(data: Path) -> Clips:
+def index(data: Path, min_seconds: float = USABLE.min_seconds) -> Clips:
     import pandas as pd
 
     table = pd.DataFrame({"file": ["clips/0.flac", "clips/1.flac"], "artist": ["a", "b"]})
     table = table.assign(name=["A", "B"], title="", source="", line=[2, 3])
-    clips, _ = index_clips(table, data, ClipsParams(**USABLE.model_dump()), list, 1)
+    params = ClipsParams(**USABLE.model_dump() | {"min_seconds": min_seconds})
+    clips, _ = index_clips(table, data, params, list, 1)
     return clips
 
 
@@ -48,7 +50,7 @@ def pipeline(data: Path, front: SpectrogramsParams) -> tuple[Scorer, Spectrogram
     embed_clips(load_encoder("musicnn-msd", print), data, data / TABLE, params, list, 1)
     clips = index(data)
     computed = compute_spectrograms(
-        clips, data, front, list, 1, read_embeddings(clips, data, front)
+        clips, data, front, list, 1, find_embeddings(clips, data, front)
     )
     computed.write(data / "../spectrograms")
     clips_read = Spectrograms.read(data / "../spectrograms")
@@ -81,7 +83,7 @@ def test_a_table_of_windows_asks_for_the_windows_of_a_new_clip(data: Path, tmp_p
     embed_clips(load_encoder("musicnn-msd", print), data, data / TABLE, params, list, 1)
     clips = index(data)
     computed = compute_spectrograms(
-        clips, data, front, list, 1, read_embeddings(clips, data, front)
+        clips, data, front, list, 1, find_embeddings(clips, data, front)
     )
     assert computed.extractor.endswith(", one vector a window")
     inputs = replace(

@@ -267,8 +267,8 @@ def test_the_stage_says_in_one_line_that_vectors_are_missing(
     message: str,
 ) -> None:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    assert text.count("  embeddings: none") == 1
-    text = text.replace("  embeddings: none", "  embeddings: concat")
+    assert text.count("  embeddings: auto") == 1
+    text = text.replace("  embeddings: auto", "  embeddings: concat")
     (tmp_path / "params.yaml").write_text(text)
     columns = "file,artist,name,title,source,seconds,sr,channels,sha256"
     (tmp_path / "clips.csv").write_text(f"{columns}\nclips/a.wav,a,A,,,2.0,22050,1,00\n")

@@ -19,7 +19,7 @@ from twinear.base.files import sha256
 from twinear.base.params import parse_params, read_params
 from twinear.clips.clips import Clips
 from twinear.clips.waveform import load_waveform
-from twinear.spectrograms.computation import compute_spectrograms
+from twinear.spectrograms.computation import EmbeddingSource, compute_spectrograms
 from twinear.spectrograms.embedding_table import EmbeddingTable
 from twinear.spectrograms.front_end import (
     SpectrogramsParams,
@@ -36,7 +36,7 @@ Floats = npt.NDArray[np.float32]
 
 def _params(**values: float | str) -> SpectrogramsParams:
     params = read_params("spectrograms", SpectrogramsParams, PARAMS)
-    return params.model_copy(update=values)
+    return params.model_copy(update={"embeddings": "none", **values})
 
 
 PLAIN = _params()
@@ -301,8 +301,9 @@ def test_vectors_are_joined_to_the_spectrograms(tmp_path: Path) -> None:
     plain = compute_spectrograms(clips, tmp_path, PLAIN, list, 1)
     assert plain.joined.shape == (3, 0)
     for vector, expected in ((flat, flat), (framed, framed.mean(axis=2))):
-        table = EmbeddingTable(clips=["a", "b", "c"], vector=vector, extractor="musicnn x")
-        compute_spectrograms(clips, tmp_path, joined, list, 1, table).write(tmp_path / "out")
+        table = EmbeddingTable(clips=list(clips.table["file"]), vector=vector)
+        source = EmbeddingSource(extractor="musicnn x", table=table)
+        compute_spectrograms(clips, tmp_path, joined, list, 1, source).write(tmp_path / "out")
         read = Spectrograms.read(tmp_path / "out")
         np.testing.assert_array_equal(read.joined, expected)
         np.testing.assert_array_equal(read.values, plain.values)
@@ -314,8 +315,10 @@ def test_vectors_alone_stand_in_place_of_the_spectrograms(tmp_path: Path) -> Non
     clips, (flat, framed) = _clips(tmp_path, 3), _tables()
     alone = _params(embeddings="only")
     for vector, expected in ((flat, flat[:, :, None]), (framed, framed)):
-        table = EmbeddingTable(clips=["a", "b", "c"], vector=vector)
-        compute_spectrograms(clips, tmp_path, alone, list, 1, table).write(tmp_path / "out")
+        source = EmbeddingSource(
+            table=EmbeddingTable(clips=list(clips.table["file"]), vector=vector)
+        )
+        compute_spectrograms(clips, tmp_path, alone, list, 1, source).write(tmp_path / "out")
         read = Spectrograms.read(tmp_path / "out")
         assert read.values.dtype == np.float32
         assert read.joined.shape == (3, 0)

@@ -13,12 +13,13 @@ from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
 
 FRONT = read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
-    update={"n_mels": 8, "n_frames": 16, "n_mfcc": 4}
+    update={"n_mels": 8, "n_frames": 16, "n_mfcc": 4, "embeddings": "none"}
 )
 SMALL = {
     "n_mels: 40": "n_mels: 8",
     "n_frames: 1292": "n_frames: 16",
     "n_mfcc: 20 ": "n_mfcc: 4 ",
+    "embeddings: auto": "embeddings: none",
     "channels: 32": "channels: 8",
     "dense_units: 128": "dense_units: 8",
     "epochs: 30": "epochs: 2",

@@ -15,7 +15,7 @@ from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.training.training import TrainingParams
 
 FRONT = read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
-    update={"n_mels": 16, "n_frames": 64}
+    update={"n_mels": 16, "n_frames": 64, "embeddings": "none"}
 )
 JOINED, ALONE = (FRONT.model_copy(update={"embeddings": each}) for each in ("concat", "only"))
 
@@ -29,7 +29,7 @@ def small_scorer(
 ) -> Scorer:
     """A scorer of the shape of `params.yaml`, but small, with `changes`."""
     shape = read_params("training", TrainingParams, PARAMS).model
-    few = {"channels": 8, "dense_units": 8, "statistics_units": 4}
+    few = {"channels": 8, "dense_units": 8, "statistics_units": 4, "embeddings_shares": (0.75,)}
     shape = shape.model_copy(update=few | changes)
     torch.manual_seed(seed)
     inputs = input_of(clip_spectrograms(2, front, n_dims, extractor))

@@ -76,7 +76,7 @@ def write_artifacts(folder: Path, splits: Sequence[str] = SPLITS) -> None:
         mfcc_mean=np.zeros((len(artist_index), 20), np.float32),
         mfcc_cov=covariance,
         front=read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
-            update={"n_mels": 12, "n_frames": 24}
+            update={"n_mels": 12, "n_frames": 24, "embeddings": "none"}
         ),
         joined=np.zeros((len(artist_index), 0), np.float32),
     ).write(folder / "spectrograms")

@@ -106,7 +106,9 @@ def test_clips_of_validation_and_test_artists_never_take_part() -> None:
         values=np.broadcast_to(np.arange(6)[:, None, None], (6, 2, 3)).astype(np.float16),
         mfcc_mean=np.zeros((6, 3), np.float32),
         mfcc_cov=np.tile(np.eye(3, dtype=np.float32), (6, 1, 1)),
-        front=read_params("spectrograms", SpectrogramsParams, PARAMS),
+        front=read_params("spectrograms", SpectrogramsParams, PARAMS).model_copy(
+            update={"embeddings": "none"}
+        ),
         joined=np.zeros((6, 0), np.float32),
     )
     ids = ["train", "validation", "test"]

@@ -80,7 +80,7 @@ def frames(path: Path) -> Iterator[av.AudioFrame]:
             streams = [stream for stream in container.streams.audio if stream.codec_context]
             if not streams:
                 raise ClipError(path, "has no audio that can be decoded", remedy=REPLACE)
-            for frame in _join(_decode(container, streams[0])):
+            for frame in join_frames(_decode(container, streams[0])):
                 sr = sr or frame.sample_rate
                 if frame.sample_rate != sr:
                     found = f"changes from {sr} to {frame.sample_rate} Hz"
@@ -112,7 +112,7 @@ def _decode(
         return
 
 
-def _join(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+def join_frames(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
     """Join small frames: a Python step for each would cost as much as the decoding."""
     fifo, channels = av.AudioFifo(), 0
     for frame in frames:

@@ -5,6 +5,7 @@ a coarser setting would save less than a millisecond of the 30 ms a clip takes).
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import soxr
 
 from twinear.base.errors import ClipError
 from twinear.clips.decoding import REPLACE, frames, mix
+from twinear.clips.spans import Spans, decode_spans
 
 Floats = npt.NDArray[np.float32]
 
@@ -27,14 +29,35 @@ MIX = "mix 1"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Waveform:
-    """A decoded clip: `y` (n,), mono, full scale 1, at `sr` Hz."""
+    """A decoded clip.
+
+    Attributes
+    ----------
+    y
+        (n,), mono, full scale 1.
+    sr
+        Sample rate in Hz.
+    parts
+        What is decoded of it, each from a whole second on; the rest is zeros. None: all.
+    """
 
     y: Floats
     sr: int
+    parts: Sequence[slice] | None = None
 
     def at(self, sr: int) -> Floats:
         """Resample it, (n,)."""
-        return self.y if sr == self.sr else soxr.resample(self.y, self.sr, sr, quality="HQ")
+        if sr == self.sr:
+            return self.y
+        if self.parts is None:
+            whole: Floats = soxr.resample(self.y, self.sr, sr, quality="HQ")
+            return whole
+        resampled = np.zeros(int(len(self.y) * sr / self.sr + 0.5), np.float32)
+        for part in self.parts:
+            first = part.start // self.sr * sr
+            y = soxr.resample(self.y[part], self.sr, sr, quality="HQ")[: len(resampled) - first]
+            resampled[first : first + len(y)] = y
+        return resampled
 
     @property
     def seconds(self) -> float:
@@ -51,13 +74,16 @@ def load_waveform(path: Path | str, sr: int, max_seconds: float = math.inf) -> F
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def decode(path: Path | str, max_seconds: float = math.inf) -> Waveform:
+def decode(path: Path | str, max_seconds: float = math.inf, spans: Spans | None = None) -> Waveform:
     """Decode an audio file to mono at its own sample rate, without DC offset.
 
     Parameters
     ----------
     max_seconds
         No more is decoded, counted from the beginning: it bounds time and memory.
+    spans
+        What is needed of a long recording, by its duration; more may be decoded. The DC offset is
+        that of what is decoded.
 
     Raises
     ------
@@ -65,6 +91,12 @@ def decode(path: Path | str, max_seconds: float = math.inf) -> Waveform:
         Not readable as audio, no audio stream, no samples, or samples that are not numbers.
     """
     path = Path(path)
+    if spans is not None and (some := decode_spans(path, max_seconds, spans)) is not None:
+        decoded = np.concatenate([some.y[part] for part in some.parts])
+        offset = _offset(decoded, path)
+        for part in some.parts:
+            some.y[part] -= offset
+        return Waveform(y=some.y, sr=some.sr, parts=some.parts)
     y = np.empty(0, np.float32)  # grows with the clip: most formats do not say how long they are
     n = native_sr = 0
     for frame in frames(path):
@@ -79,8 +111,13 @@ def decode(path: Path | str, max_seconds: float = math.inf) -> Waveform:
         mix(frame, y[n : n + frame.samples])
         n += frame.samples
     y = y[: int(min(n, max_seconds * native_sr))]
-    offset = y.mean()
+    y -= _offset(y, path)
+    return Waveform(y=y, sr=native_sr)
+
+
+def _offset(y: Floats, path: Path) -> np.float32:
+    """Compute the DC offset."""
+    offset: np.float32 = y.mean()
     if not np.isfinite(offset):
         raise ClipError(path, NOT_NUMBERS, remedy=REPLACE)
-    y -= offset
-    return Waveform(y=y, sr=native_sr)
+    return offset

@@ -31,7 +31,7 @@ from twinear.base.errors import DataError, TwinearError
 from twinear.base.files import require, sha256
 from twinear.clips.waveform import MIX
 from twinear.encoders.encoder import Encoder, Floats
-from twinear.encoders.windows import cut_windows
+from twinear.encoders.windows import cut_windows, window_seconds
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_FILES = ["config.json", "preprocessor_config.json", "README.md", "*.safetensors"]
@@ -82,6 +82,7 @@ def load_clap(model: str, say: Callable[[str], None] | None = None) -> Encoder:
         licence=_read_licence(folder),
         sr=front.sampling_rate,
         cut=partial(cut_windows, n_samples=front.nb_max_samples),
+        spans=partial(window_seconds, of_window=front.nb_max_samples / front.sampling_rate),
         embed=partial(_embed_windows, net.to(device).eval(), front),
     )
 

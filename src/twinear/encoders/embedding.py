@@ -7,7 +7,7 @@ encoder is on one. The table is written from time to time, so that a run that wa
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import tee
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,6 @@ from twinear.encoders.loading import WINDOWS
 from twinear.encoders.windows import ClipWindows, load_windows
 from twinear.spectrograms.embedding_table import EmbeddingTable
 
-BATCH = 8  # clips whose windows go through the network together
 WRITE_EVERY = 500  # clips between two writings of the table
 
 
@@ -139,23 +138,16 @@ def _embed(
     encoder: Encoder, paths: Iterable[Path], params: EmbedParams, workers: Workers
 ) -> Iterator[_ClipVector | str]:
     """Embed each clip, in order; a clip that cannot be used gives the reason."""
-    load = partial(load_windows, sr=encoder.sr, cut=partial(encoder.cut, fixed=params.frames))
+    cut = partial(encoder.cut, fixed=params.frames)
+    load = partial(load_windows, sr=encoder.sr, cut=cut, spans=encoder.spans)
     crashed: ClipWindows | str = "crashes the decoder"
-    loaded = map_in_processes(load, paths, workers, crashed)
-    while batch := list(islice(loaded, BATCH)):
-        windows = [clip.windows for clip in batch if isinstance(clip, ClipWindows)]
-        vectors: Iterator[Floats] = iter(())
-        if windows:
-            embedded = encoder.embed(np.concatenate(windows))  # (windows of all clips, n_dims)
-            ends = np.cumsum([len(each) for each in windows])
-            vectors = iter(np.split(embedded, ends[:-1]))
-        for clip in batch:
-            if isinstance(clip, str):
-                yield clip
-                continue
-            frames = next(vectors)  # (windows, n_dims)
-            if not np.isfinite(frames).all():
-                yield "is too loud: its embedding is not finite"
-                continue
-            vector = frames.T if params.frames else frames.mean(axis=0)
+    loaded, same = tee(map_in_processes(load, paths, workers, crashed))
+    windows = (None if isinstance(each, str) else each.windows for each in same)
+    vectors = encoder.embed_clips(windows, frames=params.frames)
+    for clip, vector in zip(loaded, vectors, strict=True):
+        if isinstance(clip, str):
+            yield clip
+        elif vector is None or not np.isfinite(vector).all():
+            yield "is too loud: its embedding is not finite"
+        else:
             yield _ClipVector(sha256=clip.sha256, vector=vector)

@@ -5,14 +5,19 @@ without torch, and the network embeds each window. The embedding of a clip is th
 windows; or each window is a frame.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from twinear.clips.spans import Spans
+
 Floats = npt.NDArray[np.float32]
+
+BATCH = 8  # clips whose windows go through the network together
 
 
 class Cut(Protocol):
@@ -37,6 +42,8 @@ class Encoder:
         Sample rate of the waveforms that it takes, in Hz.
     cut
         Cuts its windows.
+    spans
+        What that takes of a recording, by its duration.
     embed
         Windows (n, ...) to embeddings (n, n_dims).
     """
@@ -45,11 +52,30 @@ class Encoder:
     licence: str
     sr: int
     cut: Cut
+    spans: Spans
     embed: Callable[[Floats], Floats]
 
     def encode(self, y: Floats) -> Floats:
         """Embed a waveform (n,) at `sr`, (n_dims,)."""
         return np.asarray(self.embed(self.cut(y)).mean(axis=0))
+
+    def embed_clips(
+        self, windows: Iterable[Floats | None], *, frames: bool
+    ) -> Iterator[Floats | None]:
+        """Embed the windows of each clip, (n_dims,), or (n_dims, n_frames) with `frames`.
+
+        A clip without windows, None, gives None.
+        """
+        remaining = iter(windows)
+        while batch := list(islice(remaining, BATCH)):
+            cut = [each for each in batch if each is not None]
+            vectors: Iterator[Floats] = iter(())
+            if cut:
+                ends = np.cumsum([len(each) for each in cut])
+                vectors = iter(np.split(self.embed(np.concatenate(cut)), ends[:-1]))
+            for each in batch:
+                vector = None if each is None else next(vectors)  # (windows, n_dims)
+                yield None if vector is None else vector.T if frames else vector.mean(axis=0)
 
     def encode_frames(self, y: Floats) -> Floats:
         """Embed as many windows of any waveform, (n_dims, n_frames)."""

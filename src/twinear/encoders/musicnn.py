@@ -27,7 +27,7 @@ from twinear.base.errors import DataError
 from twinear.base.files import require
 from twinear.clips.waveform import MIX
 from twinear.encoders.encoder import Encoder, Floats
-from twinear.encoders.musicnn_patches import SR, cut_patches
+from twinear.encoders.musicnn_patches import SR, cut_patches, patch_seconds
 
 MODELS = {  # the SHA-256 of the weights
     "musicnn-msd": "802498d0f3cb3dbbb79d4a12f3b5a6a6762564afad435823040b601afcc2e357",
@@ -139,6 +139,7 @@ def load_musicnn(model: str, device: str = "cpu") -> Encoder:
         licence=LICENCE,
         sr=SR,
         cut=cut_patches,
+        spans=patch_seconds,
         embed=partial(embed_patches, net.to(device).eval()),
     )
 

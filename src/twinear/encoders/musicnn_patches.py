@@ -49,10 +49,32 @@ def cut_patches(y: Floats, *, fixed: bool = False) -> Floats:
         return np.repeat(repeated[None], N_PATCHES if fixed else 1, axis=0)
     n_whole = n_frames // N_FRAMES
     if fixed or n_whole > N_PATCHES:
-        starts = np.linspace(0, n_frames - N_FRAMES, N_PATCHES).astype(int)
+        starts = _spread(n_frames)
     else:
-        starts = np.arange(n_whole) * N_FRAMES
-    return np.stack([_cut_patch(y, int(start)) for start in starts])
+        starts = [patch * N_FRAMES for patch in range(n_whole)]
+    return np.stack([_cut_patch(y, start) for start in starts])
+
+
+def patch_seconds(seconds: float) -> list[tuple[float, float]]:
+    """Find what `cut_patches` takes of a recording, as (start, end) in seconds.
+
+    Examples
+    --------
+    >>> patch_seconds(20)  # all of a short one
+    [(0.0, 20)]
+    >>> patch_seconds(300)[1]  # a patch, and a hop before and after
+    (32.976, 36.0)
+    """
+    n_frames = 1 + round(seconds * SR) // HOP_LENGTH
+    if n_frames // N_FRAMES <= N_PATCHES:
+        return [(0.0, seconds)]
+    hop = HOP_LENGTH / SR
+    return [((start - 1) * hop, (start + N_FRAMES) * hop) for start in _spread(n_frames)]
+
+
+def _spread(n_frames: int) -> list[int]:
+    """Spread the first frames of the patches evenly."""
+    return [int(start) for start in np.linspace(0, n_frames - N_FRAMES, N_PATCHES)]
 
 
 def _cut_patch(y: Floats, start: int) -> Floats:

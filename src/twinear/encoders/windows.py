@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from twinear.base.errors import ClipError
 from twinear.base.files import sha256
-from twinear.clips.waveform import load_waveform
+from twinear.clips.spans import Spans
+from twinear.clips.waveform import decode
 
 Floats = npt.NDArray[np.float32]
 
@@ -28,15 +29,29 @@ class ClipWindows:
     windows: Floats  # (windows, ...), as the encoder takes them
 
 
-def load_windows(path: Path, sr: int, cut: Callable[[Floats], Floats]) -> ClipWindows | str:
+def load_windows(
+    path: Path, sr: int, cut: Callable[[Floats], Floats], spans: Spans
+) -> ClipWindows | str:
     """Decode a clip and cut its windows; the reason if it cannot be decoded."""
     if not path.is_file():
         return "is not there"
     try:
-        y = load_waveform(path, sr, MAX_SECONDS)
+        y = decode(path, MAX_SECONDS, spans).at(sr)
     except ClipError as error:
         return str(error).removeprefix(f"{path}: ").partition(";")[0]
     return ClipWindows(sha256=sha256(path), windows=cut(y))
+
+
+def window_seconds(seconds: float, of_window: float) -> list[tuple[float, float]]:
+    """Find what `cut_windows` takes of a recording, with windows of `of_window` seconds.
+
+    Examples
+    --------
+    >>> window_seconds(100, of_window=10)
+    [(35.0, 65.0)]
+    """
+    start = max(0.0, seconds - N_WINDOWS * of_window) / 2
+    return [(start, seconds - start)]
 
 
 def cut_windows(y: Floats, n_samples: int, *, fixed: bool = False) -> Floats:

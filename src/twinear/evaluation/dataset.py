@@ -23,6 +23,7 @@ from twinear.base.files import is_system_file, require, sha256
 from twinear.base.params import Params
 from twinear.clips.clips import Clips, ClipsParams, index_clips
 from twinear.compute.pool import choose_workers
+from twinear.encoders.sources import find_embeddings
 from twinear.evaluation.progress import Progress
 from twinear.evaluation.recipes import Recipe
 from twinear.listens.listens import Listens, ListensParams, read_listens
@@ -31,7 +32,7 @@ from twinear.ranking.systems import EvaluationSet, build_evaluation_set
 from twinear.similarity.computation import compute_similarity
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms.computation import compute_spectrograms, read_embeddings
+from twinear.spectrograms.computation import compute_spectrograms
 from twinear.spectrograms.embedding_table import TABLE
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
@@ -123,12 +124,16 @@ class EvaluationData:
 
 
 def prepare(
-    data: Path, params: PreparationParams, artifacts: Path, progress: Progress
+    data: Path,
+    params: PreparationParams,
+    artifacts: Path,
+    progress: Progress,
+    extractor: str = "",
 ) -> ArtefactFolders:
     """Compute similarity and spectrograms of a data folder, unless they were computed before.
 
     They, and the listens, are kept in `prepared/` of `artifacts`, named by a hash of what decides
-    them.
+    them. `extractor` is that of the scorer whose front end the params have, see `find_embeddings`.
 
     Raises
     ------
@@ -154,11 +159,11 @@ def prepare(
         clips, _ = index_clips(resolved, data, params.clips, bar, workers)
         clips.write(index)
     embedding_table = [data / TABLE] if (data / TABLE).exists() else []
-    key = _key([index, *embedding_table], params.spectrograms)
+    key = _key([index, *embedding_table], params.spectrograms, extractor=extractor)
     spectrograms = work / f"spectrograms-{key}"
     if not spectrograms.exists():
         clips, front = Clips.read(index), params.spectrograms
-        embeddings = read_embeddings(clips, data, front)
+        embeddings = find_embeddings(clips, data, front, extractor)
         compute_spectrograms(clips, data, front, bar, workers, embeddings).write(spectrograms)
     return ArtefactFolders(similarity=similarity, spectrograms=spectrograms, listens=plays)
 
@@ -181,8 +186,9 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def _key(files: Iterable[Path], *params: Params) -> str:
-    settings = json.dumps([each.model_dump(mode="json") for each in params], sort_keys=True)
+def _key(files: Iterable[Path], *params: Params, extractor: str = "") -> str:
+    dumped: list[object] = [each.model_dump(mode="json") for each in params]
+    settings = json.dumps(dumped + [extractor] * bool(extractor), sort_keys=True)
     return hashlib.sha256((settings + _digest(files)).encode()).hexdigest()[:16]
 
 

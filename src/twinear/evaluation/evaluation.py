@@ -108,7 +108,10 @@ def evaluate(options: EvaluationOptions, progress: Progress = no_progress) -> Co
     scorer = None if options.scorer is None else Scorer.read(options.scorer)
     front = None if scorer is None else scorer.spectrograms
     preparation = PreparationParams.from_recipe(recipe, front)
-    data = EvaluationData.read(prepare(options.data, preparation, options.artifacts, progress))
+    extractor = "" if scorer is None else scorer.inputs.extractor
+    data = EvaluationData.read(
+        prepare(options.data, preparation, options.artifacts, progress, extractor)
+    )
     left_out = read_artists_to_leave_out(options.without, data) if options.without else set()
     data = data.without(left_out)
     scores = _score(options, scorer, recipe, data)

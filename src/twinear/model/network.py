@@ -161,7 +161,7 @@ class StatisticsBranch(nn.Module):
         # every block weighs the same, but a joined embedding has a share of its own
         self.weights = [1.0] * len(self.sizes)
         if inputs.n_joined:
-            others, share = len(self.sizes) - 1, params.embeddings_share
+            others, share = len(self.sizes) - 1, params.joined_share
             self.weights[-1] = others * share / (1 - share)
         self.register_buffer("middle", torch.zeros(sum(self.sizes)))
         self.register_buffer("axes", torch.zeros(sum(self.sizes), units))

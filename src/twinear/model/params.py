@@ -26,7 +26,8 @@ class ModelParams(Params):
     global_pooling: Literal["max", "statistics"]
     dense_units: Positive
     statistics_units: Positive
-    embeddings_share: float = Field(ge=0, lt=1)
+    # to choose from; a scorer's own holds the chosen one
+    embeddings_shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(min_length=1)
     dropout: float = Field(ge=0, lt=1)
     head: HeadName
 
@@ -36,6 +37,11 @@ class ModelParams(Params):
         if dilation ** (info.data.get("conv_depth", 1) - 1) > MAX_SPAN:
             raise ValueError(f"less: the last layer would span over {MAX_SPAN} frames")
         return dilation
+
+    @property
+    def joined_share(self) -> float:
+        """The share of embeddings that are joined to a log-mel: the first between 0 and 1, or 0."""
+        return next((share for share in self.embeddings_shares if 0 < share < 1), 0.0)
 
     @property
     def pools(self) -> list[int]:

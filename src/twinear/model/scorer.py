@@ -119,6 +119,8 @@ class Scorer:
                     remedy="train it again: 'dvc repro training'",
                 )
             front = parse_params("spectrograms", SpectrogramsParams, header["spectrograms"], path)
+            if "embeddings_share" in header["model"]:  # of twinear 0.2, where it was one number
+                header["model"]["embeddings_shares"] = [header["model"].pop("embeddings_share")]
             model = parse_params("model", ModelParams, header["model"], path)
             inputs = parse_input(header["inputs"])
             shapes = numpy_encoder.weight_shapes(inputs, model, count_factors(weights))
@@ -141,21 +143,22 @@ class Scorer:
         Raises
         ------
         DataError
-            As `require_front_end`.
+            As `for_front_end`.
         """
-        self.require_front_end(clips)
-        return self.encode_many(clips.values, clips.joined, progress)
+        taken = self.for_front_end(clips)
+        return self.encode_many(taken.values, taken.joined, progress)
 
-    def require_front_end(self, clips: "Spectrograms") -> None:
-        """Check that spectrograms are of the scorer's front end.
+    def for_front_end(self, clips: "Spectrograms") -> "Spectrograms":
+        """Take of spectrograms what the scorer's front end has, see `Spectrograms.for_front_end`.
 
         Raises
         ------
         DataError
             They are of another one; the message names both values of what differs.
         """
+        taken = clips.for_front_end(self.spectrograms)
         ours = _describe(self.spectrograms, self.inputs)
-        theirs = _describe(clips.front, input_of(clips))
+        theirs = _describe(taken.front, input_of(taken))
         differing = [name for name in ours if theirs.get(name) != ours[name]]
         if differing:
             raise DataError(
@@ -164,6 +167,7 @@ class Scorer:
                 expected="the scorer's " + ", ".join(f"{name} {ours[name]}" for name in differing),
                 remedy="compute them with the scorer's front end, or train a scorer on these",
             )
+        return taken
 
     def encode(self, values: np.ndarray, joined: np.ndarray | None = None) -> np.ndarray:
         """Encode a few clips to embeddings without torch, (clips, units), float32.

@@ -79,14 +79,14 @@ def deletion_test(
     DataError
         The spectrograms are of another front end than the scorer's.
     """
-    scorer.require_front_end(spectrograms)
+    taken = scorer.for_front_end(spectrograms)
     branch = scorer.net.statistics
     if not isinstance(scorer.net.head, Cosine) or branch is None or len(branch.names) < 2:
         return None
     if not len(pairs):
         return None
     rows, among = np.unique(pairs, return_inverse=True)
-    parts = decompose(scorer, spectrograms.values[rows], spectrograms.joined[rows])
+    parts = decompose(scorer, taken.values[rows], taken.joined[rows])
     among = among.reshape(pairs.shape)  # the pairs as rows of `parts`
     contributions = split_logits(parts, among).contributions[:, : len(parts.blocks)]
     whole = parts.logits(among)

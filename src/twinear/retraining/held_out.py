@@ -17,12 +17,13 @@ from twinear.base.errors import DataError
 from twinear.catalogue.scoring import score_artists
 from twinear.clips.clips import Clips
 from twinear.compute.pool import Workers
+from twinear.encoders.sources import find_embeddings
 from twinear.metrics.ranking_metrics import Floats, Truth, others, query_ndcg
 from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer
 from twinear.ranking.ranking import RankingParams, build_truth, find_rows
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms.computation import compute_spectrograms, read_embeddings
+from twinear.spectrograms.computation import compute_spectrograms
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
 
@@ -89,11 +90,12 @@ class HeldOut:
 
     def encode(self, scorer: Scorer, data: Path, workers: Workers) -> np.ndarray:
         """Embed every clip with the scorer's own front end, (clips, dense_units)."""
-        front = scorer.spectrograms
-        if front == self.spectrograms.front:
-            return scorer.encode_spectrograms(self.spectrograms)
-        joined = read_embeddings(self.clips, data, front)
-        computed = compute_spectrograms(self.clips, data, front, iter, workers, joined)
+        front, extractor = scorer.spectrograms, scorer.inputs.extractor
+        present = self.spectrograms.for_front_end(front)
+        if present.front == front and present.extractor == extractor:
+            return scorer.encode_spectrograms(present)
+        embeddings = find_embeddings(self.clips, data, front, extractor)
+        computed = compute_spectrograms(self.clips, data, front, iter, workers, embeddings)
         return scorer.encode_spectrograms(computed)
 
     def score(self, scorer: Scorer, embeddings: np.ndarray) -> Floats:

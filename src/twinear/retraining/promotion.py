@@ -218,7 +218,8 @@ def _untrained_ndcg(evaluator: Evaluator, folders: PipelineFolders, scorer: Scor
     test, held_out = Split.read(folders.split).members("test"), evaluator.held_out
     clips = Spectrograms.read(folders.artifacts / "spectrograms")
     rows = np.flatnonzero(~clips.clips["artist"].isin(test))
-    untrained = untrained_scorer(clips.select(rows), scorer.model)
+    taken = clips.select(rows).for_front_end(scorer.spectrograms)
+    untrained = untrained_scorer(taken, scorer.model)
     embeddings = untrained.encode_spectrograms(held_out.spectrograms)
     return evaluator.ndcg(held_out.score(untrained, embeddings))
 

@@ -94,6 +94,26 @@ class EmbeddingTable:
         vector = self.vector[[rows[clip] for clip in clips]]
         return replace(self, clips=list(clips), vector=vector, sha256=list(sha256))
 
+    def unchanged(self, clips: Sequence[str], sha256: Sequence[str]) -> "EmbeddingTable":
+        """Select those of these clips that have an embedding and have not changed since.
+
+        `sha256` are the hashes of their audio files now.
+        """
+        rows = {clip: row for row, clip in enumerate(self.clips)}
+        encoded = dict(zip(self.clips, self.sha256, strict=False))
+        now = dict(zip(clips, sha256, strict=True))
+        kept = [
+            clip
+            for clip, content in now.items()
+            if clip in rows and encoded.get(clip, "") in ("", content)
+        ]
+        return replace(
+            self,
+            clips=kept,
+            vector=self.vector[[rows[clip] for clip in kept]],
+            sha256=[now[clip] for clip in kept],
+        )
+
     def renamed(self, names: Mapping[str, str]) -> "EmbeddingTable":
         """Rename the clips in `names`, old to new, and drop all others and duplicates."""
         contents = self.sha256 or [""] * len(self.clips)

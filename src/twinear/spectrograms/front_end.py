@@ -47,7 +47,7 @@ class SpectrogramsParams(Params):
     top_db: float = Field(gt=0)
     n_mfcc: int = Field(gt=0, le=MFCC_N_MELS)
     max_seconds: float = Field(gt=0)
-    embeddings: Literal["none", "concat", "only"]
+    embeddings: Literal["auto", "none", "concat", "only"]
 
     @field_validator("n_windows")
     @classmethod
@@ -115,6 +115,12 @@ def excerpts(n: int, params: SpectrogramsParams) -> list[slice]:
         parts.append(slice(first, first + kept))
         start += length
     return parts
+
+
+def needed_seconds(seconds: float, params: SpectrogramsParams) -> list[tuple[float, float]]:
+    """Find what `log_mel` and `mfcc_statistics` take of a recording, as (start, end) in seconds."""
+    parts = excerpts(round(seconds * params.sr), params)
+    return [(part.start / params.sr, part.stop / params.sr) for part in parts]
 
 
 def _shares(total: int, n: int) -> list[int]:

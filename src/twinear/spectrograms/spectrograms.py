@@ -1,11 +1,12 @@
 """The spectrograms of all clips, on disk and in memory.
 
 The embeddings of a pre-trained network may be joined to the log-mel (`embeddings: concat`) or
-replace it (`only`); this module does not know where they come from.
+replace it (`only`); this module does not know where they come from. With `auto` they are joined
+too, and the training chooses what its scorer takes of both: `for_front_end` gives that view.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,28 @@ class Spectrograms:
             extractor=self.extractor,
         )
 
+    def for_front_end(self, front: SpectrogramsParams) -> "Spectrograms":
+        """Take of joined log-mels and embeddings what another front end has; nothing is computed.
+
+        Returns
+        -------
+        The spectrograms of `front`, where it differs in `embeddings` only and these hold what it
+        needs; else these themselves.
+        """
+        own = self.front
+        if (
+            own == front
+            or own.embeddings not in ("auto", "concat")
+            or own.model_copy(update={"embeddings": front.embeddings}) != front
+        ):
+            return self
+        nothing = np.empty((len(self.clips), 0), np.float32)
+        if front.embeddings == "only":
+            return replace(self, front=front, values=self.joined[:, :, None], joined=nothing)
+        if front.embeddings == "none":
+            return replace(self, front=front, joined=nothing, extractor="")
+        return replace(self, front=front)
+
     def write(self, folder: Path) -> None:
         """Write params.json, clips.csv, spectrograms.npy, mfcc.npz and embeddings.npy."""
         with replacing(folder) as temporary:
@@ -102,7 +125,7 @@ class Spectrograms:
         if list(clips.columns) != COLUMNS:
             raise DataError(folder / "clips.csv", "has other columns", expected=", ".join(COLUMNS))
         n, n_mfcc, alone = len(clips), mean.shape[-1], front.embeddings == "only"
-        n_dims = joined.shape[-1] if front.embeddings == "concat" else 0
+        n_dims = joined.shape[-1] if front.embeddings in ("auto", "concat") else 0
         heard = values.shape[1:] if alone else (front.n_mels, front.n_frames)
         wanted: list[tuple[str, npt.NDArray[Any], Any, tuple[int, ...]]] = [
             ("spectrograms.npy", values, np.float32 if alone else np.float16, (n, *heard)),

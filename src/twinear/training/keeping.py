@@ -1,6 +1,13 @@
 """Whether what was learned is better than what was there before, on artists it did not see.
 
-Learning is kept in steps, each of which has to earn its place:
+First it is chosen what a scorer takes of a clip, where there is a choice (`embeddings_share`): the
+embeddings of a pre-trained network, the statistics of the log-mel, or both. Nothing is learned from
+listens yet, so every artist of training and validation is held out. The one-standard-error rule
+below takes the first candidate that is as good as the best. By default they are in this order:
+embeddings alone, which are the prior, as their network has heard far more music than any corpus
+here holds; the log-mel alone; and both, which cost most and so have to be better than either.
+
+Then learning is kept in steps, each of which has to earn its place:
 
 - *listener factors* are learned in closed form, so they are quick to learn again: they are
   cross-fitted, and every artist of training and validation is held out once. Candidates are the
@@ -72,6 +79,42 @@ class StepDecision:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShareCandidate:
+    """How a share of the embeddings ranks without any learning.
+
+    Attributes
+    ----------
+    ndcg
+        Mean NDCG@10 over the queries; None where no query has a similar artist.
+    chosen_minus_this
+        By how much the chosen share is better, paired; None for itself.
+    """
+
+    share: float
+    ndcg: float | None
+    chosen_minus_this: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareDecision:
+    """Which share the embeddings have, and why.
+
+    Attributes
+    ----------
+    share
+        1: the embeddings alone; 0: the log-mel alone.
+    queries
+        Held-out artists; 0 without listens, where the first candidate is taken.
+    candidates
+        In the order of `training.model.embeddings_shares`.
+    """
+
+    share: float
+    queries: int
+    candidates: tuple[ShareCandidate, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class KeepDecision:
     """Which scorer was kept.
 
@@ -83,11 +126,14 @@ class KeepDecision:
         `training.keep`.
     steps
         What was tried, in order.
+    embeddings
+        Their share; None where there was nothing to choose.
     """
 
     kept: Kept
     keep: Keep
     steps: tuple[StepDecision, ...] = ()
+    embeddings: ShareDecision | None = None
 
 
 def choose(values: Floats) -> int:
@@ -150,7 +196,7 @@ def decide(
     row = int(rows[choose(values[rows])])
     difference = values[row] - values[0]
     defined = np.isfinite(difference)
-    interval = _interval(difference, seed)
+    interval = _mean_interval(difference, seed)
     by_interval = interval is not None and interval.low > 0
     better = by_interval if step == "network" else choose(values[[0, *rows]]) > 0
     return StepDecision(
@@ -161,12 +207,39 @@ def decide(
         after=float(values[row][defined].mean()) if defined.any() else None,
         difference=interval,
         factors_weight=weights[row - 1],
-        across_sources=None if across is None else _interval(across[row] - across[0], seed),
+        across_sources=None if across is None else _mean_interval(across[row] - across[0], seed),
     )
 
 
-def _interval(difference: Floats, seed: int) -> Interval | None:
-    """Resample the queries; None if no query is defined."""
+def decide_share(values: Floats, shares: Sequence[float], seed: int) -> ShareDecision:
+    """Choose a share from the values of all, (shares, queries), by the one-standard-error rule.
+
+    Examples
+    --------
+    >>> values = np.stack([np.full(50, 0.3), np.full(50, 0.31), np.full(50, 0.31)])
+    >>> decide_share(values, [1.0, 0.0, 0.75], seed=1).share
+    0.0
+    """
+    chosen = choose(values)
+    defined = np.isfinite(values).all(axis=0)
+    return ShareDecision(
+        share=shares[chosen],
+        queries=int(defined.sum()),
+        candidates=tuple(
+            ShareCandidate(
+                share=share,
+                ndcg=float(of_share[defined].mean()) if defined.any() else None,
+                chosen_minus_this=(
+                    None if row == chosen else _mean_interval(values[chosen] - of_share, seed)
+                ),
+            )
+            for row, (share, of_share) in enumerate(zip(shares, values, strict=True))
+        ),
+    )
+
+
+def _mean_interval(difference: Floats, seed: int) -> Interval | None:
+    """Bootstrap the mean of paired differences, (queries,); None where none is defined."""
     if not np.isfinite(difference).any():
         return None
     drawn = resamples(len(difference), N_BOOTSTRAP, np.random.default_rng(seed))
@@ -199,6 +272,21 @@ def query_values(
     return np.asarray(np.mean(values, axis=0))
 
 
+def measures(decision: KeepDecision) -> dict[str, float]:
+    """Give the numbers of a decision by name, as they are tracked."""
+    numbers = {
+        f"{step.step}_ndcg_gained": step.difference.value
+        for step in decision.steps
+        if step.difference is not None
+    }
+    if decision.embeddings is not None:
+        numbers["embeddings_share"] = decision.embeddings.share
+        for each in decision.embeddings.candidates:
+            if each.ndcg is not None:
+                numbers[f"ndcg_at_embeddings_share_{each.share:g}"] = each.ndcg
+    return numbers
+
+
 NAMES: dict[Kept, str] = {
     "untrained": "the untrained scorer",
     "listener_factors": "listener factors",
@@ -225,6 +313,8 @@ def describe(decision: KeepDecision) -> str:
     .700 to .710, by +.010 [-.020, +.040]: not kept.
     """
     sentences = [f"The scorer is {NAMES[decision.kept]}."]
+    if decision.embeddings is not None:
+        sentences.append(_describe_share(decision.embeddings))
     if not decision.steps:
         sentences.append("Nothing was learned.")
     for step in decision.steps:
@@ -248,3 +338,29 @@ def _describe_across(step: StepDecision) -> str:
         return ""
     interval = format_interval(by.value, by.low, by.high, sign="+")
     return f", and on sources of clips that it had not learned by {interval}"
+
+
+def _describe_share(decision: ShareDecision) -> str:
+    def words(share: float) -> str:
+        if share == 1:
+            return "the embeddings of a pre-trained network"
+        if share == 0:
+            return "statistics of their spectrograms"
+        return "both"
+
+    chosen = f"It compares clips by {words(decision.share)}"
+    ndcg = {each.share: each.ndcg for each in decision.candidates}.get(decision.share)
+    if ndcg is None:
+        return f"{chosen}: no listens could choose."
+    sentences = [
+        f"{chosen}: without any learning NDCG@{NDCG_AT} on {decision.queries} held-out artists is "
+        f"{format_number(ndcg)}."
+    ]
+    for each in decision.candidates:
+        if each.ndcg is not None and (by := each.chosen_minus_this) is not None:
+            interval = format_interval(by.value, by.low, by.high, sign="+")
+            sentences.append(
+                f"By {words(each.share)} it would be {format_number(each.ndcg)}; the difference is "
+                f"{interval}."
+            )
+    return " ".join(sentences)

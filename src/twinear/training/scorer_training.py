@@ -1,7 +1,8 @@
 """Spectrograms, similarity, a split and listens -> a trained scorer, or the untrained one.
 
-It starts from the untrained scorer. Listener factors are learned in closed form
-(`training.listener_factors`) from the listens of all artists that are not held out; the
+It starts from the untrained scorer. With `spectrograms.embeddings: auto` it is chosen first whether
+that takes embeddings, log-mels or both (module `embeddings_share`). Listener factors are learned in
+closed form (`training.listener_factors`) from the listens of all artists that are not held out; the
 network is trained by gradient descent (`training.epochs`). Each is kept where it ranks held-out
 artists better than what was there before (`training.keep`, module `keeping`), and where clips come
 from several sources, artists of a source that was held out no worse.
@@ -12,6 +13,7 @@ The model does not know its trainer: an edit here does not touch what only reads
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from twinear.base.errors import DataError
 from twinear.listens.listens import Listens
 from twinear.metrics.ranking_metrics import Bools, Floats
 from twinear.model.pooling import Pooling
-from twinear.model.scorer import Scorer, input_of
+from twinear.model.scorer import Scorer
 from twinear.similarity.factors import listener_factors
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.sources import find_sources
@@ -31,11 +33,20 @@ from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split, fold_of
 from twinear.training.batches import Batches, ClipInputs, Examples, collect_examples
 from twinear.training.checkpoint import Epoch, write_finished
+from twinear.training.embeddings_share import at_share, candidate_shares
 from twinear.training.factors import add_factors, weigh_factors
-from twinear.training.keeping import KeepDecision, Kept, StepDecision, decide, query_values
+from twinear.training.keeping import (
+    KeepDecision,
+    Kept,
+    ShareDecision,
+    StepDecision,
+    decide,
+    decide_share,
+    query_values,
+)
 from twinear.training.losses import calibration
 from twinear.training.training import Fit, TrainingParams, fit
-from twinear.training.untrained import untrained_scorer
+from twinear.training.untrained import compute_blocks, join_blocks, untrained_scorer
 from twinear.training.validation import all_logits, artist_scores
 
 N_FOLDS = 5  # of cross-fitting
@@ -92,7 +103,8 @@ def train_scorer(
         Listener factors are wanted and there are no listens, or an artist has no similarity.
     """
     torch.set_num_threads(params.threads)  # another number gives other last digits
-    learner = _Learner.start(clips, similarity, split, params, listens, pooling)
+    learner, share = _start(clips, similarity, split, params, listens, pooling)
+    params = learner.params
     made = [_Made(kept="untrained", before_refit=learner.untrained, scorer=learner.untrained)]
     steps, history, best = list[StepDecision](), list[Epoch](), None
     always = params.keep == "always"
@@ -102,8 +114,9 @@ def train_scorer(
         if step.better or always:
             made.append(learned)
     if params.epochs and params.keep != "never":
-        unlabelled = select_unlabelled(clips, split)
-        fitted = fit(input_of(clips), learner.examples, params, checkpoint, on_epoch, unlabelled)
+        unlabelled = select_unlabelled(learner.clips, split)
+        inputs = learner.untrained.inputs
+        fitted = fit(inputs, learner.examples, params, checkpoint, on_epoch, unlabelled)
         history, best = fitted.history, fitted.best
         step, learned = _learn_beside(learner, fitted, made[-1], checkpoint, unlabelled)
         steps.append(step)
@@ -118,7 +131,9 @@ def train_scorer(
     return Trained(
         scorer=last.scorer,
         before_refit=last.before_refit,
-        decision=KeepDecision(kept=last.kept, keep=params.keep, steps=tuple(steps)),
+        decision=KeepDecision(
+            kept=last.kept, keep=params.keep, steps=tuple(steps), embeddings=share
+        ),
         history=history,
         best=best,
     )
@@ -148,63 +163,58 @@ class _Learner:
 
     Attributes
     ----------
+    clips
+        All clips, as the scorer takes them.
     artists
         Ids of the training artists, then of the validation artists.
     statistics
         Of their clips, (clips, n), as the statistics branch computes them.
-    sources
-        Every source of clips held out once; none where there are fewer than two with enough
-        artists. Artists with clips of several sources are in no part.
     """
 
+    clips: Spectrograms
+    similarity: Similarity
     artists: npt.NDArray[np.str_]
-    examples: Examples
-    sources: Sequence[_Part]
     split: Split
     params: TrainingParams
     listens: Listens | None
     pooling: Pooling
     untrained: Scorer
-    batches: Batches
     statistics: Tensor
 
-    @classmethod
-    def start(
-        cls,
-        clips: Spectrograms,
-        similarity: Similarity,
-        split: Split,
-        params: TrainingParams,
-        listens: Listens | None,
-        pooling: Pooling,
-    ) -> "_Learner":
-        """Collect the examples, and fit the untrained scorer to all clips but those of test."""
-        train, validation = split.members("train"), split.members("validation")
-        examples = collect_examples(clips, similarity, train, validation)
-        test = set(split.artists["artist"]) - set(train) - set(validation)
-        without_test = np.flatnonzero(~clips.clips["artist"].isin(test).to_numpy())
-        untrained = untrained_scorer(clips.select(without_test), params.model)
-        batches = Batches.from_examples(examples, torch.device("cpu"))
-        assert untrained.net.statistics is not None  # noqa: S101
-        artists = np.array([*train, *validation])
-        return cls(
-            artists=artists,
-            examples=examples,
-            sources=_hold_out_sources(clips, artists),
-            split=split,
-            params=params,
-            listens=listens,
-            pooling=pooling,
-            untrained=untrained,
-            batches=batches,
-            statistics=batches.compute_statistics(untrained.net.statistics),
-        )
+    @cached_property
+    def examples(self) -> Examples:
+        """The clips of the artists, and their similarity."""
+        train, validation = self.split.members("train"), self.split.members("validation")
+        return collect_examples(self.clips, self.similarity, train, validation)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """The same clips as tensors."""
+        return Batches.from_examples(self.examples, torch.device("cpu"))
 
     @property
     def folds(self) -> list[Bools]:
         """The artists that each fold of cross-fitting holds out, (artists,)."""
         folds = fold_of(self.artists.tolist(), N_FOLDS)
         return [folds == number for number in np.unique(folds)]
+
+    @cached_property
+    def sources(self) -> Sequence[_Part]:
+        """Every source of clips held out once; none where fewer than two have enough artists.
+
+        Artists with clips of several sources are in no part.
+        """
+        clips = self.clips.clips
+        found = find_sources(clips[clips["artist"].isin(self.artists)], LEAST_ARTISTS)
+        source = np.array(
+            [-1 if each in found.several else found.of_artists[each] for each in self.artists]
+        )
+        parts = [
+            _Part(held_out=source == number, learned_from=(source != number) & (source >= 0))
+            for number in range(len(found.values))
+        ]
+        large = [part for part in parts if part.held_out.sum() >= LEAST_ARTISTS]
+        return large if len(large) > 1 else []
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -272,17 +282,55 @@ class _Learner:
         return self.calibrated(weigh_factors(self.with_factors(scorer, learned_from), weight))
 
 
-def _hold_out_sources(clips: Spectrograms, artists: npt.NDArray[np.str_]) -> list[_Part]:
-    sources = find_sources(clips.clips[clips.clips["artist"].isin(artists)], LEAST_ARTISTS)
-    source = np.array(
-        [-1 if artist in sources.several else sources.of_artists[artist] for artist in artists]
-    )
-    parts = [
-        _Part(held_out=source == number, learned_from=(source != number) & (source >= 0))
-        for number in range(len(sources.values))
-    ]
-    large = [part for part in parts if part.held_out.sum() >= LEAST_ARTISTS]
-    return large if len(large) > 1 else []
+def _start(
+    clips: Spectrograms,
+    similarity: Similarity,
+    split: Split,
+    params: TrainingParams,
+    listens: Listens | None,
+    pooling: Pooling,
+) -> tuple[_Learner, ShareDecision | None]:
+    """Choose what the scorer takes of clips; the decision is None where there is no choice.
+
+    Untrained scorers are fitted to all clips but those of test artists.
+    """
+    artists = np.array([*split.members("train"), *split.members("validation")])
+    test = set(split.artists["artist"]) - set(artists.tolist())
+    known = clips.select(np.flatnonzero(~clips.clips["artist"].isin(test).to_numpy()))
+    of_examples = torch.from_numpy(np.array(known.clips["artist"].isin(artists)))
+    shares = candidate_shares(clips.front, params.model)
+    # what takes both has the statistics of what takes either: they are computed once
+    widest, _ = at_share(known, params.model, shares[0] if len(set(shares)) == 1 else 0.5)
+    blocks = compute_blocks(widest, np.arange(len(known.clips)))
+    untrained = {}
+    for share in shares:
+        some, model = at_share(known, params.model, share)
+        untrained[share] = untrained_scorer(some, model, blocks)
+
+    def learner(share: float) -> _Learner:
+        taken, model = at_share(clips, params.model, share)
+        branch = untrained[share].net.statistics
+        assert branch is not None  # noqa: S101
+        return _Learner(
+            clips=taken,
+            similarity=similarity,
+            artists=artists,
+            split=split,
+            params=params.model_copy(update={"model": model}),
+            listens=listens,
+            pooling=pooling,
+            untrained=untrained[share],
+            statistics=join_blocks(blocks, branch)[of_examples],
+        )
+
+    if len(shares) == 1:
+        return learner(shares[0]), None
+    of_shares = []
+    for candidate in map(learner, shares):
+        of_folds = [candidate.values(candidate.untrained, each) for each in candidate.folds]
+        of_shares.append(np.concatenate(of_folds))
+    decision = decide_share(np.stack(of_shares), shares, params.seed)
+    return learner(decision.share), decision
 
 
 def _learn_factors(learner: _Learner) -> tuple[StepDecision, _Made]:

@@ -40,6 +40,7 @@ class Sources:
         files = (
             self.spectrograms / "clips.csv",
             self.spectrograms / "spectrograms.npy",
+            self.spectrograms / "embeddings.npy",
             self.similarity / "artists.csv",
             self.similarity / "similarity.npy",
             self.split,
@@ -141,7 +142,7 @@ def query_scores(
     if not split.queries:
         return {}
     artists = list(dict.fromkeys([*split.queries, *split.validation]))  # queries come first
-    examples = collect_examples(clips, similarity, artists, [])
+    examples = collect_examples(scorer.for_front_end(clips), similarity, artists, [])
     embeddings = scorer.encode_many(examples.clip_inputs.values, examples.clip_inputs.joined)
     scores = score_artists(scorer, embeddings, examples.artist_index, pooling)
     n_queries = len(split.queries)
