@@ -8,7 +8,7 @@ from tests.support.audio import music
 from tests.support.scorers import FRONT, small_scorer
 from twinear.model.scorer import Scorer
 from twinear.recommendation.matching_windows import WindowMatches, match_windows
-from twinear.spectrograms.front_end import Floats, SpectrogramsParams, log_mel
+from twinear.spectrograms.front_end import Floats, SpectrogramsParams, excerpts, log_mel
 
 SR = 22050
 FRONT_20 = FRONT.model_copy(update={"n_frames": round(20 * SR / 512)})
@@ -49,7 +49,8 @@ def fitted(front: SpectrogramsParams, kinds: list[Floats]) -> Scorer:
 
 def matches(scorer: Scorer, first: Floats, second: Floats) -> WindowMatches | None:
     log_mels = np.stack([log_mel(y, scorer.spectrograms) for y in (first, second)])
-    return match_windows(scorer, log_mels, (len(first), len(second)))
+    parts = excerpts(first, scorer.spectrograms), excerpts(second, scorer.spectrograms)
+    return match_windows(scorer, log_mels, parts)
 
 
 @pytest.fixture(scope="module")

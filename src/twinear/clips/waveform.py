@@ -20,9 +20,12 @@ Floats = npt.NDArray[np.float32]
 FIRST_SECONDS = 32  # length of the first buffer: a clip and a little more
 NOT_NUMBERS = "holds samples that are not numbers"
 
-# How channels are mixed and levelled here. Embeddings of waveforms mixed otherwise are not
-# comparable: give it another number when that changes.
-MIX = "mix 1"
+# How channels are mixed and levelled, and what silence is cut off. Embeddings of waveforms that were
+# treated otherwise are not comparable: give it another number when that changes.
+MIX = "mix 2"
+
+SILENCE_DB = 45.0  # below the loudest part
+PART_SECONDS = 0.02  # of a waveform that are silent or not
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,3 +87,27 @@ def decode(path: Path | str, max_seconds: float = math.inf) -> Waveform:
         raise ClipError(path, NOT_NUMBERS, remedy=REPLACE)
     y -= offset
     return Waveform(y=y, sr=native_sr)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # samples far above full scale
+def find_sound(y: Floats, sr: int) -> slice:
+    """Find the samples of a waveform (n,) between the silence at its ends.
+
+    Silence has a power of `SILENCE_DB` below the loudest part, or less: digital silence, the noise
+    of a converter, and the end of a fade. A waveform that is silent altogether is kept.
+
+    Examples
+    --------
+    >>> y = np.zeros(1000, np.float32)
+    >>> y[300:500] = 1
+    >>> find_sound(y, 1000)
+    slice(300, 500, None)
+    """
+    size = max(1, round(PART_SECONDS * sr))
+    if len(y) < size:
+        return slice(0, len(y))
+    power = np.add.reduceat(np.square(y), np.arange(0, len(y), size))
+    heard = np.flatnonzero(power > power.max() * 10 ** (-SILENCE_DB / 10))
+    if not len(heard):
+        return slice(0, len(y))
+    return slice(int(heard[0]) * size, min((int(heard[-1]) + 1) * size, len(y)))

@@ -81,7 +81,7 @@ def load_clap(model: str, say: Callable[[str], None] | None = None) -> Encoder:
         name=f"CLAP {folder.resolve().name if is_folder else model} {content[:16]} {MIX}",
         licence=_read_licence(folder),
         sr=front.sampling_rate,
-        cut=partial(cut_windows, n_samples=front.nb_max_samples),
+        cut=partial(cut_windows, sr=front.sampling_rate, n_samples=front.nb_max_samples),
         embed=partial(_embed_windows, net.to(device).eval(), front),
     )
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from twinear.base.errors import ClipError
 from twinear.base.files import sha256
-from twinear.clips.waveform import load_waveform
+from twinear.clips.waveform import find_sound, load_waveform
 
 Floats = npt.NDArray[np.float32]
 
@@ -39,18 +39,20 @@ def load_windows(path: Path, sr: int, cut: Callable[[Floats], Floats]) -> ClipWi
     return ClipWindows(sha256=sha256(path), windows=cut(y))
 
 
-def cut_windows(y: Floats, n_samples: int, *, fixed: bool = False) -> Floats:
+def cut_windows(y: Floats, sr: int, n_samples: int, *, fixed: bool = False) -> Floats:
     """Cut evenly spread windows, (N_WINDOWS, n_samples), out of the middle of a waveform, (n,).
 
-    A waveform that is shorter than a window is repeated. There are always as many, `fixed` or not.
+    Silence at the ends is left out, and a waveform that is shorter than a window is repeated. There
+    are always as many, `fixed` or not.
 
     Examples
     --------
-    >>> cut_windows(np.arange(10, dtype=np.float32), 2)
+    >>> cut_windows(np.arange(10, dtype=np.float32), 48000, 2)
     array([[2., 3.],
            [4., 5.],
            [6., 7.]], dtype=float32)
     """
+    y = y[find_sound(y, sr)]
     start = max(0, len(y) - N_WINDOWS * n_samples) // 2
     y = y[start : start + N_WINDOWS * n_samples]
     if len(y) < n_samples:

@@ -162,7 +162,7 @@ def explain_clips(
         windows=match_windows(
             scorer,
             values,
-            (len(waveforms[0]), len(waveforms[1])),
+            (excerpts(waveforms[0], front), excerpts(waveforms[1], front)),
             None if encoder is None else embed,
         ),
         descriptors=None if measured is None else (measured[0], measured[1]),
@@ -171,7 +171,7 @@ def explain_clips(
 
 def _heard(scorer: Scorer, y: Floats) -> Floats:
     """Join the parts of a waveform that the score hears."""
-    return np.concatenate([y[part] for part in excerpts(len(y), scorer.spectrograms)])
+    return np.concatenate([y[part] for part in excerpts(y, scorer.spectrograms)])
 
 
 def format_explanation(explanation: ClipExplanation, encoding: str = "utf-8") -> str:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from twinear.model.scorer import Scorer
 from twinear.model.statistics import WINDOW_SECONDS
-from twinear.spectrograms.front_end import Floats, SpectrogramsParams, excerpts
+from twinear.spectrograms.front_end import Floats, SpectrogramsParams
 
 STEP_SECONDS = 2.0  # the largest distance of two windows
 N_MATCHES = 3
@@ -57,7 +57,7 @@ class EmbedSeconds(Protocol):
 def match_windows(
     scorer: Scorer,
     log_mels: Floats,
-    n_samples: tuple[int, int],
+    parts: tuple[list[slice], list[slice]],
     embed: EmbedSeconds | None = None,
 ) -> WindowMatches | None:
     """Find the windows of two clips that are most alike.
@@ -66,8 +66,8 @@ def match_windows(
     ----------
     log_mels
         (2, n_mels, n_frames), as `log_mel` makes them; not used of a scorer of embeddings only.
-    n_samples
-        Length of each waveform.
+    parts
+        The samples of each waveform that its log-mel is made of, as `excerpts` finds them.
     embed
         For a scorer that needs embeddings.
 
@@ -77,7 +77,7 @@ def match_windows(
     choose from: both clips are that short, or the front end keeps no six seconds in one piece.
     """
     front = scorer.spectrograms
-    cuts = [_windows(n, front) for n in n_samples]
+    cuts = [_windows(kept, front) for kept in parts]
     if min(len(cut) for cut in cuts) == 0 or max(len(cut) for cut in cuts) == 1:
         return None
     encoded = []
@@ -122,17 +122,19 @@ class _Window:
         return self.start < other.end and other.start < self.end
 
 
-def _windows(n_samples: int, front: SpectrogramsParams) -> list[_Window]:
-    """Cut the part of a waveform that the front end keeps into windows."""
+def _windows(parts: list[slice], front: SpectrogramsParams) -> list[_Window]:
+    """Cut the parts of a waveform that the front end keeps into windows."""
     hop, sr = front.hop_length, front.sr
     size = round(WINDOW_SECONDS * sr / hop)  # frames
     step = max(1, round(STEP_SECONDS * sr / hop))
     if size > front.n_frames:
         return []
-    if n_samples // hop < size:  # its log-mel repeats it
-        return [_Window(frames=slice(0, size), start=0.0, end=n_samples / sr)]
+    (first_part, *more) = parts
+    if not more and (first_part.stop - first_part.start) // hop < size:  # its log-mel repeats it
+        start, end = first_part.start / sr, first_part.stop / sr
+        return [_Window(frames=slice(0, size), start=start, end=end)]
     windows, joined = [], 0  # samples before a part in the log-mel
-    for part in excerpts(n_samples, front):
+    for part in parts:
         length = part.stop - part.start
         room = length // hop - size  # frames
         for first in _spread(room, step):

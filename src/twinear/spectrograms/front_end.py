@@ -4,8 +4,9 @@ The spectrogram is librosa's `feature.melspectrogram` (periodic Hann window, cen
 mel bands), computed frame by frame and only for the frames that are kept. Window and bands are
 librosa's to the last bit, but computed here: `librosa.filters` takes a second to import. Values are
 `1 + dB / top_db`, where dB is relative to the clip's loudest value: 1 is the loudest value, 0 is
-`top_db` below it or silence. From a clip longer than `n_frames`, `n_windows` evenly spaced parts
-(one: the middle) are joined; a shorter clip is repeated from its start.
+`top_db` below it or silence. Silence at the ends of a clip is left out. From what is longer than
+`n_frames`, `n_windows` evenly spaced parts (one: the middle) are joined; what is shorter is repeated
+from its start.
 
 For the MFCC-Gaussian baseline (Mandel and Ellis, ISMIR 2005) the same waveform gives the mean and
 the full covariance of librosa's first `n_mfcc` MFCCs, here from frames of 2048 samples every 1024
@@ -22,6 +23,7 @@ import scipy.sparse
 from pydantic import Field, ValidationInfo, field_validator
 
 from twinear.base.params import Params
+from twinear.clips.waveform import find_sound
 
 Floats = npt.NDArray[np.float32]
 
@@ -91,8 +93,8 @@ def log_mel(y: Floats, params: SpectrogramsParams) -> Floats:
     return values
 
 
-def excerpts(n: int, params: SpectrogramsParams) -> list[slice]:
-    """Find the samples that are kept of a waveform of `n` samples; `log_mel` joins the parts.
+def excerpts(y: Floats, params: SpectrogramsParams) -> list[slice]:
+    """Find the samples that are kept of a waveform; `log_mel` joins the parts.
 
     Examples
     --------
@@ -100,14 +102,16 @@ def excerpts(n: int, params: SpectrogramsParams) -> list[slice]:
     ...     sr=10, n_fft=2, hop_length=1, n_mels=1, n_frames=4, n_windows=2, fmin=0, fmax=5,
     ...     top_db=80, n_mfcc=1, max_seconds=9, embeddings="none",
     ... )
-    >>> excerpts(12, params)  # 2 from the middle of each half
+    >>> excerpts(np.ones(12, np.float32), params)  # 2 from the middle of each half
     [slice(2, 4, None), slice(8, 10, None)]
-    >>> excerpts(3, params)
-    [slice(0, 3, None)]
+    >>> excerpts(np.array([0, 1, 1, 1, 0], np.float32), params)
+    [slice(1, 4, None)]
     """
+    sound = find_sound(y, params.sr)
+    n = sound.stop - sound.start
     if n <= params.n_frames * params.hop_length:
-        return [slice(0, n)]
-    parts, start = [], 0
+        return [sound]
+    parts, start = [], sound.start
     lengths, frames = (_shares(total, params.n_windows) for total in (n, params.n_frames))
     for length, n_frames in zip(lengths, frames, strict=True):
         kept = min(n_frames * params.hop_length, length)
@@ -147,8 +151,8 @@ def _excerpt(y: Floats, params: SpectrogramsParams) -> Floats:
 
 
 def cut_windows(y: Floats, params: SpectrogramsParams) -> Floats:
-    """Take the windows of a long waveform; a short one is returned as it is."""
-    parts = excerpts(len(y), params)
+    """Take the windows of a long waveform, or all of a short one, without silence at the ends."""
+    parts = excerpts(y, params)
     return y[parts[0]] if len(parts) == 1 else np.concatenate([y[part] for part in parts])
 
 
