@@ -4,9 +4,9 @@ The spectrogram is librosa's `feature.melspectrogram` (periodic Hann window, cen
 mel bands), computed frame by frame and only for the frames that are kept. Window and bands are
 librosa's to the last bit, but computed here: `librosa.filters` takes a second to import. Values are
 `1 + dB / top_db`, where dB is relative to the clip's loudest value: 1 is the loudest value, 0 is
-`top_db` below it or silence. Silence at the ends of a clip is left out. From what is longer than
-`n_frames`, `n_windows` evenly spaced parts (one: the middle) are joined; what is shorter is repeated
-from its start.
+`top_db` below it or silence. Silence at the ends of a clip is left out. From a clip that is longer
+than `n_frames`, `n_windows` evenly spaced parts (one: the middle) are joined; a shorter one is
+repeated from its start.
 
 For the MFCC-Gaussian baseline (Mandel and Ellis, ISMIR 2005) the same waveform gives the mean and
 the full covariance of librosa's first `n_mfcc` MFCCs, here from frames of 2048 samples every 1024
