@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import soxr
 from scipy.signal import butter, sosfilt
 from tqdm import tqdm
@@ -125,12 +126,11 @@ def shift_clip(path: Path, shifts: Shifts, rng: np.random.Generator, into: Path)
     n = min(round(rng.uniform(*shifts.seconds) * sr), len(y))
     start = rng.integers(len(y) - n + 1)
     y = y[start : start + n]
-    for kind, hz in (
-        ("lowpass", rng.choice(shifts.low_pass_hz)),
-        ("highpass", rng.choice(shifts.high_pass_hz)),
-    ):
-        if 0 < hz < sr / 2:
-            y = sosfilt(butter(shifts.order, hz, kind, fs=sr, output="sos"), y)
+    low, high = rng.choice(shifts.low_pass_hz), rng.choice(shifts.high_pass_hz)
+    if low < sr / 2:
+        y = sosfilt(butter(shifts.order, low, "lowpass", fs=sr, output="sos"), y)
+    if high:
+        y = sosfilt(butter(shifts.order, high, "highpass", fs=sr, output="sos"), y)
     y = y * 10 ** (rng.uniform(*shifts.gain_db) / 20)
     level = 10 ** (rng.choice(shifts.silence_dbfs) / 20)
     before, after = (
@@ -226,7 +226,7 @@ def compare_shifts(
     ids = np.array(data.artists.ids)
     artist = unshifted.clips["artist"].to_numpy()
 
-    def mixed(copies: np.ndarray, artists: Sequence[str]) -> Spectrograms:
+    def mixed(copies: np.ndarray, artists: npt.ArrayLike) -> Spectrograms:
         theirs = np.isin(artist, artists)[:, None, None]
         return replace(unshifted, values=np.where(theirs, copies, unshifted.values))
 

@@ -30,10 +30,13 @@ from twinear.encoders.musicnn_patches import (
     N_FRAMES,
     N_MELS,
     N_PATCHES,
+    NARROW_HZ,
     SR,
+    compress,
     cut_patches,
+    restore,
 )
-from twinear.spectrograms.front_end import mel_power
+from twinear.spectrograms.front_end import mel_frequencies, mel_power
 
 REAL = ROOT.parent / "shared" / "real"
 
@@ -50,37 +53,54 @@ def noise(seconds: float) -> np.ndarray:
 # patches
 
 
-def whole_log_mel(y: np.ndarray) -> np.ndarray:
-    return np.log10(20000 * mel_power(y, SR, N_FFT, HOP_LENGTH, N_MELS, 0, SR / 2) + 1)
+def whole_power(y: np.ndarray) -> np.ndarray:
+    return mel_power(y, SR, N_FFT, HOP_LENGTH, N_MELS, 0, SR / 2)
 
 
-def test_patches_lie_side_by_side_and_a_rest_is_dropped() -> None:
-    y = noise(10)
+@pytest.mark.parametrize(("seconds", "n"), [(10, 3), (100, N_PATCHES)])
+def test_patches_are_spread_over_the_sound(seconds: float, n: int) -> None:
+    y = noise(seconds)
     patches = cut_patches(y)
-    assert patches.shape == (3, N_MELS, N_FRAMES)  # of 2.99 s
-    expected = whole_log_mel(y)[:, : 3 * N_FRAMES].reshape(N_MELS, 3, N_FRAMES)
-    np.testing.assert_allclose(patches, expected.swapaxes(0, 1), atol=1e-6)
-
-
-def test_of_a_long_waveform_ten_patches_are_spread_over_all_of_it() -> None:
-    y = noise(100)
-    patches = cut_patches(y)
-    assert len(patches) == N_PATCHES
-    whole = whole_log_mel(y)
-    step = (whole.shape[1] - N_FRAMES) // (N_PATCHES - 1)
-    for n in (0, 1):
-        expected = whole[:, n * step : n * step + N_FRAMES]
-        np.testing.assert_allclose(patches[n], expected, atol=1e-6)
-    np.testing.assert_allclose(patches[-1], whole[:, -N_FRAMES:], atol=1e-6)
+    assert patches.shape == (2 * n, N_MELS, N_FRAMES)  # of 2.99 s
+    whole = whole_power(y)
+    starts = np.linspace(0, whole.shape[1] - N_FRAMES, n).astype(int)
+    cut = np.stack([whole[:, start : start + N_FRAMES] for start in starts])
+    np.testing.assert_allclose(patches[:n], compress(restore(cut)), atol=1e-5)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 2.9])
 def test_a_waveform_shorter_than_a_patch_is_repeated(seconds: float) -> None:
     y = noise(3)[: round(seconds * SR)]
-    (patch,) = cut_patches(y)
+    patch, _ = cut_patches(y)
     n_frames = 1 + len(y) // HOP_LENGTH
-    np.testing.assert_allclose(patch[:, :n_frames], whole_log_mel(y), atol=1e-6)
-    np.testing.assert_array_equal(patch[:, n_frames], patch[:, 0])
+    np.testing.assert_allclose(patch[:, n_frames], patch[:, 0], atol=1e-6)
+    assert patch.shape == (N_MELS, N_FRAMES)
+
+
+def test_the_second_half_of_the_patches_has_its_high_bands_from_those_below() -> None:
+    wide, narrow = np.split(cut_patches(noise(6)), 2)
+    low = mel_frequencies(N_MELS + 2, 0, SR / 2)[1:-1] < NARROW_HZ
+    np.testing.assert_array_equal(wide[:, low], narrow[:, low])
+    assert np.ptp(narrow[:, ~low][:, :, 0] - narrow[:, ~low][:, :1, 0], axis=0).max() < 0.01
+
+
+def test_a_full_band_of_a_usual_level_is_left_as_it_is() -> None:
+    power = np.random.default_rng(0).exponential(2, (2, N_MELS, N_FRAMES)).astype(np.float32)
+    np.testing.assert_array_equal(restore(power), power)
+    quiet = restore(power / 1e4)
+    np.testing.assert_allclose(quiet / power, (quiet / power)[0, 0, 0], rtol=1e-4)
+    assert 10 * np.log10(np.percentile(quiet.sum(axis=1), 90)) == pytest.approx(17, abs=0.01)
+
+
+def test_missing_bands_move_with_the_highest_ones_that_are_there() -> None:
+    power = np.random.default_rng(0).exponential(2, (2, N_MELS, N_FRAMES)).astype(np.float32)
+    power[:, :, ::2] *= 4  # a pulse
+    cut = power.copy()
+    cut[:, 60:] = 0
+    restored = restore(cut)
+    np.testing.assert_array_equal(restored[:, :50], cut[:, :50])
+    assert (restored[:, 60:] > 0).all()
+    assert restored[:, 80, ::2].mean() == pytest.approx(4 * restored[:, 80, 1::2].mean(), rel=0.2)
 
 
 @pytest.mark.parametrize("seconds", [1, 5, 40])
@@ -193,7 +213,7 @@ def test_embeddings_are_what_they_were(model: str) -> None:
 
 @pytest.mark.skipif(not REAL.exists(), reason="the acceptance corpus is not here")
 def test_embeddings_of_real_music_are_those_of_the_original() -> None:
-    """The original decoded with FFmpeg's mixing and resampling, which are used here."""
+    """The original decoded with FFmpeg's mixing and resampling, and restored nothing."""
     encoder = load_musicnn("musicnn-msd")
     with np.load(REAL / "musicnn.npz") as made:
         expected = dict(zip(made["clip"], made["vector"], strict=True))
@@ -206,7 +226,10 @@ def test_embeddings_of_real_music_are_those_of_the_original() -> None:
                 for resampled in resampler.resample(frame)
             ]
         y = np.concatenate(frames) / np.sqrt(2)  # whose mix is (L + R) / sqrt(2)
-        found = encoder.encode(y.astype(np.float32))
+        power = whole_power(y.astype(np.float32))  # the original takes it as it is
+        n = power.shape[1] // N_FRAMES
+        patches = power[:, : n * N_FRAMES].reshape(N_MELS, n, N_FRAMES).swapaxes(0, 1)
+        found = encoder.embed(compress(patches)).mean(axis=0)
         lengths = np.linalg.norm(found) * np.linalg.norm(expected[clip])
         assert found @ expected[clip] / lengths > 0.9999
 

@@ -20,8 +20,8 @@ Floats = npt.NDArray[np.float32]
 FIRST_SECONDS = 32  # length of the first buffer: a clip and a little more
 NOT_NUMBERS = "holds samples that are not numbers"
 
-# How waveforms are mixed, levelled and freed of silence and missing bands for an encoder. Embeddings
-# of waveforms that were treated otherwise are not comparable: count it up when that changes.
+# How waveforms are mixed, levelled, and freed of silence and of missing bands for encoders.
+# Embeddings of waveforms that were treated otherwise are not comparable: count it up on a change.
 MIX = "mix 2"
 
 SILENCE_DB = 45.0  # below the loudest part

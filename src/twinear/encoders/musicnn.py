@@ -33,7 +33,7 @@ MODELS = {  # the SHA-256 of the weights
     "musicnn-msd": "802498d0f3cb3dbbb79d4a12f3b5a6a6762564afad435823040b601afcc2e357",
     "musicnn-mtt": "e39e61b560c68a8900d324e4166c87cc84045ecd8ebcad2019e6f03f1be58f8b",
 }
-# Patches of a clip; each is embedded twice. The more filters have weights, the slower is the network.
+# Patches of a clip, each embedded twice. More filters have weights in the second, so it is slower.
 PATCHES = {"musicnn-msd": 10, "musicnn-mtt": 5}
 WEIGHTS = Path(__file__).with_name("weights")
 N_DIMS = 200

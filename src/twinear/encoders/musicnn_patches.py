@@ -47,8 +47,8 @@ SMALLEST_POWER = 1e-12
 def cut_patches(y: Floats, n_patches: int = N_PATCHES, *, fixed: bool = False) -> Floats:
     """Cut patches out of a waveform.
 
-    They are spread evenly over the sound, side by side as far as it goes; a waveform that is shorter
-    than a patch is repeated.
+    They are spread evenly over the sound, about side by side; a waveform that is shorter than a
+    patch is repeated.
 
     Parameters
     ----------
