@@ -2,16 +2,21 @@
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
+from scipy.signal import butter, sosfilt
 from torch import nn
 
 from tests.conftest import ROOT
 from tests.support.audio import music, write_clip
+from twinear.acquisition.sample.corpus import Codec, encode
+from twinear.acquisition.sample.sound import synthesise
+from twinear.acquisition.sample.style import imagine_artists
 from twinear.base.errors import DataError
 from twinear.clips.waveform import load_waveform
 from twinear.encoders import musicnn
@@ -188,6 +193,54 @@ def test_mono_and_stereo_files_of_the_same_music_have_the_same_embedding(
     stereo = write_clip(tmp_path / "stereo.wav", np.stack([y, y]))
     one, two = (encoder.encode(load_waveform(path, SR)) for path in (mono, stereo))
     np.testing.assert_array_equal(one, two)
+
+
+# recordings of one piece by different sources
+
+
+@pytest.fixture(scope="module")
+def pieces() -> list[np.ndarray]:
+    """Four seconds each of four artists that sound different."""
+    styles = imagine_artists(5, np.random.default_rng(0)).styles[1:]
+    return [
+        synthesise(style, 4.0, SR, np.random.default_rng(n)).astype(np.float32)
+        for n, style in enumerate(styles)
+    ]
+
+
+def between_silence(y: np.ndarray, folder: Path) -> np.ndarray:
+    return np.pad(y, 2 * SR)
+
+
+def quieter(y: np.ndarray, folder: Path) -> np.ndarray:
+    return y / 10
+
+
+def narrow_and_coded(y: np.ndarray, folder: Path) -> np.ndarray:
+    """Up to 4 kHz, through Opus at 24 kbit/s, and quieter."""
+    low = sosfilt(butter(8, 4000, fs=SR, output="sos"), y) / 4
+    codec = Codec(suffix=".ogg", muxer="ogg", encoder="libopus", sr=SR, bit_rate=24000)
+    encode(low.astype(np.float32), codec, folder / "clip.ogg")
+    return load_waveform(folder / "clip.ogg", SR)
+
+
+@pytest.mark.parametrize(
+    ("shift", "least"), [(between_silence, 0.99), (quieter, 0.9), (narrow_and_coded, 0.8)]
+)
+def test_another_recording_of_a_piece_has_nearly_the_same_embedding(
+    encoder: Encoder,
+    pieces: list[np.ndarray],
+    shift: Callable[[np.ndarray, Path], np.ndarray],
+    least: float,
+    tmp_path: Path,
+) -> None:
+    """By the cosine around the mean of all pieces, where two pieces have about 0."""
+    embeddings = np.stack([encoder.encode(y) for y in pieces])
+    others = np.stack([encoder.encode(shift(y, tmp_path)) for y in pieces])
+    one, two = (each - embeddings.mean(axis=0) for each in (embeddings, others))
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
+    cosines = (one * two).sum(axis=1) / lengths
+    assert cosines.min() > least, cosines.round(3)
 
 
 # Every 29th dimension for six seconds of `music`, seeds 0 and 1
