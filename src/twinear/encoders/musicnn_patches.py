@@ -47,8 +47,8 @@ SMALLEST_POWER = 1e-12
 def cut_patches(y: Floats, n_patches: int = N_PATCHES, *, fixed: bool = False) -> Floats:
     """Cut patches out of a waveform.
 
-    They are spread evenly over the sound, about side by side; a waveform that is shorter than a
-    patch is repeated.
+    They lie side by side in the sound, and a rest at its end is dropped; of a waveform with more
+    than `n_patches` evenly spaced ones are taken; one that is shorter than a patch is repeated.
 
     Parameters
     ----------
@@ -77,8 +77,11 @@ def _cut_power(y: Floats, most: int, fixed: bool) -> Floats:
     if n_frames < N_FRAMES:
         repeated = _mel_power(y)[:, np.arange(N_FRAMES) % n_frames]
         return np.repeat(repeated[None], most if fixed else 1, axis=0)
-    n_patches = most if fixed else min(round(n_frames / N_FRAMES), most)
-    starts = np.linspace(0, n_frames - N_FRAMES, n_patches).astype(int)
+    n_whole = n_frames // N_FRAMES
+    if fixed or n_whole > most:
+        starts = np.linspace(0, n_frames - N_FRAMES, most).astype(int)
+    else:
+        starts = np.arange(n_whole) * N_FRAMES
     return np.stack([_cut_patch(y, int(start)) for start in starts])
 
 
