@@ -31,6 +31,7 @@ from twinear.encoders.musicnn import (
 )
 from twinear.encoders.musicnn_patches import (
     HOP_LENGTH,
+    LEAST_LEVEL_DB,
     N_FFT,
     N_FRAMES,
     N_MELS,
@@ -96,7 +97,7 @@ def test_a_full_band_of_a_usual_level_is_left_as_it_is() -> None:
     np.testing.assert_array_equal(restore(power), power)
     quiet = restore(power / 1e4)
     np.testing.assert_allclose(quiet / power, (quiet / power)[0, 0, 0], rtol=1e-4)
-    assert 10 * np.log10(np.percentile(quiet.sum(axis=1), 90)) == pytest.approx(17, abs=0.01)
+    assert 10 * np.log10(np.percentile(quiet.sum(axis=1), 90)) == pytest.approx(LEAST_LEVEL_DB, abs=0.01)
 
 
 def test_missing_bands_move_with_the_highest_ones_that_are_there() -> None:
@@ -227,7 +228,7 @@ def narrow_and_coded(y: np.ndarray, folder: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("shift", "least"), [(between_silence, 0.99), (quieter, 0.9), (narrow_and_coded, 0.8)]
+    ("shift", "least"), [(between_silence, 0.99), (quieter, 0.9), (narrow_and_coded, 0.6)]
 )
 def test_another_recording_of_a_piece_has_nearly_the_same_embedding(
     encoder: Encoder,

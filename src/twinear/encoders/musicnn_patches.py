@@ -34,7 +34,7 @@ N_PATCHES = 10  # all that 30 seconds hold
 POWER_GAIN = 2.0  # the gain of sqrt(2), squared
 
 # Levels are percentiles over the frames, so that gaps between notes do not count.
-LEAST_LEVEL_DB = 17.0  # of the sum of the bands, 90th percentile
+LEAST_LEVEL_DB = 14.5  # of the sum of the bands, 90th percentile
 FALL_DB = 0.29  # of the power from a band to the next, 95th percentile
 USUAL = slice(9, 70)  # bands between 300 and 3,500 Hz, which every recording has
 MISSING_DB = 15.0  # a band that is so far below the line of the others
