@@ -33,8 +33,6 @@ MODELS = {  # the SHA-256 of the weights
     "musicnn-msd": "802498d0f3cb3dbbb79d4a12f3b5a6a6762564afad435823040b601afcc2e357",
     "musicnn-mtt": "e39e61b560c68a8900d324e4166c87cc84045ecd8ebcad2019e6f03f1be58f8b",
 }
-# Patches of a clip, each embedded twice. More filters have weights in the second, so it is slower.
-PATCHES = {"musicnn-msd": 10, "musicnn-mtt": 5}
 WEIGHTS = Path(__file__).with_name("weights")
 N_DIMS = 200
 LICENCE = "ISC (Music Technology Group, Universitat Pompeu Fabra)"
@@ -140,7 +138,7 @@ def load_musicnn(model: str, device: str = "cpu") -> Encoder:
         name=f"{model} {digest[:16]} {MIX}",
         licence=LICENCE,
         sr=SR,
-        cut=partial(cut_patches, n_patches=PATCHES[model]),
+        cut=cut_patches,
         embed=partial(embed_patches, net.to(device).eval()),
     )
 

@@ -12,8 +12,7 @@ Recordings of one piece differ in what the network was not trained to ignore: si
 level, and the band that a codec or an old medium left. So silence is cut off, a quiet recording is
 raised, and bands above those that it holds are filled by the highest ones that it has, frame by
 frame, on the line by which the power of music falls towards high bands (as codecs extend a band).
-Then every clip is taken twice: with all its bands, and with those above `NARROW_HZ` filled in the
-same way, where recordings differ least. Its embedding is the mean over the patches of both.
+A recording of a usual level and all bands passes as it is.
 
 Apart from the network, so that a worker does not import torch.
 """
@@ -22,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinear.clips.waveform import find_sound
-from twinear.spectrograms.front_end import mel_frequencies, mel_power
+from twinear.spectrograms.front_end import mel_power
 
 Floats = npt.NDArray[np.float32]
 
@@ -30,7 +29,7 @@ SR = 16000
 N_FFT, HOP_LENGTH = 512, 256
 N_MELS = 96
 N_FRAMES = 187  # of a patch
-N_PATCHES = 10  # all that 30 seconds hold
+N_PATCHES = 10  # at most; all that 30 seconds hold
 POWER_GAIN = 2.0  # the gain of sqrt(2), squared
 
 # Levels are percentiles over the frames, so that gaps between notes do not count.
@@ -40,46 +39,39 @@ USUAL = slice(9, 70)  # bands between 300 and 3,500 Hz, which every recording ha
 MISSING_DB = 15.0  # a band that is so far below the line of the others
 SLOPE = 2  # bands at the edge into which a low-pass reaches
 SOURCES = 8  # bands that fill those above
-NARROW_HZ = 3800.0
 SMALLEST_POWER = 1e-12
 
 
-def cut_patches(y: Floats, n_patches: int = N_PATCHES, *, fixed: bool = False) -> Floats:
+def cut_patches(y: Floats, *, fixed: bool = False) -> Floats:
     """Cut patches out of a waveform.
 
-    They lie side by side in the sound, and a rest at its end is dropped; of a waveform with more
-    than `n_patches` evenly spaced ones are taken; one that is shorter than a patch is repeated.
+    They lie side by side in the sound, and a rest at its end is dropped. Of a waveform with more
+    than `N_PATCHES` patches, evenly spaced ones are taken; one that is shorter than a patch is
+    repeated.
 
     Parameters
     ----------
     y
         (n,), at `SR`, the mean of the channels.
-    n_patches
-        Take no more.
     fixed
-        Take so many of any waveform, which may overlap.
+        Take `N_PATCHES` patches of any waveform, evenly spaced, which may overlap.
 
     Returns
     -------
-    Log-mels, (patches, N_MELS, N_FRAMES): of all bands, and then, unless `fixed`, the same patches
-    with the highest bands filled.
+    (patches, N_MELS, N_FRAMES), of log-mels.
     """
-    power = restore(_cut_power(y[find_sound(y, SR)], n_patches, fixed))
-    if not fixed:
-        narrow = int(np.searchsorted(mel_frequencies(N_MELS + 2, 0.0, SR / 2)[1:-1], NARROW_HZ))
-        power = np.concatenate([power, _fill(power, narrow)])
-    return compress(power)
+    return compress(restore(_cut_power(y[find_sound(y, SR)], fixed)))
 
 
-def _cut_power(y: Floats, most: int, fixed: bool) -> Floats:
+def _cut_power(y: Floats, fixed: bool) -> Floats:
     """Cut patches of the mel power, (patches, N_MELS, N_FRAMES)."""
     n_frames = 1 + len(y) // HOP_LENGTH
     if n_frames < N_FRAMES:
         repeated = _mel_power(y)[:, np.arange(N_FRAMES) % n_frames]
-        return np.repeat(repeated[None], most if fixed else 1, axis=0)
+        return np.repeat(repeated[None], N_PATCHES if fixed else 1, axis=0)
     n_whole = n_frames // N_FRAMES
-    if fixed or n_whole > most:
-        starts = np.linspace(0, n_frames - N_FRAMES, most).astype(int)
+    if fixed or n_whole > N_PATCHES:
+        starts = np.linspace(0, n_frames - N_FRAMES, N_PATCHES).astype(int)
     else:
         starts = np.arange(n_whole) * N_FRAMES
     return np.stack([_cut_patch(y, int(start)) for start in starts])
@@ -116,18 +108,13 @@ def restore(power: Floats) -> Floats:
     bands = 10 * np.log10(np.percentile(power, 95, axis=(0, 2)) + SMALLEST_POWER)
     bands += FALL_DB * np.arange(N_MELS)
     held = np.flatnonzero(bands > np.median(bands[USUAL]) - MISSING_DB)
-    return power if held[-1] >= N_MELS - SLOPE else _fill(power, int(held[-1]) - SLOPE)
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def _fill(power: Floats, first: int) -> Floats:
-    """Fill the bands from `first` on by those below."""
-    first = max(first, SOURCES)
+    if held[-1] >= N_MELS - SLOPE:
+        return power
+    first = max(int(held[-1]) - SLOPE, SOURCES)  # to be filled
     line = np.float32(10) ** (-FALL_DB / 10 * np.arange(N_MELS, dtype=np.float32))[:, None]
-    filled = power.copy()
-    sources = (power / line)[:, first - SOURCES : first]
-    filled[:, first:] = sources.mean(axis=1, keepdims=True) * line[first:]
-    return filled
+    sources = power[:, first - SOURCES : first] / line[first - SOURCES : first]
+    power[:, first:] = sources.mean(axis=1, keepdims=True) * line[first:]
+    return power
 
 
 @np.errstate(over="ignore", invalid="ignore")
