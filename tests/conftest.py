@@ -54,6 +54,7 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Let a process of pytest-xdist send the number of slow tests to the one that reports."""
+    gc.unfreeze()  # what libraries leave at the end is theirs to collect
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["slow"] = session.config.stash.get(N_SLOW, 0)
 

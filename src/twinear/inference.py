@@ -121,6 +121,8 @@ def compute_input(
 ) -> ClipInput:
     """Compute what the scorer's network takes of a waveform; errors call it `place`.
 
+    Silence at the ends is left out.
+
     Raises
     ------
     ClipError
@@ -128,13 +130,13 @@ def compute_input(
     DataError
         As `find_scorer_encoder`.
     """
-    front = scorer.spectrograms
-    embedding = compute_embedding(scorer, waveform, place)  # (n_dims, n_frames)
+    front, sound = scorer.spectrograms, waveform.without_silence()
+    embedding = compute_embedding(scorer, sound, place)  # (n_dims, n_frames)
     if front.embeddings == "only":
         if embedding.shape[1] != scorer.inputs.shape[1]:  # trained on the means over the windows
             embedding = embedding.mean(axis=1, keepdims=True)
         return ClipInput(values=embedding, joined=np.empty(0, np.float32))
-    return ClipInput(values=log_mel(waveform.at(front.sr), front), joined=embedding.mean(axis=1))
+    return ClipInput(values=log_mel(sound.at(front.sr), front), joined=embedding.mean(axis=1))
 
 
 def compute_embedding(

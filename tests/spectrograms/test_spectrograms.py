@@ -18,7 +18,7 @@ from twinear.base.errors import DataError, ParamsError
 from twinear.base.files import sha256
 from twinear.base.params import parse_params, read_params
 from twinear.clips.clips import Clips
-from twinear.clips.waveform import load_waveform
+from twinear.clips.waveform import Waveform, load_waveform
 from twinear.spectrograms.computation import EmbeddingSource, compute_spectrograms
 from twinear.spectrograms.embedding_table import EmbeddingTable
 from twinear.spectrograms.front_end import (
@@ -354,3 +354,20 @@ def test_a_band_above_half_the_sample_rate_is_refused() -> None:
     values = PLAIN.model_dump() | {"fmax": 12000.0}
     with pytest.raises(ParamsError, match=r"fmax: found 12000\.0, .*sr / 2"):
         parse_params("spectrograms", SpectrogramsParams, values)
+
+
+@pytest.mark.parametrize("seconds", [3, 40])
+def test_silence_at_the_ends_of_a_clip_does_not_count(seconds: float) -> None:
+    y = music(seconds, PLAIN.sr)
+    hiss = np.random.default_rng(0).normal(0, 1e-5, 2 * PLAIN.sr).astype(np.float32)
+    y = Waveform(y=y, sr=PLAIN.sr).without_silence().y
+    whole = log_mel(y, PLAIN)
+    for silence in (np.zeros_like(hiss), hiss):
+        recording = np.concatenate([silence, y, silence])
+        found = Waveform(y=recording, sr=PLAIN.sr).without_silence()
+        assert found.start == pytest.approx(2, abs=0.02)
+        recording = found.y
+        # the first and last frames look into the silence
+        assert np.abs(log_mel(recording, PLAIN) - whole).mean() < 0.01
+        mean, _ = mfcc_statistics(recording, PLAIN)
+        np.testing.assert_allclose(mean, mfcc_statistics(y, PLAIN)[0], atol=1)

@@ -22,9 +22,12 @@ Floats = npt.NDArray[np.float32]
 FIRST_SECONDS = 32  # length of the first buffer: a clip and a little more
 NOT_NUMBERS = "holds samples that are not numbers"
 
-# How channels are mixed and levelled here. Embeddings of waveforms mixed otherwise are not
-# comparable: give it another number when that changes.
-MIX = "mix 1"
+# How waveforms are mixed, levelled, and freed of silence and of missing bands for encoders.
+# Embeddings of waveforms that were treated otherwise are not comparable: count it up on a change.
+MIX = "mix 2"
+
+SILENCE_DB = 45.0  # below the loudest part
+PART_SECONDS = 0.02  # of a waveform that are silent or not
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,11 +42,25 @@ class Waveform:
         Sample rate in Hz.
     parts
         What is decoded of it, each from a whole second on; the rest is zeros. None: all.
+    start
+        Where it begins in the file, in seconds.
     """
 
     y: Floats
     sr: int
     parts: Sequence[slice] | None = None
+    start: float = 0.0
+
+    def without_silence(self) -> "Waveform":
+        """Leave out the silence at its ends, see `find_sound`.
+
+        A long recording of which parts are decoded stays as it is: its parts are chosen by its
+        length, and of its ends little is taken.
+        """
+        if self.parts is not None:
+            return self
+        sound = find_sound(self.y, self.sr)
+        return Waveform(y=self.y[sound], sr=self.sr, start=self.start + sound.start / self.sr)
 
     def at(self, sr: int) -> Floats:
         """Resample it, (n,)."""
@@ -121,3 +138,27 @@ def _offset(y: Floats, path: Path) -> np.float32:
     if not np.isfinite(offset):
         raise ClipError(path, NOT_NUMBERS, remedy=REPLACE)
     return offset
+
+
+@np.errstate(over="ignore", invalid="ignore")  # samples far above full scale
+def find_sound(y: Floats, sr: int) -> slice:
+    """Find the samples of a waveform (n,) between the silence at its ends.
+
+    Silence has a power of `SILENCE_DB` below the loudest part, or less: digital silence, the noise
+    of a converter, and the end of a fade. A waveform that is silent altogether is kept.
+
+    Examples
+    --------
+    >>> y = np.zeros(1000, np.float32)
+    >>> y[300:500] = 1
+    >>> find_sound(y, 1000)
+    slice(300, 500, None)
+    """
+    size = max(1, round(PART_SECONDS * sr))
+    if len(y) < size:
+        return slice(0, len(y))
+    power = np.add.reduceat(np.square(y), np.arange(0, len(y), size))
+    heard = np.flatnonzero(power > power.max() * 10 ** (-SILENCE_DB / 10))
+    if not len(heard):
+        return slice(0, len(y))
+    return slice(int(heard[0]) * size, min((int(heard[-1]) + 1) * size, len(y)))

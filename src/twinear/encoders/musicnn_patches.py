@@ -1,12 +1,18 @@
 """Waveform -> what musicnn takes: patches of three seconds of a log-mel spectrogram.
 
 As in musicnn 0.1.0: 96 mel bands of the power of 512 samples every 256 at 16 kHz, compressed as
-`log10(10000 x + 1)`, in patches of 187 frames side by side; a rest at the end is dropped.
+`log10(10000 x + 1)`, in patches of 187 frames.
 (Its own code casts the power to float16, in which loud music is infinite. Here all is float32.)
 
 Level counts in this compression. musicnn's training audio and its usual decoders mix stereo to
 `(L + R) / sqrt(2)`; a waveform of this project is the mean of the channels. A fixed gain of sqrt(2)
 brings both to the same level, and a mono file gives what a stereo file of the same music gives.
+
+Recordings of one piece differ in what the network was not trained to ignore: level, and the band
+that a codec or an old medium left. So a quiet recording is raised, and bands above those that it
+holds are filled by the highest ones that it has, frame by frame, on the line by which the power of
+music falls towards high bands (as codecs extend a band).
+A recording of a usual level and all bands passes as it is.
 
 Apart from the network, so that a worker does not import torch.
 """
@@ -25,12 +31,21 @@ N_FRAMES = 187  # of a patch
 N_PATCHES = 10  # at most; all that 30 seconds hold
 POWER_GAIN = 2.0  # the gain of sqrt(2), squared
 
+# Levels are percentiles over the frames, so that gaps between notes do not count.
+LEAST_LEVEL_DB = 14.5  # of the sum of the bands, 90th percentile
+FALL_DB = 0.29  # of the power from a band to the next, 95th percentile
+USUAL = slice(9, 70)  # bands between 300 and 3,500 Hz, which every recording has
+MISSING_DB = 15.0  # a band that is so far below the line of the others
+SLOPE = 2  # bands at the edge into which a low-pass reaches
+SOURCES = 8  # bands that fill those above
+SMALLEST_POWER = 1e-12
+
 
 def cut_patches(y: Floats, *, fixed: bool = False) -> Floats:
     """Cut patches out of a waveform.
 
-    Of a waveform with more than `N_PATCHES` patches, evenly spaced ones are taken; one that is
-    shorter than a patch is repeated.
+    They lie side by side, and a rest at the end is dropped. Of a waveform with more than
+    `N_PATCHES` patches, evenly spaced ones are taken; one that is shorter than a patch is repeated.
 
     Parameters
     ----------
@@ -43,9 +58,14 @@ def cut_patches(y: Floats, *, fixed: bool = False) -> Floats:
     -------
     (patches, N_MELS, N_FRAMES), of log-mels.
     """
+    return compress(restore(_cut_power(y, fixed)))
+
+
+def _cut_power(y: Floats, fixed: bool) -> Floats:
+    """Cut patches of the mel power, (patches, N_MELS, N_FRAMES)."""
     n_frames = 1 + len(y) // HOP_LENGTH
     if n_frames < N_FRAMES:
-        repeated = _log_mel(y)[:, np.arange(N_FRAMES) % n_frames]
+        repeated = _mel_power(y)[:, np.arange(N_FRAMES) % n_frames]
         return np.repeat(repeated[None], N_PATCHES if fixed else 1, axis=0)
     n_whole = n_frames // N_FRAMES
     if fixed or n_whole > N_PATCHES:
@@ -82,10 +102,42 @@ def _cut_patch(y: Floats, start: int) -> Floats:
     # a centred frame covers a hop before and one after; at the ends there are zeros
     before = min(start, 1)
     samples = y[(start - before) * HOP_LENGTH : (start + N_FRAMES) * HOP_LENGTH]
-    return _log_mel(samples)[:, before : before + N_FRAMES]
+    return _mel_power(samples)[:, before : before + N_FRAMES]
 
 
 @np.errstate(over="ignore", invalid="ignore")  # samples far above full scale
-def _log_mel(y: Floats) -> Floats:
-    power = mel_power(y, SR, N_FFT, HOP_LENGTH, N_MELS, 0.0, SR / 2)  # (N_MELS, frames)
+def _mel_power(y: Floats) -> Floats:
+    return mel_power(y, SR, N_FFT, HOP_LENGTH, N_MELS, 0.0, SR / 2)  # (N_MELS, frames)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def restore(power: Floats) -> Floats:
+    """Raise the mel power of a quiet clip, and fill the bands above those that it holds.
+
+    Parameters
+    ----------
+    power
+        (patches, N_MELS, N_FRAMES), of one clip. Silence, and what is not finite, is returned as it
+        is.
+    """
+    loud = np.percentile(power.sum(axis=1), 90)
+    if not (np.isfinite(loud) and loud > 0):
+        return power
+    raised = max(0.0, LEAST_LEVEL_DB - 10 * np.log10(loud))
+    power = power * np.float32(10 ** (raised / 10))
+    bands = 10 * np.log10(np.percentile(power, 95, axis=(0, 2)) + SMALLEST_POWER)
+    bands += FALL_DB * np.arange(N_MELS)
+    held = np.flatnonzero(bands > np.median(bands[USUAL]) - MISSING_DB)
+    if held[-1] >= N_MELS - SLOPE:
+        return power
+    first = max(int(held[-1]) - SLOPE, SOURCES)  # to be filled
+    line = np.float32(10) ** (-FALL_DB / 10 * np.arange(N_MELS, dtype=np.float32))[:, None]
+    sources = power[:, first - SOURCES : first] / line[first - SOURCES : first]
+    power[:, first:] = sources.mean(axis=1, keepdims=True) * line[first:]
+    return power
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def compress(power: Floats) -> Floats:
+    """Compress mel power as musicnn does."""
     return np.asarray(np.log10(10000 * POWER_GAIN * power + 1))

@@ -36,7 +36,7 @@ def load_windows(
     if not path.is_file():
         return "is not there"
     try:
-        y = decode(path, MAX_SECONDS, spans).at(sr)
+        y = decode(path, MAX_SECONDS, spans).without_silence().at(sr)
     except ClipError as error:
         return str(error).removeprefix(f"{path}: ").partition(";")[0]
     return ClipWindows(sha256=sha256(path), windows=cut(y))

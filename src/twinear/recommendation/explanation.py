@@ -117,7 +117,7 @@ def explain_clips(
     """
     front, encoder = scorer.spectrograms, find_scorer_encoder(scorer)
     files = [require(Path(path), "name an audio file") for path in (first, second)]
-    decoded = [decode(path, front.max_seconds) for path in files]
+    decoded = [decode(path, front.max_seconds).without_silence() for path in files]
     waveforms = [waveform.at(front.sr) for waveform in decoded]
     inputs = [
         compute_input(scorer, waveform, path) for waveform, path in zip(decoded, files, strict=True)
@@ -163,6 +163,7 @@ def explain_clips(
             scorer,
             values,
             (len(waveforms[0]), len(waveforms[1])),
+            (decoded[0].start, decoded[1].start),
             None if encoder is None else embed,
         ),
         descriptors=None if measured is None else (measured[0], measured[1]),

@@ -58,6 +58,7 @@ def match_windows(
     scorer: Scorer,
     log_mels: Floats,
     n_samples: tuple[int, int],
+    starts: tuple[float, float] = (0.0, 0.0),
     embed: EmbedSeconds | None = None,
 ) -> WindowMatches | None:
     """Find the windows of two clips that are most alike.
@@ -68,6 +69,8 @@ def match_windows(
         (2, n_mels, n_frames), as `log_mel` makes them; not used of a scorer of embeddings only.
     n_samples
         Length of each waveform.
+    starts
+        Where each begins in its file, in seconds; found windows are told in seconds of the file.
     embed
         For a scorer that needs embeddings.
 
@@ -100,10 +103,10 @@ def match_windows(
         first, second = cuts[0][i], cuts[1][k]
         best.append(
             MatchingWindows(
-                first_start=first.start,
-                first_end=first.end,
-                second_start=second.start,
-                second_end=second.end,
+                first_start=starts[0] + first.start,
+                first_end=starts[0] + first.end,
+                second_start=starts[1] + second.start,
+                second_end=starts[1] + second.end,
                 score=float(scores[i, k]),
             )
         )
@@ -115,7 +118,7 @@ def match_windows(
 @dataclass(frozen=True, kw_only=True)
 class _Window:
     frames: slice  # of the log-mel
-    start: float  # seconds in the file
+    start: float  # seconds in the waveform
     end: float
 
     def overlaps(self, other: "_Window") -> bool:

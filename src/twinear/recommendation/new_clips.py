@@ -17,7 +17,7 @@ from twinear.inference import ClipInput, compute_input, find_scorer_encoder
 from twinear.model.scorer import Scorer
 
 # as in the project's params.yaml, for a folder without one
-USABLE = ClipsParams(min_seconds=5.0, min_dbfs=-70.0, max_bad_fraction=0.2, source_column="")
+USABLE = ClipsParams(min_seconds=5.0, min_dbfs=-70.0, max_bad_fraction=0.2, source_column="source")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -160,7 +160,7 @@ def _compute_features(
     if sha256(path) != indexed_sha256:
         return "changed since it was indexed"
     try:
-        waveform = decode(path, params.max_seconds, needed)
+        waveform = decode(path, params.max_seconds, needed).without_silence()
     except ClipError:
         return "can no longer be decoded"
     y = waveform.at(params.sr)
