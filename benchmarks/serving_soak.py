@@ -3,7 +3,9 @@
 Clients search, ask, explain, make playlists, play, send good, damaged and endless clips, and go
 away before the answer. Every error that is not the client's fault ends the run.
 
-    python -m benchmarks.serving_soak [--project .] [--minutes 60] [--clients 8]
+    python -m benchmarks.serving_soak [--project .] [--minutes 60] [--clients 8] [--pause 0.05]
+
+The pause is the mean of what a client waits between two actions, in seconds.
 """
 
 import argparse
@@ -25,10 +27,10 @@ REPORT_SECONDS = 60
 class Client:
     """One client, which does one thing after the other."""
 
-    def __init__(self, address: str, clip: bytes, seed: int) -> None:
+    def __init__(self, address: str, clip: bytes, pause: float, seed: int) -> None:
         self.http = httpx.AsyncClient(base_url=address, timeout=300)
         self.rng = np.random.default_rng(seed)
-        self.clip, self.artists = clip, [""]
+        self.clip, self.pause, self.artists = clip, pause, [""]
         self.times: dict[str, list[float]] = defaultdict(list)
         self.statuses: Counter[tuple[str, int]] = Counter()
 
@@ -53,7 +55,7 @@ class Client:
             self.times[action.__name__].append(time.perf_counter() - began)
             self.statuses[action.__name__, status] += 1
             assert status < 500, (action.__name__, status)
-            await asyncio.sleep(self.rng.exponential(0.05))
+            await asyncio.sleep(self.rng.exponential(self.pause))
         await self.http.aclose()
 
     def artist(self) -> str:
@@ -106,10 +108,10 @@ class Client:
 
 
 async def soak(
-    address: str, clip: bytes, clients: int, seconds: float, watch: object
+    address: str, clip: bytes, clients: int, pause: float, seconds: float, watch: object
 ) -> list[Client]:
     until = time.monotonic() + seconds
-    made = [Client(address, clip, seed) for seed in range(clients)]
+    made = [Client(address, clip, pause, seed) for seed in range(clients)]
     assert callable(watch)
 
     async def report() -> None:
@@ -126,6 +128,7 @@ def main() -> None:
     parser.add_argument("--project", type=Path, default=Path())
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--pause", type=float, default=0.05)
     chosen = parser.parse_args()
     project = chosen.project.resolve()
     clip = sorted((project / "data/clips").glob("*.mp3"))[0].read_bytes()
@@ -143,7 +146,9 @@ def main() -> None:
                 flush=True,
             )
 
-        made = asyncio.run(soak(address, clip, chosen.clients, 60 * chosen.minutes, watch))
+        lasting = 60 * chosen.minutes
+        run = soak(address, clip, chosen.clients, chosen.pause, lasting, watch)
+        made = asyncio.run(run)
         watch()
     rows = []
     for action in sorted({name for client in made for name in client.times}):

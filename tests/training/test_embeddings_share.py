@@ -35,12 +35,14 @@ def both(embeddings_follow: bool) -> tuple[Spectrograms, Similarity]:
     depth = rng.random(len(taste)) if embeddings_follow else (taste[:, 1] + 3) / 6
     wave = np.sin(np.arange(8) * np.pi / 2) > 0
     band = np.exp(-((place[:, None] * 8 - np.arange(8)) ** 2))
-    values: npt.NDArray[np.float64] = 1 - 0.4 * (1 - band[:, :, None]) - 0.5 * depth[:, None, None] * wave
+    values: npt.NDArray[np.float64] = (
+        1 - 0.4 * (1 - band[:, :, None]) - 0.5 * depth[:, None, None] * wave
+    )
     clips = replace(
         of_embeddings,
         front=AUTO,
         values=np.clip(values, 0, 1).astype(np.float16),
-        joined=taste if embeddings_follow else np.float32(rng.normal(size=taste.shape)),
+        joined=np.asarray(taste if embeddings_follow else rng.normal(size=taste.shape), np.float32),
         extractor="some network",
     )
     return clips, similarity
