@@ -1,5 +1,6 @@
 """Stage 6: spectrograms, similarity and split -> scorers, a checkpoint, a record an epoch."""
 
+import os
 import sys
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -10,10 +11,11 @@ from tqdm import tqdm
 from twinear.base.files import replacing, sha256, write_json
 from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
+from twinear.compute.memory import choose_memory
 from twinear.listens.listens import Listens
 from twinear.model.pooling import read_pooling
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.spectrograms.spectrograms import Spectrograms, digest
 from twinear.split import Split
 from twinear.tracking.runs import Run, open_run
 from twinear.training.checkpoint import Epoch, write_finished
@@ -38,7 +40,7 @@ def training(
     params = read_params("training", TrainingParams)
     clips, target = Spectrograms.read(spectrograms), Similarity.read(similarity, may_be_empty=True)
     with open_run(read_stages()) as run:
-        run.log_data("spectrograms", spectrograms, sha256(spectrograms / "spectrograms.npy"))
+        run.log_data("spectrograms", spectrograms, digest(spectrograms))
         epochs = pd.DataFrame(columns=[*(field.name for field in fields(Epoch)), "chosen"])
         if target.artists.empty:
             print("training: no listens to learn from, the scorer stays untrained", file=sys.stderr)
@@ -83,7 +85,8 @@ def _train(
             bar.update()
             run.log_metrics(epoch.measures, step=epoch.epoch)
 
-        return train_scorer(clips, target, split, params, checkpoint, say, listens, read_pooling())
+        pooling, memory = read_pooling(), choose_memory(os.environ)
+        return train_scorer(clips, target, split, params, checkpoint, say, listens, pooling, memory)
 
 
 if __name__ == "__main__":

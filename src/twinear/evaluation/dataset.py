@@ -113,7 +113,7 @@ class EvaluationData:
         """The embedding of each clip by a pre-trained network, (clips, n_dims); n_dims may be 0."""
         clips = self.spectrograms
         only = clips.front.embeddings == "only"
-        return np.asarray(clips.values.mean(axis=2) if only else clips.joined)
+        return np.asarray(clips.values).mean(axis=2) if only else clips.joined
 
     def without(self, artists: Collection[str]) -> "EvaluationData":
         """Leave out the clips of some artists, which then take no part at all."""

@@ -21,6 +21,7 @@ from twinear.training.losses import OBJECTIVES, ObjectiveName, by_artist, calibr
 
 NDCG_AT = 10
 BLOCK = 256  # clips encoded at a time
+MOST_PAIRED = 4096  # clips all of whose pairs are in memory at a time
 SHORTEST = 1e-12  # square of the length of a mean embedding
 
 
@@ -65,11 +66,44 @@ class Validator:
 @torch.no_grad()
 def all_logits(clips: Batches, net: SiameseNet, precision: str) -> Tensor:
     """Compute the logits of all pairs of clips, (clips, clips), each encoded once."""
+    u = encode_all(clips, net, precision)
+    return net.head.logit(u, u)
+
+
+@torch.no_grad()
+def encode_all(clips: Batches, net: SiameseNet, precision: str) -> Tensor:
+    """Encode all clips, (clips, units)."""
     net.eval()
     n_clips = len(clips.artist_index)
     blocks = np.array_split(np.arange(n_clips), math.ceil(n_clips / BLOCK))
-    u = torch.cat([clips.take(rows).encode(net, precision) for rows in blocks])
-    return net.head.logit(u, u)
+    return torch.cat([clips.take(rows).encode(net, precision) for rows in blocks])
+
+
+@torch.no_grad()
+def score_all(
+    u: Tensor, net: SiameseNet, artist_index: Tensor, n_artists: int, pooling: Pooling
+) -> Tensor:
+    """Score artists by the embeddings of their clips, (clips, units), as `artist_scores` does.
+
+    Of more than `MOST_PAIRED` clips the pairs are never all in memory.
+
+    Returns
+    -------
+    (artists, artists), in (0, 1).
+    """
+    head, counts = net.head, torch.bincount(artist_index, minlength=n_artists).clamp(min=1)
+    if len(u) <= MOST_PAIRED:
+        return artist_scores(head.logit(u, u), net, artist_index, n_artists, pooling)
+    if pooling == "mean" and isinstance(head, Cosine):
+        mean = u.new_zeros((n_artists, u.shape[1])).index_add_(0, artist_index, u)
+        unit = torch.nn.functional.normalize(mean, dim=1, eps=SHORTEST**0.5)
+        return torch.sigmoid(head.bias + head.scale * unit @ unit.T)
+    sums = u.new_zeros((n_artists, n_artists))
+    for rows in torch.arange(len(u)).split(MOST_PAIRED // 8):
+        scores = torch.sigmoid(head.logit(u[rows], u))  # (rows, clips)
+        of_artists = scores.new_zeros((len(rows), n_artists)).index_add_(1, artist_index, scores)
+        sums.index_add_(0, artist_index[rows], of_artists)
+    return sums / counts / counts[:, None]
 
 
 def artist_scores(
