@@ -257,16 +257,21 @@ def require_frames(clips: "Spectrograms", model: ModelParams) -> None:
     DataError
         Another number of frames was averaged.
     """
-    if clips.compact is None or model.branches == "statistics":
-        return
-    stored, taken = clips.compact.average_frames, model.time_downsampling
-    if stored != taken:
+    if clips.compact is not None and not frames_fit(clips, model):
+        taken = model.time_downsampling
         raise DataError(
             "spectrograms",
-            f"were stored with averages of {stored} frames",
+            f"were stored with averages of {clips.compact.average_frames} frames",
             expected=f"averages of {taken}, as training.model.time_downsampling says",
             remedy=f"set storage.average_frames to {taken}, or storage.form to full",
         )
+
+
+def frames_fit(clips: "Spectrograms", model: ModelParams) -> bool:
+    """Whether spectrograms have the frames that a network convolves, or those before averaging."""
+    if clips.compact is None or model.branches == "statistics":
+        return True
+    return clips.compact.average_frames == model.time_downsampling
 
 
 def _describe(front: SpectrogramsParams, inputs: InputSpec) -> dict[str, Any]:

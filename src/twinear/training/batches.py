@@ -215,10 +215,6 @@ class Batches:
             for rows, artists, values in read:
                 yield self._take(rows, artists, values.result())
 
-    def read_clips(self, rows: np.ndarray) -> Tensor:
-        """Read clips by row to the device, (rows, n_bands, n_frames), float32."""
-        return _floats(self._read(rows).to(self.device, non_blocking=True))
-
     def _read(self, rows: np.ndarray) -> Tensor:
         """Gather clips as they are stored; those on disk are left on the CPU."""
         if self.only_coordinates:
