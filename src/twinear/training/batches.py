@@ -8,7 +8,7 @@ reads those of the next steps meanwhile. The draws and the results are the same.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -196,11 +196,8 @@ class Batches:
         """Take clips by row; the target is that of `artists`, or of all if not given."""
         return self._take(rows, artists, self._read(rows))
 
-    def steps(
-        self, n_steps: int, size: int, n_clips: int, similar: float, rng: np.random.Generator
-    ) -> Iterator[StepClips]:
-        """Draw and take the clips of some steps, see `draw`; those on disk are read ahead."""
-        draws = (self.draw(size, n_clips, similar, rng) for _ in range(n_steps))
+    def take_steps(self, draws: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[StepClips]:
+        """Take the clips of steps by their artists and rows; those on disk are read ahead."""
         if isinstance(self.x, Tensor) or self.only_coordinates:
             for artists, rows in draws:
                 yield self.take(rows, artists)

@@ -268,7 +268,8 @@ def _train_epoch(state: State, data: Batches, params: TrainingParams, number: in
     losses = []
     n_steps = steps_per_epoch(len(data.clips), params.batch_artists)
     size, n_clips = params.batch_artists, params.clips_per_artist
-    for step in data.steps(n_steps, size, n_clips, params.batch_similar, rng):
+    draws = (data.draw(size, n_clips, params.batch_similar, rng) for _ in range(n_steps))
+    for step in data.take_steps(draws):
         if isinstance(spec, LogMel) and not params.augmentation.changes_nothing:
             step = replace(step, x=augment(step.x, params.augmentation, spec.top_db, generator))
         loss = step_loss(net, step, OBJECTIVES[params.objective], params.precision)
