@@ -219,6 +219,8 @@ def damage(out: Path, how: str) -> None:
         np.save(arrays, np.zeros((1, FRONT.n_mels, 11), np.uint8))
     elif how == "of other params":
         params.write_text(json.dumps(made | {"n_mels": 20}))
+    elif how == "no params":
+        params.write_text("{")
     elif how == "of other clips":
         shutil.copytree(out / "shards" / "00000", shard, dirs_exist_ok=True)
 
@@ -230,6 +232,7 @@ def damage(out: Path, how: str) -> None:
         ("truncated", r"00001/spectrograms\.npy: cannot be read.*dvc repro"),
         ("of other frames", r"00001/spectrograms\.npy: has uint8 rows .*\(40, 11\).*00000"),
         ("fewer", r"shards/0000[12]: is of other clips"),
+        ("no params", r"00001/params\.json: cannot be read .*dvc repro"),
         ("of other params", r"00001: has n_mels 20, expected n_mels 40"),
         ("of other clips", r"00001: is of other clips, expected those in rows 2 to 3"),
     ],

@@ -149,6 +149,18 @@ def test_averages_of_other_frames_are_refused(tmp_path: Path) -> None:
         scorer.encode_spectrograms(spectrograms(tmp_path))
 
 
+def test_other_statistics_than_the_networks_are_refused(tmp_path: Path) -> None:
+    clips = spectrograms(tmp_path)
+    assert clips.compact is not None
+    fewer = np.asarray(clips.compact.statistics)[:, 1:]
+    model = params(model={"time_downsampling": AVERAGE}).model
+    scorer = untrained_scorer(spectrograms(), model)
+    with pytest.raises(DataError, match=r"statistics of a clip, expected .*dvc repro"):
+        scorer.encode_spectrograms(
+            replace(clips, compact=Compact(average_frames=AVERAGE, statistics=fewer))
+        )
+
+
 @pytest.mark.parametrize(
     ("changes", "key"),
     [

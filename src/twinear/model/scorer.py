@@ -23,7 +23,14 @@ from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 from twinear.base.params import parse_params
 from twinear.model import numpy_encoder
-from twinear.model.inputs import Embedding, InputSpec, LogMel, describe_input, parse_input
+from twinear.model.inputs import (
+    Embedding,
+    InputSpec,
+    LogMel,
+    block_sizes,
+    describe_input,
+    parse_input,
+)
 from twinear.model.params import ModelParams
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.quantisation import as_floats
@@ -171,7 +178,7 @@ class Scorer:
                 expected="the scorer's " + ", ".join(f"{name} {ours[name]}" for name in differing),
                 remedy="compute them with the scorer's front end, or train a scorer on these",
             )
-        require_frames(taken, self.model)
+        require_compact(taken, self.model)
         return taken
 
     def encode(self, values: np.ndarray, joined: np.ndarray | None = None) -> np.ndarray:
@@ -249,15 +256,26 @@ def input_of(clips: "Spectrograms") -> InputSpec:
     )
 
 
-def require_frames(clips: "Spectrograms", model: ModelParams) -> None:
-    """Require spectrograms in the compact form to have the frames that a network convolves.
+def require_compact(clips: "Spectrograms", model: ModelParams) -> None:
+    """Require spectrograms in the compact form to have what a network takes of them.
 
     Raises
     ------
     DataError
-        Another number of frames was averaged.
+        Another number of frames was averaged, or there are other statistics.
     """
-    if clips.compact is not None and not frames_fit(clips, model):
+    if clips.compact is None:
+        return
+    inputs, n_statistics = input_of(clips), clips.compact.statistics.shape[1]
+    expected = sum(block_sizes(inputs).values()) - inputs.n_joined
+    if n_statistics != expected:
+        raise DataError(
+            "spectrograms",
+            f"hold {n_statistics} statistics of a clip",
+            expected=str(expected),
+            remedy="run 'dvc repro spectrograms'",
+        )
+    if not frames_fit(clips, model):
         taken = model.time_downsampling
         raise DataError(
             "spectrograms",

@@ -322,10 +322,7 @@ def _read_shards(
 ) -> dict[str, Any]:
     """Open what `Spectrograms.write_shard` wrote, of every shard."""
     shards = [folder / f"{number:05d}" for number in range(n_shards)]
-    own = [
-        json.loads(require(shard / "params.json", REMEDY).read_text(encoding="utf-8"))
-        for shard in shards
-    ]
+    own = [_read_made(shard) for shard in shards]
     for shard, params in zip(shards, own, strict=True):
         differing = [name for name in made if params.get(name) != made[name]]
         if differing:
@@ -349,6 +346,15 @@ def _read_shards(
             raise DataError(shard, "is of other clips", expected=expected, remedy=REMEDY)
     joined = arrays.get("joined", np.empty((len(clips), 0), np.float32))
     return arrays | {"joined": np.asarray(joined)}
+
+
+def _read_made(shard: Path) -> dict[str, Any]:
+    path = require(shard / "params.json", REMEDY)
+    try:
+        made = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(path, f"cannot be read ({error})", remedy=REMEDY) from None
+    return made if isinstance(made, dict) else {}
 
 
 def _digest_names(files: pd.Series) -> str:

@@ -26,7 +26,7 @@ from twinear.base.errors import DataError
 from twinear.listens.listens import Listens
 from twinear.metrics.ranking_metrics import Bools, Floats
 from twinear.model.pooling import Pooling
-from twinear.model.scorer import Scorer, input_of, require_frames
+from twinear.model.scorer import Scorer, input_of, require_compact
 from twinear.similarity.factors import listener_factors
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.sources import find_sources
@@ -112,7 +112,7 @@ def train_scorer(
     TwinearError
         The memory is not enough.
     """
-    require_frames(clips, params.model)
+    require_compact(clips, params.model)
     if memory is not None:
         require_memory(memory, len(clips.clips), len(split.artists), clips)
     torch.set_num_threads(params.threads)  # another number gives other last digits
