@@ -1,7 +1,7 @@
 """Which audio may be played, and where it is.
 
-A clip is named by an opaque id: a digest of its file, by which it is found again in another build
-of the catalogue, and its row, by which it is found at once. Only files that the catalogue names can
+A clip, or a recording of the user's music, is named by an opaque id: a digest of its file, by which
+it is found again in another build of the catalogue, and its row, by which it is found at once. Only files that the catalogue names can
 be asked for, and of these only what really lies in the data folder or in the user's own music.
 """
 
@@ -10,6 +10,7 @@ import hmac
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from twinear.serve.auth import is_same
 
@@ -67,10 +68,10 @@ class AudioFiles:
         inside = any(path.is_relative_to(root) for root in self.roots)
         return path if inside and path.is_file() else None
 
-    def address(self, clip: str) -> str:
-        """Give the address of the audio of a clip, by its id."""
+    def address(self, clip: str, kind: Literal["clips", "recordings"] = "clips") -> str:
+        """Give the address of the audio of a clip or a recording, by its id."""
         key = f"?key={self._sign(clip)}" if self.token else ""
-        return f"/api/v1/clips/{clip}/audio{key}"
+        return f"/api/v1/{kind}/{clip}/audio{key}"
 
     def is_signed(self, clip: str, key: str) -> bool:
         """Whether `key` is the signature of this clip's address."""

@@ -81,7 +81,9 @@ def run(connection: Connection, memory_bytes: int) -> None:
             connection.send_bytes(msgspec.msgpack.encode(reply, enc_hook=float))
         except BrokenPipeError:
             return
-        if out_of_memory:  # libraries may keep what they had taken: the next clip gets a new process
+        if (
+            out_of_memory
+        ):  # libraries may keep what they had taken: the next clip gets a new process
             return
 
 

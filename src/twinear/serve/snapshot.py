@@ -12,7 +12,7 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -171,23 +171,7 @@ class Snapshot:
         ApiError
             404 with the nearest names, or 422 with those who bear the name.
         """
-        matches = self.collection.matches(artist)
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            ids = ", ".join(match.artist for match in matches[:5])
-            found = f"several artists are called '{artist}'"
-            raise ApiError(422, "several_artists", "artist", found, remedy=f"give the id: {ids}")
-        near = self.collection.suggest(artist)
-        listed = ", ".join(f"'{name}'" for name in near)
-        raise ApiError(
-            404,
-            "unknown_artist",
-            "artist",
-            f"no artist '{artist}' among {len(self):,}",
-            remedy=f"did you mean {listed}?" if near else "check the spelling, or give the id",
-            nearest=near,
-        )
+        return the_only(self.collection.matches(artist), artist, self.collection)
 
     def find_clip(self, text: str) -> ClipRecord:
         """Find a clip by its id, also one that another build of the catalogue gave.
@@ -280,6 +264,32 @@ class Snapshot:
             if score >= threshold:
                 return words
         return FEWEST
+
+
+def the_only(matches: Sequence[ArtistRecord], artist: str, collection: Collection) -> ArtistRecord:
+    """Return the only artist of a collection that matches what was asked for.
+
+    Raises
+    ------
+    ApiError
+        404 with the nearest names, or 422 with those who bear the name.
+    """
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        ids = ", ".join(match.artist for match in matches[:5])
+        found = f"several artists are called '{artist}'"
+        raise ApiError(422, "several_artists", "artist", found, remedy=f"give the id: {ids}")
+    near = collection.suggest(artist)
+    listed = ", ".join(f"'{name}'" for name in near)
+    raise ApiError(
+        404,
+        "unknown_artist",
+        "artist",
+        f"no artist '{artist}' among {len(collection):,}",
+        remedy=f"did you mean {listed}?" if near else "check the spelling, or give the id",
+        nearest=near,
+    )
 
 
 def shown(text: str) -> str:

@@ -84,6 +84,7 @@ def _service(planted: PlantedLibrary) -> Iterator[Asked]:
         data=planted.folder / "data",
         library=planted.cache,
         items=planted.table,
+        music=planted.folder / "music",
         token=TOKEN,
         subsonic_user=USER,
         subsonic_password=PASSWORD,
