@@ -1,6 +1,7 @@
 """Clips: their audio, what sounds like one, and artists that sound like clips that are sent."""
 
 import mimetypes
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -85,7 +86,8 @@ def audio_response(audio: AudioFiles, file: str) -> FileResponse:
     if path is None:
         found = "its audio is not there, or may not be played"
         raise ApiError(404, "no_audio", "clip", found)
-    kind = AUDIO.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0] or ""
+    name = Path(file)  # in a cache the file itself is called by its hash
+    kind = AUDIO.get(name.suffix.lower()) or mimetypes.guess_type(name.name)[0] or ""
     safe = kind if kind.startswith(("audio/", "video/")) else "application/octet-stream"
     return FileResponse(path, media_type=safe, headers={"Cache-Control": "private, max-age=3600"})
 

@@ -32,7 +32,13 @@ from twinear.ranking.receipt import FILE as RECEIPT
 from twinear.recommendation.additions import FILE as ADDITIONS
 from twinear.recommendation.collection import Collection
 from twinear.serve.answers import Artist, Clip, Model, Words
-from twinear.serve.audio_files import AudioFiles, clip_id, digest_of, parse_clip_id
+from twinear.serve.audio_files import (
+    AudioFiles,
+    clip_id,
+    digest_of,
+    find_dvc_cache,
+    parse_clip_id,
+)
 from twinear.serve.errors import ApiError, without_folders
 from twinear.serve.options import ServeOptions
 from twinear.serve.report import LISTENERS, RANKING, Report, ranking_folder, read_report
@@ -140,9 +146,8 @@ class Snapshot:
         collection = Collection.open(options.catalogue)
         catalogue = collection.catalogue
         scorer, _ = collection.load_scorer(), catalogue.index  # while the folder is this one
-        roots = tuple(
-            folder.resolve() for folder in (options.data, options.music) if folder is not None
-        )
+        folders = options.data, options.music, find_dvc_cache(options.data)
+        roots = tuple(folder.resolve() for folder in folders if folder is not None)
         digest = hash_data(collection)
         thresholds, clip_thresholds = _usual_scores(collection)
         return cls(
