@@ -462,6 +462,39 @@ def test_a_hundred_thousand_points_are_drawn_moved_and_found(
     assert drawn["named"]
 
 
+@pytest.mark.parametrize("n", [80, 5000])
+def test_names_on_the_map_hide_no_point_and_no_other_name(visit: Open, n: int) -> None:
+    page = visit("?view=figures")
+    drawn = page.evaluate(
+        """async (n) => {
+          const { PointMap } = await import("./map.js");
+          const sheet = document.createElement("div");
+          sheet.className = "sheet";
+          sheet.append(document.createElement("canvas"), document.createElement("canvas"));
+          document.querySelector("main").prepend(sheet);
+          const nothing = () => {};
+          const map = new PointMap(...sheet.children, { hover: nothing, choose: nothing, view: nothing });
+          const column = (f) => Array.from({ length: n }, (_, i) => f(i));
+          map.setPoints({ // a spiral of 40 clusters
+            x: column((i) => (i % 40) * Math.cos(i % 40) + 2 * Math.sin(7 * i)),
+            y: column((i) => (i % 40) * Math.sin(i % 40) + 2 * Math.cos(13 * i)),
+            names: column((i) => `Artist of number ${i}`), listeners: column((i) => n - i),
+          });
+          map.drawNow();
+          const points = column((i) => map.at(i));
+          const { boxes } = map;
+          const hidden = boxes.filter(([left, top, right, bottom]) =>
+            points.some(([x, y]) => x > left && x < right && y > top && y < bottom));
+          const meet = (a, b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
+          const crossed = boxes.filter((a, i) => boxes.some((b, j) => i < j && meet(a, b)));
+          return { named: boxes.length, hidden: hidden.length, crossed: crossed.length };
+        }""",
+        n,
+    )
+    assert drawn["named"] > 8
+    assert (drawn["hidden"], drawn["crossed"]) == (0, 0)
+
+
 def test_the_figures_are_those_of_the_report(visit: Open, service: Service) -> None:
     page = visit("?view=figures")
     row = page.locator("tr.catalogue")
