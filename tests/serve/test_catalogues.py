@@ -33,9 +33,11 @@ from twinear.tracking.registry import CHAMPION, set_champion
 
 
 @pytest.fixture
-def options(finished: Project, tmp_path: Path) -> ServeOptions:
+def options(finished: Project, map_folder: Path, tmp_path: Path) -> ServeOptions:
     """A catalogue that a test may change."""
-    return copy_served(finished, tmp_path)
+    options = copy_served(finished, tmp_path)
+    shutil.copytree(map_folder, options.catalogue.parent / map_folder.name)
+    return options
 
 
 def replace_catalogue(folder: Path, change: Callable[[Path, dict[str, Any]], None]) -> None:

@@ -473,7 +473,8 @@ def test_names_on_the_map_hide_no_point_and_no_other_name(visit: Open, n: int) -
           sheet.append(document.createElement("canvas"), document.createElement("canvas"));
           document.querySelector("main").prepend(sheet);
           const nothing = () => {};
-          const map = new PointMap(...sheet.children, { hover: nothing, choose: nothing, view: nothing });
+          const events = { hover: nothing, choose: nothing, view: nothing };
+          const map = new PointMap(...sheet.children, events);
           const column = (f) => Array.from({ length: n }, (_, i) => f(i));
           map.setPoints({ // a spiral of 40 clusters
             x: column((i) => (i % 40) * Math.cos(i % 40) + 2 * Math.sin(7 * i)),
