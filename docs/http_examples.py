@@ -1,28 +1,34 @@
-"""Record an example of each endpoint for `reference/http.md`, from a service of the sample.
+"""Record an example of each endpoint for `reference/http.md`, on the bundled sample.
 
-```
-twinear library sync data/clips
-twinear serve --music data/clips
-python docs/http_examples.py http://127.0.0.1:8000
-```
-
-writes `docs/reference/http-examples.json`: operation -> the command, as a reader types it, and the
-answer, whose lists are cut and whose numbers are rounded.
+`python docs/http_examples.py`, in a clone whose catalogue is built, serves it with a folder of
+music, which is some of the sample's clips, and writes `docs/reference/http-examples.json`:
+operation -> the command, as a reader types it, and the answer, whose lists are cut and whose
+numbers are rounded.
 """
 
 import json
 import shlex
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from docs.generate import ADDRESS, FORM, HTTP_EXAMPLES
 
 from twinear.base.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
+TWINEAR = str(Path(sys.executable).with_name("twinear"))
+ARTISTS = 10  # in the folder of music
 MAX_ITEMS = 2  # of a list that are shown
 DIGITS = 4  # of a number
 MAX_LINES = 12  # of an answer that is no JSON
@@ -70,9 +76,9 @@ REQUESTS: dict[str, Any] = {
 }
 
 
-def record(client: httpx.Client) -> dict[str, Any]:
+def record(client: httpx.Client, folder: Path) -> dict[str, Any]:
     """Send every request, and give its command and its answer."""
-    names = find_names(client)
+    names = find_names(client, folder)
     api = client.get("/openapi.json").json()
     wanted = {
         f"{method.upper()} {path}"
@@ -85,12 +91,12 @@ def record(client: httpx.Client) -> dict[str, Any]:
     return {operation: record_one(client, operation, names) for operation in REQUESTS}
 
 
-def find_names(client: httpx.Client) -> dict[str, str]:
+def find_names(client: httpx.Client, folder: Path) -> dict[str, str]:
     """Look up what the requests are about."""
     first, other = client.get("/api/v1/artists", params={"limit": 2}).json()["artists"]
     ends = {"from": first["name"], "music": True}
     music = client.get("/api/v1/playlist", params=ends).json()["items"]
-    table = Path("artifacts/library.csv").read_text(encoding="utf-8").splitlines()
+    table = (folder / "library.csv").read_text(encoding="utf-8").splitlines()
     return {
         "artist": first["id"],
         "name": first["name"],
@@ -128,7 +134,7 @@ def record_one(client: httpx.Client, operation: str, names: dict[str, str]) -> d
     url = str(httpx.URL(ADDRESS + path, params=request.get("params")))
     command = shlex.join(["curl", *options, url.replace("%20", "+")])
     if "json" in answer.headers["content-type"]:
-        shown = shorten(answer.json())
+        shown = shorten(answer.json(), 4 if path.endswith("/report") else 20)
     elif answer.headers["content-type"].startswith("audio"):
         shown = (
             f"{answer.status_code}: {len(answer.content)} bytes, {answer.headers['content-type']}"
@@ -148,19 +154,51 @@ def fill(value: Any, names: dict[str, str]) -> Any:
     return value.format(**names) if isinstance(value, str) else value
 
 
-def shorten(value: Any) -> Any:
-    """Cut lists, and objects of many keys, and round numbers."""
+def shorten(value: Any, most_keys: int) -> Any:
+    """Cut lists, and objects of more than `most_keys`, and round numbers."""
     if isinstance(value, dict):
-        many = len(value) > 20
-        return {
-            key: shorten(each) for key, each in list(value.items())[: MAX_ITEMS if many else None]
-        }
+        shown = list(value.items())[: MAX_ITEMS if len(value) > most_keys else None]
+        return {key: shorten(each, most_keys) for key, each in shown}
     if isinstance(value, list):
-        return [shorten(each) for each in value[:MAX_ITEMS]]
+        return [shorten(each, most_keys) for each in value[:MAX_ITEMS]]
     return round(value, DIGITS) if isinstance(value, float) else value
 
 
+def make_music(folder: Path) -> None:
+    """Lay some clips out as a folder of music, and sync it."""
+    clips = pd.read_csv(ROOT / "data/clips.csv", keep_default_na=False)
+    for clip in clips[: 2 * ARTISTS].itertuples():
+        source = ROOT / "data" / str(clip.file)
+        target = folder / f"LIBRARY/{clip.artist}/{clip.title}{source.suffix}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+    made = ("--out", str(folder / "library.csv"), "--library", str(folder / "library.sqlite"))
+    command = [TWINEAR, "library", "sync", folder / "LIBRARY", *made]
+    subprocess.run(command, check=True)  # noqa: S603  # our own program
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve the catalogue and the music, and give the address."""
+    options = ["--music", folder / "LIBRARY", "--items", folder / "library.csv"]
+    options += ["--library", folder / "library.sqlite", "--port", "0"]
+    command = [TWINEAR, "serve", *options]
+    with subprocess.Popen(  # noqa: S603  # our own program
+        command, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None  # noqa: S101
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
+
+
 if __name__ == "__main__":
-    with httpx.Client(base_url=sys.argv[1], timeout=300) as opened:
-        text = json.dumps(record(opened), indent=1, ensure_ascii=False)
-    write_text(HTTP_EXAMPLES, text + "\n")
+    with tempfile.TemporaryDirectory() as temporary:
+        make_music(Path(temporary))
+        with (
+            served(Path(temporary)) as address,
+            httpx.Client(base_url=address, timeout=300) as opened,
+        ):
+            text = json.dumps(record(opened, Path(temporary)), indent=1, ensure_ascii=False)
+    write_text(HTTP_EXAMPLES, text)
