@@ -331,7 +331,9 @@ def _values(field: dict[str, Any], root: dict[str, Any]) -> str:
 
 def _number(value: float) -> str:
     power = int(value).bit_length() - 1
-    return f"2^{power}" if value >= 2**20 and value == 2**power else f"{value:g}"
+    if value >= 2**20 and value == 2**power:
+        return f"2^{power}"
+    return f"{value:,}" if isinstance(value, int) and value >= 10**6 else f"{value:g}"
 
 
 def _plain(value: Any) -> str:

@@ -132,7 +132,9 @@ def record_one(client: httpx.Client, operation: str, names: dict[str, str]) -> d
         answer = client.request(method, path, **request)
     answer.raise_for_status()
     url = str(httpx.URL(ADDRESS + path, params=request.get("params")))
-    command = shlex.join(["curl", *options, url.replace("%20", "+")])
+    words = [shlex.join(options[at : at + 2]) for at in range(0, len(options), 2)]
+    words.append(shlex.quote(url.replace("%20", "+")))
+    command = "curl " + " \\\n    ".join(words)
     if "json" in answer.headers["content-type"]:
         shown = shorten(answer.json(), 4 if path.endswith("/report") else 20)
     elif answer.headers["content-type"].startswith("audio"):

@@ -22,9 +22,11 @@ class ArtistsQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    q: Text = ""
-    limit: Annotated[int, Field(ge=1, le=200)] = 20
-    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    q: Annotated[Text, Field(description="what is typed, an id or an MBID")] = ""
+    limit: Annotated[int, Field(ge=1, le=200, description="how many artists")] = 20
+    offset: Annotated[
+        int, Field(ge=0, le=10_000_000, description="how many are skipped, for the next page")
+    ] = 0
 
 
 class ArtistsQueries(BaseModel):
