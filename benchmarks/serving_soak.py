@@ -32,6 +32,7 @@ REPORT_SECONDS = 60
 SAMPLE_SECONDS = 5
 WARM_UP = 0.2  # of the samples, which are left out: caches fill, processes start
 FEWEST = 10  # samples that a slope is taken of
+SHORTEST = 0.5  # hours that tell a leak from a cache that fills
 MAX_GROWTH = 0.05  # of the memory, an hour: less is flat
 
 
@@ -152,7 +153,7 @@ def growth(hours: Sequence[float], megabytes: Sequence[float]) -> tuple[str, str
     slope, _, low, high = theilslopes(megabytes[first:], hours[first:], 0.95)
     most = MAX_GROWTH * float(np.median(megabytes[first:]))
     verdict = "memory is flat" if high < most else "memory grows"
-    if low < most <= high:
+    if low < most <= high or hours[-1] < SHORTEST:
         verdict = "not decided: run longer"
     return (
         f"{slope:+.0f} MB/h [{low:+.0f}, {high:+.0f}]",

@@ -589,6 +589,39 @@ def test_a_token_is_asked_for_and_used(browser: Browser, service: Service) -> No
         page.close()
 
 
+def test_a_playlist_is_of_the_users_music_where_that_is_chosen(
+    browser: Browser, service: Service, finished: Project, tmp_path: Path
+) -> None:
+    for file in sorted((finished.folder / "data/clips").iterdir())[:3]:
+        mine = tmp_path / f"music/Artist {file.name}" / file.name
+        mine.parent.mkdir(parents=True)
+        shutil.copy(file, mine)
+    table, cache = tmp_path / "items.csv", tmp_path / "cache.sqlite"
+    made = ("--out", str(table), "--library", str(cache))
+    catalogue = ("--catalogue", str(service.options.catalogue))
+    finished.must("twinear", "library", "sync", str(tmp_path / "music"), *made, *catalogue)
+    options = replace(service.options, music=tmp_path / "music", items=table, library=cache)
+    with running(options) as mine_too:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{mine_too.address}/?from={ARTIST}&length=3")
+        assert len(names(page)) == 3
+        page.get_by_label("of", exact=True).select_option("your music")
+        page.get_by_text(f"Your music holds nothing of {ARTIST}").wait_for()
+        assert all(name.startswith("Artist ") for name in names(page))
+        assert page.locator(".row a.name").count() == 0  # the catalogue cannot be asked about them
+        page.locator(".row [data-play]").first.click()
+        plays(page)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Save as playlist").click()
+        lines = saved.value.path().read_text(encoding="utf-8").splitlines()
+        addresses = [line for line in lines if not line.startswith("#")]
+        assert len(addresses) == 3
+        kind = mine_too.client.get(addresses[0]).headers["content-type"]
+        assert kind.startswith("audio/")
+        page.close()
+
+
 def test_a_name_that_looks_like_markup_stays_a_name(
     visit: Open, service: Service, tmp_path: Path
 ) -> None:
