@@ -28,8 +28,10 @@ RESUME = "its own message is above; run the same command again, which resumes at
 
 
 @contextmanager
-def process_group() -> Iterator[None]:
+def process_group(device: str) -> Iterator[None]:
     """Join the processes that torchrun has started, for the length of the block.
+
+    `device` is `training.device`; each process takes a GPU of its own where there are any.
 
     Raises
     ------
@@ -39,7 +41,8 @@ def process_group() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    if torch.cuda.is_available():
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    if on_gpu:
         number, n_gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if number >= n_gpus:
             raise TrainingError(
@@ -50,7 +53,7 @@ def process_group() -> Iterator[None]:
             )
         torch.cuda.set_device(number)
     # tensors of the CPU and of the GPU are both exchanged
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
     try:
         yield
     except dist.DistError as error:
