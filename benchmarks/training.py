@@ -4,12 +4,15 @@ Rows are number formats and ways to run a step (`twinear.training.steps`); all t
 of the same planted clips, in turns, so that a ratio compares neighbouring moments of one machine.
 `before` is the step without what was done for GPUs: draws copied one by one while the host waits,
 an optimizer of many kernels, PyTorch's own choice of number formats. The peak is that of a large
-matrix product on the same device, in the same run. `plain` in float32 is the reference: shown is
-how far the weights of the others are from its own after a few steps, in shares of the way they went.
+matrix product on the same device, in the same run. `plain` in float32 is the reference: `apart`
+is how far the weights of the others are from its own after a few steps, in shares of the way that
+it went.
 
-    python -m benchmarks.training [--device cuda]      (the table; under five minutes on a GPU)
-    python -m benchmarks.training --fit --artists 6000 --batch 256    (one epoch of a whole training)
-    python -m benchmarks.training --against OTHER      (epochs beside those of another checkout)
+The table, one epoch of a whole training, and epochs beside those of another checkout:
+
+    python -m benchmarks.training [--device cuda --compile]
+    python -m benchmarks.training --fit --artists 6000 --batch 256 [--device cuda --step graph]
+    python -m benchmarks.training --against OTHER
 """
 
 import argparse
@@ -52,7 +55,7 @@ def params_of(arguments: argparse.Namespace, **changes: Any) -> Any:
 
 
 def plant(n_artists: int, n_clips: int, n_validation: int = 0) -> Any:
-    """Clips of noise in the default front end's shape, and a similarity that falls with distance."""
+    """Clips of noise in the default shape, and a similarity that falls with distance."""
     from twinear.training.batches import ClipInputs, Examples
 
     rng = np.random.default_rng(1)
@@ -167,7 +170,7 @@ def count_flops(data: Any, params: Any, device: torch.device) -> int:
     step = make_step_before(data, params, make_net(params, device))
     with FlopCounterMode(display=False) as counter:
         step()
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def interval(values: list[float]) -> str:
@@ -190,8 +193,9 @@ def measure_steps(arguments: argparse.Namespace) -> None:
     flops = count_flops(data, params, device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     print(
-        f"{name}, PyTorch {torch.__version__}, {params.threads} threads; {arguments.artists} artists"
-        f" x {arguments.clips} clips, {params.batch_artists} artists a step: {flops / 1e9:.1f} GFLOP"
+        f"{name}, PyTorch {torch.__version__}, {params.threads} threads; {arguments.artists}"
+        f" artists x {arguments.clips} clips, {params.batch_artists} artists a step:"
+        f" {flops / 1e9:.1f} GFLOP"
     )
     formats = ["float32", "tf32", "bfloat16"] if device.type == "cuda" else ["float32", "bfloat16"]
     modes = ["plain", "compile", "graph"] if device.type == "cuda" else ["plain", "compile"]

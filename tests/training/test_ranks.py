@@ -14,7 +14,7 @@ from twinear.base.errors import TwinearError
 from twinear.training.launch import n_processes
 from twinear.training.ranks import AllRanksBatchNorm
 
-SCRIPT = '''
+SCRIPT = """
 import json, os, signal, sys
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from twinear.training.steps import encode_share, prepare_step
 from twinear.training.training import fit
 
 folder = Path({folder!r})
-'''
+"""
 GRADIENT = '''
 def gradient(head):
     """Of a step of eleven clips, which two processes cannot share evenly."""
@@ -62,7 +62,7 @@ with ranks.process_group("cpu"):
     name = f"{ranks.rank()} of {ranks.n_ranks()}.json"
     (folder / name).write_text(json.dumps([found, refused]))
 '''
-KILLED = '''
+KILLED = """
 def on_epoch(record):
     killed = {kill} and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
     if killed and record.epoch == 3 and ranks.rank() == 1:
@@ -74,7 +74,7 @@ def on_epoch(record):
 with ranks.process_group("cpu"):
     fitted = fit(SOUND, examples(), params(**EVERYTHING), folder / "c.pt", on_epoch)
     torch.save(fitted.net.state_dict(), folder / f"{{ranks.rank()}}.pt")
-'''
+"""
 
 
 def torchrun(folder: Path, script: str, *options: str) -> None:

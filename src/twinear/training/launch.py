@@ -1,7 +1,7 @@
 """Start the training stage in several processes, as torchrun does.
 
-`TWINEAR_PROCESSES=4 dvc repro` starts four on this machine; torchrun itself starts them over several
-machines. torchrun's own variables (`PET_MAX_RESTARTS`, …) keep their meaning.
+`TWINEAR_PROCESSES=4 dvc repro` starts four on this machine; torchrun itself starts them over
+several machines. torchrun's own variables (`PET_MAX_RESTARTS`, …) keep their meaning.
 """
 
 import os

@@ -146,7 +146,7 @@ class _Sum(torch.autograd.Function):
 
 def sum_over_ranks(own: Tensor) -> Tensor:
     """Sum a tensor over all processes, with gradients."""
-    total: Tensor = own if n_ranks() == 1 else _Sum.apply(own)
+    total: Tensor = own if n_ranks() == 1 else _Sum.apply(own)  # type: ignore[no-untyped-call]
     return total
 
 

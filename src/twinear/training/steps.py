@@ -91,7 +91,7 @@ def prepare_step(net: SiameseNet, optimizer: torch.optim.Optimizer, params: Step
         loss_of = torch.compile(loss_of, mode="reduce-overhead" if on_gpu else "default")
     if n_ranks() > 1:
         # buffers are equal already, see `ranks.AllRanksBatchNorm`
-        loss_of = DistributedDataParallel(loss_of, forward_sync_buffers=False)  # type: ignore[arg-type]
+        loss_of = DistributedDataParallel(loss_of, forward_sync_buffers=False)
 
     def take(step: StepClips) -> Tensor:
         loss = loss_of(step.x, step.joined, step.coordinates, step.artist_index, step.target)

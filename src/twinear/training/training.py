@@ -28,8 +28,8 @@ from twinear.base.params import Params
 from twinear.model.inputs import InputSpec, LogMel
 from twinear.model.network import SiameseNet
 from twinear.model.params import ModelParams
-from twinear.training.augmentation import AugmentationParams, augment
 from twinear.training import ranks
+from twinear.training.augmentation import AugmentationParams, augment
 from twinear.training.batches import Batches, ClipInputs, Examples, StepClips
 from twinear.training.checkpoint import (
     Epoch,
