@@ -100,11 +100,11 @@ ELSEWHERE = {
     ),
     "TWINEAR_PROCESSES=": (
         "tests/training/test_launch.py::test_several_processes_on_one_machine_or_on_two_write_once",
-        ("TWINEAR_PROCESSES", "6_training.py"),
+        (),
     ),
     "torchrun": (
         "tests/training/test_launch.py::test_several_processes_on_one_machine_or_on_two_write_once",
-        ("--nnodes", "--nproc-per-node", "--rdzv-backend", "--rdzv-endpoint", "6_training.py"),
+        ("--nnodes", "--nproc-per-node", "--rdzv-backend", "--rdzv-endpoint"),
     ),
     "TWINEAR_DASK=": (
         "tests/compute/test_pool.py::test_a_cluster_gives_the_results_in_order",
