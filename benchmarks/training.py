@@ -48,7 +48,7 @@ def params_of(arguments: argparse.Namespace, **changes: Any) -> Any:
     from twinear.base.params import read_params
     from twinear.training.training import TrainingParams
 
-    params = read_params("training", TrainingParams, ROOT / "params.yaml")
+    params = read_params("training", TrainingParams)  # of the working folder
     network = params.model.model_copy(update={"embeddings_shares": (0.0,)})
     own = {"model": network, "device": arguments.device, "threads": arguments.threads}
     return params.model_copy(update=own | {"batch_artists": arguments.batch} | changes)
@@ -286,15 +286,12 @@ def measure_against(arguments: argparse.Namespace) -> None:
         "--epochs", str(arguments.epochs), "--threads", str(arguments.threads),
         "--step", "",
     ]  # fmt: skip
-    script = Path(__file__).read_text(encoding="utf-8")
     for number in range(arguments.rounds):
         found = {}
         folders = [ROOT, arguments.against.resolve()]
         for folder in folders if number % 2 else folders[::-1]:
-            # this file, but the code and the params of that checkout
-            code = script.replace("Path(__file__).parents[1]", f"Path({str(folder)!r})")
-            done = subprocess.run(
-                [sys.executable, "-c", code, *options],
+            done = subprocess.run(  # this file with the code and the params of that checkout
+                [sys.executable, str(Path(__file__).resolve()), *options],
                 env=os.environ | {"PYTHONPATH": str(folder / "src")},
                 cwd=folder, check=True, stdout=subprocess.PIPE,
             )  # fmt: skip
