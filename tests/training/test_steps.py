@@ -57,6 +57,32 @@ def test_graphs_without_a_gpu_are_refused(tmp_path: Path) -> None:
         run(tmp_path, step="graph")
 
 
+UNCOMPILED = """
+import sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from tests.support.trainings import SOUND, examples, params
+from twinear.base.errors import one_line_errors
+from twinear.training.training import fit
+
+with one_line_errors():
+    fit(SOUND, examples(), params(step="compile"), Path({folder!r}) / "c.pt")
+"""
+
+
+@pytest.mark.slow(reason="a process that imports PyTorch's compiler")
+def test_without_a_compiler_the_plain_step_is_recommended(tmp_path: Path) -> None:
+    no_compiler = {"CXX": "/nowhere/g++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    script = UNCOMPILED.format(root=str(ROOT), folder=str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | no_compiler,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "training.step: the step cannot be compiled" in done.stderr
+    assert done.stderr.rstrip().endswith("use 'plain'")
+
+
 TOO_LARGE = """
 import resource, sys
 sys.path.insert(0, {root!r})

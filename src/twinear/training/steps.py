@@ -30,6 +30,7 @@ StepMode = Literal["plain", "compile", "graph"]
 Precision = Literal["float32", "tf32", "bfloat16"]
 Step = Callable[[StepClips], Tensor]  # takes a step; returns its loss, a scalar without gradient
 
+STEP_KEY = "params.yaml: training.step"
 WARM_UP = 3  # plain steps of a shape before it is recorded; PyTorch allocates and chooses kernels
 MAX_GRAPHS = 32  # shapes that are recorded; steps differ in their clips where artists do
 
@@ -78,25 +79,33 @@ def prepare_step(net: SiameseNet, optimizer: torch.optim.Optimizer, params: Step
     Raises
     ------
     TrainingError
-        A graph is wanted without a GPU, or of several processes.
+        A graph is wanted without a GPU, or of several processes; a step cannot be compiled.
     """
     loss_of: Callable[..., Tensor] = StepLoss(net, params.objective, params.precision)
     on_gpu = next(net.parameters()).device.type == "cuda"
     if params.mode == "graph" and (not on_gpu or n_ranks() > 1):
         found = "several processes" if n_ranks() > 1 else "no GPU"
-        raise TrainingError(
-            "params.yaml: training.step", f"found 'graph' and {found}", remedy="use 'plain'"
-        )
+        raise TrainingError(STEP_KEY, f"found 'graph' and {found}", remedy="use 'plain'")
+    failures: tuple[type[Exception], ...] = ()
     if params.mode == "compile":
+        from torch._dynamo.exc import BackendCompilerFailed  # takes a second
+
+        failures = (BackendCompilerFailed,)
         loss_of = torch.compile(loss_of, mode="reduce-overhead" if on_gpu else "default")
     if n_ranks() > 1:
         # buffers are equal already, see `ranks.AllRanksBatchNorm`
         loss_of = DistributedDataParallel(loss_of, forward_sync_buffers=False)
 
     def take(step: StepClips) -> Tensor:
-        loss = loss_of(step.x, step.joined, step.coordinates, step.artist_index, step.target)
-        optimizer.zero_grad()
-        (loss + params.identity_decay * map_size(net)).backward()
+        try:
+            loss = loss_of(step.x, step.joined, step.coordinates, step.artist_index, step.target)
+            optimizer.zero_grad()
+            (loss + params.identity_decay * map_size(net)).backward()
+        except failures as error:
+            reason = str(error).splitlines()[0]
+            raise TrainingError(
+                STEP_KEY, f"the step cannot be compiled ({reason})", remedy="use 'plain'"
+            ) from error
         optimizer.step()
         return loss.detach()
 
