@@ -98,6 +98,14 @@ ELSEWHERE = {
         "tests/serve/doors/test_navidrome.py::test_the_source_gives_these_bytes",
         ("--host",),
     ),
+    "TWINEAR_PROCESSES=": (
+        "tests/training/test_launch.py::test_several_processes_on_one_machine_or_on_two_write_once",
+        (),
+    ),
+    "torchrun": (
+        "tests/training/test_launch.py::test_several_processes_on_one_machine_or_on_two_write_once",
+        ("--nnodes", "--nproc-per-node", "--rdzv-backend", "--rdzv-endpoint"),
+    ),
     "TWINEAR_DASK=": (
         "tests/compute/test_pool.py::test_a_cluster_gives_the_results_in_order",
         (),
