@@ -96,7 +96,9 @@ class CorpusSize:
             if not least <= value <= most:
                 remedy = f"give another number for --{option}"
                 expected = f"{least} to {most}"
-                raise TwinearError(f"--{option}", f"found {value}", expected=expected, remedy=remedy)
+                raise TwinearError(
+                    f"--{option}", f"found {value}", expected=expected, remedy=remedy
+                )
 
     @property
     def n_clips(self) -> int:
@@ -185,7 +187,7 @@ def _command(seed: int, size: CorpusSize) -> str:
         ("seconds", size.seconds, CorpusSize.seconds),
     ):
         if value != usual:
-            command += f" --{option} {value}"
+            command += f" --{option} {value:g}"
     return command
 
 

@@ -77,7 +77,7 @@ def imagine_listeners(
 def _favourites(
     tastes: np.ndarray, artists: ImaginedArtists, rng: np.random.Generator
 ) -> np.ndarray:
-    """Rank the artists of each listener: (listeners, `MAX_ARTISTS` or all), the first choice first."""
+    """Rank the artists of each listener, the favourite first: (listeners, `MAX_ARTISTS` or all)."""
     squared = sum(
         (tastes[:, axis, None] - artists.styles[:, axis]) ** 2 for axis in range(tastes.shape[1])
     )
