@@ -30,12 +30,12 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
 import twinear.cli.main  # noqa: F401  (adds every command to the app)
 from twinear.base.files import write_text
 from twinear.base.params import SECTIONS, Params
 from twinear.cli.app import app
-from twinear.ranking.table import format_table
 from twinear.serve.app import ERRORS, create_app
 from twinear.serve.options import ServeOptions
 
@@ -136,11 +136,8 @@ def on_page_content(html: str, **_: object) -> str:
 
 def ranking_block() -> str:
     """Format the committed ranking as `twinear ranking` prints it."""
-    numbers, differences = (
-        json.loads((REPORTS / name).read_text(encoding="utf-8"))
-        for name in ("ranking.json", "differences.json")
-    )
-    return f"```text\n{format_table(numbers, differences)}\n```"
+    shown = CliRunner().invoke(app, ["ranking", "--reports", str(REPORTS)])
+    return f"```text\n{shown.stdout}```"
 
 
 def cli_page() -> str:

@@ -149,18 +149,18 @@ class Batches:
 
     def take(self, rows: np.ndarray, artists: np.ndarray | None = None) -> StepClips:
         """Take clips by row; the target is that of `artists`, or of all if not given."""
-        index = torch.from_numpy(rows).to(self.x.device)
+        index = _to_device(rows, self.x.device)
         artist_index, target = self.artist_index[rows], self.target
         if artists is not None:
             new_index = np.zeros(len(self.clips), dtype=np.int64)
             new_index[artists] = np.arange(len(artists))
-            chosen = torch.from_numpy(artists).to(self.x.device)
+            chosen = _to_device(artists, self.x.device)
             artist_index, target = new_index[artist_index], target[chosen][:, chosen]
         return StepClips(
             x=self.x[index, :, :0] if self.only_coordinates else self.x[index].float(),
             joined=self.joined[index],
             coordinates=None if self.coordinates is None else self.coordinates[index],
-            artist_index=torch.from_numpy(artist_index).to(self.x.device),
+            artist_index=_to_device(artist_index, self.x.device),
             target=target,
         )
 
@@ -175,3 +175,9 @@ class Batches:
         """Compute the statistics of every clip, (clips, n)."""
         blocks = torch.arange(len(self.x)).split(BLOCK)
         return torch.cat([branch.statistics(self.x[rows], self.joined[rows]) for rows in blocks])
+
+
+def _to_device(values: np.ndarray, device: torch.device) -> Tensor:
+    """Copy the draws of a step; the host does not wait until a GPU has them."""
+    tensor = torch.from_numpy(values)
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
