@@ -30,7 +30,7 @@ from twinear.model.network import SiameseNet
 from twinear.model.params import ModelParams
 from twinear.training import ranks
 from twinear.training.augmentation import AugmentationParams, augment
-from twinear.training.batches import Batches, ClipInputs, Examples, StepClips
+from twinear.training.batches import Batches, ClipInputs, Examples
 from twinear.training.checkpoint import (
     Epoch,
     State,
