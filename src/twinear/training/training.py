@@ -30,7 +30,7 @@ from twinear.model.network import SiameseNet
 from twinear.model.params import ModelParams
 from twinear.training import ranks
 from twinear.training.augmentation import AugmentationParams, augment
-from twinear.training.batches import Batches, ClipInputs, Examples, StepClips
+from twinear.training.batches import Batches, ClipInputs, Examples
 from twinear.training.checkpoint import (
     Epoch,
     State,
@@ -206,11 +206,11 @@ def _train(
         write_checkpoint(state, checkpoint, mark)
     for record in state.history:
         on_epoch(record)
-    step = prepare_step(net, optimizer, params.of_step)
+    run_step = prepare_step(net, optimizer, params.of_step)
     for number in range(len(state.history) + 1, params.epochs + 1):
         if state.history and number - 1 - state.best_epoch.epoch >= params.patience:
             break
-        loss, *validated = _run_epoch(state, data, step, job, number, validator)
+        loss, *validated = _run_epoch(state, data, run_step, job, number, validator)
         if not math.isfinite(loss) or math.isinf(validated[0]):
             raise TrainingError(
                 f"training: epoch {number}",
@@ -277,7 +277,7 @@ def _pretrain(state: State, data: Batches, job: _Job) -> None:
 def _run_epoch(
     state: State,
     data: Batches,
-    step: Step,
+    run_step: Step,
     job: _Job,
     number: int,
     validator: Validator | None,
@@ -285,7 +285,7 @@ def _run_epoch(
     """Train one epoch: the mean loss of its steps, then loss and NDCG of validation."""
     loss = None
     try:
-        loss = _train_epoch(state, data, step, job.params, number)
+        loss = _train_epoch(state, data, run_step, job.params, number)
     except RuntimeError as error:
         if not _is_out_of_memory(error):
             raise
@@ -299,37 +299,25 @@ def _run_epoch(
 
 
 def _train_epoch(
-    state: State, data: Batches, step: Step, params: TrainingParams, number: int
+    state: State, data: Batches, run_step: Step, params: TrainingParams, number: int
 ) -> float:
     """Train one epoch and average the loss of its steps."""
     # one stream for the draws of artists, one for PyTorch's dropout, one for augmentation
     rng = np.random.default_rng([params.seed, number])
     torch.manual_seed(int(rng.integers(2**62)) + ranks.rank())
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    net = state.net.train()
+    net, spec = state.net.train(), state.net.inputs
     losses = []
     for _ in range(steps_per_epoch(len(data.clips), params.batch_artists)):
-        clips = _draw_step(data, net.inputs, params, params.batch_artists, rng, generator)
-        losses.append(step(encode_share(clips)))
+        size, n_clips = params.batch_artists, params.clips_per_artist
+        artists, rows = data.draw(size, n_clips, params.batch_similar, rng)
+        step = data.take(rows, artists)
+        if isinstance(spec, LogMel) and not params.augmentation.changes_nothing:
+            step = replace(step, x=augment(step.x, params.augmentation, spec.top_db, generator))
+        losses.append(run_step(encode_share(step)))
         if state.ema is not None:
             state.ema.update_parameters(net)
     return float(torch.stack(losses).mean())
-
-
-def _draw_step(
-    data: Batches,
-    spec: InputSpec,
-    params: TrainingParams,
-    size: int,
-    rng: np.random.Generator,
-    generator: torch.Generator,
-) -> StepClips:
-    """Draw the clips of `size` artists and augment them."""
-    artists, rows = data.draw(size, params.clips_per_artist, params.batch_similar, rng)
-    step = data.take(rows, artists)
-    if isinstance(spec, LogMel) and not params.augmentation.changes_nothing:
-        step = replace(step, x=augment(step.x, params.augmentation, spec.top_db, generator))
-    return step
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
@@ -339,7 +327,7 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 def _explain_out_of_memory(job: _Job, data: Batches) -> TrainingError:
     """Find how many artists of a step fit, by halving them."""
-    params, rng, generator = job.params, np.random.default_rng(0), torch.Generator()
+    params, rng = job.params, np.random.default_rng(0)
     wanted = size = min(params.batch_artists, len(data.clips))
     fits = False
     while size > LEAST_ARTISTS and not fits:
@@ -347,7 +335,8 @@ def _explain_out_of_memory(job: _Job, data: Batches) -> TrainingError:
         torch.cuda.empty_cache()  # does nothing without a GPU
         try:
             net = SiameseNet(job.inputs, params.model).to(job.device)
-            step = _draw_step(data, net.inputs, params, size, rng, generator)
+            artists, rows = data.draw(size, params.clips_per_artist, params.batch_similar, rng)
+            step = data.take(rows, artists)
             u = step.encode(net, params.precision)  # all clips, so that no other process takes part
             logits = net.head.logit(u, u)
             OBJECTIVES[params.objective](logits, step.artist_index, step.target).backward()
