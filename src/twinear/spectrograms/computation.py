@@ -35,7 +35,7 @@ from twinear.spectrograms.embedding_table import EmbeddingTable
 from twinear.spectrograms.front_end import (
     Floats,
     SpectrogramsParams,
-    log_mel,
+    compute_features,
     mfcc_statistics,
     needed_seconds,
 )
@@ -262,11 +262,13 @@ def _compute_features(
     except ClipError:
         return "can no longer be decoded"
     y = waveform.at(params.sr)
-    mean, cov = mfcc_statistics(y, params)
     values: npt.NDArray[Any] | None = None
     statistics = None
-    if params.embeddings != "only":
-        values = log_mel(y, params).astype(np.float16)
+    if params.embeddings == "only":
+        mean, cov = mfcc_statistics(y, params)
+    else:
+        spectrogram, mean, cov = compute_features(y, params)
+        values = spectrogram.astype(np.float16)
         if average_frames:
             # of the rounded values, as in the full form and where a new clip is encoded
             full = values.astype(np.float32)

@@ -218,21 +218,21 @@ class Batches:
             return self.joined.new_empty((len(rows), self.clip_inputs.values.shape[1], 0))
         if isinstance(self.x, StoredClips):
             return self.x.read(rows)
-        return self.x[torch.from_numpy(rows).to(self.device)]
+        return self.x[_to_device(rows, self.device)]
 
     def _take(self, rows: np.ndarray, artists: np.ndarray | None, values: Tensor) -> StepClips:
-        index = torch.from_numpy(rows).to(self.device)
+        index = _to_device(rows, self.device)
         artist_index, target = self.artist_index[rows], self.target
         if artists is not None:
             new_index = np.zeros(len(self.clips), dtype=np.int64)
             new_index[artists] = np.arange(len(artists))
-            chosen = torch.from_numpy(artists).to(self.device)
+            chosen = _to_device(artists, self.device)
             artist_index, target = new_index[artist_index], target[chosen][:, chosen]
         return StepClips(
             x=_floats(values.to(self.device, non_blocking=True)),
             joined=self.joined[index],
             coordinates=None if self.coordinates is None else self.coordinates[index],
-            artist_index=torch.from_numpy(artist_index).to(self.device),
+            artist_index=_to_device(artist_index, self.device),
             target=target,
         )
 
@@ -286,3 +286,9 @@ def _load(
 def _floats(values: Tensor) -> Tensor:
     """Convert stored values to the numbers they stand for, as `as_floats`."""
     return values.float() / LEVELS if values.dtype == torch.uint8 else values.float()
+
+
+def _to_device(values: np.ndarray, device: torch.device) -> Tensor:
+    """Copy the draws of a step; the host does not wait until a GPU has them."""
+    tensor = torch.from_numpy(values)
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
