@@ -17,6 +17,7 @@ from twinear.metrics.popularity import popularity_corrected
 from twinear.metrics.ranking_metrics import Floats, Ints
 from twinear.ranking.baselines import l2, mfcc, mutual_proximity, popularity
 from twinear.ranking.ranking import CATALOGUE, SIAMESE, Systems, find_rows
+from twinear.similarity.similarity import dense
 
 if TYPE_CHECKING:
     from twinear.catalogue.building import ScoredArtists
@@ -57,7 +58,7 @@ def build_evaluation_set(spectrograms: "Spectrograms", similarity: "Similarity")
     artist_index = find_rows(artists, list(artist_of_clip.iloc[clips]), "artists")
     return EvaluationSet(
         artists=artists,
-        truth=similarity.matrix[np.ix_(rows, rows)].astype(np.float64),
+        truth=dense(similarity.matrix[rows][:, rows]).astype(np.float64),
         clips=clips,
         artist_index=np.array(artist_index, dtype=np.int64),
     )
