@@ -5,7 +5,7 @@ artists. They also calibrate the logits of an objective that knows only orders.
 
 The pairs of few artists' clips are all computed at once. Of more than `WHOLE` clips only a block is
 in memory: a number of artists are queries (`training.max_queries`), all are candidates, the
-objective is that of groups of artists, and the logits of some are calibrated.
+logits of some are calibrated. The objective of more than `GROUP` artists is that of groups.
 """
 
 import math
@@ -28,8 +28,8 @@ from twinear.training.losses import OBJECTIVES, ObjectiveName, by_artist, calibr
 NDCG_AT = 10
 BLOCK = 256  # clips encoded at a time
 WHOLE = 8192  # clips whose pairs are computed at once
-GROUP = 256  # artists that a validation of more clips compares by the objective at a time
-CALIBRATED = 1024  # and whose logits it calibrates
+GROUP = 256  # artists compared by the objective at a time: its memory may grow with their cube
+CALIBRATED = 1024  # artists whose logits are calibrated, of more clips than that
 SCORES = 2**24  # scores of queries and candidates in memory
 SHORTEST = 1e-12  # square of the length of a mean embedding
 
@@ -52,13 +52,13 @@ class Validator:
         The objective is infinite and the NDCG is NaN where the logits are not finite.
         """
         u, clips = encode_clips(self.clips, net, self.precision), self.clips
-        artists = np.arange(len(clips.clips))
+        artists, whole = np.arange(len(clips.clips)), None
         if len(u) <= WHOLE:
             logits, artist_index = net.head.logit(u, u), torch.from_numpy(clips.artist_index)
             artist_index = artist_index.to(u.device)
+            whole = by_artist(torch.sigmoid(logits), artist_index, len(artists)).cpu().numpy()
+        if whole is not None and len(artists) <= GROUP:
             loss = self._loss(logits, artist_index, artists)
-            scores = by_artist(torch.sigmoid(logits), artist_index, len(artists)).cpu().numpy()
-            rows = scores[self.queries]
         else:
             losses = []
             for group in np.array_split(artists, math.ceil(len(artists) / GROUP)):
@@ -67,10 +67,13 @@ class Validator:
                 index = torch.from_numpy(clips.artist_index[of_group] - group[0]).to(u.device)
                 losses.append(self._loss(net.head.logit(some, some), index, group))
             loss = float(np.mean(losses))
-            scored = score_queries(u, net, clips, self.queries, "pairs")
-            rows = np.concatenate([scores for _, scores in scored])
         if not math.isfinite(loss):
             return math.inf, math.nan
+        if whole is not None:
+            rows = whole[self.queries]
+        else:
+            scored = score_queries(u, net, clips, self.queries, "pairs")
+            rows = np.concatenate([scores for _, scores in scored])
         generator = np.random.default_rng(self.seed)
         return loss, float(np.nanmean(query_ndcg(self.truth, rows, NDCG_AT, generator)))
 
