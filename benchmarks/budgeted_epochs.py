@@ -87,9 +87,12 @@ def train(
     seen: list[tuple[float, Epoch]] = []
     with tempfile.TemporaryDirectory() as folder:
         fit(
-            Embedding(n_dims=DIMS, n_frames=1, extractor="planted"), examples, params, Path(folder) / "c.pt",
+            Embedding(n_dims=DIMS, n_frames=1, extractor="planted"),
+            examples,
+            params,
+            Path(folder) / "c.pt",
             lambda epoch: seen.append((time.perf_counter(), epoch)),
-        )  # fmt: skip
+        )
     seconds = np.diff([at for at, _ in seen]).mean() if len(seen) > 1 else np.nan
     return [epoch for _, epoch in seen], 1e3 * float(seconds) / n_steps
 
