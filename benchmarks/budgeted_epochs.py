@@ -9,7 +9,7 @@ artists in a step are a twentieth of these steps; the rest is trained with rando
 Shown are the NDCG@10 of artists that were held out, the mean over seeds and its range, and the
 milliseconds of a step.
 
-    python benchmarks/budgeted_epochs.py [--artists 10000] [--seeds 3] [--objective approx_ndcg]
+    python -m benchmarks.budgeted_epochs [--artists 10000] [--seeds 3] [--objective approx_ndcg]
 """
 
 import argparse

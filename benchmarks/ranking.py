@@ -5,7 +5,7 @@ fifth of the artists are test artists. The similarity is that of 100 neighbours 
 spectrograms are small (8 bands x 16 frames), so that the time of the baseline `l2`, which grows
 with their size, is that of its blocks. Nothing is read or written.
 
-    python benchmarks/ranking.py [--artists 100000] [--queries 1000] [--chance 1000] [--draws 20]
+    python -m benchmarks.ranking [--artists 100000] [--queries 1000] [--chance 1000] [--draws 20]
 """
 
 import argparse

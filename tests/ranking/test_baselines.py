@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from twinear.base.errors import DataError
+from twinear.metrics.popularity import popularity_corrected
 from twinear.metrics.ranking_metrics import Floats, Ints
 from twinear.ranking import baselines
 from twinear.ranking.baselines import (
@@ -157,3 +159,10 @@ def test_mutual_proximity_by_some_others_is_that_by_all_where_they_are_all() -> 
     found = mutual_proximity_of_queries(scores, near[queries], near)
     apart = queries[:, None] != np.arange(20)
     np.testing.assert_allclose(found[apart], expected[apart])
+
+
+def test_a_sparse_similarity_is_corrected_for_popularity_as_a_dense_one() -> None:
+    similarity = rng().random((9, 9)) * (rng().random((9, 9)) < 0.5)
+    similarity[4] = 0
+    found = popularity_corrected(csr_array(similarity)).toarray()
+    np.testing.assert_allclose(found, popularity_corrected(similarity), atol=1e-12)

@@ -42,14 +42,14 @@ def popularity_corrected(similarity: Any) -> Any:
 def _sparse_corrected(similarity: Any) -> Any:
     from scipy.sparse import csr_array  # slow to import, needed here alone
 
-    entries = similarity.tocoo()
-    row, column = entries.coords
-    values, n = np.where(row == column, 0, entries.data).astype(np.float64), similarity.shape[0]
-    rows, columns = (np.bincount(each, values, n) / n for each in (row, column))
-    expected = rows[row] * columns[column]
-    corrected = np.divide(values, expected, out=np.zeros_like(values), where=expected > 0)
-    corrected /= max(corrected.max(initial=0), np.finfo(np.float64).tiny)
-    return csr_array((corrected, (row, column)), shape=similarity.shape)
+    row = np.repeat(np.arange(similarity.shape[0], dtype=np.int32), np.diff(similarity.indptr))
+    column, n = similarity.indices, similarity.shape[0]
+    values = similarity.data.astype(np.float64)
+    values[row == column] = 0
+    for at, means in [(each, np.bincount(each, values, n) / n) for each in (row, column)]:
+        values *= (1 / np.where(means > 0, means, np.inf))[at]
+    values /= max(values.max(initial=0), np.finfo(np.float64).tiny)
+    return csr_array((values, column, similarity.indptr), shape=similarity.shape)
 
 
 def divide_by_popularity(

@@ -30,13 +30,15 @@ from twinear.base.errors import DataError
 from twinear.metrics.ranking_metrics import Floats, Ints
 
 BLOCK = 512  # clips at a time
+PAIRS = 2**24  # of clips of queries and others that are in memory
 RIDGE = 1e-3  # of the mean variance of each coefficient, added to every clip's covariance
 
 
 def popularity(listeners: npt.ArrayLike, queries: Ints | None = None) -> Floats:
     """Score every candidate by its listeners, (artists,), whatever the query."""
     counts = np.asarray(listeners, dtype=np.float64)
-    return np.tile(counts, (len(counts) if queries is None else len(queries), 1))
+    n_queries = len(counts) if queries is None else len(queries)
+    return np.broadcast_to(counts, (n_queries, len(counts)))
 
 
 def l2(
@@ -89,18 +91,22 @@ def mfcc(
     `mean` is (clips, n_mfcc), `covariance` (clips, n_mfcc, n_mfcc), made regular by adding `RIDGE`
     times the clips' mean variances; `artist_index` as in `l2`.
     """
-    means, covariances = (np.asarray(each, dtype=np.float64) for each in (mean, covariance))
+    means, covariances = np.asarray(mean, dtype=np.float64), np.asarray(covariance)
     n_clips, n_mfcc = means.shape
-    centred = means - means.mean(axis=0)  # keeps the products small
-    ridge = RIDGE * np.diagonal(covariances, axis1=1, axis2=2).mean(axis=0)
-    regular = covariances + np.diag(ridge)
-    inverse = np.linalg.inv(regular)
-    inverse_mean = np.einsum("cij,cj->ci", inverse, centred)
-    moment = regular + centred[:, :, None] * centred[:, None, :]
-    norm = (centred * inverse_mean).sum(axis=1, keepdims=True)
-    # left[p] @ right[q] = tr((S_p + m_p m_p') Q) - 2 m_p' Q m_q + m_q' Q m_q
-    left = np.hstack([moment.reshape(n_clips, -1), -2 * centred, np.ones((n_clips, 1))])
-    right = np.hstack([inverse.reshape(n_clips, -1), inverse_mean, norm])
+    means = means - means.mean(axis=0)  # keeps the products small
+    variances = np.diagonal(covariances, axis1=1, axis2=2).astype(np.float64)
+    ridge = np.diag(RIDGE * variances.mean(axis=0))
+    left, right = (np.empty((n_clips, n_mfcc * n_mfcc + n_mfcc + 1)) for _ in range(2))
+    for rows in _blocks(artist_index):
+        centred, regular = means[rows], covariances[rows].astype(np.float64) + ridge
+        inverse = np.linalg.inv(regular)
+        inverse_mean = np.einsum("cij,cj->ci", inverse, centred)
+        moment = regular + centred[:, :, None] * centred[:, None, :]
+        norm = (centred * inverse_mean).sum(axis=1, keepdims=True)
+        # left[p] @ right[q] = tr((S_p + m_p m_p') Q) - 2 m_p' Q m_q + m_q' Q m_q
+        n, one = len(centred), np.ones((len(centred), 1))
+        left[rows] = np.hstack([moment.reshape(n, -1), -2 * centred, one])
+        right[rows] = np.hstack([inverse.reshape(n, -1), inverse_mean, norm])
 
     def divergence(rows: slice | Ints) -> Floats:
         both_ways = left[rows] @ right.T + right[rows] @ left.T
@@ -159,8 +165,9 @@ def _mean_over_queries(
     position[queries] = np.arange(len(queries))
     of_queries = np.flatnonzero(position[artist_index] >= 0)
     n_clips = np.bincount(artist_index)
-    for start in range(0, len(of_queries), BLOCK):
-        rows = of_queries[start : start + BLOCK]
+    step = min(BLOCK, max(PAIRS // len(artist_index), 1))
+    for start in range(0, len(of_queries), step):
+        rows = of_queries[start : start + step]
         of_artists = np.asarray(mean @ distance(rows).T).T  # (rows, artists)
         artist = artist_index[rows]
         np.add.at(total, position[artist], of_artists / n_clips[artist, None])
