@@ -56,7 +56,9 @@ class Validator:
         if len(u) <= WHOLE:
             logits, artist_index = net.head.logit(u, u), torch.from_numpy(clips.artist_index)
             artist_index = artist_index.to(u.device)
-            whole = by_artist(torch.sigmoid(logits), artist_index, len(artists)).cpu().numpy()
+            # an objective that knows only orders makes logits so large that 1 is reached in float32
+            scores = torch.sigmoid(logits.double())
+            whole = by_artist(scores, artist_index, len(artists)).cpu().numpy()
         if whole is not None and len(artists) <= GROUP:
             loss = self._loss(logits, artist_index, artists)
         else:
@@ -148,16 +150,17 @@ def score_queries(
     for block in np.array_split(queries, n_blocks):
         if by_mean:
             rows = head.logit(means[torch.from_numpy(block).to(u.device)], means)
-            yield block, torch.sigmoid(rows).double().cpu().numpy()
+            yield block, torch.sigmoid(rows.double()).cpu().numpy()
             continue
         of_block = np.concatenate([clips.clips[query] for query in block])
         lengths = [len(clips.clips[query]) for query in block]
         at = torch.from_numpy(np.repeat(np.arange(len(block)), lengths)).to(u.device)
-        scores = torch.sigmoid(head.logit(u[torch.from_numpy(of_block).to(u.device)], u))
+        logits = head.logit(u[torch.from_numpy(of_block).to(u.device)], u)
+        scores = torch.sigmoid(logits.double())  # see `Validator`
         of_queries = _sum_by_artist(scores, at, len(block))  # (queries, clips)
         sums = _sum_by_artist(of_queries.T, index, n_artists).T
         pairs = torch.tensor(lengths, device=u.device)[:, None] * n_clips[:, 0]
-        yield block, (sums / pairs).double().cpu().numpy()
+        yield block, (sums / pairs).cpu().numpy()
 
 
 def _sum_by_artist(values: Tensor, artist_index: Tensor, n_artists: int) -> Tensor:
