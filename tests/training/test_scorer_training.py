@@ -26,6 +26,7 @@ from twinear.training.training import TrainingParams
 from twinear.training.untrained import untrained_scorer
 from twinear.training.validation import (
     Validator,
+    _below_one,
     artist_scores,
     calibrate_artists,
     encode_clips,
@@ -245,7 +246,7 @@ def test_many_clips_are_scored_by_blocks_to_the_same_values(
         scores = artist_scores(net.head.logit(u, u), net, index, 75, pooling)[queries]
         blocks = list(score_queries(u, net, batches, queries, pooling))
         np.testing.assert_allclose(
-            np.concatenate([each for _, each in blocks]), scores.detach().numpy(), rtol=1e-4
+            1 + np.concatenate([each for _, each in blocks]), scores.detach().numpy(), rtol=1e-4
         )
         assert np.concatenate([rows for rows, _ in blocks]).tolist() == queries.tolist()
         slope, shift = calibrate_artists(u, net, batches, examples.similarity, every)
@@ -289,3 +290,9 @@ def test_an_epoch_has_as_many_steps_as_asked(
     assert len(drawn) == 2 * 3
     trained(tmp_path, follows=True, steps_per_epoch=0, batch_artists=32, **asked)
     assert len(drawn) == 6 + 2 * 3  # 1,485 pairs, 496 in a step
+
+
+def test_scores_that_are_all_but_1_are_still_in_order() -> None:
+    logits = torch.tensor([60.0, 40.0, 18.0, 0.0])
+    assert torch.sigmoid(logits)[:3].unique().numel() == 1
+    assert (_below_one(logits).diff() < 0).all()

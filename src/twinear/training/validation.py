@@ -56,9 +56,8 @@ class Validator:
         if len(u) <= WHOLE:
             logits, artist_index = net.head.logit(u, u), torch.from_numpy(clips.artist_index)
             artist_index = artist_index.to(u.device)
-            # an objective that knows only orders makes logits so large that 1 is reached in float32
-            scores = torch.sigmoid(logits.double())
-            whole = by_artist(scores, artist_index, len(artists)).cpu().numpy()
+            scores = by_artist(_below_one(logits), artist_index, len(artists))
+            whole = scores.cpu().numpy()
         if whole is not None and len(artists) <= GROUP:
             loss = self._loss(logits, artist_index, artists)
         else:
@@ -136,7 +135,7 @@ def score_queries(
 
     Yields
     ------
-    Some of the queries, and their scores, (queries, artists).
+    Some of the queries, and their scores minus 1, (queries, artists).
     """
     head, n_artists = net.head, len(clips.clips)
     index = torch.from_numpy(clips.artist_index).to(u.device)
@@ -150,17 +149,25 @@ def score_queries(
     for block in np.array_split(queries, n_blocks):
         if by_mean:
             rows = head.logit(means[torch.from_numpy(block).to(u.device)], means)
-            yield block, torch.sigmoid(rows.double()).cpu().numpy()
+            yield block, _below_one(rows).cpu().numpy()
             continue
         of_block = np.concatenate([clips.clips[query] for query in block])
         lengths = [len(clips.clips[query]) for query in block]
         at = torch.from_numpy(np.repeat(np.arange(len(block)), lengths)).to(u.device)
-        logits = head.logit(u[torch.from_numpy(of_block).to(u.device)], u)
-        scores = torch.sigmoid(logits.double())  # see `Validator`
+        scores = _below_one(head.logit(u[torch.from_numpy(of_block).to(u.device)], u))
         of_queries = _sum_by_artist(scores, at, len(block))  # (queries, clips)
         sums = _sum_by_artist(of_queries.T, index, n_artists).T
         pairs = torch.tensor(lengths, device=u.device)[:, None] * n_clips[:, 0]
         yield block, (sums / pairs).cpu().numpy()
+
+
+def _below_one(logits: Tensor) -> Tensor:
+    """Compute scores minus 1, which keep their order where the scores themselves are 1.
+
+    An objective that knows only orders makes logits ever larger: above 17 the score in float32 is
+    1, above 36 in float64.
+    """
+    return -torch.sigmoid(-logits.double())
 
 
 def _sum_by_artist(values: Tensor, artist_index: Tensor, n_artists: int) -> Tensor:
