@@ -25,6 +25,7 @@ from scipy.signal import butter, sosfilt
 from scipy.sparse import csr_array, vstack
 from tqdm import tqdm
 
+from benchmarks.planted_corpus import order_listens
 from twinear.acquisition.sample.listeners import imagine_listeners
 from twinear.acquisition.sample.sound import synthesise
 from twinear.acquisition.sample.style import ImaginedArtists, imagine_artists
@@ -76,25 +77,10 @@ def hear_block(block: int, styles: np.ndarray, front: SpectrogramsParams, folder
 def draw_listens(artists: ImaginedArtists, n_listeners: int) -> Listens:
     """Let listeners choose artists, a block of listeners at a time."""
     blocks = [
-        csr_array(imagine_listeners(artists, BLOCK, np.random.default_rng([SEED, 1, block])).plays)
+        imagine_listeners(artists, BLOCK, np.random.default_rng([SEED, 1, block])).plays
         for block in range(max(1, round(n_listeners / BLOCK)))
     ]
-    plays = csr_array(vstack(blocks))
-    counts = np.asarray((plays > 0).sum(axis=0)).ravel()
-    table = pd.DataFrame(
-        {
-            "artist": artists.mbids,
-            "name": artists.names,
-            "mbid": artists.mbids,
-            "listeners": counts,
-            "plays": np.asarray(plays.sum(axis=0)).ravel(),
-        }
-    )
-    order = np.argsort(-counts, kind="stable")  # as listens are: the most listened first
-    order = order[counts[order] > 0]
-    plays = plays[:, order]
-    plays.sort_indices()  # the kernels of the similarity rely on it
-    return Listens(artists=table.iloc[order].reset_index(drop=True), plays=plays)
+    return order_listens(artists, csr_array(vstack(blocks)))
 
 
 def plant_music(folder: Path, n_artists: int, n_first: int, processes: int) -> None:

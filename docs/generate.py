@@ -3,6 +3,8 @@
 - `reference/cli.md`: every command with its arguments and options, from the typer app.
 - `reference/params.md`: every key of `params.yaml`. Type and range come from the pydantic classes,
   the default and the meaning from `params.yaml` and its comments, so that both stand in one place.
+- `reference/http.md`: every endpoint of the service, from its OpenAPI description; the requests
+  and answers in it, `reference/http-examples.json`, are recorded by `python docs/http_examples.py`.
 - `reference/api/`: a page for each public package, filled by mkdocstrings from the docstrings.
 
 Pages may show the committed results: figures of `reports/figures/` are copied into the site, and
@@ -28,18 +30,23 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
 import twinear.cli.main  # noqa: F401  (adds every command to the app)
 from twinear.base.files import write_text
 from twinear.base.params import SECTIONS, Params
 from twinear.cli.app import app
-from twinear.ranking.table import format_table
+from twinear.serve.app import ERRORS, create_app
+from twinear.serve.options import ServeOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "twinear"
 REPORTS = ROOT / "reports"
 PARAMS = ROOT / "params.yaml"
 PICTURES = "reports/figures"
+HTTP_EXAMPLES = ROOT / "docs/reference/http-examples.json"
+ADDRESS = "http://127.0.0.1:8000"
+FORM = "application/x-www-form-urlencoded"
 RANKING = re.compile(r"(?<=<!-- ranking -->\n).*?(?=\n<!-- /ranking -->)", re.DOTALL)
 
 # Packages whose modules a user of the library meets, in the order of the data; the other packages
@@ -92,6 +99,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages and the figures of the report to the files of the site."""
     pages = {"reference/cli.md": cli_page(), "reference/params.md": params_page()}
+    pages["reference/http.md"] = http_page()
     pages |= dict(api_pages())
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
@@ -128,11 +136,8 @@ def on_page_content(html: str, **_: object) -> str:
 
 def ranking_block() -> str:
     """Format the committed ranking as `twinear ranking` prints it."""
-    numbers, differences = (
-        json.loads((REPORTS / name).read_text(encoding="utf-8"))
-        for name in ("ranking.json", "differences.json")
-    )
-    return f"```text\n{format_table(numbers, differences)}\n```"
+    shown = CliRunner().invoke(app, ["ranking", "--reports", str(REPORTS)])
+    return f"```text\n{shown.stdout}```"
 
 
 def cli_page() -> str:
@@ -323,7 +328,9 @@ def _values(field: dict[str, Any], root: dict[str, Any]) -> str:
 
 def _number(value: float) -> str:
     power = int(value).bit_length() - 1
-    return f"2^{power}" if value >= 2**20 and value == 2**power else f"{value:g}"
+    if value >= 2**20 and value == 2**power:
+        return f"2^{power}"
+    return f"{value:,}" if isinstance(value, int) and value >= 10**6 else f"{value:g}"
 
 
 def _plain(value: Any) -> str:
@@ -339,6 +346,113 @@ def _plain(value: Any) -> str:
     if len(str(value)) > 40:
         return _cell(value)  # a sentence may be broken into lines, code is not
     return f"`{value}`" if value != "" else '`""`'
+
+
+def http_page() -> str:
+    """Describe every endpoint of the service."""
+    api = create_app(ServeOptions()).openapi()
+    examples = json.loads(HTTP_EXAMPLES.read_text(encoding="utf-8"))
+    tags: dict[str, list[str]] = {}
+    for path, operations in api["paths"].items():
+        for method, operation in operations.items():
+            if FORM in operation.get("requestBody", {}).get("content", {}):
+                continue  # the same as GET, whose section says so
+            section = _operation_section(path, method, operation, operations, examples)
+            tags.setdefault(operation["tags"][0], []).extend(section)
+    lines = [
+        "# HTTP API",
+        "",
+        "This page is made from the service's own description, `/openapi.json`; "
+        "[how to serve](../how-to/serve.md) has the rest. The service is at "
+        f"`{ADDRESS}` unless it was told otherwise, and its own page `/docs/` has a form for "
+        "each endpoint. The examples are of the bundled sample; their lists are cut to two.",
+        "",
+        "Where the service has a token, send `Authorization: Bearer TOKEN`. An error is always a "
+        "JSON object [`Error`](#schema-Error):",
+        "",
+        "| Status | Meaning |",
+        "|---|---|",
+        *(f"| {status} | {_cell(meaning)} |" for status, meaning in ERRORS.items()),
+        "",
+    ]
+    for tag, sections in tags.items():
+        lines += [f"## {tag[0].upper()}{tag[1:]}", "", *sections]
+    lines += ["## Objects", ""]
+    for name, schema in sorted(api["components"]["schemas"].items()):
+        lines += _schema_section(name, schema)
+    return "\n".join(lines) + "\n"
+
+
+def _operation_section(
+    path: str,
+    method: str,
+    operation: dict[str, Any],
+    siblings: dict[str, Any],
+    examples: dict[str, Any],
+) -> list[str]:
+    lines = [f"### `{method.upper()} {path}`", "", _paragraphs(operation["description"]), ""]
+    if method == "get" and FORM in siblings.get("post", {}).get("requestBody", {}).get(
+        "content", ""
+    ):
+        lines += ["`POST` takes the same parameters as a form.", ""]
+    rows = [
+        (each["name"], each["schema"], each.get("required", False), each.get("description", ""))
+        for each in operation.get("parameters", ())
+    ]
+    if rows:
+        lines += ["| Parameter | Value | Default | Meaning |", "|---|---|---|---|"]
+        lines += [_field_row(*row) for row in rows]
+        lines += [""]
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        lines += [f"Body: {_json_type(content['schema'])}.", ""]
+    answer = operation["responses"]["200"].get("content", {})
+    kinds = [
+        _json_type(each["schema"]) if kind == "application/json" else f"`{kind}`"
+        for kind, each in answer.items()
+    ]
+    if kinds:
+        lines += [f"Answer: {' or '.join(kinds)}.", ""]
+    example = examples[f"{method.upper()} {path}"]
+    lines += ["```console", f"$ {example['command']}", "```", ""]
+    text, kind = example["answer"], "text"
+    if not isinstance(text, str):
+        text, kind = json.dumps(text, indent=1, ensure_ascii=False), "json"
+    return [*lines, f"```{kind}", text, "```", ""]
+
+
+def _schema_section(name: str, schema: dict[str, Any]) -> list[str]:
+    lines = [f"### `{name}` {{#schema-{name}}}", "", _paragraphs(schema.get("description", "")), ""]
+    required = schema.get("required", ())
+    lines += ["| Field | Value | Default | Meaning |", "|---|---|---|---|"]
+    for key, field in schema.get("properties", {}).items():
+        lines.append(_field_row(key, field, key in required, field.get("description", "")))
+    return [*lines, ""]
+
+
+def _field_row(name: str, schema: dict[str, Any], required: bool, meaning: str) -> str:
+    default = schema.get("default")
+    shown = "–" if default is None else _plain(default)
+    meaning = meaning or schema.get("description", "")
+    cells = (f"`{name}`", _json_type(schema), "required" if required else shown, _cell(meaning))
+    return f"| {' | '.join(cells)} |"
+
+
+def _json_type(schema: dict[str, Any]) -> str:
+    """Put the JSON schema of a value into words; objects are links."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[`{name}`](#schema-{name})"
+    if "anyOf" in schema:
+        return " or ".join(map(_json_type, schema["anyOf"]))
+    if schema.get("type") == "array":
+        items = schema.get("items") or {"anyOf": schema.get("prefixItems", [])}
+        return f"list of {_json_type(items)}"
+    if schema.get("type") == "object" and "additionalProperties" in schema:
+        values = schema["additionalProperties"]
+        return "object" if values is True else f"object of {_json_type(values)}"
+    if schema.get("type") == "null":
+        return "null"
+    return _values({"type": "object", **schema}, {}).replace("mapping", "object")
 
 
 def api_pages() -> Iterator[tuple[str, str]]:

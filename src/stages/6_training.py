@@ -1,6 +1,11 @@
-"""Stage 6: spectrograms, similarity and split -> scorers, a checkpoint, a record an epoch."""
+"""Stage 6: spectrograms, similarity and split -> scorers, a checkpoint, a record an epoch.
+
+Several processes may train together, started by torchrun or by TWINEAR_PROCESSES. All do the same;
+that of rank 0 alone writes, prints and is tracked.
+"""
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -18,6 +23,8 @@ from twinear.split import Split
 from twinear.tracking.runs import Run, open_run
 from twinear.training.checkpoint import Epoch, write_finished
 from twinear.training.keeping import KeepDecision, ShareDecision, describe, measures
+from twinear.training.launch import in_processes
+from twinear.training.ranks import process_group, rank
 from twinear.training.scorer_training import Trained, train_scorer
 from twinear.training.training import TrainingParams
 from twinear.training.untrained import untrained_scorer
@@ -37,11 +44,13 @@ def training(
     """Train on the training artists; without listens the untrained scorer is the result."""
     params = read_params("training", TrainingParams)
     clips, target = Spectrograms.read(spectrograms), Similarity.read(similarity, may_be_empty=True)
-    with open_run(read_stages()) as run:
+    with process_group(params.device), _tracked() as run:
         run.log_data("spectrograms", spectrograms, sha256(spectrograms / "spectrograms.npy"))
         epochs = pd.DataFrame(columns=[*(field.name for field in fields(Epoch)), "chosen"])
         if target.artists.empty:
-            print("training: no listens to learn from, the scorer stays untrained", file=sys.stderr)
+            if rank() == 0:
+                found = "no listens to learn from, the scorer stays untrained"
+                print(f"training: {found}", file=sys.stderr)
             result = first = untrained_scorer(clips, params.model)
             share = None
             if clips.front.embeddings == "auto":
@@ -56,6 +65,8 @@ def training(
             if trained.best is not None:
                 epochs = pd.DataFrame(map(asdict, trained.history))
                 epochs["chosen"] = (epochs["epoch"] == trained.best.epoch).astype(int)
+        if rank() > 0:
+            return
         result.write(scorer)
         first.write(before_refit)
         with replacing(table) as temporary:
@@ -67,6 +78,10 @@ def training(
         run.log_scorer(scorer, sha256(scorer), result.inputs)
 
 
+def _tracked() -> AbstractContextManager[Run]:
+    return open_run(read_stages()) if rank() == 0 else nullcontext(Run())
+
+
 def _train(
     clips: Spectrograms,
     target: Similarity,
@@ -76,7 +91,7 @@ def _train(
     checkpoint: Path,
     run: Run,
 ) -> Trained:
-    with tqdm(total=params.epochs, unit="epoch") as bar:
+    with tqdm(total=params.epochs, unit="epoch", disable=rank() > 0) as bar:
 
         def say(epoch: Epoch) -> None:
             bar.set_postfix(loss=f"{epoch.train_loss:.4f}", ndcg=f"{epoch.validation_ndcg:.3f}")
@@ -87,4 +102,4 @@ def _train(
 
 
 if __name__ == "__main__":
-    run_stage(training)
+    run_stage(in_processes(training))

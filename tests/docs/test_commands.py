@@ -98,6 +98,14 @@ ELSEWHERE = {
         "tests/serve/doors/test_navidrome.py::test_the_source_gives_these_bytes",
         ("--host",),
     ),
+    "TWINEAR_PROCESSES=": (
+        "tests/training/test_launch.py::test_several_processes_on_one_machine_or_on_two_write_once",
+        (),
+    ),
+    "torchrun": (
+        "tests/training/test_launch.py::test_several_processes_on_one_machine_or_on_two_write_once",
+        ("--nnodes", "--nproc-per-node", "--rdzv-backend", "--rdzv-endpoint"),
+    ),
     "TWINEAR_DASK=": (
         "tests/compute/test_pool.py::test_a_cluster_gives_the_results_in_order",
         (),
@@ -220,10 +228,12 @@ def concrete(command: str, reader: Path) -> list[str]:
         "EMBEDDINGS": str(reader.parent / "EMBEDDINGS.npz"),
         "1000": "2",  # artists: MusicBrainz is asked once a second
         "20": "2",  # trials
+        "40000": "20",  # listeners
         "1,2,3": "1",  # seeds
     }
     quick = {
         "twinear crossval": "--set training.epochs=1 --set training.refit=false",
+        "twinear sample": "--seconds 1",
     }
     more = next((text for start, text in quick.items() if command.startswith(start)), "")
     return [values.get(word, word.strip('"')) for word in words] + more.split()
@@ -262,7 +272,8 @@ def test_a_command_of_the_documentation_runs(
     shutil.copy(reader / "params.yaml", tmp_path)
     (tmp_path / "artifacts").symlink_to(reader / "artifacts")
     tiny = tiny_project(tmp_path / "tiny").folder if name == "tune" else tmp_path
-    places = {"embed": embedder, "import": tmp_path, "fetch": tmp_path, "tune": tiny}
+    places = {"embed": embedder, "tune": tiny}
+    places |= dict.fromkeys(("import", "fetch", "sample"), tmp_path)
     places |= dict.fromkeys(("clips", "crossval", "evaluate"), few)
     monkeypatch.chdir(places.get(name, reader))
     listened = read_artists(reader / "artifacts/listens/artists.csv", "").head(N_KNOWN)

@@ -181,6 +181,7 @@ def test_strict_names_the_first_bad_row_in_memory_and_on_disk(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow(reason="cleans 4.5 million lines")
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak of the memory")
 def test_more_lines_than_memory_are_cleaned_within_it(tmp_path: Path) -> None:
     source = tmp_path / "raw"

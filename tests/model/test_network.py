@@ -17,7 +17,7 @@ from twinear.model.inputs import Embedding, InputSpec, LogMel
 from twinear.model.network import Convolutions, SiameseNet, StatisticsBranch
 from twinear.training.batches import StepClips
 from twinear.training.losses import mse
-from twinear.training.training import step_loss
+from twinear.training.steps import step_loss
 
 SOUND = LogMel(n_mels=5, n_frames=32, frames_per_second=8.0, top_db=80.0)
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -18,20 +20,24 @@ from tests.conftest import Project
 from tests.support.audio import music, write_clip
 from tests.support.serving import Service, copy_served, running
 from tests.support.tracking import mlflow, register  # noqa: F401  (a fixture)
+from twinear.base.errors import DataError
 from twinear.base.files import replacing, sha256
 from twinear.catalogue.catalogue import FACTS, SCORER, Catalogue
 from twinear.model.scorer import Scorer
 from twinear.recommendation.additions import Additions
 from twinear.recommendation.collection import Collection
+from twinear.serve.audio_files import find_dvc_cache
 from twinear.serve.options import ServeOptions
 from twinear.tracking.connection import connect
 from twinear.tracking.registry import CHAMPION, set_champion
 
 
 @pytest.fixture
-def options(finished: Project, tmp_path: Path) -> ServeOptions:
+def options(finished: Project, map_folder: Path, tmp_path: Path) -> ServeOptions:
     """A catalogue that a test may change."""
-    return copy_served(finished, tmp_path)
+    options = copy_served(finished, tmp_path)
+    shutil.copytree(map_folder, options.catalogue.parent / map_folder.name)
+    return options
 
 
 def replace_catalogue(folder: Path, change: Callable[[Path, dict[str, Any]], None]) -> None:
@@ -198,6 +204,66 @@ def test_links_out_of_the_data_folder_are_not_played(options: ServeOptions, tmp_
         link.unlink()
         link.write_bytes(b"audio")
         assert service.client.get(f"/api/v1/clips/{clip['id']}/audio").content == b"audio"
+
+
+def run_dvc(folder: Path, *commands: str) -> None:
+    """Run commands of DVC in one process."""
+    program = (
+        "import sys; from dvc.cli import main; "
+        "sys.exit(any([main(command.split()) for command in sys.argv[1:]]))"
+    )
+    subprocess.run([sys.executable, "-c", program, *commands], cwd=folder, check=True)
+
+
+def test_clips_that_dvc_links_to_its_cache_are_played_and_no_other_links(
+    options: ServeOptions, tmp_path: Path
+) -> None:
+    table = Catalogue.read(options.catalogue).artists
+    file, link = (tmp_path / "data" / table.clips_of(row)[0].file for row in (0, 1))
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"audio")
+    settings = "config cache.dir elsewhere", "config cache.type symlink"
+    run_dvc(tmp_path, "init -q --no-scm", *settings, "add -q data")
+    assert file.resolve().is_relative_to(tmp_path / "elsewhere")
+    assert file.suffix != file.resolve().suffix
+    (tmp_path / ".dvc/tmp/secret").write_bytes(b"secret")  # not of the cache, but beside it
+    link.symlink_to(tmp_path / ".dvc/tmp/secret")
+    with running(replace(options, data=tmp_path / "data")) as service:
+        played, refused = (
+            service.get(f"/api/v1/artists/{table.record(row).artist}")["clips"][0] for row in (0, 1)
+        )
+        answer = service.client.get(played["audio"])
+        assert answer.content == b"audio"
+        assert answer.headers["content-type"] == "audio/ogg"
+        assert refused["audio"] is None
+        service.error(404, "GET", f"/api/v1/clips/{refused['id']}/audio")
+
+
+@pytest.mark.parametrize(
+    ("config", "local", "cache"),
+    [
+        ("", "", ".dvc/cache"),
+        ("[core]\n    remote = a\n['remote \"a\"']\n    url = ../store\n", "", ".dvc/cache"),
+        ("[cache]\n    type = symlink\n    dir = ../elsewhere\n", "", "elsewhere"),
+        (
+            "[cache]\n    dir = ../elsewhere\n",
+            "[cache]\ndir = /srv/100%/cache\n",
+            "/srv/100%/cache",
+        ),
+    ],
+)
+def test_the_cache_is_the_one_that_dvc_is_configured_with(
+    tmp_path: Path, config: str, local: str, cache: str
+) -> None:
+    data = tmp_path / "project/data"
+    assert find_dvc_cache(data) is None
+    (tmp_path / "project/.dvc").mkdir(parents=True)
+    (tmp_path / "project/.dvc/config").write_text(config, encoding="utf-8")
+    (tmp_path / "project/.dvc/config.local").write_text(local, encoding="utf-8")
+    assert find_dvc_cache(data) == tmp_path / "project" / cache
+    (tmp_path / "project/.dvc/config").write_text("no section", encoding="utf-8")
+    with pytest.raises(DataError, match=r"\.dvc: .*configuration"):
+        find_dvc_cache(data)
 
 
 def test_a_champion_is_served_once_the_catalogue_is_of_it(

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -45,8 +46,11 @@ def started(project: Project, folder: Path) -> Iterator[tuple[subprocess.Popen[s
         process.communicate()
 
 
-def test_it_answers_logs_and_ends_in_order(finished: Project, tmp_path: Path) -> None:
-    copy_served(finished, tmp_path)
+def test_it_answers_logs_and_ends_in_order(
+    finished: Project, map_folder: Path, tmp_path: Path
+) -> None:
+    options = copy_served(finished, tmp_path)
+    shutil.copytree(map_folder, options.catalogue.parent / map_folder.name)
     with (
         started(finished, tmp_path) as (process, address),
         httpx.Client(base_url=address) as client,
@@ -85,9 +89,10 @@ def has_ended(process: psutil.Process) -> bool:
 
 
 def test_one_that_is_killed_leaves_no_process_and_the_next_answers_alike(
-    finished: Project, tmp_path: Path
+    finished: Project, map_folder: Path, tmp_path: Path
 ) -> None:
-    copy_served(finished, tmp_path)
+    options = copy_served(finished, tmp_path)
+    shutil.copytree(map_folder, options.catalogue.parent / map_folder.name)
     answers = []
     for _ in range(2):
         with (

@@ -23,6 +23,7 @@ from twinear.spectrograms.computation import EmbeddingSource, compute_spectrogra
 from twinear.spectrograms.embedding_table import EmbeddingTable
 from twinear.spectrograms.front_end import (
     SpectrogramsParams,
+    compute_features,
     hann_window,
     log_mel,
     mel_bands,
@@ -222,6 +223,26 @@ def test_mfccs_are_librosas() -> None:
     np.testing.assert_allclose(mean, mfcc.mean(axis=1), atol=1e-2)
     expected = np.cov(mfcc, bias=True) + 1e-3 * np.eye(20)
     np.testing.assert_allclose(cov, expected, rtol=1e-3, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},  # MFCC frames are every second frame
+        {"hop_length": 64},  # every 16th
+        {"hop_length": 2583, "n_frames": 256, "n_mels": 64},  # none of them: the original's
+        {"n_fft": 1024},
+        {"sr": 16000, "fmax": 8000.0},
+    ],
+)
+@pytest.mark.parametrize("seconds", [0.0, 0.03, 5.0])
+def test_one_pass_gives_the_bits_of_two(values: dict[str, float], seconds: float) -> None:
+    params = _params(**values)
+    y = music(6, 22050)[: int(seconds * 22050)]
+    spectrogram, mean, cov = compute_features(y, params)
+    np.testing.assert_array_equal(spectrogram, log_mel(y, params))
+    for found, expected in zip((mean, cov), mfcc_statistics(y, params), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 # many clips

@@ -94,6 +94,7 @@ def copy_served(project: Project, folder: Path) -> ServeOptions:
         catalogue=folder / "artifacts/catalogue",
         data=project.folder / "data",
         reports=folder / "reports",
+        workers=1,
         poll_seconds=0.05,
     )
 

@@ -140,6 +140,23 @@ def normalise_name(name: str) -> str:
     return normalise_name(unicodedata.normalize("NFC", normal))
 
 
+def spell_plainly(name: str) -> str:
+    """Reduce a name to its words as somebody types them, one letter after the other.
+
+    The words in lower case without accents; apostrophes are left out and other signs are spaces.
+    What a part of a name is reduced to is the beginning of what the whole is reduced to, which is
+    not so in `normalise_name`: that leaves out articles and joins initials. "" for signs alone.
+
+    Examples
+    --------
+    >>> [spell_plainly(name) for name in ("The Beatles", "R.E.M.", "Guns N' Roses", "BEYONCÉ")]
+    ['the beatles', 'r e m', 'guns n roses', 'beyonce']
+    """
+    text = unicodedata.normalize("NFKC", name.translate(_SEEN)).casefold()
+    text = unicodedata.normalize("NFKC", text).translate(_SEEN).translate(_PLAIN)
+    return " ".join(text.replace("'", "").translate(_SPACED).split())
+
+
 def _restore_article(text: str) -> str:
     """Put the article of a sort name in front: "beatles, the"."""
     head, _, article = text.rpartition(",")

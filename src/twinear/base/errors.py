@@ -92,8 +92,18 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except TwinearError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _say("interrupted")
         raise SystemExit(130) from None
+
+
+def _say(line: str) -> None:
+    """Print to stderr, on a line of its own where a progress bar is still open."""
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr)

@@ -15,21 +15,25 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
-from twinear.artists.identity import no_artist, normalise_name, several_artists
+from twinear.artists.identity import no_artist, normalise_name, several_artists, spell_plainly
 from twinear.base.errors import DataError, nearest
 from twinear.base.files import require
 
 AGAIN = "run 'dvc repro catalogue'"
 APPLICATION = 0x74776172  # "twar": SQLite's mark of whose file it is
-LAYOUT = 1
+LAYOUT = 2
 
 TABLES = """
 CREATE TABLE artists (row INTEGER PRIMARY KEY, artist, name, key TEXT, listeners INT, clips INT);
 CREATE TABLE clips (row INTEGER PRIMARY KEY, folder, base, artist_row INT, title, seconds REAL);
-CREATE TABLE words (start TEXT, artist_row INT, listeners INT);
+CREATE TABLE words (place INT, start TEXT, artist_row INT, listeners INT);
+CREATE TABLE heads (place INT, head TEXT, rank INT, artist_row INT, PRIMARY KEY (place, head, rank))
+    WITHOUT ROWID;
 CREATE VIRTUAL TABLE trigrams
     USING fts5(key, tokenize='trigram', content='', detail=none, columnsize=0);
 CREATE VIRTUAL TABLE trigram_counts USING fts5vocab(trigrams, row);
@@ -37,21 +41,21 @@ CREATE VIRTUAL TABLE trigram_counts USING fts5vocab(trigrams, row);
 INDEXES = """
 CREATE UNIQUE INDEX artists_by_id ON artists (artist);
 CREATE INDEX artists_by_key ON artists (key, listeners);
-CREATE INDEX words_by_start ON words (start, artist_row, listeners);
+CREATE INDEX words_by_start ON words (place, start, artist_row, listeners);
 CREATE UNIQUE INDEX clips_by_file ON clips (base, folder);
 CREATE INDEX clips_by_artist ON clips (artist_row);
 """
 ARTIST = "SELECT artists.row, artist, name, listeners, clips FROM artists"
 CLIP = "SELECT row, folder, base, artist_row, title, seconds FROM clips"
-IS_NAME = "SELECT row FROM artists WHERE key = ? ORDER BY listeners DESC, row LIMIT ?"
-BEGINS_NAME = """
-SELECT row FROM artists WHERE key >= ? AND key < ? ORDER BY listeners DESC, row LIMIT ?
-"""
-BEGINS_WORD = """
-SELECT DISTINCT artist_row AS row FROM words WHERE start >= ? AND start < ?
-ORDER BY listeners DESC, row LIMIT ?
+WORDS = "SELECT start, -listeners, artist_row FROM words WHERE place = ? ORDER BY start"
+BEST = "SELECT artist_row FROM heads WHERE place = ? AND head = ? ORDER BY rank LIMIT ?"
+STARTS = """
+SELECT DISTINCT artist_row FROM words WHERE place = ? AND start >= ? AND start < ?
+ORDER BY listeners DESC, artist_row LIMIT ?
 """
 
+MAX_FOUND = 1000  # artists of one search
+MAX_HEAD = 5  # letters that so many names may begin with
 MAX_COMPARED = 1000  # names compared with a misspelt one, letter by letter
 MAX_POSTINGS = 20_000  # entries of the trigram index that are read for it
 LAST = "\U0010ffff"  # sorts behind every letter
@@ -121,13 +125,26 @@ def write_artist_table(
                     for c in clips
                 ),
             )
-            keys = connection.execute("SELECT row, key, listeners FROM artists ORDER BY row")
-            connection.executemany("INSERT INTO words VALUES (?, ?, ?)", _words(keys))
+            names = connection.execute("SELECT row, name, listeners FROM artists ORDER BY row")
+            connection.executemany(
+                "INSERT INTO words VALUES (?, ?, ?, ?)",
+                (
+                    (place, start, row, listeners)
+                    for row, name, listeners in names
+                    for start, place in word_starts(_read(name)).items()
+                ),
+            )
             connection.execute(
                 "INSERT INTO trigrams (rowid, key) "
                 "SELECT row, ' ' || key || ' ' FROM artists ORDER BY row"
             )
             connection.executescript(INDEXES)  # which commits first
+            connection.execute("BEGIN")
+            for place, length in product((0, 1), range(1, MAX_HEAD + 1)):
+                words = connection.execute(WORDS, (place,))
+                best = _best(words, place, length)
+                connection.executemany("INSERT INTO heads VALUES (?, ?, ?, ?)", best)
+            connection.execute("COMMIT")
     except sqlite3.OperationalError as error:
         raise OSError(errno.EIO, str(error), str(path)) from error
 
@@ -246,20 +263,26 @@ class ArtistTable:
         spelt = dict(self._rows(sql, json.dumps(list(rows))))
         return [_read(spelt[near]) for near in nearest(key, spelt, n=n)]
 
-    def search_prefix(self, text: str, n: int = 10) -> list[ArtistRecord]:
-        """Find artists as somebody types: names, then words in names, that begin with `text`.
+    def search(self, text: str, n: int = 10) -> list[int]:
+        """Find artists as somebody types, by row, best first: at most `n`, and at most 1,000.
 
-        The name that is `text` is first; otherwise artists with more listeners are. Empty for a
-        blank text.
+        First those whose name is `text`, then those whose name begins with it, then those with a
+        later word from which on it does; among them, those with more listeners. Each as typed, and
+        then as `normalise_name` reads it, for which "The" does not count and "&" is "and". Empty
+        for a blank text.
         """
-        key = _key(text)
-        if not key or n < 1:
-            return []
-        found = dict.fromkeys(self._rows(IS_NAME, key, n))  # rows in order, each once
-        for sql in BEGINS_NAME, BEGINS_WORD:
-            if len(found) < n:
-                found |= dict.fromkeys(self._rows(sql, key, key + LAST, n + len(found)))
-        return self.records([row for (row,) in found][:n])
+        n, spellings = min(n, MAX_FOUND), _spellings(text)
+        found: dict[tuple[int], None] = {}  # rows in order, each once
+        for spelling in spellings:
+            found |= dict.fromkeys(self._rows(STARTS, 0, spelling, spelling + "\0", n))
+        for spelling, place in product(spellings, (0, 1)):
+            if len(found) >= n:
+                break
+            best = self._rows(BEST, place, spelling, MAX_FOUND)
+            if not best:  # then few begin with it
+                best = self._rows(STARTS, place, spelling, spelling + LAST, MAX_FOUND)
+            found |= dict.fromkeys(best)
+        return [row for (row,) in found][:n]
 
     def record(self, row: int) -> ArtistRecord:
         """Read one artist.
@@ -407,13 +430,56 @@ def _split(file: str) -> tuple[str, str]:
     return folder + slash, base
 
 
-def _words(keys: Iterable[tuple[int, str, int]]) -> Iterator[tuple[str, int, int]]:
-    """Give the rest of every key from each word on but the first: what follows its spaces."""
-    for row, key, listeners in keys:
-        at = key.find(" ")
+def _spellings(name: str) -> list[str]:
+    """Spell a name as it is typed, and as it is normalised, each once and none empty."""
+    plain = spell_plainly(name).encode("utf-8", "backslashreplace").decode()
+    return list(filter(None, dict.fromkeys((plain, _key(name)))))
+
+
+def word_starts(name: str) -> dict[str, int]:
+    """Give the rest of a name from each word on, in each spelling, with its place.
+
+    The place is 0 for a whole name and 1 for the rest of one from a later word on.
+
+    Examples
+    --------
+    >>> word_starts("The Stone Roses")
+    {'the stone roses': 0, 'stone roses': 0, 'roses': 1}
+    """
+    spellings = _spellings(name)
+    starts = dict.fromkeys(spellings, 0)
+    for spelling in spellings:
+        at = spelling.find(" ")
         while at >= 0:
-            yield key[at + 1 :], row, listeners
-            at = key.find(" ", at + 1)
+            starts.setdefault(spelling[at + 1 :], 1)
+            at = spelling.find(" ", at + 1)
+    return starts
+
+
+def _best(
+    words: Iterable[tuple[str, int, int]], place: int, length: int
+) -> Iterator[tuple[int, str, int, int]]:
+    """Give the best artists of heads that so many have that sorting them would take long.
+
+    A head is the first `length` letters of (start, -listeners, artist row), which are sorted.
+    """
+    for head, group in groupby(words, key=lambda word: word[0][:length]):
+        ranked = {(listeners, row) for _, listeners, row in group}
+        if len(head) == length and len(ranked) > MAX_FOUND:
+            for rank, (_, row) in enumerate(nsmallest(MAX_FOUND, ranked)):
+                yield place, head, rank, row
+
+
+def begins_word(name: str, text: str) -> bool:
+    """Whether `ArtistTable.search` would find a name.
+
+    Examples
+    --------
+    >>> begins_word("The Stone Roses", "the s"), begins_word("The Stone Roses", "tone")
+    (True, False)
+    """
+    starts = word_starts(name)
+    return any(start.startswith(each) for each in _spellings(text) for start in starts)
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

@@ -100,15 +100,28 @@ def import_(
 def sample(
     folder: Annotated[Path, typer.Argument(help="A folder to write, new or empty.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 1,
+    artists: Annotated[int, typer.Option(help="How many artists.")] = 80,
+    clips: Annotated[int, typer.Option(help="How many clips an artist.")] = 2,
+    listeners: Annotated[int, typer.Option(help="How many listeners.")] = 2000,
+    seconds: Annotated[float, typer.Option(help="The length of a clip.")] = 30.0,
     as_json: AsJson = False,
 ) -> None:
-    """Make the bundled sample: imagined artists, synthesised clips, simulated listeners."""
+    """Make the bundled sample, or one of another size: artists, clips and listeners are made up.
+
+    A clip of 30 s takes about half a second on one core; all cores are used, or TWINEAR_DASK.
+    """
     from tqdm import tqdm
 
-    from twinear.acquisition.sample.corpus import write_sample
+    from twinear.acquisition.sample.corpus import CorpusSize, write_corpus
+    from twinear.compute.pool import choose_workers
 
-    write_sample(folder, seed, partial(tqdm, unit="artist"))
-    print_result({"folder": str(folder), "seed": seed}, str(folder), as_json=as_json)
+    size = CorpusSize(
+        n_artists=artists, clips_per_artist=clips, n_listeners=listeners, seconds=seconds
+    )
+    progress = partial(tqdm, desc="clips", unit="clip")
+    write_corpus(folder, seed, size, progress, choose_workers(os.environ))
+    result = {"folder": str(folder), "seed": seed, **asdict(size)}
+    print_result(result, str(folder), as_json=as_json)
 
 
 @fetch.command("lastfm-360k")

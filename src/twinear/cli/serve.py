@@ -25,7 +25,10 @@ def serve(
         ),
     ] = "",
     music: Annotated[
-        Path | None, typer.Option(help="A folder of your own music, which may be played too.")
+        Path | None,
+        typer.Option(
+            help="A folder of your own music: 'twinear library sync' it, and it makes playlists."
+        ),
     ] = None,
     library: Annotated[
         Path, typer.Option(help="Where the encoded recordings of --music are kept.")

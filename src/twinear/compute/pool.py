@@ -17,7 +17,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -54,7 +54,7 @@ def choose_workers(environment: Mapping[str, str]) -> Workers:
 
 def map_in_processes(
     function: Callable[[T], R], items: Iterable[T], workers: Workers, crashed: R
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Yield `function(item)` for each item, in the order of `items`.
 
     When a worker dies, the items that may have caused it are tried again one by one, each alone.

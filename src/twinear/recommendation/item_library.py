@@ -38,6 +38,7 @@ from twinear.recommendation.playlist import (
     identify_recordings,
     make_playlist,
 )
+from twinear.recommendation.playlist_sources import find_central
 
 NOT_ENCODED = "not encoded by the catalogue's scorer"
 MAX_CLIPS = 20  # recordings that stand for an artist whom the catalogue does not hold
@@ -226,16 +227,7 @@ class ItemLibrary:
             return [start]
         if self.identity[first] == self.identity[last]:
             return [start, SimilarItem(item=self.items[last], score=1.0)]
-        source = PlaylistSource(
-            embeddings=self.embeddings,
-            artists=self.artist_rows,
-            entries=lambda rows: [self.entries[row] for row in rows],
-            logit=self._logit,
-        )
-        ends = [
-            PlaylistEnd(entry=self.entries[row], embedding=self.embeddings[row])
-            for row in (first, last)
-        ]
+        source, ends = self.source(), [self.end(row) for row in (first, last)]
         longest = min(most, len(np.unique(self.identity)))
         for length in range(longest, 1, -1):  # a small library has no path of every length
             try:
@@ -247,6 +239,28 @@ class ItemLibrary:
             steps = zip(rows[1:], made.order.scores.tolist(), strict=True)
             return [start, *(SimilarItem(item=self.items[row], score=s) for row, s in steps)]
         raise impossible
+
+    def source(self) -> PlaylistSource:
+        """Give the items to make a playlist of."""
+        return PlaylistSource(
+            embeddings=self.embeddings,
+            artists=self.artist_rows,
+            entries=lambda rows: [self.entries[row] for row in rows],
+            logit=self._logit,
+        )
+
+    def end(self, row: int) -> PlaylistEnd:
+        """Begin or end a playlist with an item."""
+        return PlaylistEnd(entry=self.entries[row], embedding=self.embeddings[row])
+
+    def central_item(self, artist: int) -> int:
+        """Find the item of an artist, both by row, that scores highest with the artist's others."""
+        rows = self.items_of[artist]
+        return rows[find_central(self.embeddings[rows], self._logit)]
+
+    def nearest_item(self, embedding: Floats) -> int:
+        """Find the item, by row, that scores highest with an embedding, (units,)."""
+        return int(self._logit(embedding[None], self.embeddings)[0].argmax())
 
     def similar_artists(self, artist: int, n: int) -> list[tuple[ArtistRecord, float]]:
         """Rank the library's artists by their score with one, best first, itself left out.

@@ -261,17 +261,25 @@ class UploadAnswer(Similar):
 
 
 class PlaylistItem(Answer):
-    """A recording, and the score of the step to it; null for the first."""
+    """A recording, and the score of the step to it; null for the first.
+
+    `in_catalogue`: similar artists of its artist can be asked for.
+    """
 
     artist: Artist
+    in_catalogue: bool = True
     clip: Clip
     score_to_previous: float | None
 
 
 class Playlist(Answer):
-    """Recordings in order; `random_score` is that of random pairs of different artists."""
+    """Recordings in order; `random_score` is that of random pairs of different artists.
+
+    `instead_of`: ends of whom the music holds nothing; the nearest recording stands for each.
+    """
 
     items: list[PlaylistItem]
+    instead_of: list[str] = []
     mean_score: float
     least_score: float
     random_score: float
@@ -281,6 +289,13 @@ class PlaylistAnswer(Playlist):
     """`Playlist`, and what computed it."""
 
     model: Model
+
+
+class Music(Answer):
+    """How much of the user's music is known; 0 where `twinear library sync` was not run."""
+
+    recordings: int
+    artists: int
 
 
 class PlaylistBatch(Answer):

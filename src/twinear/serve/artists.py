@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from twinear.artists.identity import normalise_name
+from twinear.catalogue.lookup import MAX_FOUND, begins_word
 from twinear.serve.answers import ArtistAnswer, Artists, ArtistsAnswer, ArtistsBatch, Error
 from twinear.serve.batches import answer_each
 from twinear.serve.dependencies import CurrentSnapshot
@@ -14,7 +14,6 @@ from twinear.serve.snapshot import Snapshot
 router = APIRouter(prefix="/api/v1", tags=["artists"])
 
 MAX_BATCH = 100
-MOST = 1000  # artists of one search that can be paged through
 Text = Annotated[str, Field(max_length=500)]
 
 
@@ -23,9 +22,11 @@ class ArtistsQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    q: Text = ""
-    limit: Annotated[int, Field(ge=1, le=200)] = 20
-    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    q: Annotated[Text, Field(description="what is typed, an id or an MBID")] = ""
+    limit: Annotated[int, Field(ge=1, le=200, description="how many artists")] = 20
+    offset: Annotated[
+        int, Field(ge=0, le=10_000_000, description="how many are skipped, for the next page")
+    ] = 0
 
 
 class ArtistsQueries(BaseModel):
@@ -40,7 +41,11 @@ class ArtistsQueries(BaseModel):
 def get_artists(
     query: Annotated[ArtistsQuery, Query()], snapshot: CurrentSnapshot
 ) -> ArtistsAnswer:
-    """Find artists; those with more listeners come first. Case and accents are ignored."""
+    """Find artists, as `q` is typed, at most 1,000; case, accents and punctuation are ignored.
+
+    First those whose name is `q`, then those whose name begins with it, then those with a later
+    word that does; among them, those with more listeners.
+    """
     found = search(snapshot, query)
     return ArtistsAnswer(**dict(found), model=snapshot.model)
 
@@ -69,10 +74,9 @@ def search(snapshot: Snapshot, query: ArtistsQuery) -> Artists:
         artists = snapshot.artists(rows)
         return Artists(artists=artists, total=len(snapshot), offset=query.offset)
     found = [record.row for record in collection.matches(query.q)]
-    key = normalise_name(query.q)
-    typed = collection.catalogue.artists.search_prefix(query.q, MOST)
-    added = [each for each in collection.added if f" {key}" in f" {normalise_name(each.name)}"]
-    rows = list(dict.fromkeys([*found, *(each.row for each in (*typed, *added))]))
+    typed = collection.catalogue.artists.search(query.q, MAX_FOUND)
+    added = [each.row for each in collection.added if begins_word(each.name, query.q)]
+    rows = list(dict.fromkeys([*found, *typed, *added]))
     return Artists(
         artists=snapshot.artists(rows[query.offset : query.offset + query.limit]),
         total=len(rows),

@@ -1,16 +1,22 @@
 """Which audio may be played, and where it is.
 
-A clip is named by an opaque id: a digest of its file, by which it is found again in another build
-of the catalogue, and its row, by which it is found at once. Only files that the catalogue names can
-be asked for, and of these only what really lies in the data folder or in the user's own music.
+A clip, or a recording of the user's music, is named by an opaque id: a digest of its file, by which
+it is found again in another build of the catalogue, and its row, by which it is found at once. Only
+files that the catalogue or the library names can be asked for, and of these only what really lies
+in the data folder, in the DVC cache that the data folder is checked out from, or in the user's own
+music.
 """
 
 import hashlib
 import hmac
 import re
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from twinear.base.errors import DataError
 from twinear.serve.auth import is_same
 
 CLIP_ID = re.compile(r"([0-9a-f]{16})([0-9a-f]{1,12})")
@@ -37,6 +43,31 @@ def parse_clip_id(text: str) -> tuple[str, int] | None:
     """Split an id into digest and row; None if the text is not an id."""
     match = CLIP_ID.fullmatch(text)
     return (match[1], int(match[2], 16)) if match else None
+
+
+def find_dvc_cache(folder: Path) -> Path | None:
+    """Find the cache of the DVC repository that a folder lies in; None if it lies in none.
+
+    DVC may check files out as links to its cache. It is `.dvc/cache`, or what `cache.dir` says in
+    the repository's `config` or `config.local`, relative to these.
+
+    Raises
+    ------
+    DataError
+        The configuration cannot be read.
+    """
+    folder = folder.resolve()
+    above = (each / ".dvc" for each in (folder, *folder.parents))
+    dvc = next((each for each in above if (each / "config").is_file()), None)
+    if dvc is None:
+        return None
+    config = ConfigParser(strict=False, interpolation=None)
+    try:
+        config.read([dvc / "config", dvc / "config.local"], encoding="utf-8")
+    except (ConfigParserError, UnicodeDecodeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(dvc, f"has a configuration that cannot be read ({reason})") from error
+    return (dvc / config.get("cache", "dir", fallback="cache")).resolve()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +98,10 @@ class AudioFiles:
         inside = any(path.is_relative_to(root) for root in self.roots)
         return path if inside and path.is_file() else None
 
-    def address(self, clip: str) -> str:
-        """Give the address of the audio of a clip, by its id."""
+    def address(self, clip: str, kind: Literal["clips", "recordings"] = "clips") -> str:
+        """Give the address of the audio of a clip or a recording, by its id."""
         key = f"?key={self._sign(clip)}" if self.token else ""
-        return f"/api/v1/clips/{clip}/audio{key}"
+        return f"/api/v1/{kind}/{clip}/audio{key}"
 
     def is_signed(self, clip: str, key: str) -> bool:
         """Whether `key` is the signature of this clip's address."""

@@ -1,7 +1,8 @@
 """Clips: their audio, what sounds like one, and artists that sound like clips that are sent."""
 
 import mimetypes
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, File, Query, Request, UploadFile
@@ -19,6 +20,7 @@ from twinear.serve.answers import (
     UploadAnswer,
     Uploaded,
 )
+from twinear.serve.audio_files import AudioFiles
 from twinear.serve.batches import answer_each
 from twinear.serve.dependencies import CurrentSnapshot
 from twinear.serve.errors import ApiError
@@ -42,6 +44,12 @@ AUDIO = {  # where the system's table differs between machines, or lacks a kind
     ".wav": "audio/wav",
 }
 
+AUDIO_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}}},
+    206: {"description": "The range that was asked for."},
+    416: {"description": "There is no such range."},
+}
+
 
 class UploadQuery(Options):
     """What is wanted; `why`: reasons for each artist, of whom there are then at most 50."""
@@ -58,24 +66,28 @@ class SimilarClipsQuery(BaseModel):
     one_per_artist: Annotated[bool, Field(description="only the best clip of each artist")] = False
 
 
-@router.get(
-    "/clips/{clip}/audio",
-    response_class=FileResponse,
-    responses={
-        200: {"content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}}},
-        206: {"description": "The range that was asked for."},
-        416: {"description": "There is no such range."},
-    },
-)
+@router.get("/clips/{clip}/audio", response_class=FileResponse, responses=AUDIO_RESPONSES)
 def get_audio(
     clip: str, snapshot: CurrentSnapshot, key: Annotated[str, Query(max_length=64)] = ""
 ) -> FileResponse:
     """Play a clip; ranges are answered. `key` is part of the address where the service has one."""
-    path = snapshot.audio.locate(snapshot.find_clip(clip).file)
+    return audio_response(snapshot.audio, snapshot.find_clip(clip).file)
+
+
+def audio_response(audio: AudioFiles, file: str) -> FileResponse:
+    """Answer with the audio of a file.
+
+    Raises
+    ------
+    ApiError
+        404: it is not there, or may not be played.
+    """
+    path = audio.locate(file)
     if path is None:
         found = "its audio is not there, or may not be played"
         raise ApiError(404, "no_audio", "clip", found)
-    kind = AUDIO.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0] or ""
+    name = Path(file)  # in a cache the file itself is called by its hash
+    kind = AUDIO.get(name.suffix.lower()) or mimetypes.guess_type(name.name)[0] or ""
     safe = kind if kind.startswith(("audio/", "video/")) else "application/octet-stream"
     return FileResponse(path, media_type=safe, headers={"Cache-Control": "private, max-age=3600"})
 

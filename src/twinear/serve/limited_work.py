@@ -69,15 +69,21 @@ def run(connection: Connection, memory_bytes: int) -> None:
         if scorer is None or digest != job.scorer_sha256:
             raise RuntimeError("a job without its scorer")
         _limit(resource.RLIMIT_CPU, _cpu_seconds() + job.cpu_seconds)
+        out_of_memory = False
         try:
             reply = _do(job.work, scorer)
         except MemoryError:
             found = "takes more memory than an upload may"
             reply = Reply(failure=Failure(kind="too_large", place="clip", found=found))
+            out_of_memory = True
         try:
             # NumPy has floats of its own
             connection.send_bytes(msgspec.msgpack.encode(reply, enc_hook=float))
         except BrokenPipeError:
+            return
+        if (
+            out_of_memory
+        ):  # libraries may keep what they had taken: the next clip gets a new process
             return
 
 

@@ -20,7 +20,7 @@ from twinear.serve.uploads import MAX_JSON, bounded, discard, too_large
 
 log = logging.getLogger(__name__)
 
-AUDIO_ADDRESS = re.compile(r"/api/v1/clips/([0-9a-f]+)/audio")
+AUDIO_ADDRESS = re.compile(r"/api/v1/(?:clips|recordings)/([0-9a-f]+)/audio")
 GIVEN_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"))
 SECURITY = {

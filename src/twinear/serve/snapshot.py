@@ -12,7 +12,7 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,13 @@ from twinear.ranking.receipt import FILE as RECEIPT
 from twinear.recommendation.additions import FILE as ADDITIONS
 from twinear.recommendation.collection import Collection
 from twinear.serve.answers import Artist, Clip, Model, Words
-from twinear.serve.audio_files import AudioFiles, clip_id, digest_of, parse_clip_id
+from twinear.serve.audio_files import (
+    AudioFiles,
+    clip_id,
+    digest_of,
+    find_dvc_cache,
+    parse_clip_id,
+)
 from twinear.serve.errors import ApiError, without_folders
 from twinear.serve.options import ServeOptions
 from twinear.serve.report import LISTENERS, RANKING, Report, ranking_folder, read_report
@@ -140,9 +146,8 @@ class Snapshot:
         collection = Collection.open(options.catalogue)
         catalogue = collection.catalogue
         scorer, _ = collection.load_scorer(), catalogue.index  # while the folder is this one
-        roots = tuple(
-            folder.resolve() for folder in (options.data, options.music) if folder is not None
-        )
+        folders = options.data, options.music, find_dvc_cache(options.data)
+        roots = tuple(folder.resolve() for folder in folders if folder is not None)
         digest = hash_data(collection)
         thresholds, clip_thresholds = _usual_scores(collection)
         return cls(
@@ -171,23 +176,7 @@ class Snapshot:
         ApiError
             404 with the nearest names, or 422 with those who bear the name.
         """
-        matches = self.collection.matches(artist)
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            ids = ", ".join(match.artist for match in matches[:5])
-            found = f"several artists are called '{artist}'"
-            raise ApiError(422, "several_artists", "artist", found, remedy=f"give the id: {ids}")
-        near = self.collection.suggest(artist)
-        listed = ", ".join(f"'{name}'" for name in near)
-        raise ApiError(
-            404,
-            "unknown_artist",
-            "artist",
-            f"no artist '{artist}' among {len(self):,}",
-            remedy=f"did you mean {listed}?" if near else "check the spelling, or give the id",
-            nearest=near,
-        )
+        return the_only(self.collection.matches(artist), artist, self.collection)
 
     def find_clip(self, text: str) -> ClipRecord:
         """Find a clip by its id, also one that another build of the catalogue gave.
@@ -280,6 +269,32 @@ class Snapshot:
             if score >= threshold:
                 return words
         return FEWEST
+
+
+def the_only(matches: Sequence[ArtistRecord], artist: str, collection: Collection) -> ArtistRecord:
+    """Return the only artist of a collection that matches what was asked for.
+
+    Raises
+    ------
+    ApiError
+        404 with the nearest names, or 422 with those who bear the name.
+    """
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        ids = ", ".join(match.artist for match in matches[:5])
+        found = f"several artists are called '{artist}'"
+        raise ApiError(422, "several_artists", "artist", found, remedy=f"give the id: {ids}")
+    near = collection.suggest(artist)
+    listed = ", ".join(f"'{name}'" for name in near)
+    raise ApiError(
+        404,
+        "unknown_artist",
+        "artist",
+        f"no artist '{artist}' among {len(collection):,}",
+        remedy=f"did you mean {listed}?" if near else "check the spelling, or give the id",
+        nearest=near,
+    )
 
 
 def shown(text: str) -> str:

@@ -25,7 +25,7 @@ from twinear.spectrograms.embedding_table import EmbeddingTable
 from twinear.spectrograms.front_end import (
     Floats,
     SpectrogramsParams,
-    log_mel,
+    compute_features,
     mfcc_statistics,
     needed_seconds,
 )
@@ -164,9 +164,14 @@ def _compute_features(
     except ClipError:
         return "can no longer be decoded"
     y = waveform.at(params.sr)
-    mean, cov = mfcc_statistics(y, params)
+    values = None
+    if params.embeddings == "only":
+        mean, cov = mfcc_statistics(y, params)
+    else:
+        spectrogram, mean, cov = compute_features(y, params)
+        values = spectrogram.astype(np.float16)
     return _Features(
-        values=None if params.embeddings == "only" else log_mel(y, params).astype(np.float16),
+        values=values,
         mfcc_mean=mean,
         mfcc_cov=cov,
         windows=cut(waveform) if is_cut and cut is not None else None,

@@ -134,7 +134,7 @@ class Batches:
 
     def take(self, rows: np.ndarray, artists: np.ndarray | None = None) -> StepClips:
         """Take clips by row; without `artists` they have no target."""
-        index = torch.from_numpy(rows).to(self.x.device)
+        index = _to_device(rows, self.x.device)
         artist_index = self.artist_index[rows]
         if artists is not None:
             order = np.argsort(artists)
@@ -143,16 +143,16 @@ class Batches:
             x=self.x[index, :, :0] if self.only_coordinates else self.x[index].float(),
             joined=self.joined[index],
             coordinates=None if self.coordinates is None else self.coordinates[index],
-            artist_index=torch.from_numpy(artist_index).to(self.x.device),
+            artist_index=_to_device(artist_index, self.x.device),
             target=self.target_of(np.arange(0) if artists is None else artists),
         )
 
     def target_of(self, artists: np.ndarray) -> Tensor:
         """Compute the target of some artists, on the device."""
         if isinstance(self.target, Tensor):
-            chosen = torch.from_numpy(artists).to(self.x.device)
+            chosen = _to_device(artists, self.x.device)
             return self.target[chosen][:, chosen]
-        return torch.from_numpy(dense(self.target[artists][:, artists])).to(self.x.device)
+        return _to_device(dense(self.target[artists][:, artists]), self.x.device)
 
     def with_coordinates(
         self, branch: "StatisticsBranch", statistics: Tensor, *, only: bool
@@ -165,3 +165,9 @@ class Batches:
         """Compute the statistics of every clip, (clips, n)."""
         blocks = torch.arange(len(self.x)).split(BLOCK)
         return torch.cat([branch.statistics(self.x[rows], self.joined[rows]) for rows in blocks])
+
+
+def _to_device(values: np.ndarray, device: torch.device) -> Tensor:
+    """Copy the draws of a step; the host does not wait until a GPU has them."""
+    tensor = torch.from_numpy(values)
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

@@ -2,10 +2,11 @@
 
 A checkpoint bears the fingerprint of all that decides the result: data, params, and the code of
 the network and its training. One of another fingerprint, of a training that ended, or a damaged one
-is no checkpoint.
+is no checkpoint. Of several processes that train together rank 0 alone reads and writes it.
 """
 
 import hashlib
+import io
 import json
 import math
 import pickle
@@ -24,6 +25,7 @@ from twinear.base.files import code_digest, replacing
 from twinear.base.params import Params
 from twinear.model.inputs import InputSpec
 from twinear.model.network import SiameseNet
+from twinear.training import ranks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,14 @@ def write_checkpoint(state: State, path: Path, mark: str) -> None:
 
 def finish(path: Path) -> None:
     """Note that the training of a checkpoint has ended: it is not resumed any more."""
-    _write(_read(path) | {"finished": True}, path)
+    if ranks.rank() == 0:
+        _write(_parse(_read(path)) | {"finished": True}, path)
+
+
+def discard(path: Path) -> None:
+    """Remove the checkpoint of a training that was a step of another one."""
+    if ranks.rank() == 0:
+        path.unlink()
 
 
 def write_finished(path: Path) -> None:
@@ -120,29 +129,35 @@ def write_finished(path: Path) -> None:
 
 
 def _write(content: dict[str, Any], path: Path) -> None:
+    if ranks.rank() != 0:
+        return
     with replacing(path) as temporary, temporary.open("wb") as file:
         torch.save(content, file)  # a file, not its name: the name would become part of the bytes
 
 
 def resume(state: State, path: Path, mark: str) -> None:
     """Take over the checkpoint of an unfinished training of the same fingerprint, if any."""
-    content = _read(path)
+    content = _parse(ranks.bytes_from_first(_read(path)))
     if content.get("fingerprint") != mark or content["finished"]:
         return
     state.net.load_state_dict(content["net"])
     if state.ema is not None:
         state.ema.load_state_dict(content["ema"])
-    state.optimizer.load_state_dict(content["optimizer"])
+    # the options of this device, on which the training may have begun or not
+    options = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict(content["optimizer"] | {"param_groups": options})
     state.pretrained = content["pretrained"]
     state.best = content["best"]
     state.history = [Epoch(**each) for each in json.loads(content["history"])]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if ranks.rank() == 0 and path.exists() else b""
+
+
+def _parse(text: bytes) -> dict[str, Any]:
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        content = torch.load(io.BytesIO(text), weights_only=True, map_location="cpu")
     except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
         return {}  # a damaged checkpoint is no checkpoint
     return content if isinstance(content, dict) else {}

@@ -38,7 +38,7 @@ def mse(logits: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:
     """Compute the mean squared error over all ordered pairs of clips of different artists."""
     similarity = target[artist_index][:, artist_index]  # (clips, clips)
     error = (torch.sigmoid(logits) - similarity).square()
-    return error[artist_index[:, None] != artist_index].mean()
+    return _mean_where(error, artist_index[:, None] != artist_index)
 
 
 def listwise(logits: Tensor, artist_index: Tensor, target: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ from twinear.spectrograms.sources import find_sources
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split, fold_of
 from twinear.training.batches import Batches, ClipInputs, Examples, collect_examples
-from twinear.training.checkpoint import Epoch, write_finished
+from twinear.training.checkpoint import Epoch, discard, write_finished
 from twinear.training.embeddings_share import at_share, candidate_shares
 from twinear.training.factors import add_factors, weigh_factors
 from twinear.training.keeping import (
@@ -46,6 +46,7 @@ from twinear.training.keeping import (
     decide_share,
     values_of_rows,
 )
+from twinear.training.ranks import from_first
 from twinear.training.training import Fit, TrainingParams, fit
 from twinear.training.untrained import compute_blocks, join_blocks, untrained_scorer
 from twinear.training.validation import (
@@ -348,7 +349,8 @@ def _start(
         of_folds = [candidate.values(candidate.untrained, each) for each in candidate.folds]
         of_shares.append(np.concatenate(of_folds))
     decision = decide_share(np.stack(of_shares), shares, params.seed)
-    return learner(decision.share), decision
+    (share,) = from_first(lambda: [decision.share], 1)  # several processes must agree
+    return learner(share), decision
 
 
 def _learn_factors(learner: _Learner) -> tuple[StepDecision, _Made]:
@@ -402,15 +404,17 @@ def _learn_beside(
 
     on_validation = values(before.before_refit, before_refit, learner.training, validation)
     step = decide(on_validation, (0.0, *weights), "network", params.seed)
+    # several processes must agree on whether they train again
+    (better,) = from_first(lambda: [float(step.better)], 1)
     sources = [part for part in learner.sources if _can_validate(learner.examples, part)]
-    if step.better and sources:
+    if better and sources:
         again = params.model_copy(update={"epochs": fitted.best.epoch, "refit": False})
         across = []
         for part in sources:
             examples = learner.examples.select(part.learned_from)
             path = checkpoint.with_suffix(".source")
             net = fit(learner.untrained.inputs, examples, again, path, unlabelled=unlabelled).net
-            path.unlink()
+            discard(path)
             network = Scorer.from_net(net, learner.untrained.spectrograms, params.model)
             training = part.learned_from & learner.training
             base = learner.untrained

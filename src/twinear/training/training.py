@@ -11,7 +11,7 @@ over `selection_window` epochs); test artists never enter. By choice (`refit`) a
 then trained on training and validation artists together, for as many epochs. The logits of an
 objective that knows only orders are calibrated on the validation artists, before the refit. Draws
 depend on (seed, epoch) only, and the checkpoint of an epoch holds everything else, so a killed
-training resumes to the same result.
+training resumes to the same result. Several processes may take the steps together (module `ranks`).
 """
 
 import math
@@ -23,21 +23,41 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from twinear.base.errors import TrainingError
 from twinear.base.params import Params
 from twinear.model.inputs import InputSpec, LogMel
 from twinear.model.network import SiameseNet
 from twinear.model.params import ModelParams
+from twinear.training import ranks
 from twinear.training.augmentation import AugmentationParams, augment
-from twinear.training.batches import Batches, ClipInputs, Examples, StepClips
-from twinear.training.checkpoint import Epoch, State, fingerprint, finish, resume, write_checkpoint
+from twinear.training.batches import Batches, ClipInputs, Examples
+from twinear.training.checkpoint import (
+    Epoch,
+    State,
+    discard,
+    fingerprint,
+    finish,
+    resume,
+    write_checkpoint,
+)
 from twinear.training.draws import Draws
-from twinear.training.losses import OBJECTIVES, Objective, ObjectiveName, without_popularity
-from twinear.training.pretraining import PretrainingParams, map_size, pretrain
+from twinear.training.losses import OBJECTIVES, ObjectiveName, without_popularity
+from twinear.training.pretraining import PretrainingParams, pretrain
+from twinear.training.steps import (
+    Precision,
+    Step,
+    StepMode,
+    StepParams,
+    encode_share,
+    make_optimizer,
+    prepare_step,
+    set_precision,
+)
 from twinear.training.untrained import fit_axes
 from twinear.training.validation import Validator, choose_queries, rank_validation
+
+LEAST_ARTISTS = 2  # of a step
 
 
 class TrainingParams(Params):
@@ -51,7 +71,7 @@ class TrainingParams(Params):
     patience: int = Field(gt=0)
     selection_window: int = Field(gt=0)
     refit: bool
-    batch_artists: int = Field(ge=2)
+    batch_artists: int = Field(ge=LEAST_ARTISTS)
     batch_similar: float = Field(ge=0, le=1)
     steps_per_epoch: int = Field(ge=0)
     max_queries: int = Field(ge=0)
@@ -64,7 +84,8 @@ class TrainingParams(Params):
     ema_decay: float = Field(ge=0, lt=1)
     augmentation: AugmentationParams
     pretraining: PretrainingParams
-    precision: Literal["float32", "bfloat16"]
+    precision: Precision
+    step: StepMode
     device: Literal["auto", "cpu", "cuda"]
     threads: int = Field(gt=0)
     seed: int = Field(ge=0, lt=2**63)
@@ -73,6 +94,16 @@ class TrainingParams(Params):
     def network_alone(self) -> "TrainingParams":
         """The same without listener factors, and whatever comes of it is kept."""
         return self.model_copy(update={"listener_factors": 0, "keep": "always"})
+
+    @property
+    def of_step(self) -> StepParams:
+        """What a step needs."""
+        return StepParams(
+            objective=self.objective,
+            precision=self.precision,
+            identity_decay=self.identity_decay,
+            mode=self.step,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,9 +146,11 @@ def fit(
     Raises
     ------
     TrainingError
-        The loss is no longer a number, or the device is not there.
+        The loss is no longer a number, the device is not there or its memory is too small for a
+        step, or another process that trains along has other data.
     """
     torch.set_num_threads(params.threads)
+    set_precision(params.precision)
     job = _Job(inputs=inputs, params=params, unlabelled=unlabelled, device=_device(params.device))
     training = examples.select(~examples.validation)
     validation = examples.select(examples.validation)
@@ -129,7 +162,7 @@ def fit(
         again = checkpoint.with_suffix(".refit")
         job = replace(job, params=params.model_copy(update={"epochs": state.best_epoch.epoch}))
         net = _train(job, examples, None, again, lambda epoch: None).best_net()
-        again.unlink()
+        discard(again)
     finish(checkpoint)
     for fitted in {net, before_refit}:
         fitted.head.rescale(slope, shift)
@@ -164,9 +197,13 @@ def _train(
         of_target = [target] if isinstance(target, np.ndarray) else [target.data, target.indices]
         arrays += [part.artist_index, *of_target]
     mark = fingerprint(params, job.inputs, arrays)
+    ranks.require_same(mark)
     torch.manual_seed(params.seed)
-    net = SiameseNet(job.inputs, params.model).to(job.device)
-    optimizer = torch.optim.Adam(net.parameters(), lr=params.learning_rate)
+    net = SiameseNet(job.inputs, params.model)
+    if ranks.n_ranks() > 1:
+        ranks.normalise_over_ranks(net)
+    net.to(job.device)
+    optimizer = make_optimizer(net, params.learning_rate, params.step)
     state = State(net=net, optimizer=optimizer, selection_window=params.selection_window)
     data, draws = _prepare(state, training, job)
     validator = None if validation is None else _validator(job, net, validation)
@@ -176,11 +213,11 @@ def _train(
         write_checkpoint(state, checkpoint, mark)
     for record in state.history:
         on_epoch(record)
+    run_step = prepare_step(net, optimizer, params.of_step)
     for number in range(len(state.history) + 1, params.epochs + 1):
         if state.history and number - 1 - state.best_epoch.epoch >= params.patience:
             break
-        loss = _train_epoch(state, data, draws, params, number)
-        validated = (math.nan, math.nan) if validator is None else validator(state.evaluated)
+        loss, *validated = _run_epoch(state, data, draws, run_step, job, number, validator)
         if not math.isfinite(loss) or math.isinf(validated[0]):
             raise TrainingError(
                 f"training: epoch {number}",
@@ -203,14 +240,6 @@ def _train(
     return state
 
 
-def step_loss(
-    net: SiameseNet, step: StepClips, objective: Objective, precision: str = "float32"
-) -> Tensor:
-    """Compute the objective over the clips of a step, each encoded once."""
-    u = step.encode(net, precision)
-    return objective(net.head.logit(u, u), step.artist_index, step.target)
-
-
 def steps_per_epoch(n_artists: int, batch_artists: int) -> int:
     """Count the steps that together score as many pairs of artists as there are.
 
@@ -231,6 +260,7 @@ def _prepare(state: State, training: Examples, job: _Job) -> tuple[Batches, Draw
     if net.statistics is not None:
         statistics = data.compute_statistics(net.statistics)
         fit_axes(net.statistics, statistics, data.artist_index)
+        ranks.copy_from_first(net)
         if params.augmentation.changes_nothing:  # else every step changes clips and statistics
             only = net.convolutions is None
             data = data.with_coordinates(net.statistics, statistics, only=only)
@@ -257,13 +287,43 @@ def _pretrain(state: State, data: Batches, job: _Job) -> None:
     state.start_ema(params.ema_decay)
 
 
+def _run_epoch(
+    state: State,
+    data: Batches,
+    draws: Draws,
+    run_step: Step,
+    job: _Job,
+    number: int,
+    validator: Validator | None,
+) -> list[float]:
+    """Train one epoch: the mean loss of its steps, then loss and NDCG of validation."""
+    loss = None
+    try:
+        loss = _train_epoch(state, data, draws, run_step, job.params, number)
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+    if loss is None:  # only here, where the error no longer holds the tensors of the step
+        raise _explain_out_of_memory(job, data, draws)
+
+    def validated() -> list[float]:
+        return [loss, *((math.nan,) * 2 if validator is None else validator(state.evaluated))]
+
+    return ranks.from_first(validated, 3)
+
+
 def _train_epoch(
-    state: State, data: Batches, draws: Draws, params: TrainingParams, number: int
+    state: State,
+    data: Batches,
+    draws: Draws,
+    run_step: Step,
+    params: TrainingParams,
+    number: int,
 ) -> float:
     """Train one epoch and average the loss of its steps."""
     # one stream for the draws of artists, one for PyTorch's dropout, one for augmentation
     rng = np.random.default_rng([params.seed, number])
-    torch.manual_seed(int(rng.integers(2**62)))
+    torch.manual_seed(int(rng.integers(2**62)) + ranks.rank())
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     net, spec = state.net.train(), state.net.inputs
     losses = []
@@ -272,14 +332,41 @@ def _train_epoch(
         step = data.take(rows, artists)
         if isinstance(spec, LogMel) and not params.augmentation.changes_nothing:
             step = replace(step, x=augment(step.x, params.augmentation, spec.top_db, generator))
-        loss = step_loss(net, step, OBJECTIVES[params.objective], params.precision)
-        state.optimizer.zero_grad()
-        (loss + params.identity_decay * map_size(net)).backward()
-        state.optimizer.step()
+        losses.append(run_step(encode_share(step)))
         if state.ema is not None:
             state.ema.update_parameters(net)
-        losses.append(loss.detach())
     return float(torch.stack(losses).mean())
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # a GPU's error has a class of its own, a CPU's has none
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _explain_out_of_memory(job: _Job, data: Batches, draws: Draws) -> TrainingError:
+    """Find how many artists of a step fit, by halving them."""
+    params, rng = job.params, np.random.default_rng(0)
+    wanted = size = min(params.batch_artists, len(data.clips))
+    fits = False
+    while size > LEAST_ARTISTS and not fits:
+        size //= 2
+        torch.cuda.empty_cache()  # does nothing without a GPU
+        try:
+            net = SiameseNet(job.inputs, params.model).to(job.device)
+            artists, rows = replace(draws, n_artists=size).step(rng)
+            step = data.take(rows, artists)
+            u = step.encode(net, params.precision)  # all clips, so that no other process takes part
+            logits = net.head.logit(u, u)
+            OBJECTIVES[params.objective](logits, step.artist_index, step.target).backward()
+            fits = True
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+    return TrainingError(
+        "training.batch_artists",
+        f"a step of {wanted} artists does not fit into the memory of the device",
+        remedy=f"set it to {size}, which fits" if fits else "use a device with more memory",
+    )
 
 
 def _validator(job: _Job, net: SiameseNet, validation: Examples) -> Validator:
@@ -304,4 +391,6 @@ def _device(name: str) -> torch.device:
         raise TrainingError(
             "params.yaml: training.device", "found 'cuda', but there is no GPU", remedy="use 'auto'"
         )
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())  # each of several processes has one

@@ -462,6 +462,40 @@ def test_a_hundred_thousand_points_are_drawn_moved_and_found(
     assert drawn["named"]
 
 
+@pytest.mark.parametrize("n", [80, 5000])
+def test_names_on_the_map_hide_no_point_and_no_other_name(visit: Open, n: int) -> None:
+    page = visit("?view=figures")
+    drawn = page.evaluate(
+        """async (n) => {
+          const { PointMap } = await import("./map.js");
+          const sheet = document.createElement("div");
+          sheet.className = "sheet";
+          sheet.append(document.createElement("canvas"), document.createElement("canvas"));
+          document.querySelector("main").prepend(sheet);
+          const nothing = () => {};
+          const events = { hover: nothing, choose: nothing, view: nothing };
+          const map = new PointMap(...sheet.children, events);
+          const column = (f) => Array.from({ length: n }, (_, i) => f(i));
+          map.setPoints({ // a spiral of 40 clusters
+            x: column((i) => (i % 40) * Math.cos(i % 40) + 2 * Math.sin(7 * i)),
+            y: column((i) => (i % 40) * Math.sin(i % 40) + 2 * Math.cos(13 * i)),
+            names: column((i) => `Artist of number ${i}`), listeners: column((i) => n - i),
+          });
+          map.drawNow();
+          const points = column((i) => map.at(i));
+          const { boxes } = map;
+          const hidden = boxes.filter(([left, top, right, bottom]) =>
+            points.some(([x, y]) => x > left && x < right && y > top && y < bottom));
+          const meet = (a, b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
+          const crossed = boxes.filter((a, i) => boxes.some((b, j) => i < j && meet(a, b)));
+          return { named: boxes.length, hidden: hidden.length, crossed: crossed.length };
+        }""",
+        n,
+    )
+    assert drawn["named"] > 8
+    assert (drawn["hidden"], drawn["crossed"]) == (0, 0)
+
+
 def test_the_figures_are_those_of_the_report(visit: Open, service: Service) -> None:
     page = visit("?view=figures")
     row = page.locator("tr.catalogue")
@@ -552,6 +586,39 @@ def test_a_token_is_asked_for_and_used(browser: Browser, service: Service) -> No
         assert len(names(page)) == 10
         page.locator(".row [data-play]").first.click()
         plays(page)
+        page.close()
+
+
+def test_a_playlist_is_of_the_users_music_where_that_is_chosen(
+    browser: Browser, service: Service, finished: Project, tmp_path: Path
+) -> None:
+    for file in sorted((finished.folder / "data/clips").iterdir())[:3]:
+        mine = tmp_path / f"music/Artist {file.name}" / file.name
+        mine.parent.mkdir(parents=True)
+        shutil.copy(file, mine)
+    table, cache = tmp_path / "items.csv", tmp_path / "cache.sqlite"
+    made = ("--out", str(table), "--library", str(cache))
+    catalogue = ("--catalogue", str(service.options.catalogue))
+    finished.must("twinear", "library", "sync", str(tmp_path / "music"), *made, *catalogue)
+    options = replace(service.options, music=tmp_path / "music", items=table, library=cache)
+    with running(options) as mine_too:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{mine_too.address}/?from={ARTIST}&length=3")
+        assert len(names(page)) == 3
+        page.get_by_label("of", exact=True).select_option("your music")
+        page.get_by_text(f"Your music holds nothing of {ARTIST}").wait_for()
+        assert all(name.startswith("Artist ") for name in names(page))
+        assert page.locator(".row a.name").count() == 0  # the catalogue cannot be asked about them
+        page.locator(".row [data-play]").first.click()
+        plays(page)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Save as playlist").click()
+        lines = saved.value.path().read_text(encoding="utf-8").splitlines()
+        addresses = [line for line in lines if not line.startswith("#")]
+        assert len(addresses) == 3
+        kind = mine_too.client.get(addresses[0]).headers["content-type"]
+        assert kind.startswith("audio/")
         page.close()
 
 

@@ -47,7 +47,7 @@ HATS_ABOVE_HZ = 2500.0
 TOP_HZ = 9000.0
 SKIPPED = 0.1  # share of a pulse's beats left out
 LONGEST_SECONDS = 5.0
-TABLE = 4096
+TABLE = 4096  # samples of a period, a power of two
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ def _melody(traits: Traits, n: int, sr: int, rng: np.random.Generator) -> Wavefo
         midi = tonic + 12 * (degree // 7) + mode[degree % 7]
         hz = float(440 * 2 ** ((midi - 69) / 12))
         period = _harmonics(hz, traits.roll_off, sr, rng)
-        tone = period[(np.arange(length) * (hz * TABLE / sr)).astype(np.int64) % TABLE]
+        tone = period[(np.arange(length) * (hz * TABLE / sr)).astype(np.int64) & (TABLE - 1)]
         y[start : start + length] += _gain(rng.uniform(*ACCENT_DB)) * envelope * tone
     return y[:n]
 
@@ -121,7 +121,9 @@ def _hats(rate_hz: float, n: int, sr: int, rng: np.random.Generator) -> Waveform
 
 def _pulse(rate_hz: float, n: int, sr: int, rng: np.random.Generator) -> Iterator[int]:
     """Onsets of a steady pulse of random phase, some beats left out; at least one."""
-    beats = np.arange(rng.random(), n / sr * rate_hz, 1.0)
+    first = rng.random()
+    # of a clip that is shorter than a beat, the start is one
+    beats = np.arange(first, n / sr * rate_hz, 1.0) if first < n / sr * rate_hz else np.zeros(1)
     kept = rng.random(len(beats)) >= SKIPPED
     kept[:1] = True
     yield from (beats[kept] / rate_hz * sr).astype(int)

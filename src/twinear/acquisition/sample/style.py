@@ -13,6 +13,7 @@ from scipy.stats import qmc
 DIMENSIONS = ("pace", "sustain", "height")
 QUOTED_NAME = 'The 12" Lanterns'  # Last.fm-360K leaves double quotes as they are
 ZIPF = 0.8
+MOST_ARTISTS = 100_000  # two words each, of 600,000 or so
 
 _ONSETS = ("b", "br", "d", "dr", "f", "g", "k", "kl", "l", "m", "n", "p", "s", "sk", "t", "v", "z")
 _VOWELS = ("a", "e", "i", "o", "u", "ai", "ou", "é", "ö")

@@ -2,6 +2,8 @@
 
 const api = await (await fetch("../openapi.json")).json();
 
+let fields = 0;
+
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -29,11 +31,29 @@ function range(schema) {
   const plain = (found.anyOf ?? [found]).map(resolve).find((each) => each.type !== "null") ?? {};
   const parts = [];
   if (plain.minimum !== undefined) parts.push(`from ${plain.minimum}`);
-  if (plain.maximum !== undefined) parts.push(`to ${plain.maximum}`);
+  if (plain.maximum < 1e15) parts.push(`to ${plain.maximum.toLocaleString("en")}`);
   if (found.default !== undefined && found.default !== null) {
     parts.push(`default ${JSON.stringify(found.default)}`);
   }
   return parts.join(", ");
+}
+
+// Text whose `words` between backticks are code.
+function rich(text) {
+  return text.split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part));
+}
+
+// What a parameter is typed into.
+function field(parameter) {
+  const schema = resolve(parameter.schema);
+  const attributes = { name: parameter.name, "data-in": parameter.in, id: `field-${++fields}` };
+  const choices = schema.enum ?? (schema.type === "boolean" ? ["true", "false"] : null);
+  if (choices) {
+    const options = ["", ...choices].map((each) => element("option", {}, each));
+    return element("select", attributes, ...options);
+  }
+  if (schema.type === "array") Object.assign(attributes, { "data-several": "true", placeholder: "a; b" });
+  return element("input", parameter.required ? { ...attributes, required: "" } : attributes);
 }
 
 // An example of a request's body, from its schema.
@@ -92,20 +112,17 @@ function describe(path, method, operation) {
   const form = element("form");
   const parameters = (operation.parameters ?? []).filter((each) => each.in !== "header");
   if (parameters.length) {
-    const rows = parameters.map((each) => {
-      const several = resolve(each.schema).type === "array";
-      const input = element("input", {
-        name: each.name, "data-in": each.in, "aria-label": each.name,
-        ...(several ? { "data-several": "true", placeholder: "a; b" } : {}),
-        ...(each.required ? { required: "" } : {}),
-      });
+    const rows = parameters.flatMap((each) => {
+      const input = field(each);
       const about = each.description ?? resolve(each.schema).description ?? "";
-      return element("tr", {},
-        element("td", {}, element("code", {}, each.name), each.required ? " *" : ""),
-        element("td", {}, input),
-        element("td", {}, [kind(each.schema), range(each.schema), about].filter(Boolean).join("; ")));
+      const facts = [kind(each.schema), range(each.schema), about].filter(Boolean).join("; ");
+      return [
+        element("label", { for: input.id }, element("code", {}, each.name), each.required ? " *" : ""),
+        input,
+        element("small", {}, ...rich(facts)),
+      ];
     });
-    form.append(element("table", {}, element("tbody", {}, ...rows)));
+    form.append(element("div", { class: "parameters" }, ...rows));
   }
   const content = operation.requestBody?.content ?? {};
   if (content["application/json"]) {
@@ -129,12 +146,17 @@ function describe(path, method, operation) {
       output.textContent = `No answer: ${error.message}`;
     }
   });
-  const statuses = Object.entries(operation.responses ?? {})
-    .map(([status, each]) => `${status}: ${each.description}`).join(" · ");
+  const [first, ...more] = (operation.description ?? "").split("\n\n");
   return element("details", { id: operation.operationId },
     element("summary", {}, element("span", { class: "method" }, method.toUpperCase()), " ",
-      element("code", {}, path), " ", operation.summary ?? ""),
-    element("p", {}, operation.description ?? ""), form, element("p", {}, element("small", {}, statuses)));
+      element("code", {}, path), " ", element("span", { class: "about" }, ...rich(first))),
+    ...more.map((text) => element("p", {}, ...rich(text))), form);
+}
+
+// Errors that every operation may answer stand once above.
+function describeErrors(responses) {
+  return Object.entries(responses).filter(([status]) => status >= "400").flatMap(([status, each]) => [
+    element("dt", {}, status), element("dd", {}, ...rich(each.description))]);
 }
 
 const groups = new Map();
@@ -147,7 +169,10 @@ for (const [path, methods] of Object.entries(api.paths)) {
 }
 document.getElementById("summary").textContent = `${api.info.summary} Version ${api.info.version}.`;
 document.getElementById("operations").replaceChildren(
-  ...[...groups].flatMap(([tag, operations]) => [element("h2", {}, tag), ...operations]));
+  ...[...groups].flatMap(([tag, operations]) => [
+    element("h2", {}, tag.charAt(0).toUpperCase() + tag.slice(1)), ...operations]));
+document.getElementById("errors").append(
+  ...describeErrors(api.paths["/api/v1/similar/clips"].post.responses));
 document.getElementById("token").addEventListener("submit", (event) => {
   event.preventDefault();
   sessionStorage.setItem("twinear-token", event.target.elements.token.value);

@@ -7,7 +7,7 @@
 
 const FEW = 4000; // visible points up to which discs are drawn
 const PICK = 16; // px around the pointer in which a point is found
-const ROOMY = 500; // visible points up to which names keep off the discs
+const ROOMY = 20_000; // visible points up to which names keep off them: beyond, all is covered
 const TRIED = 1000; // points tried for a name
 const MARGIN = 36; // px left free around all points
 const MOST_ZOOM = 4000;
@@ -329,54 +329,83 @@ export class PointMap {
   drawNames(context, focus) {
     const most = Math.max(6, Math.min(70, Math.round((this.width * this.height) / 16_000)));
     const taken = [[this.width - 160, this.height - 56, this.width, this.height]]; // the buttons
-    const discs = this.inView <= ROOMY ? this.visible(ROOMY).map((point) => this.disc(point)) : [];
-    const ends = []; // discs that names of neighbours keep off
+    const ends = []; // discs that names of neighbours never hide
     this.named = [];
+    this.boxes = []; // of these names
     context.textBaseline = "middle";
     context.lineJoin = "round";
-    const place = (point, strong) => {
+    // The best known first, each in the first of eight places that is free, or not at all.
+    const place = (point, strong, free) => {
       const [x, y] = this.at(point);
       if (x < 0 || y < 0 || x > this.width || y > this.height) return;
       context.font = `${strong ? "600 14px" : "13px"} ${this.font}`;
       const name = shorten(this.names[point]);
       const widths = this.widths[strong ? 1 : 0];
       const wide = (widths[point] ||= context.measureText(name).width);
-      const gap = (this.inView > FEW ? 2 : this.radius(point)) + (strong ? 9 : 6);
-      const beside = [[x + gap, y], [x - gap - wide, y], [x - wide / 2, y - gap - 8], [x - wide / 2, y + gap + 8]];
-      for (const [left, middle] of beside) {
-        const box = [left - 3, middle - 10, left + wide + 3, middle + 10];
-        if (box[0] < 0 || box[2] > this.width) continue;
-        if (taken.some((other) => meet(box, other))) continue;
-        if ((strong ? ends : discs).some((other) => meet(box, other))) continue;
+      const gap = this.drawnRadius(point) + (strong ? 9 : 6);
+      const [right, left, near] = [x + gap, x - gap - wide, gap / Math.SQRT2 + 6];
+      const beside = [
+        [right, y],
+        [left, y],
+        [x - wide / 2, y - gap - 8],
+        [x - wide / 2, y + gap + 8],
+        [right - 3, y - near],
+        [right - 3, y + near],
+        [left + 3, y - near],
+        [left + 3, y + near],
+      ];
+      for (const [start, middle] of beside) {
+        const box = [start - 3, middle - 9, start + wide + 3, middle + 9];
+        if (box[0] < 0 || box[2] > this.width || box[1] < 0 || box[3] > this.height) continue;
+        if (taken.some((other) => meet(box, other)) || !free(box)) continue;
         taken.push(box);
         this.named.push(point);
+        this.boxes.push(box);
         context.strokeStyle = this.colours.paper;
         context.lineWidth = 4;
-        context.strokeText(name, left, middle);
+        context.strokeText(name, start, middle);
         context.fillStyle = this.colours.ink;
-        context.fillText(name, left, middle);
+        context.fillText(name, start, middle);
         return;
       }
     };
+    const hidesNone = (box) => this.inView > ROOMY || !this.hides(box);
     const strong = new Set(
       focus < 0 ? [] : [focus, this.chosen, ...this.lines.map((line) => line.index)],
     );
     strong.delete(-1);
     for (const point of strong) ends.push(this.disc(point));
-    for (const point of strong) place(point, true);
+    for (const point of strong) place(point, true, hidesNone);
+    const hidesNoEnd = (box) => !ends.some((other) => meet(box, other));
+    for (const point of strong) if (!this.named.includes(point)) place(point, true, hidesNoEnd);
     context.globalAlpha = focus < 0 ? 0.85 : 0.45;
     const names = this.inView <= FEW ? this.visible(TRIED) : this.byFame.subarray(0, TRIED);
     for (const point of names) {
       if (taken.length >= most) break;
-      if (!this.named.includes(point)) place(point, false);
+      if (!this.named.includes(point)) place(point, false, hidesNone);
     }
     context.globalAlpha = 1;
   }
 
+  drawnRadius(point) {
+    return this.inView > FEW ? 1 : this.radius(point);
+  }
+
   disc(point) {
     const [x, y] = this.at(point);
-    const r = this.radius(point);
+    const r = this.drawnRadius(point);
     return [x - r, y - r, x + r, y + r];
+  }
+
+  // Whether a point lies under a box of the screen.
+  hides(box) {
+    const most = 10; // px, more than a radius
+    const [left, top, right, bottom] = box;
+    for (const [from, to] of this.runs(left - most, top - most, right + most, bottom + most)) {
+      for (let place = from; place < to; place++)
+        if (meet(box, this.disc(this.index[place]))) return true;
+    }
+    return false;
   }
 
   hover(point) {

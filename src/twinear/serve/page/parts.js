@@ -54,7 +54,7 @@ export function artistRow({ artist, clip, href, mark = null, rating = null, acti
       h(
         "div",
         { class: "who" },
-        link(href, artist.name, { class: "name" }),
+        href ? link(href, artist.name, { class: "name" }) : h("span", { class: "name" }, artist.name),
         h(
           "p",
           { class: "about" },

@@ -29,22 +29,29 @@ export async function pathView(main, state) {
     state.to ? `${nameOf(state.from)} → ${nameOf(state.to)}` : `Starting at ${nameOf(state.from)}`;
   try {
     const ends = [state.from, state.to].filter(Boolean).map((id) => artistDetails(id).catch(() => null));
-    const ask = { from: state.from, to: state.to, length: state.length };
-    const [answer, ...found] = await Promise.all([get(state.to ? "path" : "playlist", ask), ...ends]);
+    const ask = { from: state.from, to: state.to, length: state.length, music: state.music };
+    const [answer, music, ...found] = await Promise.all([
+      get(state.to ? "path" : "playlist", ask),
+      get("music").catch(() => ({ recordings: 0 })),
+      ...ends,
+    ]);
     if (!main.contains(list)) return;
     answer.items.forEach((item) => remember(item.artist));
     const resolved = { ...state, from: found[0]?.artist.id ?? state.from, to: found[1]?.artist.id ?? state.to };
-    drawHead(head, resolved, answer);
+    drawHead(head, resolved, answer, music);
     const rows = answer.items.map((item, i) =>
       artistRow({
         artist: item.artist,
         clip: item.clip,
-        href: { artists: [item.artist.id] },
+        href: item.in_catalogue ? { artists: [item.artist.id] } : null,
         mark: String(i + 1),
         rating: near(item.score_to_previous),
       }),
     );
     list.replaceChildren(
+      ...answer.instead_of.map((name) =>
+        h("p", { class: "fine" }, `Your music holds nothing of ${name}; the recording nearest to it stands instead.`),
+      ),
       h("ol", { class: "rows path" }, rows),
       h("p", { class: "fine" }, "A step says how alike a clip and the one before it sound, from 0 to 1. " +
           `Random pairs of artists reach ${answer.random_score.toFixed(2)} on average.`),
@@ -62,7 +69,7 @@ export async function pathView(main, state) {
   }
 }
 
-function drawHead(head, state, { items }) {
+function drawHead(head, state, { items }, music) {
   const title = state.to ? `${nameOf(state.from)} → ${nameOf(state.to)}` : nameOf(state.from);
   const box = combobox({
     label: `A path from ${nameOf(state.from)} to`,
@@ -80,6 +87,12 @@ function drawHead(head, state, { items }) {
       .sort((a, b) => a - b)
       .map((n) => h("option", { value: n, selected: n === state.length }, String(n))),
   );
+  const source = h(
+    "select",
+    { id: "source", onchange: () => open({ ...state, music: source.value === "music" }) },
+    h("option", { value: "catalogue", selected: !state.music }, "the catalogue"),
+    h("option", { value: "music", selected: state.music }, "your music"),
+  );
   const play = h("button", { type: "button", class: "primary" }, "Play in order");
   play.addEventListener("click", () => {
     const first = document.querySelector("main .rows [data-play]");
@@ -94,6 +107,7 @@ function drawHead(head, state, { items }) {
       play,
       h("label", { for: "length" }, "Clips"),
       select,
+      music.recordings > 0 && [h("label", { for: "source" }, "of"), source],
       state.to &&
         h(
           "button",

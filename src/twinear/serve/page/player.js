@@ -177,7 +177,11 @@ export function mount(root) {
     if (item.start !== null || !step(1)) draw();
   });
   audio.addEventListener("error", () => {
-    message = "This clip cannot be loaded or its codec is unknown here.";
+    // Firefox reports a missing output so, and goes on as if the clip was heard
+    const silent = audio.error?.message?.includes("MediaSink");
+    message = silent
+      ? "This computer has no sound output, or it is in use."
+      : "This clip cannot be loaded or its codec is unknown here.";
     announce(message);
     draw();
   });

@@ -18,6 +18,7 @@ export function readState(search = location.search) {
     from,
     to: query.get("to"),
     length: number(query.get("length")) ?? 10,
+    music: query.get("music") === "true", // of the user's own music, not of the catalogue's clips
     at: query.get("at"), // what the map shows: x,y,zoom
   };
 }
@@ -30,6 +31,7 @@ export function address(changes) {
   for (const artist of state.without) query.append("without", artist);
   if (state.from) query.set("from", state.from);
   if (state.to) query.set("to", state.to);
+  if (state.from && state.music) query.set("music", "true");
   if (state.from && state.length && state.length !== 10) query.set("length", state.length);
   if (state.top && state.top !== 10) query.set("top", state.top);
   if (state.balance !== null && state.balance !== undefined) query.set("balance", state.balance);
