@@ -11,6 +11,7 @@ The model does not know its trainer: an edit here does not touch what only reads
 """
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.sparse import coo_array, triu
 from torch import Tensor
 
 from twinear.base.errors import DataError
@@ -27,7 +29,7 @@ from twinear.metrics.ranking_metrics import Bools, Floats
 from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer
 from twinear.similarity.factors import listener_factors
-from twinear.similarity.similarity import Similarity
+from twinear.similarity.similarity import Similarity, dense
 from twinear.spectrograms.sources import find_sources
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split, fold_of
@@ -42,13 +44,19 @@ from twinear.training.keeping import (
     StepDecision,
     decide,
     decide_share,
-    query_values,
+    values_of_rows,
 )
-from twinear.training.losses import calibration
 from twinear.training.ranks import from_first
 from twinear.training.training import Fit, TrainingParams, fit
 from twinear.training.untrained import compute_blocks, join_blocks, untrained_scorer
-from twinear.training.validation import all_logits, artist_scores
+from twinear.training.validation import (
+    WHOLE,
+    artist_scores,
+    calibrate_artists,
+    choose_queries,
+    encode_clips,
+    score_queries,
+)
 
 N_FOLDS = 5  # of cross-fitting
 LEAST_ARTISTS = 50  # of training and validation, to learn listener factors from; of a source too
@@ -233,21 +241,36 @@ class _Learner:
         """The artists that the last scorer learns from, (artists,)."""
         return np.ones(len(self.artists), np.bool_) if self.params.refit else self.training
 
-    def score(self, scorer: Scorer) -> Tensor:
-        """Compute the logits of all pairs of clips, (clips, clips)."""
+    def encode(self, scorer: Scorer) -> Tensor:
+        """Encode all clips, (clips, units)."""
         net, batches = scorer.net, self.batches
         if net.statistics is not None:
             only = net.convolutions is None
             batches = batches.with_coordinates(net.statistics, self.statistics, only=only)
-        return all_logits(batches, net, "float32")
+        return encode_clips(batches, net, "float32")
 
+    @torch.no_grad()
     def values(self, scorer: Scorer, held_out: Bools) -> Floats:
-        """Compute the values of the held-out artists as queries, (queries,)."""
-        index, n_artists = torch.from_numpy(self.examples.artist_index), len(self.artists)
-        scores = artist_scores(self.score(scorer), scorer.net, index, n_artists, self.pooling)
-        rows = np.flatnonzero(held_out)
-        of_artists = scores.detach().double().numpy()
-        return query_values(of_artists, self.examples.similarity, rows, self.params.seed)
+        """Compute the values of the held-out artists as queries, (queries,).
+
+        Of more artists than `max_queries`, which all held-out parts share, so many are drawn.
+        """
+        u, net, similarity = self.encode(scorer), scorer.net, self.examples.similarity
+        seed, n_artists = self.params.seed, len(self.artists)
+        most = math.ceil(self.params.max_queries * held_out.sum() / n_artists)
+        queries = choose_queries(np.flatnonzero(held_out), most, seed)
+        if len(u) > WHOLE:
+            blocks = score_queries(u, net, self.batches, queries, self.pooling)
+        else:  # all at once
+            index = torch.from_numpy(self.examples.artist_index)
+            scores = artist_scores(net.head.logit(u, u), net, index, n_artists, self.pooling)
+            blocks = iter([(queries, scores.double().numpy()[queries])])
+        return np.concatenate(
+            [
+                values_of_rows(rows, dense(similarity[block]), block, held_out, seed)
+                for block, rows in blocks
+            ]
+        )
 
     def with_factors(self, scorer: Scorer, learned_from: Bools) -> Scorer:
         """Add listener factors, of weight 0, learned from some artists, (artists,)."""
@@ -268,14 +291,9 @@ class _Learner:
 
     def calibrated(self, scorer: Scorer) -> Scorer:
         """Bring the scores of the validation artists' clips near to their similarity."""
-        index = self.examples.artist_index
-        held_out = self.examples.validation[index]
-        pairs = (index[:, None] != index) & held_out & held_out[:, None]
-        if not pairs.any():
-            return scorer
-        target = self.examples.similarity[np.ix_(index, index)]
-        net = copy.deepcopy(scorer.net)
-        net.head.rescale(*calibration(self.score(scorer).numpy()[pairs], target[pairs]))
+        artists, net = np.flatnonzero(self.examples.validation), copy.deepcopy(scorer.net)
+        u, similarity = self.encode(scorer), self.examples.similarity
+        net.head.rescale(*calibrate_artists(u, net, self.batches, similarity, artists))
         return Scorer.from_net(net, scorer.spectrograms, scorer.model)
 
     def with_weighed_factors(self, scorer: Scorer, learned_from: Bools, weight: float) -> Scorer:
@@ -420,8 +438,8 @@ def _learn_beside(
 def _can_validate(examples: Examples, part: _Part) -> bool:
     """Whether the artists that are learned from have two similar ones to choose an epoch by."""
     chosen = part.learned_from & examples.validation
-    similar = examples.similarity[np.ix_(chosen, chosen)] > 0
-    return bool(np.triu(similar, 1).any())
+    similar = examples.similarity[chosen][:, chosen]
+    return bool(triu(coo_array(similar), 1).nnz)
 
 
 def select_unlabelled(clips: Spectrograms, split: Split) -> ClipInputs:
