@@ -50,7 +50,7 @@ from twinear.metrics.ranking_metrics import Floats, query_ndcg, rank_truth
 from twinear.model import inputs
 from twinear.similarity.computation import compute_similarity
 from twinear.similarity.measures import SimilarityParams
-from twinear.similarity.similarity import Similarity
+from twinear.similarity.similarity import Similarity, dense
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.spectrograms.statistics import spectrogram_statistics
@@ -85,7 +85,7 @@ class Corpus:
             listens=Listens.read(folder / "listens"),
             similarity=Similarity(
                 artists=similarity.artists.iloc[rows].reset_index(drop=True),
-                matrix=similarity.matrix[np.ix_(rows, rows)],
+                matrix=similarity.matrix[rows][:, rows],
             ),
             clips=clips.select(np.flatnonzero(of_these)),
             ids=list(known.iloc[rows]),
@@ -184,7 +184,7 @@ def evaluate(
     queries = pd.Index(corpus.ids).get_indexer(pd.Index(draw.queries))
     others = np.arange(len(corpus.ids)) != queries[:, None]
     masks = {"all": others, "fold": others & np.isin(np.arange(len(corpus.ids)), queries)}
-    truth = corpus.similarity.matrix[queries].astype(np.float64)
+    truth = dense(corpus.similarity.matrix[queries]).astype(np.float64)
     values = {}
     for score, of_rows in (("catalogue", catalogue.scores), ("siamese", catalogue.siamese)):
         table = of_rows(rows, columns)

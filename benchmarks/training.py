@@ -89,17 +89,29 @@ def make_net(params: Any, device: torch.device) -> Any:
     return SiameseNet(sound(), params.model).to(device).train()
 
 
+def random_draws(data: Any, params: Any) -> Any:
+    from twinear.training.draws import Draws
+
+    return Draws(
+        clips=data.clips,
+        similarity=np.zeros((0, 0)),  # not looked at
+        n_artists=params.batch_artists,
+        n_clips=params.clips_per_artist,
+        similar=0.0,
+    )
+
+
 def make_step(way: Way, data: Any, params: Any, net: Any) -> Callable[[], Tensor]:
     """Make a function that draws and takes the next step."""
     from twinear.training.steps import make_optimizer, prepare_step, set_precision
 
-    rng = np.random.default_rng(1)
+    rng, draws = np.random.default_rng(1), random_draws(data, params)
     mode = params.model_copy(update={"precision": way.precision, "step": way.mode}).of_step
     take = prepare_step(net, make_optimizer(net, params.learning_rate, mode.mode), mode)
 
     def step() -> Tensor:
         set_precision(mode.precision)
-        artists, rows = data.draw(params.batch_artists, params.clips_per_artist, 0.0, rng)
+        artists, rows = draws.step(rng)
         return take(data.take(rows, artists))
 
     return step
@@ -110,13 +122,13 @@ def make_step_before(data: Any, params: Any, net: Any) -> Callable[[], Tensor]:
     from twinear.training.losses import OBJECTIVES
     from twinear.training.pretraining import map_size
 
-    rng, device = np.random.default_rng(1), data.x.device
+    rng, device, draws = np.random.default_rng(1), data.x.device, random_draws(data, params)
     optimizer = torch.optim.Adam(net.parameters(), lr=params.learning_rate)
 
     def step() -> Tensor:
         torch.backends.cuda.matmul.fp32_precision = "ieee"
         torch.backends.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined]
-        artists, rows = data.draw(params.batch_artists, params.clips_per_artist, 0.0, rng)
+        artists, rows = draws.step(rng)
         index, chosen = (torch.from_numpy(each).to(device) for each in (rows, artists))
         new_index = np.zeros(len(data.clips), dtype=np.int64)
         new_index[artists] = np.arange(len(artists))

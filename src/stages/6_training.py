@@ -60,7 +60,7 @@ def training(
             decision = KeepDecision(kept="untrained", keep=params.keep, embeddings=share)
             write_finished(checkpoint)
         else:
-            run.log_data("similarity", similarity, sha256(similarity / "similarity.npy"))
+            run.log_data("similarity", similarity, sha256(Similarity.file(similarity)))
             heard = Listens.read(listens) if params.listener_factors else None
             trained = _train(clips, target, Split.read(split), heard, params, checkpoint, run)
             result, first, decision = trained.scorer, trained.before_refit, trained.decision

@@ -19,7 +19,7 @@ from twinear.ranking.summary import (
     measure_hubness,
     summarise,
 )
-from twinear.ranking.systems import score_systems
+from twinear.ranking.systems import score_test
 from twinear.ranking.without_listens import hubness_of_catalogue, rank_nothing
 from twinear.similarity.listener_sample import read_listener_sample
 from twinear.similarity.measures import SimilarityParams
@@ -54,8 +54,9 @@ def ranking(
         write_receipt(folder, made.identity, [metrics_json, listeners_json])
         print("ranking: no listens, so there is nothing to judge by", file=sys.stderr)
         return
-    systems = score_systems(made, Spectrograms.read(spectrograms), target)
-    test, chance = rank_test(systems.select(Split.read(split).members("test")), params)
+    members = Split.read(split).members("test")
+    systems, everyone = score_test(made, Spectrograms.read(spectrograms), target, members, params)
+    test, chance = rank_test(systems, params)
     sample = read_listener_sample(
         listens,
         read_params("similarity", SimilarityParams),
@@ -67,7 +68,7 @@ def ranking(
     for path, numbers in (
         (metrics_json, summary),
         (differences_json, differences(test.queries, params)),
-        (hubness_json, measure_hubness(systems.scores, params)),
+        (hubness_json, measure_hubness(everyone.scores, params)),
         (listeners_json, listener_equivalents(judge_test(test, made), sample, params)),
     ):
         write_json(path, numbers)

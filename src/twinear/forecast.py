@@ -113,10 +113,10 @@ def forecast(
             parts = open_listens(folder, memory, workers, params.similarity.basket)
             artists = parts.artists
             with_clips = set(resolve(clips, artists)["artist"])
-            # neighbours of artists without clips stop nothing
-            alone = params.similarity.model_copy(update={"neighbours": 0})
-            try:
-                similarity, _, _ = compute(parts, with_clips, alone, memory, workers)
+            try:  # neighbours of artists without clips stop nothing
+                similarity, _, _ = compute(
+                    parts, with_clips, params.similarity, memory, workers, of_all=False
+                )
                 n_compared = len(similarity.artists)
             except DataError as error:
                 problems.append(Problem(stage="similarity", message=str(error)))

@@ -8,16 +8,18 @@ import pytest
 from scipy.sparse import csr_array
 
 from tests.support.planted_catalogue import EVERYTHING, PLAIN, planted
+from twinear.base.errors import ParamsError
 from twinear.catalogue.building import prepare
 from twinear.catalogue.collaborative import (
     TrainingArtists,
+    combine_listens,
     denoise,
     represent,
     sparse_colistening,
 )
 from twinear.catalogue.listener_factors import add_listener_factors
 from twinear.listens.listens import Listens
-from twinear.similarity.similarity import Similarity
+from twinear.similarity.similarity import Similarity, SimilarityMatrix, dense
 from twinear.split import Split
 
 ONLY_LISTENS = PLAIN.model_copy(update={"collaborative_weight": 1.0})
@@ -96,8 +98,8 @@ def test_popularity_raises_popular_known_candidates_only() -> None:
 # --- who may be known -------------------------------------------------------------------------
 
 
-def listened(matrix: np.ndarray, listeners: np.ndarray) -> TrainingArtists:
-    ids = [f"a{i}" for i in range(len(matrix))]
+def listened(matrix: SimilarityMatrix, listeners: np.ndarray) -> TrainingArtists:
+    ids = [f"a{i}" for i in range(matrix.shape[0])]
     artists = pd.DataFrame({"artist": ids, "name": ids, "mbid": "", "listeners": listeners})
     return TrainingArtists.from_split(
         Similarity(artists=artists.assign(plays=1), matrix=matrix), split_of(len(ids))
@@ -199,3 +201,57 @@ def test_known_artists_without_clips_are_left_out() -> None:
     train = found.select(~found.validation)
     assert train.rows.tolist() == [3, 4]
     assert np.array_equal(train.similarity, found.similarity[:2, :2])
+
+
+# --- similarities of neighbours only ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_sparse_listens_are_combined_as_those_of_all_pairs(
+    share: float, symmetric: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twinear.catalogue.collaborative.PAIRS", 256)  # several blocks
+    some = planted(n_known=40).known
+    rng = np.random.default_rng(3)
+    present = rng.random((40, 40)) < 0.3
+    values = some.similarity * (present | present.T)
+    if not symmetric:
+        values = values * rng.uniform(0.5, 1, values.shape)
+    np.fill_diagonal(values, 1)
+    whole = replace(some, similarity=values.astype(np.float32))
+    sparse = replace(some, similarity=csr_array(values.astype(np.float32)))
+    for n_neighbours in (5, 39):
+        expected, found = (combine_listens(each, share, n_neighbours) for each in (whole, sparse))
+        for first in range(40):
+            np.testing.assert_allclose(
+                [found.similarity(first, second) for second in range(40)],
+                [expected.similarity(first, second) for second in range(40)],
+                atol=1e-5,
+            )
+        assert found.deviation == pytest.approx(expected.deviation, rel=1e-4)
+
+
+def test_sparse_listens_without_factors_keep_all_neighbours_if_asked() -> None:
+    some = planted(n_known=20).known
+    some = replace(some, factors=some.factors[:, :0])
+    sparse = replace(some, similarity=csr_array(some.similarity))
+    expected, found = (combine_listens(each, 0.5, 0) for each in (some, sparse))
+    assert np.array_equal(found.indices, expected.indices)
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-6)
+
+
+def test_all_pairs_of_many_artists_are_not_denoised() -> None:
+    some = planted(n_known=20).known
+    sparse = replace(some, similarity=csr_array(some.similarity))
+    with pytest.raises(ParamsError, match=r"collaborative_neighbours: found 0.*set it to"):
+        combine_listens(sparse, 0.5, 0)
+
+
+def test_sparse_similarities_are_selected_as_those_of_all_pairs() -> None:
+    rng = np.random.default_rng(1)
+    matrix, listeners = rng.random((9, 9), dtype=np.float32), rng.integers(1, 99, 9)
+    ids = pd.Series(["zz", "a5", "a1", "a0", "a3"])
+    whole, sparse = (listened(each, listeners) for each in (matrix, csr_array(matrix)))
+    found = sparse.locate(ids).without_validation().similarity
+    assert np.array_equal(dense(found), whole.locate(ids).without_validation().similarity)

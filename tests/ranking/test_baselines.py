@@ -2,11 +2,20 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from twinear.base.errors import DataError
+from twinear.metrics.popularity import popularity_corrected
 from twinear.metrics.ranking_metrics import Floats, Ints
 from twinear.ranking import baselines
-from twinear.ranking.baselines import RIDGE, l2, mfcc, mutual_proximity, popularity
+from twinear.ranking.baselines import (
+    RIDGE,
+    l2,
+    mfcc,
+    mutual_proximity,
+    mutual_proximity_of_queries,
+    popularity,
+)
 
 ARTIST_INDEX = np.array([0, 1, 1, 2, 3, 3, 3])  # the artist of each of seven clips
 
@@ -121,3 +130,39 @@ def test_mutual_proximity_takes_a_hub_down() -> None:
 def test_an_artist_without_clips_is_refused() -> None:
     with pytest.raises(DataError, match="artist 1: has no clip"):
         l2(np.zeros((2, 1, 1)), np.array([0, 2]))
+
+
+@pytest.mark.usefixtures("_blocks")
+def test_the_scores_of_queries_are_rows_of_those_of_all() -> None:
+    spectrograms = rng().random((7, 4, 6)).astype(np.float16)
+    means, queries = rng().normal(size=(7, 3)), np.array([1, 3])
+    covariances = np.stack([np.cov(rng().normal(size=(3, 20))) for _ in range(7)])
+    apart = queries[:, None] != np.arange(4)
+    for every, some in (
+        (l2(spectrograms, ARTIST_INDEX), l2(spectrograms, ARTIST_INDEX, queries)),
+        (
+            mfcc(means, covariances, ARTIST_INDEX),
+            mfcc(means, covariances, ARTIST_INDEX, queries),
+        ),
+    ):
+        np.testing.assert_allclose(some[apart], every[queries][apart], rtol=1e-5)
+    np.testing.assert_array_equal(popularity([5, 2, 9], np.array([2])), [[5, 2, 9]])
+
+
+def test_mutual_proximity_by_some_others_is_that_by_all_where_they_are_all() -> None:
+    points = rng().normal(size=(20, 2))
+    near = -np.linalg.norm(points[:, None] - points, axis=2)
+    queries = np.array([3, 4, 17])
+    expected = mutual_proximity(near)[queries]
+    scores = near[queries].copy()
+    np.fill_diagonal(near, np.inf)
+    found = mutual_proximity_of_queries(scores, near[queries], near)
+    apart = queries[:, None] != np.arange(20)
+    np.testing.assert_allclose(found[apart], expected[apart])
+
+
+def test_a_sparse_similarity_is_corrected_for_popularity_as_a_dense_one() -> None:
+    similarity = rng().random((9, 9)) * (rng().random((9, 9)) < 0.5)
+    similarity[4] = 0
+    found = popularity_corrected(csr_array(similarity)).toarray()
+    np.testing.assert_allclose(found, popularity_corrected(similarity), atol=1e-12)

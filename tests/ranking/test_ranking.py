@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from twinear.ranking.summary import (
     measure_hubness,
     summarise,
 )
-from twinear.ranking.systems import score_systems
+from twinear.ranking.systems import score_systems, score_test
 from twinear.ranking.table import format_table
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.front_end import SpectrogramsParams
@@ -306,6 +307,69 @@ def test_all_systems_score_the_artists_with_similarity_and_clips(
     )  # (artists, clips, values)
     distance = np.linalg.norm(flat[3][:, None] - flat[5], axis=-1)
     assert systems.scores["l2"][3, 5] == pytest.approx(-distance.mean(), rel=1e-5)
+
+
+def test_neighbours_are_scored_and_judged_as_all_pairs_are(
+    nouns: tuple[Catalogue, Spectrograms, Similarity], params: RankingParams
+) -> None:
+    """Where every pair is a neighbour and every artist a reference and a query."""
+    catalogue, spectrograms, similarity = nouns
+    matrix = np.where(similarity.matrix > 0.4, similarity.matrix, 0)
+    ids = [f"a{row:02}" for row in (2, 4, 5, 7, 8, 11, 13)]
+    (whole, everyone), (sparse, hubs) = (
+        score_test(catalogue, spectrograms, replace(similarity, matrix=each), ids, params)
+        for each in (matrix, csr_array(matrix))
+    )
+    assert list(sparse.artists["artist"]) == list(whole.artists["artist"]) == ids
+    assert sparse.query_rows.tolist() == whole.query_rows.tolist() == list(range(7))
+    np.testing.assert_array_equal(sparse.truth, whole.truth)
+    np.testing.assert_allclose(sparse.corrected, whole.corrected, atol=1e-6)
+    apart = ~np.eye(7, dtype=bool)
+    for system, scores in whole.scores.items():
+        np.testing.assert_allclose(
+            sparse.scores[system][apart], scores[apart], rtol=1e-5, err_msg=system
+        )
+        np.testing.assert_array_equal(hubs.scores[system], everyone.scores[system])
+
+
+@pytest.mark.parametrize("kind", [np.asarray, csr_array])
+def test_drawn_queries_get_the_values_that_they_have_among_all(
+    kind: type, nouns: tuple[Catalogue, Spectrograms, Similarity], params: RankingParams
+) -> None:
+    catalogue, spectrograms, similarity = nouns
+    similarity = replace(similarity, matrix=kind(similarity.matrix))
+    ids = list(similarity.artists["artist"].head(N))
+    few = params.model_copy(update={"max_queries": 5})
+    drawn, every = (
+        score_test(catalogue, spectrograms, similarity, ids, each)[0] for each in (few, params)
+    )
+    rows = drawn.query_rows
+    assert len(rows) == 5
+    judged, _ = rank_test(drawn, few)
+    everyone, _ = rank_test(every, params)
+    assert list(judged.artists["artist"]) == [ids[row] for row in rows]
+    np.testing.assert_allclose(judged.truth, everyone.truth[np.ix_(rows, rows)])
+    key = ["query", "system", "metric"]
+    both = judged.queries.merge(everyone.queries, on=key, suffixes=("", "_of_all"))
+    # chance is drawn at random, the others tie some artists
+    both = both[~both["system"].isin(["chance", "popularity", "mfcc_mp"])]
+    assert len(both) == 5 * 4 * (len(METRICS) + 1)
+    np.testing.assert_allclose(both["value"], both["value_of_all"], atol=1e-6)
+
+
+def test_blocks_of_queries_have_the_values_of_all_at_once(
+    systems: Systems, params: RankingParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = rank_test(systems, params)
+    monkeypatch.setattr("twinear.ranking.ranking.PAIRS", 3 * N)
+    monkeypatch.setattr("twinear.ranking.ranking.CHANCE_PAIRS", 20 * N * N)
+    blocks, chance = rank_test(systems, params)
+    assert {drawn.shape for drawn in chance.values()} == {(20, N)}  # of 40
+    assert len(np.unique(chance["mrr"], axis=1)[0]) > 5  # other random rankings in every block
+    key = ["query", "system", "metric"]
+    both = blocks.queries.merge(whole.queries, on=key, suffixes=("", "_whole"))
+    both = both[both["system"] != "chance"]
+    np.testing.assert_allclose(both["value"], both["value_whole"])
 
 
 def test_listens_and_clips_of_other_artists_are_refused(

@@ -6,14 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_array
 
 from tests.conftest import PARAMS
 from twinear.base.errors import DataError
 from twinear.base.params import read_params
-from twinear.similarity.similarity import Similarity
+from twinear.similarity.similarity import Similarity, dense
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.training.batches import Batches, ClipInputs, Examples, collect_examples
+from twinear.training.draws import Draws, StepDraw
 
 CPU = torch.device("cpu")
 
@@ -33,15 +35,37 @@ def examples(n_artists: int = 30, n_clips: int = 3) -> Examples:
     )
 
 
+def draw(
+    data: Examples, size: int, n_clips: int, similar: float, generator: np.random.Generator
+) -> StepDraw:
+    """Draw a step."""
+    clips = Batches.from_examples(data, CPU).clips
+    return Draws(
+        clips=clips,
+        similarity=data.similarity,
+        n_artists=size,
+        n_clips=n_clips,
+        similar=similar,
+    ).step(generator)
+
+
+def sparse(data: Examples) -> Examples:
+    return replace(data, similarity=csr_array(dense(data.similarity).astype(np.float32)))
+
+
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, csr_array])
 @pytest.mark.parametrize("similar", [0.0, 0.5, 1.0])
-def test_a_step_has_distinct_artists_and_at_most_so_many_clips_of_each(similar: float) -> None:
-    data, batches = examples(), Batches.from_examples(examples(), CPU)
+def test_a_step_has_distinct_artists_and_at_most_so_many_clips_of_each(
+    similar: float, kind: type
+) -> None:
+    data = examples()
+    data = replace(data, similarity=kind(dense(data.similarity)))
     for seed in range(20):
-        artists, rows = batches.draw(8, 2, similar, rng(seed))
+        artists, rows = draw(data, 8, 2, similar, rng(seed))
         assert len(set(artists)) == len(artists) == 8
         assert len(set(rows)) == len(rows)
         counts = np.bincount(data.artist_index[rows], minlength=30)
@@ -50,15 +74,15 @@ def test_a_step_has_distinct_artists_and_at_most_so_many_clips_of_each(similar: 
 
 
 def test_no_more_artists_and_clips_than_there_are() -> None:
-    batches = Batches.from_examples(examples(n_artists=6), CPU)
-    artists, rows = batches.draw(64, 10, 0.5, rng())
-    assert sorted(artists) == list(range(6))
-    assert sorted(rows) == list(range(18))
+    for data in (examples(n_artists=6), sparse(examples(n_artists=6))):
+        artists, rows = draw(data, 64, 10, 0.5, rng())
+        assert sorted(artists) == list(range(6))
+        assert sorted(rows) == list(range(18))
 
 
 def test_every_artist_and_clip_gets_its_turn() -> None:
-    batches, generator = Batches.from_examples(examples(), CPU), rng()
-    drawn = [batches.draw(6, 1, 0.0, generator) for _ in range(600)]
+    data, generator = examples(), rng()
+    drawn = [draw(data, 6, 1, 0.0, generator) for _ in range(600)]
     counts = np.bincount(np.concatenate([artists for artists, _ in drawn]), minlength=30)
     assert counts.min() > 0.6 * counts.mean()
     clips = np.bincount(np.concatenate([rows for _, rows in drawn]), minlength=90)
@@ -67,37 +91,62 @@ def test_every_artist_and_clip_gets_its_turn() -> None:
 
 def test_similar_artists_meet_when_asked() -> None:
     """Of 300 artists each is similar to two: by chance a step of six hardly ever has a pair."""
-    batches = Batches.from_examples(examples(n_artists=300, n_clips=1), CPU)
+    data = examples(n_artists=300, n_clips=1)
 
-    def met(similar: float) -> float:
+    def met(similarity: np.ndarray | csr_array, similar: float) -> float:
         """The mean share of artists of a step that have a similar one in it."""
         generator, shares = rng(), []
-        for _ in range(200):
-            target = batches.target[(artists := batches.draw(6, 1, similar, generator)[0])]
-            others = target[:, artists].fill_diagonal_(0)
-            shares.append(float((others > 0).any(dim=1).float().mean()))
+        for _ in range(100):
+            artists, _ = draw(replace(data, similarity=similarity), 6, 1, similar, generator)
+            others = dense(data.similarity[artists][:, artists]) - np.eye(6)
+            shares.append((others > 0).any(axis=1).mean())
         return float(np.mean(shares))
 
-    assert met(0.0) < 0.1
-    assert met(0.5) > 0.8
+    for similarity in (data.similarity, sparse(data).similarity):
+        assert met(similarity, 0.0) < 0.1
+        assert met(similarity, 0.5) > 0.8
+
+
+def test_artists_without_neighbours_are_drawn_and_beside_them_random_others() -> None:
+    data = replace(examples(n_artists=9), similarity=csr_array(np.eye(9)))
+    artists, _ = draw(data, 6, 1, 0.5, rng())
+    assert len(set(artists)) == 6
+
+
+@pytest.mark.parametrize("kind", [np.asarray, csr_array])
+def test_the_steps_of_an_epoch_depend_on_the_generator_alone(kind: type) -> None:
+    data = examples()
+    draws = Draws(
+        clips=Batches.from_examples(data, CPU).clips,
+        similarity=kind(dense(data.similarity)),
+        n_artists=8,
+        n_clips=2,
+        similar=0.5,
+    )
+    first, again = ([*draws.steps(5, rng(seed))] for seed in (3, 3))
+    for one, other in zip(first, again, strict=True):
+        assert np.array_equal(one.artists, other.artists)
+        assert np.array_equal(one.clips, other.clips)
 
 
 def test_a_step_says_whose_each_clip_is_and_how_similar_they_are() -> None:
     data, batches = examples(), Batches.from_examples(examples(), CPU)
-    artists, rows = batches.draw(5, 2, 0.5, rng())
+    artists, rows = draw(data, 5, 2, 0.5, rng())
     step = batches.take(rows, artists)
     assert torch.equal(step.x[:, 0, 0].long(), torch.from_numpy(rows))
     assert torch.equal(step.joined[:, 0].long(), torch.from_numpy(rows))
     assert step.x.dtype == torch.float32
     assert np.array_equal(artists[step.artist_index.numpy()], data.artist_index[rows])
-    assert np.array_equal(step.target.numpy(), data.similarity[np.ix_(artists, artists)])
+    assert np.array_equal(step.target.numpy(), dense(data.similarity)[np.ix_(artists, artists)])
+    by_neighbours = Batches.from_examples(sparse(data), CPU).take(rows, artists)
+    assert torch.equal(by_neighbours.target, step.target)
 
 
-def test_without_artists_a_step_keeps_all_of_them() -> None:
+def test_without_artists_a_step_keeps_their_numbers_and_has_no_target() -> None:
     data, batches = examples(), Batches.from_examples(examples(), CPU)
     step = batches.take(np.arange(10))
     assert np.array_equal(step.artist_index.numpy(), data.artist_index[:10])
-    assert step.target is batches.target
+    assert step.target.shape == (0, 0)
 
 
 def test_a_part_of_the_examples_has_the_clips_and_similarity_of_its_artists() -> None:
@@ -108,8 +157,11 @@ def test_a_part_of_the_examples_has_the_clips_and_similarity_of_its_artists() ->
     assert np.array_equal(part.clip_inputs.values, data.clip_inputs.values[clips])
     assert np.array_equal(part.clip_inputs.joined, data.clip_inputs.joined[clips])
     assert np.array_equal(wanted[part.artist_index], data.artist_index[clips])
-    assert np.array_equal(part.similarity, data.similarity[np.ix_(wanted, wanted)])
+    expected = dense(data.similarity)[np.ix_(wanted, wanted)]
+    assert np.array_equal(dense(part.similarity), expected)
     assert part.validation.all()
+    by_neighbours = sparse(data).select(data.validation).similarity
+    assert np.array_equal(dense(by_neighbours), expected)
 
 
 def test_an_artist_without_a_clip_is_refused() -> None:
@@ -140,7 +192,7 @@ def test_examples_are_the_clips_of_two_splits_and_of_nobody_else() -> None:
     assert made.clip_inputs.values[:, 0, 0].tolist() == [1, 2, 3, 4, 6]
     assert made.artist_index.tolist() == [0, 1, 2, 0, 1]
     assert made.validation.tolist() == [False, False, True]
-    assert (made.similarity * 16).tolist() == [[15, 14, 12], [11, 10, 8], [3, 2, 0]]
+    assert (dense(made.similarity) * 16).tolist() == [[15, 14, 12], [11, 10, 8], [3, 2, 0]]
     known = Similarity(artists=artists[:3], matrix=matrix[:3, :3])
     with pytest.raises(DataError, match=r"training: .*'b'.*dvc repro split"):
         collect_examples(clips, known, ["b", "a"], ["c"])

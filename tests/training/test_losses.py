@@ -7,10 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from scipy.special import expit
 from torch import Tensor
 
 from twinear.metrics.ranking_metrics import others, query_ndcg, rank_truth
+from twinear.similarity.similarity import dense
 from twinear.training.losses import (
     OBJECTIVES,
     ObjectiveName,
@@ -172,6 +174,17 @@ def test_a_corrected_similarity_is_symmetric_and_as_large_as_before(
     np.testing.assert_allclose(corrected, corrected.T)
     assert corrected.min() >= 0
     assert corrected.max() == pytest.approx(target[~np.eye(7, dtype=bool)].max())
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+def test_a_sparse_similarity_is_corrected_as_a_dense_one(strength: float) -> None:
+    target = symmetric(7, 3).numpy()
+    target[target < 0.4] = 0
+    np.fill_diagonal(target, 1)
+    found = without_popularity(csr_array(target), strength)
+    np.testing.assert_allclose(dense(found), without_popularity(target, strength), atol=1e-6)
+    assert isinstance(found, csr_array)
+    assert found.nnz == np.count_nonzero(target) - 7
 
 
 def test_artists_similar_to_none_survive_the_correction() -> None:

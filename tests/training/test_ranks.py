@@ -81,7 +81,9 @@ def torchrun(folder: Path, script: str, *options: str) -> None:
     path = folder / "script.py"
     path.write_text(SCRIPT.format(root=str(ROOT), folder=str(folder)) + script, encoding="utf-8")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *options]
-    subprocess.run([*command, str(path)], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    # without the second, processes that are restarted may find the addresses of those that ended
+    environment = {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    subprocess.run([*command, str(path)], check=True, env=os.environ | environment)
 
 
 Gradients = dict[str, list[list[float]]]  # loss, gradient and buffers, by head

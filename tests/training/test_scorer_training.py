@@ -1,23 +1,38 @@
 """From the untrained scorer to what was learned, on artists whose listeners follow their sound."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.sparse import csr_array
 
 from tests.conftest import PARAMS
 from twinear.base.errors import DataError
 from twinear.base.params import parse_params, read_params
 from twinear.listens.listens import Listens
-from twinear.similarity.similarity import Similarity
+from twinear.model.pooling import Pooling
+from twinear.similarity.similarity import Similarity, SimilarityMatrix
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
+from twinear.training.batches import Batches, collect_examples
+from twinear.training.draws import Draws
 from twinear.training.scorer_training import Trained, train_scorer
 from twinear.training.training import TrainingParams
+from twinear.training.untrained import untrained_scorer
+from twinear.training.validation import (
+    Validator,
+    _below_one,
+    artist_scores,
+    calibrate_artists,
+    encode_clips,
+    rank_validation,
+    score_queries,
+)
 
 N_ARTISTS, N_LISTENERS, N_DIMS = 90, 120, 12
 ARTISTS = [f"{row:02}" for row in range(N_ARTISTS)]
@@ -72,9 +87,16 @@ def corpus(
 
 
 def trained(
-    folder: Path, follows: bool, listens: bool = True, apart: bool | None = None, **changes: Any
+    folder: Path,
+    follows: bool,
+    listens: bool = True,
+    apart: bool | None = None,
+    sparse: bool = False,
+    **changes: Any,
 ) -> Trained:
     clips, similarity, heard = corpus(follows, apart)
+    if sparse:
+        similarity = replace(similarity, matrix=csr_array(similarity.matrix))
     values = read_params("training", TrainingParams, PARAMS).model_dump(mode="json")
     model = {"branches": "statistics", "statistics_units": N_DIMS}
     values["model"] |= model | changes.pop("model", {})
@@ -192,3 +214,90 @@ def test_listens_of_test_artists_change_nothing(tmp_path: Path) -> None:
 def test_factors_without_listens_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"listener_factors.*no listens.*set it to 0"):
         trained(tmp_path, follows=True, listens=False)
+
+
+@pytest.mark.parametrize("pooling", ["pairs", "mean"])
+def test_many_clips_are_scored_by_blocks_to_the_same_values(
+    pooling: Pooling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with a similarity of neighbours, which are all kept here."""
+    clips, similarity, _ = corpus(follows=True)
+    clips = clips.select(np.append(np.arange(N_ARTISTS), np.arange(0, N_ARTISTS, 3)))
+    ids = ARTISTS[:75]
+    model = read_params("training", TrainingParams, PARAMS).model.model_copy(
+        update={"branches": "statistics", "statistics_units": N_DIMS}
+    )
+    net = untrained_scorer(clips, model).net
+    every, queries = np.arange(75), np.array([2, 3, 50])
+
+    def validated(matrix: SimilarityMatrix) -> tuple[list[float], np.ndarray]:
+        examples = collect_examples(clips, replace(similarity, matrix=matrix), ids, [])
+        batches = Batches.from_examples(examples, torch.device("cpu"))
+        validator = Validator(
+            clips=batches,
+            queries=queries,
+            truth=rank_validation(examples.similarity, queries, 1),
+            objective="approx_ndcg",
+            precision="float32",
+            seed=1,
+        )
+        u = encode_clips(batches, net, "float32")
+        index = torch.from_numpy(batches.artist_index)
+        scores = artist_scores(net.head.logit(u, u), net, index, 75, pooling)[queries]
+        blocks = list(score_queries(u, net, batches, queries, pooling))
+        np.testing.assert_allclose(
+            1 + np.concatenate([each for _, each in blocks]), scores.detach().numpy(), rtol=1e-4
+        )
+        assert np.concatenate([rows for rows, _ in blocks]).tolist() == queries.tolist()
+        slope, shift = calibrate_artists(u, net, batches, examples.similarity, every)
+        return [*validator(net), slope, shift], scores.detach().numpy()
+
+    whole, _ = validated(similarity.matrix)
+    monkeypatch.setattr("twinear.training.validation.WHOLE", 10)
+    monkeypatch.setattr("twinear.training.validation.SCORES", 100)
+    by_blocks, _ = validated(csr_array(similarity.matrix))
+    assert by_blocks == pytest.approx(whole, rel=1e-4)
+    monkeypatch.setattr("twinear.training.validation.GROUP", 20)
+    assert validated(similarity.matrix)[0][1:] == pytest.approx(whole[1:], rel=1e-4)
+
+
+def test_neighbours_that_are_all_kept_teach_what_all_pairs_teach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trained(tmp_path, follows=True, epochs=2)
+    sparse = trained(tmp_path, follows=True, epochs=2, sparse=True)
+    assert sparse.decision == whole.decision
+    for name, weight in whole.scorer.weights.items():
+        np.testing.assert_array_equal(sparse.scorer.weights[name], weight)
+    for module in ("validation", "scorer_training"):
+        monkeypatch.setattr(f"twinear.training.{module}.WHOLE", 10)
+    by_blocks = trained(tmp_path, follows=True, epochs=2, sparse=True)
+    for one, other in zip(by_blocks.decision.steps, whole.decision.steps, strict=True):
+        assert one.after == pytest.approx(other.after, abs=0.02)
+        assert one.queries == other.queries
+    few = trained(tmp_path, follows=True, epochs=2, sparse=True, max_queries=30)
+    assert [step.queries for step in few.decision.steps] == pytest.approx([30, 8], abs=3)
+
+
+def test_an_epoch_has_as_many_steps_as_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Draws] = []
+    step = Draws.step
+
+    def counted(self: Draws, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        drawn.append(self)
+        return step(self, rng)
+
+    monkeypatch.setattr(Draws, "step", counted)
+    asked: dict[str, Any] = {"epochs": 2, "refit": False, "listener_factors": 0}
+    trained(tmp_path, follows=True, steps_per_epoch=3, **asked)
+    assert len(drawn) == 2 * 3
+    trained(tmp_path, follows=True, steps_per_epoch=0, batch_artists=32, **asked)
+    assert len(drawn) == 6 + 2 * 3  # 1,485 pairs, 496 in a step
+
+
+def test_scores_that_are_all_but_1_are_still_in_order() -> None:
+    logits = torch.tensor([60.0, 40.0, 18.0, 0.0])
+    assert torch.sigmoid(logits)[:3].unique().numel() == 1
+    assert (_below_one(logits).diff() < 0).all()

@@ -19,10 +19,9 @@ from twinear.catalogue.collaborative import (
     Colistening,
     KnownArtists,
     TrainingArtists,
-    denoise,
+    combine_listens,
     popularity_scores,
     represent,
-    sparse_colistening,
 )
 from twinear.catalogue.csls import mean_nearest
 from twinear.catalogue.encoded import EncodedArtists, Floats, evenly_spaced, plain_artists
@@ -32,6 +31,7 @@ from twinear.catalogue.nearest import prepare_by_search
 from twinear.catalogue.params import CatalogueParams
 from twinear.catalogue.scoring import ARTISTS, Scoring, measure_scale, sort_clips
 from twinear.catalogue.search.protocol import best_first
+from twinear.similarity.similarity import dense
 
 if TYPE_CHECKING:
     from twinear.model.scorer import Scorer
@@ -151,8 +151,9 @@ def prepare(
         known = None
     colistening, popularity = None, np.zeros(len(artists), np.float32)
     if known is not None:
-        similarity = denoise(known.similarity, known.factors, params.collaborative_denoised)
-        colistening = sparse_colistening(known.rows, similarity, params.collaborative_neighbours)
+        colistening = combine_listens(
+            known, params.collaborative_denoised, params.collaborative_neighbours
+        )
         if params.popularity_weight:
             popularity[known.rows] = params.popularity_weight * popularity_scores(known.listeners)
     scoring = define_scoring(artists, head, params, colistening)
@@ -252,7 +253,8 @@ def calibrate(
     totals = scoring.score(
         encoded.select(known.rows[queries]), encoded.select(known.rows[candidates])
     ).total
-    return fit_calibration(totals[pairs], known.similarity[np.ix_(queries, candidates)][pairs])
+    similarity = dense(known.similarity[queries][:, candidates])
+    return fit_calibration(totals[pairs], similarity[pairs])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

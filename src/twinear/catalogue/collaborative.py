@@ -9,26 +9,32 @@ The similarity of artists with few listeners is mostly noise. A share of it
 (`collaborative_denoised`) is the cosine of the artists' listener factors, in which all artists in
 the listens take part (`twinear.similarity.factors`).
 
-Both the similarity and the representatives are sparse: memory is proportional to the artists.
+Both the similarity and the representatives are sparse: memory is proportional to the artists. Where
+the similarity from listens is sparse already, all pairs are looked at, a block of artists at a
+time, only to denoise it.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from twinear.base.errors import ParamsError
 from twinear.catalogue.encoded import EncodedArtists, Floats, Ints
 
 if TYPE_CHECKING:
     import pandas as pd
+    from scipy.sparse import csr_array
 
-    from twinear.similarity.similarity import Similarity
+    from twinear.similarity.similarity import Similarity, SimilarityMatrix
     from twinear.split import Split
 
 SMALLEST_DEVIATION = 1e-7
 FEW = 4  # queries up to which no sparse matrix is made
 ARTISTS = 4096  # candidates whose representatives are looked up at a time
+PAIRS = 2**24  # pairs of known artists whose cosines are in memory
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,7 +46,7 @@ class TrainingArtists:
     artists
         Ids, (n,).
     similarity
-        (n, n), in [0, 1].
+        (n, n), in [0, 1]; an array or a sparse one.
     listeners
         (n,).
     validation
@@ -52,7 +58,7 @@ class TrainingArtists:
     """
 
     artists: list[str]
-    similarity: np.ndarray
+    similarity: "SimilarityMatrix"
     listeners: np.ndarray
     validation: np.ndarray
     factors: np.ndarray
@@ -67,7 +73,7 @@ class TrainingArtists:
         rows = np.array([row[artist] for artist in artists], dtype=np.int64)
         return cls(
             artists=artists,
-            similarity=similarity.matrix[np.ix_(rows, rows)],
+            similarity=similarity.matrix[rows][:, rows],
             listeners=similarity.artists["listeners"].to_numpy()[rows],
             validation=np.arange(len(artists)) >= len(artists) - len(validation),
             factors=np.zeros((len(artists), 0), np.float32),
@@ -93,7 +99,7 @@ class KnownArtists:
     """The artists of a catalogue whose listens may be used; as `TrainingArtists`, by row."""
 
     rows: Ints
-    similarity: np.ndarray
+    similarity: "SimilarityMatrix"
     listeners: np.ndarray
     validation: np.ndarray
     factors: np.ndarray
@@ -103,7 +109,7 @@ class KnownArtists:
         """Select artists by a mask, (known,)."""
         return KnownArtists(
             rows=self.rows[chosen],
-            similarity=self.similarity[np.ix_(chosen, chosen)],
+            similarity=self.similarity[chosen][:, chosen],
             listeners=self.listeners[chosen],
             validation=self.validation[chosen],
             factors=self.factors[chosen],
@@ -199,6 +205,123 @@ class Colistening:
             gathered = inherited[:, candidates.representatives[some]]  # (queries, artists, k)
             scores[:, some] = np.einsum("qak,ak->qa", gathered, candidates.weights[some])
         return scores
+
+
+def combine_listens(known: KnownArtists, share: float, n_neighbours: int) -> Colistening:
+    """Denoise the similarity of the known artists by a share, and keep its largest values.
+
+    Parameters
+    ----------
+    share
+        See `denoise`.
+    n_neighbours
+        See `sparse_colistening`.
+
+    Raises
+    ------
+    ParamsError
+        All pairs of too many artists would be kept.
+    """
+    similarity, factors = known.similarity, known.factors
+    if isinstance(similarity, np.ndarray):
+        mixed = denoise(similarity, factors, share)
+        return sparse_colistening(known.rows, mixed, n_neighbours)
+    if share and factors.shape[1] and not n_neighbours:
+        raise ParamsError(
+            "params.yaml: catalogue.collaborative_neighbours",
+            f"found 0, which keeps all pairs of {len(known.rows)} artists",
+            remedy="set it to 100, or catalogue.collaborative_denoised to 0",
+        )
+    return _combine_by_blocks(known.rows, similarity, factors, share, n_neighbours)
+
+
+def _combine_by_blocks(
+    rows: Ints, similarity: "csr_array", factors: np.ndarray, share: float, n_neighbours: int
+) -> Colistening:
+    """Do what `denoise` and `sparse_colistening` do, in memory proportional to the artists.
+
+    Means and deviations of all pairs follow from sums over artists: that of the cosines is the
+    square of the sum of their vectors.
+    """
+    from scipy.sparse import csr_array, diags_array
+
+    n, pairs = similarity.shape[0], max(similarity.shape[0] * (similarity.shape[0] - 1), 1)
+    apart = csr_array(similarity - diags_array(similarity.diagonal()))
+    apart.eliminate_zeros()
+    deviation = _deviation(apart.sum(dtype=np.float64), np.square(apart.data, dtype=float), pairs)
+    lengths = np.linalg.norm(factors, axis=1, keepdims=True)
+    units = factors / np.maximum(lengths, SMALLEST_DEVIATION)
+    squares = np.square(units, dtype=np.float64).sum(axis=1)  # 1, or 0 without factors
+    total = float(np.square(units.sum(axis=0, dtype=np.float64)).sum() - squares.sum())
+    gram = units.T.astype(np.float64) @ units
+    of_cosine = _deviation(total, np.append(gram.ravel() ** 2, -(squares**2)), pairs)
+    if not share or of_cosine < SMALLEST_DEVIATION:
+        share, scale, least = 0.0, 0.0, 0.0
+        kept = _largest_of_rows(apart, n_neighbours)
+    else:
+        scale = share * deviation / of_cosine
+        neighbours = np.empty((n, min(n_neighbours, n - 1)), np.int32)
+        least = np.inf
+        for block in np.array_split(np.arange(n), math.ceil(n * n / PAIRS)):
+            itself = np.arange(len(block)), block
+            cosine = units[block] @ units.T
+            cosine[itself] = np.inf
+            least = min(least, float(cosine.min()))
+            mixed = scale * cosine + (1 - share) * apart[block].toarray()
+            mixed[itself] = -np.inf
+            k = neighbours.shape[1]
+            neighbours[block] = np.argpartition(mixed, -k, axis=1)[:, -k:]
+        of = np.repeat(np.arange(n, dtype=np.int32), neighbours.shape[1])
+        ones = np.ones(neighbours.size, np.bool_)
+        kept = csr_array((ones, (of, neighbours.ravel())), shape=(n, n))
+    both = csr_array(kept + kept.T)
+    both.sort_indices()
+    row, column = np.repeat(np.arange(n), np.diff(both.indptr)), both.indices
+    values = (1 - share) * np.asarray(apart[row, column], np.float32).ravel()
+    if scale:
+        values += np.float32(scale) * (_cosines(units, row, column) - np.float32(least))
+        at, other = np.repeat(np.arange(n), np.diff(apart.indptr)), apart.indices
+        together = float((apart.data * _cosines(units, at, other)).sum(dtype=np.float64))
+        covariance = together / pairs - apart.sum() / pairs * total / pairs
+        variance = ((1 - share) * deviation) ** 2 + (scale * of_cosine) ** 2
+        deviation = float(np.sqrt(variance + 2 * (1 - share) * scale * covariance))
+    return Colistening(
+        rows=rows,
+        indptr=both.indptr.astype(np.int64),
+        indices=column.astype(np.int32),
+        values=values.astype(np.float32),
+        deviation=max(deviation, SMALLEST_DEVIATION),
+    )
+
+
+def _deviation(total: float, squares: np.ndarray, n: int) -> float:
+    return float(np.sqrt(max(squares.sum() / n - (total / n) ** 2, 0.0)))
+
+
+def _cosines(
+    units: np.ndarray, rows: npt.NDArray[np.integer], columns: npt.NDArray[np.integer]
+) -> Floats:
+    """Compute the inner products of pairs of rows, (pairs,)."""
+    products = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), PAIRS // 256):
+        some = slice(start, start + PAIRS // 256)
+        products[some] = np.einsum("pf,pf->p", units[rows[some]], units[columns[some]])
+    return products
+
+
+def _largest_of_rows(matrix: "csr_array", n: int) -> "csr_array":
+    """Mark the `n` largest entries of each row; 0: all. Ties at the end are kept."""
+    from scipy.sparse import csr_array
+
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    order = np.lexsort((-matrix.data, row))
+    rank = np.arange(len(row)) - matrix.indptr[row]
+    least = np.zeros(matrix.shape[0], matrix.dtype)
+    at_end = order[rank == n - 1]
+    least[row[at_end]] = matrix.data[at_end]
+    large = matrix.data >= least[row]
+    entries = row[large], matrix.indices[large]
+    return csr_array((np.ones(len(entries[0]), np.bool_), entries), shape=matrix.shape)
 
 
 def denoise(similarity: np.ndarray, factors: np.ndarray, share: float) -> np.ndarray:

@@ -10,7 +10,8 @@ systems: all are judged by the same half.
 - *listener equivalents* of a system: how many listeners of the other half rank as well as it does,
   where the curve of their NDCG meets its own; linear in the logarithm of their number.
 - *strict*: a system that uses listens of known artists gets them from the other half only. Without
-  that, it has seen the listens of the judges (of other artists than the query).
+  that, it has seen the listens of the judges (of other artists than the query). With more than
+  `MOST_KNOWN` of them it is left out.
 
 Ties of co-listening, which are most pairs if listeners are few, are resolved by popularity among
 the same listeners, as is best for them; an unknown artist is last. Intervals are over queries, as
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from twinear.catalogue.catalogue import Catalogue
 
 N = 10  # of NDCG
+MOST_KNOWN = 5000  # artists that a strict system may know: all pairs of them are compared
 STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # numbers of listeners, times powers of ten
 
 # (artists, artists) by the other half -> the scores of a system with several seeds, each (queries,
@@ -79,7 +81,10 @@ def judge_test(test: Ranking, catalogue: "Catalogue") -> JudgedSystems:
     ids = list(test.artists["artist"])
     rows = np.asarray(catalogue.rows(ids), dtype=np.int64)
     everyone = [artist.artist for artist in catalogue.artists]
-    before = scores_before_listens(catalogue, everyone, rows, rows)
+    known = catalogue.scoring.colistening
+    before = None
+    if known is None or len(known.rows) <= MOST_KNOWN:
+        before = scores_before_listens(catalogue, everyone, rows, rows)
     return JudgedSystems(
         ids=ids,
         candidates=artists_but_oneself(len(ids)),

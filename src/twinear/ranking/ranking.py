@@ -6,6 +6,7 @@ the same values whatever other systems are evaluated with it.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,8 @@ from twinear.metrics.ranking_metrics import (
     METRICS,
     Bools,
     Floats,
+    Ints,
     Truth,
-    others,
     query_metrics,
     rank_truth,
 )
@@ -34,16 +35,22 @@ CATALOGUE, SIAMESE, CHANCE = "catalogue", "siamese", "chance"
 CORRECTED_NDCG = "corrected_ndcg@10"  # against the similarity corrected for popularity
 HEADLINE = "ndcg@10"
 REMEDY = "run 'dvc repro ranking'"
-Stream = Literal["truth", "scores", "chance", "bootstrap", "hubness", "listeners", "sample"]
+Stream = Literal[
+    "truth", "scores", "chance", "bootstrap", "hubness", "listeners", "sample", "queries"
+]
 STREAMS: tuple[Stream, ...] = get_args(Stream)
 T = TypeVar("T")
+PAIRS = 2**22  # of queries and candidates that are evaluated at a time
+CHANCE_PAIRS = 2 * 10**8  # ranked at random in all; of more, fewer random rankings
+LEAST_CHANCE = 10  # random rankings in any case
 
 
 class RankingParams(Params):
     """How a ranking is evaluated.
 
-    The last three are those of `listener_equivalents`: how many random halves of the listeners, and
-    of more listeners or queries so many.
+    Of more test artists than `max_queries`, so many are drawn as queries; 0: all. The last three
+    are those of `listener_equivalents`: how many random halves of the listeners, and of more
+    listeners or queries so many.
     """
 
     n_relevant: int = Field(ge=1)
@@ -51,6 +58,7 @@ class RankingParams(Params):
     confidence: float = Field(gt=0, lt=1)
     n_chance: int = Field(ge=1)
     seed: int = Field(ge=0)
+    max_queries: int = Field(ge=0)
     listener_draws: int = Field(ge=1)
     max_listeners: int = Field(ge=4)
     max_listener_queries: int = Field(ge=1)
@@ -59,18 +67,43 @@ class RankingParams(Params):
         """Make a generator at the start of one of the `STREAMS`."""
         return np.random.default_rng([self.seed, STREAMS.index(stream)])
 
+    def draw_queries(self, n_artists: int) -> Ints:
+        """Draw the rows of the artists that are queries, rising."""
+        if not 0 < self.max_queries < n_artists:
+            return np.arange(n_artists)
+        drawn = self.generator("queries").choice(n_artists, self.max_queries, replace=False)
+        return np.sort(drawn)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Systems:
     """The scores of several systems for the same artists, and the similarity from listens."""
 
     artists: pd.DataFrame  # columns `artist` (id, unique), `name`
-    truth: Floats  # (artists, artists), the similarity; a row for each query
+    truth: Floats  # (queries, artists), the similarity
     corrected: Floats  # the same, corrected for popularity among all artists of the catalogue
-    scores: dict[str, Floats]  # system -> (artists, artists), a row for each query
+    scores: dict[str, Floats]  # system -> (queries, artists)
+    queries: Ints | None = None  # their rows, rising; None: every artist is one
+
+    @property
+    def query_rows(self) -> Ints:
+        """The rows of the artists that are queries, (queries,)."""
+        return np.arange(len(self.artists)) if self.queries is None else self.queries
+
+    def sample(self, rows: Ints) -> "Systems":
+        """Keep some artists as queries, where every one is, and all as candidates."""
+        if len(rows) == len(self.artists):
+            return self
+        return Systems(
+            artists=self.artists,
+            truth=self.truth[rows],
+            corrected=self.corrected[rows],
+            scores={system: scores[rows] for system, scores in self.scores.items()},
+            queries=rows,
+        )
 
     def select(self, ids: Sequence[str]) -> "Systems":
-        """Select artists by id, in this order."""
+        """Select artists by id, in this order, where every one is a query."""
         rows = find_rows(self.artists, ids, "artists with similarity and clips")
         square = np.ix_(rows, rows)
         return Systems(
@@ -83,7 +116,11 @@ class Systems:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ranking:
-    """How several systems rank the test artists for each other, and how well."""
+    """How several systems rank the test artists for each other, and how well.
+
+    Where queries were drawn, `artists` are these, and truth and scores are those among them; the
+    values are of rankings of all test artists.
+    """
 
     artists: pd.DataFrame  # columns `artist` (id), `name`
     truth: Floats  # (artists, artists), the similarity; a row for each query
@@ -143,30 +180,71 @@ def find_rows(artists: pd.DataFrame, ids: Sequence[str], place: str) -> list[int
 
 
 def rank_test(test: Systems, params: RankingParams) -> tuple[Ranking, dict[str, Floats]]:
-    """Let every test artist rank all other test artists, by every system and at random.
+    """Let the test artists that are queries rank all others, by every system and at random.
+
+    Queries are evaluated in blocks: memory does not grow with their number beyond the scores.
 
     Returns the ranking, with `CORRECTED_NDCG` beside all `METRICS`, and the values of the random
-    rankings: metric -> (n_chance, queries).
+    rankings: metric -> (n_chance, queries); fewer than `n_chance` where they would be of more than
+    `CHANCE_PAIRS` pairs in all.
     """
-    candidates = others(len(test.artists))
-    queries = pd.DataFrame({"query": test.artists["artist"]})
+    rows, n_artists = test.query_rows, len(test.artists)
+    n_pairs = len(rows) * n_artists
+    if n_pairs > PAIRS:
+        n_chance = min(params.n_chance, max(CHANCE_PAIRS // n_pairs, LEAST_CHANCE))
+        params = params.model_copy(update={"n_chance": n_chance})
+    artists = test.artists.iloc[rows].reset_index(drop=True)
+    queries = pd.DataFrame({"query": artists["artist"]})
     plain = {metric: metric for metric in METRICS}
     tables: list[pd.DataFrame] = []
     chance: dict[str, Floats] = {}
     for similarity, names in ((test.truth, plain), (test.corrected, {HEADLINE: CORRECTED_NDCG})):
-        truth = build_truth(similarity, candidates, params)
-        random_values = random_rankings(truth, params)
-        table = evaluate_queries(queries, truth, test.scores, random_values, params)
+        evaluated = [
+            _evaluate_block(similarity[block], test, block, params)
+            for block in np.array_split(np.arange(len(rows)), math.ceil(n_pairs / PAIRS))
+        ]
+        values, random_values = (_join_blocks(each) for each in zip(*evaluated, strict=True))
+        drawn = {metric: random_values["", metric] for metric in METRICS}
+        of_systems: dict[str, dict[str, Floats]] = {}
+        for (system, metric), of_queries in values.items():
+            of_systems.setdefault(system, {})[metric] = of_queries
+        table = tabulate_queries(queries, of_systems, drawn)
         tables.append(table[table["metric"].isin(list(names))].replace({"metric": names}))
-        chance |= {name: random_values[metric] for metric, name in names.items()}
+        chance |= {name: drawn[metric] for metric, name in names.items()}
     ranking = Ranking(
-        artists=test.artists,
-        truth=test.truth,
-        scores=test.scores,
+        artists=artists,
+        truth=test.truth[:, rows],
+        scores={system: scores[:, rows] for system, scores in test.scores.items()},
         queries=pd.concat(tables, ignore_index=True),
         candidates="fold",
     )
     return ranking, chance
+
+
+Values = dict[tuple[str, str], Floats]  # system ("" of random rankings) and metric -> (…, queries)
+
+
+def _evaluate_block(
+    similarity: Floats, test: Systems, block: Ints, params: RankingParams
+) -> tuple[Values, Values]:
+    """Evaluate the systems and random rankings for some of the queries."""
+    if block[0]:  # other ties and random rankings than of the first block
+        params = params.model_copy(update={"seed": params.seed + int(block[0])})
+    candidates = np.arange(len(test.artists)) != test.query_rows[block][:, None]
+    truth = build_truth(similarity, candidates, params)
+    chance = {("", metric): drawn for metric, drawn in random_rankings(truth, params).items()}
+    values = {
+        (system, metric): of_queries
+        for system, scores in test.scores.items()
+        for metric, of_queries in query_metrics(
+            truth, scores[block], params.generator("scores")
+        ).items()
+    }
+    return values, chance
+
+
+def _join_blocks(blocks: Sequence[Values]) -> Values:
+    return {key: np.concatenate([block[key] for block in blocks], axis=-1) for key in blocks[0]}
 
 
 def build_truth(similarity: Floats, candidates: Bools, params: RankingParams) -> Truth:

@@ -4,8 +4,8 @@ The artists are those with similarity and clips. Clips of artists without listen
 there is no similarity to compare their scores with.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +13,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from twinear.base.errors import DataError
+from twinear.catalogue.encoded import evenly_spaced
 from twinear.metrics.popularity import popularity_corrected
 from twinear.metrics.ranking_metrics import Floats, Ints
-from twinear.ranking.baselines import l2, mfcc, mutual_proximity, popularity
-from twinear.ranking.ranking import CATALOGUE, SIAMESE, Systems, find_rows
+from twinear.ranking.baselines import (
+    l2,
+    mfcc,
+    mutual_proximity,
+    mutual_proximity_of_queries,
+    popularity,
+)
+from twinear.ranking.ranking import CATALOGUE, SIAMESE, RankingParams, Systems, find_rows
+from twinear.similarity.similarity import SimilarityMatrix, dense
 
 if TYPE_CHECKING:
     from twinear.catalogue.building import ScoredArtists
@@ -25,6 +33,9 @@ if TYPE_CHECKING:
     from twinear.spectrograms.spectrograms import Spectrograms
 
 BASELINES = ("popularity", "l2", "mfcc", "mfcc_mp")
+HUBS = 1000  # artists whose hubs are counted, of those with a similarity of neighbours only
+REFERENCES = 500  # artists that mutual proximity is measured by
+QUERIES = 128  # scored at a time
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +43,7 @@ class EvaluationSet:
     """The artists with similarity and clips, in descending order of listeners."""
 
     artists: pd.DataFrame  # columns `artist` (id), `name`, `listeners`
-    truth: Floats  # (artists, artists), the similarity; a row for each query
+    truth: SimilarityMatrix  # (artists, artists), the similarity; a row for each query
     clips: Ints  # (clips,), the rows of the spectrograms that belong to them
     artist_index: Ints  # (clips,), the row in `artists` of each of those clips
 
@@ -41,9 +52,27 @@ class EvaluationSet:
         """The artists' ids."""
         return list(self.artists["artist"])
 
+    def select(self, rows: Ints) -> "EvaluationSet":
+        """Select artists by row, in this order."""
+        position = np.full(len(self.artists), -1)
+        position[rows] = np.arange(len(rows))
+        chosen = position[self.artist_index] >= 0
+        return EvaluationSet(
+            artists=self.artists.iloc[rows].reset_index(drop=True),
+            truth=self.truth[rows][:, rows],
+            clips=self.clips[chosen],
+            artist_index=position[self.artist_index[chosen]],
+        )
+
 
 def build_evaluation_set(spectrograms: "Spectrograms", similarity: "Similarity") -> EvaluationSet:
     """Find the artists that have both similarity and clips; a DataError if there are none."""
+    found = find_artists(spectrograms, similarity)
+    return replace(found, truth=dense(found.truth).astype(np.float64))
+
+
+def find_artists(spectrograms: "Spectrograms", similarity: "Similarity") -> EvaluationSet:
+    """Do the same, with the truth as the similarity has it: of neighbours only, where it is so."""
     artist_of_clip = spectrograms.clips["artist"]
     rows = np.flatnonzero(similarity.artists["artist"].isin(set(artist_of_clip)))
     artists = similarity.artists.iloc[rows].reset_index(drop=True)[["artist", "name", "listeners"]]
@@ -57,7 +86,7 @@ def build_evaluation_set(spectrograms: "Spectrograms", similarity: "Similarity")
     artist_index = find_rows(artists, list(artist_of_clip.iloc[clips]), "artists")
     return EvaluationSet(
         artists=artists,
-        truth=similarity.matrix[np.ix_(rows, rows)].astype(np.float64),
+        truth=similarity.matrix[rows][:, rows],
         clips=clips,
         artist_index=np.array(artist_index, dtype=np.int64),
     )
@@ -117,22 +146,97 @@ def score_systems(
 ) -> Systems:
     """Score every artist with similarity and clips against every other, by every system.
 
-    Memory grows with the square of these artists, of which there are at most
-    `similarity.top_artists`.
+    Memory grows with the square of these artists: see `score_test`.
     """
-    artists = build_evaluation_set(spectrograms, similarity)
+    return _score_all(catalogue, spectrograms, build_evaluation_set(spectrograms, similarity))
+
+
+def _score_all(
+    catalogue: "Catalogue | ScoredArtists", spectrograms: "Spectrograms", artists: EvaluationSet
+) -> Systems:
+    truth = dense(artists.truth).astype(np.float64)
     return Systems(
         artists=artists.artists[["artist", "name"]],
-        truth=artists.truth,
-        corrected=popularity_corrected(artists.truth),
+        truth=truth,
+        corrected=popularity_corrected(truth),
         scores=select_scores(catalogue, artists.ids) | score_baselines(artists, spectrograms),
     )
 
 
-def select_scores(catalogue: "Catalogue | ScoredArtists", ids: list[str]) -> dict[str, Floats]:
+def score_test(
+    catalogue: "Catalogue | ScoredArtists",
+    spectrograms: "Spectrograms",
+    similarity: "Similarity",
+    test: Sequence[str],
+    params: RankingParams,
+) -> tuple[Systems, Systems]:
+    """Score the test artists, and the artists whose hubs are counted.
+
+    The latter are all with similarity and clips. With a similarity of neighbours only these would
+    be too many: `HUBS` of them are taken, evenly spaced, and `REFERENCES` for mutual proximity.
+    Memory then grows with queries x test artists, never with all pairs.
+    """
+    if isinstance(similarity.matrix, np.ndarray):
+        everyone = score_systems(catalogue, spectrograms, similarity)
+        return everyone.select(test).sample(params.draw_queries(len(test))), everyone
+    every = find_artists(spectrograms, similarity)
+    rows = np.array(find_rows(every.artists, test, "artists with similarity and clips"))
+    of_test, queries = every.select(rows), params.draw_queries(len(rows))
+    others = evenly_spaced(np.arange(len(every.artists)), REFERENCES)
+    scores = select_scores(catalogue, of_test.ids, queries)
+    scores["popularity"] = popularity(of_test.artists["listeners"], queries)
+    scores["l2"] = l2(spectrograms.values[of_test.clips], of_test.artist_index, queries)
+    scores |= _score_mfcc(every, spectrograms, rows, queries, others)
+    tested = Systems(
+        artists=of_test.artists[["artist", "name"]],
+        truth=dense(every.truth[rows[queries]][:, rows]).astype(np.float64),
+        corrected=dense(popularity_corrected(every.truth)[rows[queries]][:, rows]),
+        scores=scores,
+        queries=queries,
+    )
+    hubs = every.select(evenly_spaced(np.arange(len(every.artists)), HUBS))
+    return tested, _score_all(catalogue, spectrograms, hubs)
+
+
+def _score_mfcc(
+    every: EvaluationSet, spectrograms: "Spectrograms", rows: Ints, queries: Ints, others: Ints
+) -> dict[str, Floats]:
+    """Score test artists (rows of `every`) for queries among them, and by mutual proximity."""
+    both = np.concatenate([rows, np.setdiff1d(others, rows)])
+    position = np.full(len(every.artists), -1)
+    position[both] = np.arange(len(both))
+    some, n_test = every.select(both), len(rows)
+    asked = np.unique(np.concatenate([queries, position[others]]))
+    gaussian = mfcc(
+        spectrograms.mfcc_mean[some.clips],
+        spectrograms.mfcc_cov[some.clips],
+        some.artist_index,
+        asked,
+    )
+    scores = gaussian[np.searchsorted(asked, queries)][:, :n_test]
+    near = gaussian[np.searchsorted(asked, position[others])]  # (others, both)
+    near[np.arange(len(others)), position[others]] = np.inf  # no artist is an "other" of itself
+    near = near[:, :n_test].T
+    return {
+        "mfcc": scores,
+        "mfcc_mp": mutual_proximity_of_queries(scores, near[queries], np.ascontiguousarray(near)),
+    }
+
+
+def select_scores(
+    catalogue: "Catalogue | ScoredArtists", ids: list[str], queries: Ints | None = None
+) -> dict[str, Floats]:
     """Score these artists by a catalogue: with all that enters, and by the network alone."""
     rows = catalogue.rows(ids)
-    return {
-        CATALOGUE: catalogue.scores(rows, rows),
-        SIAMESE: catalogue.siamese(rows, rows).astype(np.float64),
-    }
+    if queries is None:
+        return {
+            CATALOGUE: catalogue.scores(rows, rows),
+            SIAMESE: catalogue.siamese(rows, rows).astype(np.float64),
+        }
+    rows = np.asarray(rows)
+    scores, siamese = (np.empty((len(queries), len(rows))) for _ in range(2))
+    for start in range(0, len(queries), QUERIES):
+        block = slice(start, start + QUERIES)
+        scores[block] = catalogue.scores(rows[queries[block]], rows)
+        siamese[block] = catalogue.siamese(rows[queries[block]], rows)
+    return {CATALOGUE: scores, SIAMESE: siamese}

@@ -27,6 +27,7 @@ from twinear.report.ordering import closeness, clustered_order, positions
 from twinear.report.reliability import reliability
 from twinear.report.tables import ordered
 from twinear.report.wording import metric_name, system_name
+from twinear.similarity.similarity import dense
 from twinear.spectrograms.front_end import mel_frequencies
 
 MAX_ARTISTS = 1000  # in a heat map or on the map
@@ -118,7 +119,8 @@ def most_listened(inputs: ReportInputs) -> tuple[Floats, Floats]:
     found = ids.get_indexer(pd.Index(inputs.similarity.artists["artist"]))
     inside = np.flatnonzero(found >= 0)[:MAX_ARTISTS]
     rows = found[inside]
-    return inputs.similarity.matrix[np.ix_(inside, inside)], inputs.catalogue.scores(rows, rows)
+    truth = dense(inputs.similarity.matrix[inside][:, inside])
+    return truth, inputs.catalogue.scores(rows, rows)
 
 
 def draw_worth(worth: ListenerEquivalents) -> Figure:

@@ -22,7 +22,7 @@ from twinear.metrics.ranking_metrics import Floats, Truth, others, query_ndcg
 from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer, frames_fit
 from twinear.ranking.ranking import RankingParams, build_truth, find_rows
-from twinear.similarity.similarity import Similarity
+from twinear.similarity.similarity import Similarity, dense
 from twinear.spectrograms.computation import compute_spectrograms
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
@@ -117,7 +117,7 @@ def read_held_out(folders: PipelineFolders, pooling: Pooling = "pairs") -> HeldO
         raise DataError(folders.artifacts, "is of several runs", remedy="run 'dvc repro'")
     return HeldOut(
         artists=artists,
-        truth=similarity.matrix[np.ix_(rows, rows)].astype(np.float64),
+        truth=dense(similarity.matrix[rows][:, rows]).astype(np.float64),
         clips=Clips(table=table.iloc[clip_rows].reset_index(drop=True)),
         spectrograms=spectrograms.select(clip_rows),
         pooling=pooling,

@@ -83,6 +83,8 @@ class SimilarityParams(BasketParams):
         The number of artists compared with each other: those with most listeners that have clips.
     neighbours
         The number of most similar artists kept for every artist in the listens; 0 for none.
+    dense_below
+        From so many compared artists on, only these neighbours' similarities are kept.
     min_colisteners
         Two artists with fewer listeners in common have similarity 0.
     max_artists_per_listener
@@ -95,6 +97,7 @@ class SimilarityParams(BasketParams):
     measure: Measure
     top_artists: int = Field(ge=3)
     neighbours: int = Field(ge=0)
+    dense_below: int = Field(ge=0)
     min_colisteners: int = Field(ge=1)
     max_artists_per_listener: int = Field(ge=2)
     pmi_shrinkage: float = Field(ge=0)

@@ -1,7 +1,4 @@
-"""Clips on the device or on disk, and which of them a step takes.
-
-A step takes random artists. In a large catalogue nearly all of them would be dissimilar to each
-other, so a share of the step can be drawn from artists that are similar to the rest.
+"""Clips on the device or on disk, and those of a step that is drawn of them.
 
 Clips that are stored in shards and take more than a share of the memory stay on disk: a thread
 reads those of the next steps meanwhile. The draws and the results are the same.
@@ -19,12 +16,15 @@ import torch
 from torch import Tensor
 
 from twinear.base.errors import DataError
+from twinear.similarity.similarity import SimilarityMatrix, dense
 from twinear.spectrograms.quantisation import LEVELS
 from twinear.spectrograms.shards import Shards
 from twinear.spectrograms.spectrograms import select_rows
 from twinear.training.clip_statistics import ClipStatistics
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
     from twinear.model.inputs import InputSpec
     from twinear.model.network import SiameseNet
     from twinear.similarity.similarity import Similarity
@@ -72,7 +72,7 @@ class Examples:
     clip_inputs: ClipInputs  # one row for each clip
     # the artist of each clip, a row of `similarity`; (clips,), every artist has a clip
     artist_index: np.ndarray
-    similarity: np.ndarray  # the target, (artists, artists), in [0, 1]
+    similarity: SimilarityMatrix  # the target, (artists, artists), in [0, 1]
     validation: np.ndarray  # which artists are there to validate by, (artists,)
 
     def select(self, chosen: np.ndarray) -> "Examples":
@@ -82,7 +82,7 @@ class Examples:
         return Examples(
             clip_inputs=self.clip_inputs.select(clips),
             artist_index=new_index[self.artist_index[clips]],
-            similarity=self.similarity[np.ix_(chosen, chosen)],
+            similarity=self.similarity[chosen][:, chosen],
             validation=self.validation[chosen],
         )
 
@@ -107,7 +107,7 @@ def collect_examples(
     return Examples(
         clip_inputs=ClipInputs.of_clips(clips, chosen),
         artist_index=artist_index[chosen],
-        similarity=similarity.matrix[np.ix_(rows, rows)],
+        similarity=similarity.matrix[rows][:, rows],
         validation=np.arange(len(artists)) >= len(train),
     )
 
@@ -136,7 +136,8 @@ class Batches:
 
     x: "Tensor | StoredClips"  # (clips, n_bands, n_frames)
     joined: Tensor  # (clips, n_joined)
-    target: Tensor  # (artists, artists)
+    # (artists, artists); a sparse one, which may be large, stays where it is
+    target: "Tensor | csr_array"
     artist_index: np.ndarray  # (clips,)
     clips: list[np.ndarray]  # the rows of each artist's clips
     clip_inputs: ClipInputs  # what `x` and `joined` were made of
@@ -152,18 +153,21 @@ class Batches:
         `memory` is in bytes, None: as much as it takes. Clips in shards that would take more than a
         share of it, or of the GPU's, stay on disk.
         """
-        n_artists, inputs = len(examples.similarity), examples.clip_inputs
-        counts = np.bincount(examples.artist_index, minlength=n_artists)
-        by_artist = np.argsort(examples.artist_index, kind="stable")
-        clips = np.split(by_artist, np.cumsum(counts)[:-1])
-        if min(map(len, clips)) == 0:
+        inputs, target = examples.clip_inputs, examples.similarity
+        n_clips = np.bincount(examples.artist_index, minlength=target.shape[0])
+        if n_clips.min() == 0:
             raise DataError("training", "an artist without a clip", remedy="run 'dvc repro split'")
+        order = np.argsort(examples.artist_index, kind="stable")
         return cls(
             x=_load(inputs.values, device, memory),
             joined=torch.from_numpy(np.array(inputs.joined, dtype=np.float32)).to(device),
-            target=torch.from_numpy(np.array(examples.similarity, dtype=np.float32)).to(device),
+            target=(
+                torch.from_numpy(np.array(target, dtype=np.float32)).to(device)
+                if isinstance(target, np.ndarray)
+                else target
+            ),
             artist_index=examples.artist_index,
-            clips=clips,
+            clips=np.split(order, np.cumsum(n_clips)[:-1]),
             clip_inputs=inputs,
         )
 
@@ -172,28 +176,8 @@ class Batches:
         """The device of the clips of a step."""
         return self.joined.device
 
-    def draw(
-        self, size: int, n_clips: int, similar: float, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw `size` artists of one step, and the rows of `n_clips` clips of each at most.
-
-        The share `similar` of the artists is drawn from those similar to the rest.
-        """
-        size = min(size, len(self.clips))
-        n_random = size - min(int(similar * size), size - 1)
-        artists = rng.choice(len(self.clips), size=n_random, replace=False)
-        if n_random < size:
-            # 1e-6: an artist similar to none may still be drawn when there are too few others
-            weight = self.target[artists].double().sum(dim=0).cpu().numpy() + 1e-6
-            weight[artists] = 0
-            share = weight / weight.sum()
-            more = rng.choice(len(weight), size=size - n_random, replace=False, p=share)
-            artists = np.append(artists, more)
-        rows = [rng.permutation(self.clips[artist])[:n_clips] for artist in artists]
-        return artists, np.concatenate(rows)
-
     def take(self, rows: np.ndarray, artists: np.ndarray | None = None) -> StepClips:
-        """Take clips by row; the target is that of `artists`, or of all if not given."""
+        """Take clips by row; without `artists` they have no target."""
         return self._take(rows, artists, self._read(rows))
 
     def take_steps(self, draws: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[StepClips]:
@@ -222,19 +206,24 @@ class Batches:
 
     def _take(self, rows: np.ndarray, artists: np.ndarray | None, values: Tensor) -> StepClips:
         index = _to_device(rows, self.device)
-        artist_index, target = self.artist_index[rows], self.target
+        artist_index = self.artist_index[rows]
         if artists is not None:
-            new_index = np.zeros(len(self.clips), dtype=np.int64)
-            new_index[artists] = np.arange(len(artists))
-            chosen = _to_device(artists, self.device)
-            artist_index, target = new_index[artist_index], target[chosen][:, chosen]
+            order = np.argsort(artists)
+            artist_index = order[np.searchsorted(artists, artist_index, sorter=order)]
         return StepClips(
             x=_floats(values.to(self.device, non_blocking=True)),
             joined=self.joined[index],
             coordinates=None if self.coordinates is None else self.coordinates[index],
             artist_index=_to_device(artist_index, self.device),
-            target=target,
+            target=self.target_of(np.arange(0) if artists is None else artists),
         )
+
+    def target_of(self, artists: np.ndarray) -> Tensor:
+        """Compute the target of some artists, on the device."""
+        if isinstance(self.target, Tensor):
+            chosen = _to_device(artists, self.device)
+            return self.target[chosen][:, chosen]
+        return _to_device(dense(self.target[artists][:, artists]), self.device)
 
     def with_coordinates(self, coordinates: Tensor, *, only: bool) -> "Batches":
         """Add the coordinates (clips, units); `only` if nothing else will be needed."""

@@ -35,7 +35,7 @@ import numpy as np
 
 from twinear.base.text import format_interval, format_number
 from twinear.metrics.bootstrap import Interval, bootstrap, resamples
-from twinear.metrics.ranking_metrics import Floats, query_ndcg, rank_truth
+from twinear.metrics.ranking_metrics import Bools, Floats, query_ndcg, rank_truth
 
 Step = Literal["listener_factors", "network"]
 Kept = Literal["untrained", "listener_factors", "network"]
@@ -260,15 +260,31 @@ def query_values(
         Rows of the queries.
     """
     rows = np.asarray(held_out)
-    others = np.arange(len(scores)) != rows[:, None]
-    together = others & np.isin(np.arange(len(scores)), rows)
+    inside = np.isin(np.arange(len(scores)), rows)
+    return values_of_rows(scores[rows], similarity[rows], rows, inside, seed)
+
+
+def values_of_rows(
+    scores: Floats, similarity: Floats, rows: np.ndarray, held_out: Bools, seed: int
+) -> Floats:
+    """As `query_values`, of the rows of some held-out artists, (queries, artists).
+
+    Parameters
+    ----------
+    rows
+        The queries, (queries,).
+    held_out
+        Which artists are held out, (artists,).
+    """
+    others = np.arange(len(held_out)) != rows[:, None]
+    together = others & held_out
     values = []
     for candidates in (others, together):
         if not candidates.any(axis=1).all():
             continue  # one held-out artist has no other beside it
         rng = np.random.default_rng(seed)
-        truth = rank_truth(similarity[rows], candidates, NDCG_AT, rng)
-        values.append(query_ndcg(truth, scores[rows], NDCG_AT, rng))
+        truth = rank_truth(similarity, candidates, NDCG_AT, rng)
+        values.append(query_ndcg(truth, scores, NDCG_AT, rng))
     return np.asarray(np.mean(values, axis=0))
 
 

@@ -61,6 +61,8 @@ def _start(n: int, command: list[str]) -> None:
     from torch.distributed.run import get_args_parser, run
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun, which would warn of it
+    # else processes that are restarted may find the addresses of those that ended
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     options = ["--standalone", "--nproc-per-node", str(n)]
     try:
         run(get_args_parser().parse_args([*options, *command]))

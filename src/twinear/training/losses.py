@@ -22,10 +22,12 @@ from typing import Literal
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from scipy.sparse import csr_array
 from scipy.special import expit, logit
 from torch import Tensor
 
 from twinear.metrics.popularity import divide_by_popularity
+from twinear.similarity.similarity import SimilarityMatrix
 
 ObjectiveName = Literal["mse", "listwise", "approx_ndcg"]
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -88,12 +90,12 @@ def by_artist(values: Tensor, artist_index: Tensor, n_artists: int) -> Tensor:
     return mean.T @ values @ mean
 
 
-def without_popularity(similarity: np.ndarray, strength: float) -> np.ndarray:
+def without_popularity(similarity: SimilarityMatrix, strength: float) -> SimilarityMatrix:
     """Divide the similarity by what the popularity of both artists lets expect.
 
     With `strength` 1, `S[a, b] / (m[a] m[b])` where m is an artist's mean similarity to the others,
     as in `metrics.popularity`; 0 leaves it as it is. Scaled so that the largest stays what it is;
-    the diagonal becomes 0.
+    the diagonal becomes 0. A sparse similarity gives a sparse one.
 
     Examples
     --------
@@ -106,12 +108,27 @@ def without_popularity(similarity: np.ndarray, strength: float) -> np.ndarray:
     >>> without_popularity(similarity, strength=1.0).round(3)[:, 1:].tolist()
     [[0.4, 0.4], [0.0, 0.267], [0.267, 0.0]]
     """
+    if not isinstance(similarity, np.ndarray):
+        return _sparse_without_popularity(similarity, strength)
     off = np.where(np.eye(len(similarity), dtype=bool), 0, similarity)
     mean = off.sum(axis=1) / max(len(off) - 1, 1)
     expected = np.maximum(mean, 1e-12) ** strength
     corrected = divide_by_popularity(off, expected, expected)
     scaled: np.ndarray = corrected * (off.max() / max(corrected.max(), 1e-12))
     return scaled
+
+
+def _sparse_without_popularity(similarity: csr_array, strength: float) -> csr_array:
+    entries = similarity.tocoo()
+    row, column = entries.coords
+    values = np.where(row == column, 0, entries.data)
+    mean = np.bincount(row, values, similarity.shape[0]) / max(similarity.shape[0] - 1, 1)
+    expected = np.maximum(mean, 1e-12) ** strength
+    corrected = values / (expected[row] * expected[column])
+    scaled = corrected * (values.max(initial=0) / max(corrected.max(initial=0), 1e-12))
+    without = csr_array((scaled.astype(values.dtype), (row, column)), shape=similarity.shape)
+    without.eliminate_zeros()
+    return without
 
 
 def calibration(logits: np.ndarray, similarity: np.ndarray) -> tuple[float, float]:

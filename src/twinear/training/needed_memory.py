@@ -15,6 +15,8 @@ DOUBLE, SINGLE = 8, 4  # bytes of a number
 def require_memory(memory: int, n_clips: int, n_artists: int, clips: Spectrograms) -> None:
     """Require the bytes that a training on clips in shards takes, however few stay in memory.
 
+    `n_artists` are those all of whose pairs have a similarity in memory.
+
     Raises
     ------
     TwinearError
@@ -27,8 +29,7 @@ def require_memory(memory: int, n_clips: int, n_artists: int, clips: Spectrogram
         gigabytes = needed / 10**9
         raise TwinearError(
             MEMORY,
-            f"allows {memory / 10**9:.1f} GB, too little to train on {n_clips:,} clips of "
-            f"{n_artists:,} artists",
+            f"allows {memory / 10**9:.1f} GB, too little to train on {n_clips:,} clips",
             expected=f"{gigabytes:.1f} GB or more",
             remedy=f"set {MEMORY}={gigabytes:.1f}GB, or give fewer clips",
         )

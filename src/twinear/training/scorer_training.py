@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.sparse import coo_array, triu
 from torch import Tensor
 
 from twinear.base.errors import DataError
@@ -28,7 +29,7 @@ from twinear.metrics.ranking_metrics import Bools, Floats
 from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer, input_of, require_compact
 from twinear.similarity.factors import listener_factors
-from twinear.similarity.similarity import Similarity
+from twinear.similarity.similarity import Similarity, dense
 from twinear.spectrograms.sources import find_sources
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split, fold_of
@@ -44,14 +45,20 @@ from twinear.training.keeping import (
     StepDecision,
     decide,
     decide_share,
-    query_values,
+    values_of_rows,
 )
-from twinear.training.losses import calibration
 from twinear.training.needed_memory import require_memory
 from twinear.training.ranks import from_first
 from twinear.training.training import Fit, TrainingParams, fit
 from twinear.training.untrained import untrained_scorer
-from twinear.training.validation import MOST_PAIRED, encode_all, score_all
+from twinear.training.validation import (
+    WHOLE,
+    artist_scores,
+    calibrate_artists,
+    choose_queries,
+    encode_clips,
+    score_queries,
+)
 
 N_FOLDS = 5  # of cross-fitting
 LEAST_ARTISTS = 50  # of training and validation, to learn listener factors from; of a source too
@@ -115,7 +122,9 @@ def train_scorer(
     """
     require_compact(clips, params.model)
     if memory is not None:
-        require_memory(memory, len(clips.clips), len(split.artists), clips)
+        # of neighbours only, the similarity takes next to nothing
+        n_compared = len(split.artists) if isinstance(similarity.matrix, np.ndarray) else 0
+        require_memory(memory, len(clips.clips), n_compared, clips)
     torch.set_num_threads(params.threads)  # another number gives other last digits
     learner, share = _start(clips, similarity, split, params, listens, pooling, memory)
     params = learner.params
@@ -256,15 +265,30 @@ class _Learner:
             only = net.convolutions is None
             coordinates = self.statistics.project(net.statistics)
             batches = batches.with_coordinates(coordinates, only=only)
-        return encode_all(batches, net, "float32")
+        return encode_clips(batches, net, "float32")
 
+    @torch.no_grad()
     def values(self, scorer: Scorer, held_out: Bools) -> Floats:
-        """Compute the values of the held-out artists as queries, (queries,)."""
-        index, n_artists = torch.from_numpy(self.examples.artist_index), len(self.artists)
-        scores = score_all(self.encode(scorer), scorer.net, index, n_artists, self.pooling)
-        rows = np.flatnonzero(held_out)
-        of_artists = scores.detach().double().numpy()
-        return query_values(of_artists, self.examples.similarity, rows, self.params.seed)
+        """Compute the values of the held-out artists as queries, (queries,).
+
+        Of more artists than `max_queries`, which all held-out parts share, so many are drawn.
+        """
+        u, net, similarity = self.encode(scorer), scorer.net, self.examples.similarity
+        seed, n_artists = self.params.seed, len(self.artists)
+        most = math.ceil(self.params.max_queries * held_out.sum() / n_artists)
+        queries = choose_queries(np.flatnonzero(held_out), most, seed)
+        if len(u) > WHOLE:
+            blocks = score_queries(u, net, self.batches, queries, self.pooling)
+        else:  # all at once
+            index = torch.from_numpy(self.examples.artist_index)
+            scores = artist_scores(net.head.logit(u, u), net, index, n_artists, self.pooling)
+            blocks = iter([(queries, scores.double().numpy()[queries])])
+        return np.concatenate(
+            [
+                values_of_rows(rows, dense(similarity[block]), block, held_out, seed)
+                for block, rows in blocks
+            ]
+        )
 
     def with_factors(self, scorer: Scorer, learned_from: Bools) -> Scorer:
         """Add listener factors, of weight 0, learned from some artists, (artists,)."""
@@ -287,19 +311,9 @@ class _Learner:
 
     def calibrated(self, scorer: Scorer) -> Scorer:
         """Bring the scores of the validation artists' clips near to their similarity."""
-        index, u = self.examples.artist_index, self.encode(scorer)
-        if len(index) > MOST_PAIRED:  # pairs of evenly spaced clips are enough
-            rows = np.flatnonzero(self.examples.validation[index])
-            rows = rows[:: math.ceil(len(rows) / MOST_PAIRED) or 1]
-            index, u = index[rows], u[torch.from_numpy(rows)]
-        held_out = self.examples.validation[index]
-        pairs = (index[:, None] != index) & held_out & held_out[:, None]
-        if not pairs.any():
-            return scorer
-        target = self.examples.similarity[np.ix_(index, index)]
-        net = copy.deepcopy(scorer.net)
-        logits = scorer.net.head.logit(u, u).detach().numpy()
-        net.head.rescale(*calibration(logits[pairs], target[pairs]))
+        artists, net = np.flatnonzero(self.examples.validation), copy.deepcopy(scorer.net)
+        u, similarity = self.encode(scorer), self.examples.similarity
+        net.head.rescale(*calibrate_artists(u, net, self.batches, similarity, artists))
         return Scorer.from_net(net, scorer.spectrograms, scorer.model)
 
     def with_weighed_factors(self, scorer: Scorer, learned_from: Bools, weight: float) -> Scorer:
@@ -445,8 +459,8 @@ def _learn_beside(
 def _can_validate(examples: Examples, part: _Part) -> bool:
     """Whether the artists that are learned from have two similar ones to choose an epoch by."""
     chosen = part.learned_from & examples.validation
-    similar = examples.similarity[np.ix_(chosen, chosen)] > 0
-    return bool(np.triu(similar, 1).any())
+    similar = examples.similarity[chosen][:, chosen]
+    return bool(triu(coo_array(similar), 1).nnz)
 
 
 def select_unlabelled(clips: Spectrograms, split: Split) -> ClipInputs:

@@ -3,7 +3,8 @@
 A step draws some artists and some clips of each, encodes every clip once and scores all pairs of
 clips from the embeddings; the objective compares the scores with the artists' similarity. It equals
 the loss of the same pairs encoded one pair at a time, at a hundredth of the work. An epoch has as
-many steps as it takes to score each pair of artists once on average, as in the original.
+many steps as it takes to score each pair of artists once on average, as in the original: they grow
+with the square of the artists. `steps_per_epoch` sets another number.
 
 The weights kept are those of the epoch with the best NDCG@10 among the validation artists (averaged
 over `selection_window` epochs); test artists never enter. By choice (`refit`) a second network is
@@ -40,6 +41,7 @@ from twinear.training.checkpoint import (
     resume,
     write_checkpoint,
 )
+from twinear.training.draws import Draws
 from twinear.training.losses import OBJECTIVES, ObjectiveName, without_popularity
 from twinear.training.pretraining import PretrainingParams, pretrain
 from twinear.training.steps import (
@@ -53,7 +55,7 @@ from twinear.training.steps import (
     set_precision,
 )
 from twinear.training.untrained import fit_axes
-from twinear.training.validation import Validator, rank_validation
+from twinear.training.validation import Validator, choose_queries, rank_validation
 
 LEAST_ARTISTS = 2  # of a step
 
@@ -71,6 +73,8 @@ class TrainingParams(Params):
     refit: bool
     batch_artists: int = Field(ge=LEAST_ARTISTS)
     batch_similar: float = Field(ge=0, le=1)
+    steps_per_epoch: int = Field(ge=0)
+    max_queries: int = Field(ge=0)
     clips_per_artist: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     identity_decay: float = Field(ge=0)
@@ -199,7 +203,10 @@ def _train(
     clips = [part.clip_inputs for part in examples]
     clips += [] if job.unlabelled is None else [job.unlabelled]
     arrays = [array for part in clips for array in part.arrays]
-    arrays += [array for part in examples for array in (part.artist_index, part.similarity)]
+    for part in examples:
+        target = part.similarity
+        of_target = [target] if isinstance(target, np.ndarray) else [target.data, target.indices]
+        arrays += [part.artist_index, *of_target]
     mark = fingerprint(params, job.inputs, arrays)
     ranks.require_same(mark)
     torch.manual_seed(params.seed)
@@ -209,7 +216,7 @@ def _train(
     net.to(job.device)
     optimizer = make_optimizer(net, params.learning_rate, params.step)
     state = State(net=net, optimizer=optimizer, selection_window=params.selection_window)
-    data = _prepare(state, training, job)
+    data, draws = _prepare(state, training, job)
     validator = None if validation is None else _validator(job, net, validation)
     resume(state, checkpoint, mark)
     if params.pretraining.epochs and not state.pretrained:
@@ -221,7 +228,7 @@ def _train(
     for number in range(len(state.history) + 1, params.epochs + 1):
         if state.history and number - 1 - state.best_epoch.epoch >= params.patience:
             break
-        loss, *validated = _run_epoch(state, data, run_step, job, number, validator)
+        loss, *validated = _run_epoch(state, data, draws, run_step, job, number, validator)
         if not math.isfinite(loss) or math.isinf(validated[0]):
             raise TrainingError(
                 f"training: epoch {number}",
@@ -256,7 +263,7 @@ def steps_per_epoch(n_artists: int, batch_artists: int) -> int:
     return math.ceil(math.comb(n_artists, 2) / math.comb(batch, 2))
 
 
-def _prepare(state: State, training: Examples, job: _Job) -> Batches:
+def _prepare(state: State, training: Examples, job: _Job) -> tuple[Batches, Draws]:
     """Copy the training clips to the device and fit the statistics branch to them."""
     params, net = job.params, state.net
     target = without_popularity(training.similarity, params.popularity_correction)
@@ -269,7 +276,13 @@ def _prepare(state: State, training: Examples, job: _Job) -> Batches:
             only = net.convolutions is None
             data = data.with_coordinates(statistics.project(net.statistics), only=only)
     state.start_ema(params.ema_decay)
-    return data
+    return data, Draws(
+        clips=data.clips,
+        similarity=target,
+        n_artists=params.batch_artists,
+        n_clips=params.clips_per_artist,
+        similar=params.batch_similar,
+    )
 
 
 def _pretrain(state: State, data: Batches, job: _Job) -> None:
@@ -291,6 +304,7 @@ def _pretrain(state: State, data: Batches, job: _Job) -> None:
 def _run_epoch(
     state: State,
     data: Batches,
+    draws: Draws,
     run_step: Step,
     job: _Job,
     number: int,
@@ -299,12 +313,12 @@ def _run_epoch(
     """Train one epoch: the mean loss of its steps, then loss and NDCG of validation."""
     loss = None
     try:
-        loss = _train_epoch(state, data, run_step, job.params, number)
+        loss = _train_epoch(state, data, draws, run_step, job.params, number)
     except RuntimeError as error:
         if not _is_out_of_memory(error):
             raise
     if loss is None:  # only here, where the error no longer holds the tensors of the step
-        raise _explain_out_of_memory(job, data)
+        raise _explain_out_of_memory(job, data, draws)
 
     def validated() -> list[float]:
         return [loss, *((math.nan,) * 2 if validator is None else validator(state.evaluated))]
@@ -313,7 +327,12 @@ def _run_epoch(
 
 
 def _train_epoch(
-    state: State, data: Batches, run_step: Step, params: TrainingParams, number: int
+    state: State,
+    data: Batches,
+    draws: Draws,
+    run_step: Step,
+    params: TrainingParams,
+    number: int,
 ) -> float:
     """Train one epoch and average the loss of its steps."""
     # one stream for the draws of artists, one for PyTorch's dropout, one for augmentation
@@ -322,10 +341,8 @@ def _train_epoch(
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     net, spec = state.net.train(), state.net.inputs
     losses = []
-    n_steps = steps_per_epoch(len(data.clips), params.batch_artists)
-    size, n_clips = params.batch_artists, params.clips_per_artist
-    draws = (data.draw(size, n_clips, params.batch_similar, rng) for _ in range(n_steps))
-    for step in data.take_steps(draws):
+    n_steps = params.steps_per_epoch or steps_per_epoch(len(data.clips), params.batch_artists)
+    for step in data.take_steps(draws.steps(n_steps, rng)):
         if isinstance(spec, LogMel) and not params.augmentation.changes_nothing:
             step = replace(step, x=augment(step.x, params.augmentation, spec.top_db, generator))
         losses.append(run_step(encode_share(step)))
@@ -339,7 +356,7 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def _explain_out_of_memory(job: _Job, data: Batches) -> TrainingError:
+def _explain_out_of_memory(job: _Job, data: Batches, draws: Draws) -> TrainingError:
     """Find how many artists of a step fit, by halving them."""
     params, rng = job.params, np.random.default_rng(0)
     wanted = size = min(params.batch_artists, len(data.clips))
@@ -349,7 +366,7 @@ def _explain_out_of_memory(job: _Job, data: Batches) -> TrainingError:
         torch.cuda.empty_cache()  # does nothing without a GPU
         try:
             net = SiameseNet(job.inputs, params.model).to(job.device)
-            artists, rows = data.draw(size, params.clips_per_artist, params.batch_similar, rng)
+            artists, rows = replace(draws, n_artists=size).step(rng)
             step = data.take(rows, artists)
             u = step.encode(net, params.precision)  # all clips, so that no other process takes part
             logits = net.head.logit(u, u)
@@ -371,9 +388,11 @@ def _validator(job: _Job, net: SiameseNet, validation: Examples) -> Validator:
     if net.statistics is not None:
         statistics, only = clips.compute_statistics(job.inputs), net.convolutions is None
         clips = clips.with_coordinates(statistics.project(net.statistics), only=only)
+    queries = choose_queries(np.arange(len(clips.clips)), params.max_queries, params.seed)
     return Validator(
         clips=clips,
-        truth=rank_validation(validation.similarity, params.seed),
+        queries=queries,
+        truth=rank_validation(validation.similarity, queries, params.seed),
         objective=params.objective,
         precision=params.precision,
         seed=params.seed,

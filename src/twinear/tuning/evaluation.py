@@ -17,7 +17,7 @@ from twinear.catalogue.scoring import score_artists
 from twinear.metrics.ranking_metrics import query_ndcg, rank_truth
 from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer
-from twinear.similarity.similarity import Similarity
+from twinear.similarity.similarity import Similarity, dense
 from twinear.spectrograms.spectrograms import Spectrograms, array_files
 from twinear.split import Split
 from twinear.training.batches import collect_examples
@@ -41,7 +41,7 @@ class Sources:
             self.spectrograms / "clips.csv",
             *array_files(self.spectrograms),
             self.similarity / "artists.csv",
-            self.similarity / "similarity.npy",
+            Similarity.file(self.similarity),
             self.split,
         )
         return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
@@ -148,6 +148,6 @@ def query_scores(
     n_queries = len(split.queries)
     candidates = ~np.eye(len(artists), dtype=np.bool_)[:n_queries]
     generator = np.random.default_rng(0)  # ties are broken alike for every trial
-    truth = rank_truth(examples.similarity[:n_queries], candidates, NDCG_AT, generator)
+    truth = rank_truth(dense(examples.similarity[:n_queries]), candidates, NDCG_AT, generator)
     ndcg = query_ndcg(truth, scores[:n_queries], NDCG_AT, generator)
     return dict(zip(split.queries, ndcg.tolist(), strict=True))
