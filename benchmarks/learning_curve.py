@@ -48,12 +48,12 @@ from twinear.evaluation.recipes import read_recipe
 from twinear.listens.listens import Listens, ListensParams, read_listens
 from twinear.metrics.ranking_metrics import Floats, query_ndcg, rank_truth
 from twinear.model import inputs
-from twinear.model.statistics import spectrogram_statistics
 from twinear.similarity.computation import compute_similarity
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity, dense
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.spectrograms.statistics import spectrogram_statistics
 from twinear.split import Split, fold_of
 from twinear.training.scorer_training import Trained, train_scorer
 from twinear.training.training import TrainingParams

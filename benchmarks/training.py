@@ -200,7 +200,7 @@ def measure_steps(arguments: argparse.Namespace) -> None:
     params = params_of(arguments)
     torch.set_num_threads(params.threads)
     data = Batches.from_examples(plant(arguments.artists, arguments.clips), device)
-    coordinates = torch.randn(len(data.x), params.model.statistics_units, device=device)
+    coordinates = torch.randn(len(data.artist_index), params.model.statistics_units, device=device)
     data = replace(data, coordinates=coordinates)
     flops = count_flops(data, params, device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"

@@ -226,7 +226,8 @@ def test_an_empty_listens_file_is_one_line(
 def test_a_clip_that_vanished_since_it_was_indexed_is_one_line(
     spoiled: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clip = next((spoiled.folder / "data/clips").iterdir())
+    index = pd.read_csv(spoiled.folder / "artifacts/clips.csv")
+    clip = spoiled.folder / "data" / index["file"][0]
     clip.unlink()
     before = contents(spoiled.folder)
     monkeypatch.chdir(spoiled.folder)

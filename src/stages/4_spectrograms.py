@@ -11,18 +11,20 @@ from twinear.base.stage import run_stage
 from twinear.clips.clips import Clips
 from twinear.compute.pool import choose_workers
 from twinear.encoders.sources import find_embeddings
-from twinear.spectrograms.computation import compute_spectrograms
+from twinear.spectrograms.computation import write_spectrograms
 from twinear.spectrograms.front_end import SpectrogramsParams
+from twinear.spectrograms.spectrograms import StorageParams
 
 
 def spectrograms(data: Path, index: Path, folder: Path) -> None:
     """Compute the spectrogram of every clip of `index`."""
     params = read_params("spectrograms", SpectrogramsParams)
+    storage = read_params("storage", StorageParams)
     progress = partial(tqdm, desc="spectrograms", unit="clip")
     clips = Clips.read(index)
     workers = choose_workers(os.environ)
     embeddings = find_embeddings(clips, data, params)
-    compute_spectrograms(clips, data, params, progress, workers, embeddings).write(folder)
+    write_spectrograms(clips, data, params, storage, folder, progress, workers, embeddings)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Several processes may train together, started by torchrun or by TWINEAR_PROCESSE
 that of rank 0 alone writes, prints and is tracked.
 """
 
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields
@@ -15,10 +16,11 @@ from tqdm import tqdm
 from twinear.base.files import replacing, sha256, write_json
 from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
+from twinear.compute.memory import choose_memory
 from twinear.listens.listens import Listens
 from twinear.model.pooling import read_pooling
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.spectrograms.spectrograms import Spectrograms, digest
 from twinear.split import Split
 from twinear.tracking.runs import Run, open_run
 from twinear.training.checkpoint import Epoch, write_finished
@@ -45,7 +47,7 @@ def training(
     params = read_params("training", TrainingParams)
     clips, target = Spectrograms.read(spectrograms), Similarity.read(similarity, may_be_empty=True)
     with process_group(params.device), _tracked() as run:
-        run.log_data("spectrograms", spectrograms, sha256(spectrograms / "spectrograms.npy"))
+        run.log_data("spectrograms", spectrograms, digest(spectrograms))
         epochs = pd.DataFrame(columns=[*(field.name for field in fields(Epoch)), "chosen"])
         if target.artists.empty:
             if rank() == 0:
@@ -98,7 +100,8 @@ def _train(
             bar.update()
             run.log_metrics(epoch.measures, step=epoch.epoch)
 
-        return train_scorer(clips, target, split, params, checkpoint, say, listens, read_pooling())
+        pooling, memory = read_pooling(), choose_memory(os.environ)
+        return train_scorer(clips, target, split, params, checkpoint, say, listens, pooling, memory)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def test_items_are_taken_only_as_fast_as_results_are() -> None:
     for _ in range(5):
         next(results)
     assert len(taken) <= 5 + 2 * pool.AHEAD
-    results.close()  # type: ignore[attr-defined]
+    results.close()
 
 
 # a Dask cluster

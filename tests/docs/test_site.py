@@ -14,6 +14,8 @@ import twinear
 from tests.conftest import ROOT
 from tests.support.browser import opened_page
 
+pytestmark = pytest.mark.slow(reason="builds the documentation, as make check and make docs do")
+
 PAGES = (
     "index.html",
     "tutorial.html",
@@ -50,7 +52,6 @@ def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
         assert not re.search(r"url\([\"']?(https?:)?//|@import", path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.slow(reason="a real browser")
 def test_search_works_from_the_disk_and_the_browser_asks_no_other_place(site: Path) -> None:
     with opened_page() as page:
         requests: list[str] = []
@@ -64,7 +65,6 @@ def test_search_works_from_the_disk_and_the_browser_asks_no_other_place(site: Pa
     assert all(each.startswith(("file:", "data:", "about:", "blob:")) for each in requests)
 
 
-@pytest.mark.slow(reason="a real browser")
 def test_no_page_is_wider_than_a_phone_and_every_picture_is_there(site: Path) -> None:
     with opened_page(width=390) as page:
         for name in PAGES:

@@ -13,10 +13,12 @@ from tests.conftest import PARAMS, ROOT
 from twinear.cli.main import main
 
 REAL = ROOT.parent / "shared" / "real"
-pytestmark = pytest.mark.skipif(
-    not (REAL / "musicnn.npz").exists(),
-    reason="the acceptance corpus is not here",
-)
+pytestmark = [
+    pytest.mark.slow(reason="cross-validates real music"),
+    pytest.mark.skipif(
+        not (REAL / "musicnn.npz").exists(), reason="the acceptance corpus is not here"
+    ),
+]
 # "all" and "fold" NDCG@10; three standard errors of .010 and .015
 REFERENCE = {
     "popularity": (0.151, 0.326),

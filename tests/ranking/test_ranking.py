@@ -302,7 +302,9 @@ def test_all_systems_score_the_artists_with_similarity_and_clips(
     assert systems.scores["catalogue"][3, 5] == pytest.approx(pair[0], abs=1e-6)
     assert systems.scores["siamese"][3, 5] == pytest.approx(pair[1], abs=1e-6)
     assert systems.scores["popularity"][3, 5] == 85
-    flat = spectrograms.values.astype(np.float64).reshape(-1, 2, 32)  # (artists, clips, values)
+    flat = np.asarray(spectrograms.values, np.float64).reshape(
+        -1, 2, 32
+    )  # (artists, clips, values)
     distance = np.linalg.norm(flat[3][:, None] - flat[5], axis=-1)
     assert systems.scores["l2"][3, 5] == pytest.approx(-distance.mean(), rel=1e-5)
 

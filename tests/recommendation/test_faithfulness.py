@@ -25,7 +25,9 @@ def fitted_scorer(front: SpectrogramsParams = FRONT, n_dims: int = 0, **changes:
     scorer = small_scorer(front=front, n_dims=n_dims, statistics_units=32, **changes)
     branch, clips = scorer.net.statistics, clip_spectrograms(20, front, n_dims)
     if branch is not None:
-        x, joined = (torch.from_numpy(np.float32(each)) for each in (clips.values, clips.joined))
+        x, joined = (
+            torch.from_numpy(np.asarray(each, np.float32)) for each in (clips.values, clips.joined)
+        )
         branch.fit(branch.statistics(x, joined), torch.arange(20))
     return Scorer.from_net(scorer.net, front, scorer.model)
 

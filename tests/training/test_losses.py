@@ -183,6 +183,7 @@ def test_a_sparse_similarity_is_corrected_as_a_dense_one(strength: float) -> Non
     np.fill_diagonal(target, 1)
     found = without_popularity(csr_array(target), strength)
     np.testing.assert_allclose(dense(found), without_popularity(target, strength), atol=1e-6)
+    assert isinstance(found, csr_array)
     assert found.nnz == np.count_nonzero(target) - 7
 
 

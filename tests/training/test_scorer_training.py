@@ -282,10 +282,15 @@ def test_neighbours_that_are_all_kept_teach_what_all_pairs_teach(
 def test_an_epoch_has_as_many_steps_as_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = []
+    drawn: list[Draws] = []
     step = Draws.step
-    monkeypatch.setattr(Draws, "step", lambda self, rng: drawn.append(1) or step(self, rng))
-    asked = {"epochs": 2, "refit": False, "listener_factors": 0}
+
+    def counted(self: Draws, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        drawn.append(self)
+        return step(self, rng)
+
+    monkeypatch.setattr(Draws, "step", counted)
+    asked: dict[str, Any] = {"epochs": 2, "refit": False, "listener_factors": 0}
     trained(tmp_path, follows=True, steps_per_epoch=3, **asked)
     assert len(drawn) == 2 * 3
     trained(tmp_path, follows=True, steps_per_epoch=0, batch_artists=32, **asked)

@@ -41,7 +41,7 @@ def clips_of(values: np.ndarray, artist_index: np.ndarray, embeddings: str) -> S
 @pytest.fixture(scope="module")
 def clips() -> Spectrograms:
     examples = planted(N, 1)
-    return clips_of(examples.clip_inputs.values, examples.artist_index, "none")
+    return clips_of(np.asarray(examples.clip_inputs.values), examples.artist_index, "none")
 
 
 def shape(**changes: object) -> ModelParams:

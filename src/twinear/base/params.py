@@ -27,8 +27,8 @@ STAGES = (
     "ranking",
     "report",
 )
-# the last three belong to commands that are not stages
-SECTIONS = (*STAGES, "tuning", "acceptance", "promotion")
+# `storage` belongs to the stage spectrograms, the last three to commands that are not stages
+SECTIONS = (*STAGES, "storage", "tuning", "acceptance", "promotion")
 PARAMS = Path("params.yaml")
 
 # names of twinear 0.1 and what they are called since
@@ -102,8 +102,9 @@ def _load(text: bytes) -> Any:
 
 
 def read_stages(path: Path = PARAMS) -> dict[str, Any]:
-    """Read the sections of the stages, which decide what a run of the pipeline gives."""
-    return {name: values for name, values in read_sections(path).items() if name in STAGES}
+    """Read the sections that decide what a run of the pipeline gives."""
+    sections = (*STAGES, "storage")
+    return {name: values for name, values in read_sections(path).items() if name in sections}
 
 
 def parse_params(section: str, kind: type[P], values: object, path: Path = PARAMS) -> P:

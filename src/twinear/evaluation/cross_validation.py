@@ -200,7 +200,7 @@ def _find_artefacts(
         options.data is None
         and all(
             recipe.sections.get(section) == below.get(section)
-            for section in ("listens", "similarity", "clips")
+            for section in ("listens", "similarity", "clips", "storage")
         )
         and folders.similarity.exists()
         and folders.spectrograms.exists()

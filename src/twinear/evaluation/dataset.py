@@ -32,10 +32,10 @@ from twinear.ranking.systems import EvaluationSet, build_evaluation_set
 from twinear.similarity.computation import compute_similarity
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity
-from twinear.spectrograms.computation import compute_spectrograms
+from twinear.spectrograms.computation import write_spectrograms
 from twinear.spectrograms.embedding_table import TABLE
 from twinear.spectrograms.front_end import SpectrogramsParams
-from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.spectrograms.spectrograms import Spectrograms, StorageParams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,7 @@ class PreparationParams:
     similarity: SimilarityParams
     clips: ClipsParams
     spectrograms: SpectrogramsParams
+    storage: StorageParams
 
     @classmethod
     def from_recipe(
@@ -57,6 +58,7 @@ class PreparationParams:
             similarity=recipe.read("similarity", SimilarityParams),
             clips=recipe.read("clips", ClipsParams),
             spectrograms=front or recipe.read("spectrograms", SpectrogramsParams),
+            storage=recipe.read("storage", StorageParams),
         )
 
 
@@ -113,7 +115,7 @@ class EvaluationData:
         """The embedding of each clip by a pre-trained network, (clips, n_dims); n_dims may be 0."""
         clips = self.spectrograms
         only = clips.front.embeddings == "only"
-        return np.asarray(clips.values.mean(axis=2) if only else clips.joined)
+        return np.asarray(clips.values).mean(axis=2) if only else clips.joined
 
     def without(self, artists: Collection[str]) -> "EvaluationData":
         """Leave out the clips of some artists, which then take no part at all."""
@@ -159,12 +161,13 @@ def prepare(
         clips, _ = index_clips(resolved, data, params.clips, bar, workers)
         clips.write(index)
     embedding_table = [data / TABLE] if (data / TABLE).exists() else []
-    key = _key([index, *embedding_table], params.spectrograms, extractor=extractor)
+    clips, front, storage = Clips.read(index), params.spectrograms, params.storage
+    stored = [storage] if len(clips.table) >= storage.shards_from else []  # else it does not matter
+    key = _key([index, *embedding_table], front, *stored, extractor=extractor)
     spectrograms = work / f"spectrograms-{key}"
     if not spectrograms.exists():
-        clips, front = Clips.read(index), params.spectrograms
         embeddings = find_embeddings(clips, data, front, extractor)
-        compute_spectrograms(clips, data, front, bar, workers, embeddings).write(spectrograms)
+        write_spectrograms(clips, data, front, storage, spectrograms, bar, workers, embeddings)
     return ArtefactFolders(similarity=similarity, spectrograms=spectrograms, listens=plays)
 
 

@@ -30,7 +30,8 @@ import torch
 from twinear.model.heads import Cosine, WeightedL1
 from twinear.model.network import StatisticsBranch
 from twinear.model.scorer import BATCH, Scorer
-from twinear.model.statistics import BLOCKS, BlockWords
+from twinear.spectrograms.quantisation import as_floats
+from twinear.spectrograms.statistics import BLOCKS, BlockWords
 
 STATISTICS, CONVOLUTIONS = "statistics", "convolutions"  # the branches
 WORDS = BLOCKS | {
@@ -136,11 +137,14 @@ class LogitParts:
 
 
 def decompose(
-    scorer: Scorer, values: np.ndarray, joined: np.ndarray | None = None
+    scorer: Scorer,
+    values: np.ndarray,
+    joined: np.ndarray | None = None,
+    statistics: np.ndarray | None = None,
 ) -> EmbeddingParts:
     """Split the embeddings of clips into parts, exactly.
 
-    `values` is (clips, n_bands, n_frames), `joined` (clips, n_joined), as for `Scorer.encode`.
+    The arrays are those of `Scorer.encode_many`.
     """
     net, head = scorer.net, copy.deepcopy(scorer.net.head).double()
     beside = np.zeros((len(values), 0)) if joined is None else joined
@@ -157,12 +161,11 @@ def decompose(
     with torch.inference_mode():
         for start in range(0, len(values), BATCH):
             rows = slice(start, start + BATCH)
-            x, v = (
-                torch.from_numpy(np.array(array[rows], dtype=np.float32))
-                for array in (values, beside)
-            )
+            x, v = (torch.from_numpy(as_floats(array[rows])) for array in (values, beside))
             if net.statistics is not None:
-                centred = _block_coordinates(net.statistics, x, v)
+                stored = None if statistics is None else torch.from_numpy(statistics[rows])
+                known = net.statistics.statistics(x, v, stored)
+                centred = _block_coordinates(net.statistics, known)
                 mapped = centred + centred @ net.statistics.map.weight.T.double()
                 vectors[rows, : len(blocks), slices[0]] = mapped
                 if net.factors is not None:
@@ -204,11 +207,9 @@ def _has_branch(parts: EmbeddingParts, name: str) -> bool:
     return bool(parts.blocks) if name == STATISTICS else CONVOLUTIONS in parts.names
 
 
-def _block_coordinates(
-    branch: StatisticsBranch, x: torch.Tensor, joined: torch.Tensor
-) -> torch.Tensor:
+def _block_coordinates(branch: StatisticsBranch, statistics: torch.Tensor) -> torch.Tensor:
     """Split the coordinates of clips by blocks of statistics, (clips, blocks, units)."""
-    centred = (branch.statistics(x, joined) - branch.middle).double()  # (clips, n)
+    centred = (statistics - branch.middle).double()  # (clips, n)
     axes = branch.axes.double().split(branch.sizes)
     blocks = zip(centred.split(branch.sizes, dim=1), axes, strict=True)
     return torch.stack([block @ onto for block, onto in blocks], dim=1)

@@ -7,7 +7,9 @@ network may be joined to a log-mel spectrogram (`n_joined`) or replace it (`Embe
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from twinear.model.statistics import Array, embedding_statistics, spectrogram_statistics
+import numpy as np
+
+from twinear.spectrograms.statistics import Array, embedding_statistics, spectrogram_statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,19 @@ class Embedding:
 
 InputSpec = LogMel | Embedding
 KINDS: dict[str, type[LogMel] | type[Embedding]] = {"log_mel": LogMel, "embedding": Embedding}
+
+
+def block_sizes(spec: InputSpec) -> dict[str, int]:
+    """Count the statistics of a clip in each block, in the order of the blocks.
+
+    Examples
+    --------
+    >>> block_sizes(Embedding(n_dims=200, n_frames=1))
+    {'embedding': 200}
+    """
+    clip = np.full((1, *spec.shape), 0.5, np.float32)
+    blocks = spec.statistics(clip, np.zeros((1, spec.n_joined), np.float32))
+    return {name: block.shape[1] for name, block in blocks.items()}
 
 
 def describe_input(spec: InputSpec) -> dict[str, Any]:

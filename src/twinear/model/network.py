@@ -27,9 +27,9 @@ import torch
 from torch import Tensor, nn
 
 from twinear.model.heads import Cosine, WeightedL1
-from twinear.model.inputs import InputSpec
+from twinear.model.inputs import InputSpec, block_sizes
 from twinear.model.params import ModelParams
-from twinear.model.statistics import EPSILON
+from twinear.spectrograms.statistics import EPSILON
 
 CONSTANT = 1e-5  # a deviation below this share of the mean is rounding error
 
@@ -42,7 +42,7 @@ class SiameseNet(nn.Module):
         self.inputs = inputs
         self.convolutions, self.statistics, self.units = None, None, 0
         if params.branches != "statistics":
-            self.convolutions = Convolutions(inputs.shape[0], params)
+            self.convolutions = Convolutions(inputs, params)
             self.units += params.dense_units
         if params.branches != "convolutions":
             self.statistics = StatisticsBranch(inputs, params)
@@ -106,8 +106,9 @@ class Convolutions(nn.Module):
     (float32) to 3 (bfloat16) times as fast on a CPU.
     """
 
-    def __init__(self, n_bands: int, params: ModelParams) -> None:
+    def __init__(self, inputs: InputSpec, params: ModelParams) -> None:
         super().__init__()
+        n_bands, n_frames = inputs.shape
         widths = [n_bands] + [params.channels] * params.conv_depth
         self.blocks = nn.ModuleList(
             _block(a, b, params.kernel_size, params.dilation**layer)
@@ -117,14 +118,18 @@ class Convolutions(nn.Module):
             [*(nn.MaxPool2d((1, size), ceil_mode=True) for size in params.pools), nn.Identity()]
         )
         self.time_downsampling, self.residual = params.time_downsampling, params.residual
+        self.n_averaged = -(-n_frames // params.time_downsampling)
         self.only_max = params.global_pooling == "max"
         pooled = params.channels * (1 if self.only_max else 3)
         self.dense = nn.Sequential(nn.Linear(pooled, params.dense_units), nn.ReLU())
         self.dropout = nn.Dropout(params.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(clips, n_bands, n_frames) to (clips, dense_units)."""
-        if self.time_downsampling > 1:
+        """(clips, n_bands, n_frames) to (clips, dense_units).
+
+        Clips whose frames have been averaged already, see `spectrograms.Compact`, are taken too.
+        """
+        if self.time_downsampling > 1 and x.shape[2] != self.n_averaged:
             x = nn.functional.avg_pool1d(x, self.time_downsampling, ceil_mode=True)
         x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         for layer, (block, pool) in enumerate(zip(self.blocks, self.pools, strict=True)):
@@ -154,9 +159,8 @@ class StatisticsBranch(nn.Module):
     def __init__(self, inputs: InputSpec, params: ModelParams) -> None:
         super().__init__()
         self.inputs = inputs
-        clip = torch.full((1, *inputs.shape), 0.5)
-        blocks = inputs.statistics(clip, torch.zeros(1, inputs.n_joined))
-        self.names, self.sizes = tuple(blocks), [block.shape[1] for block in blocks.values()]
+        sizes = block_sizes(inputs)
+        self.names, self.sizes = tuple(sizes), list(sizes.values())
         units = params.statistics_units
         # every block weighs the same, but a joined embedding has a share of its own
         self.weights = [1.0] * len(self.sizes)
@@ -169,8 +173,13 @@ class StatisticsBranch(nn.Module):
         nn.init.zeros_(self.map.weight)
         self.dropout = nn.Dropout(params.dropout)
 
-    def statistics(self, x: Tensor, joined: Tensor) -> Tensor:
-        """Compute all blocks, side by side, (clips, n)."""
+    def statistics(self, x: Tensor, joined: Tensor, stored: Tensor | None = None) -> Tensor:
+        """Compute all blocks, side by side, (clips, n).
+
+        `stored` are those of the log-mel, where they are known; `x` then does not matter.
+        """
+        if stored is not None:
+            return torch.cat([stored, joined], dim=1)
         exact = x.to(self.middle.dtype)  # never in reduced precision
         with torch.autocast(x.device.type, enabled=False):
             blocks = self.inputs.statistics(exact, joined.to(exact.dtype))

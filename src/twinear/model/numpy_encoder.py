@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinear.model.inputs import InputSpec
+from twinear.model.inputs import InputSpec, block_sizes
 from twinear.model.params import ModelParams
-from twinear.model.statistics import EPSILON
+from twinear.spectrograms.statistics import EPSILON
 
 Floats = npt.NDArray[Any]  # float32, which the types of NumPy lose on the way
 Weights = Mapping[str, Floats]  # by name in the network
@@ -104,9 +104,7 @@ def weight_shapes(
     if model.head == "cosine" and model.branches == "both":
         shapes["share"] = ()
     if model.branches != "convolutions":
-        silence = np.zeros((1, *inputs.shape), np.float32)
-        blocks = inputs.statistics(silence, np.zeros((1, inputs.n_joined), np.float32))
-        n, units = sum(block.shape[1] for block in blocks.values()), model.statistics_units
+        n, units = sum(block_sizes(inputs).values()), model.statistics_units
         shapes |= {"statistics.middle": (n,), "statistics.axes": (n, units)}
         shapes["statistics.map.weight"] = (units, units)
         if n_factors:

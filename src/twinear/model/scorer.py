@@ -23,12 +23,21 @@ from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 from twinear.base.params import parse_params
 from twinear.model import numpy_encoder
-from twinear.model.inputs import Embedding, InputSpec, LogMel, describe_input, parse_input
+from twinear.model.inputs import (
+    Embedding,
+    InputSpec,
+    LogMel,
+    block_sizes,
+    describe_input,
+    parse_input,
+)
 from twinear.model.params import ModelParams
 from twinear.spectrograms.front_end import SpectrogramsParams
+from twinear.spectrograms.quantisation import as_floats
 
 if TYPE_CHECKING:  # slow to import
     from twinear.model.network import SiameseNet
+    from twinear.spectrograms.shards import Shards
     from twinear.spectrograms.spectrograms import Spectrograms
 
 HEADER = "twinear"
@@ -146,7 +155,8 @@ class Scorer:
             As `for_front_end`.
         """
         taken = self.for_front_end(clips)
-        return self.encode_many(taken.values, taken.joined, progress)
+        statistics = None if taken.compact is None else taken.compact.statistics
+        return self.encode_many(taken.values, taken.joined, progress, statistics)
 
     def for_front_end(self, clips: "Spectrograms") -> "Spectrograms":
         """Take of spectrograms what the scorer's front end has, see `Spectrograms.for_front_end`.
@@ -154,7 +164,8 @@ class Scorer:
         Raises
         ------
         DataError
-            They are of another one; the message names both values of what differs.
+            They are of another one; the message names both values of what differs. Or they are in
+            the compact form of other frames.
         """
         taken = clips.for_front_end(self.spectrograms)
         ours = _describe(self.spectrograms, self.inputs)
@@ -167,6 +178,7 @@ class Scorer:
                 expected="the scorer's " + ", ".join(f"{name} {ours[name]}" for name in differing),
                 remedy="compute them with the scorer's front end, or train a scorer on these",
             )
+        require_compact(taken, self.model)
         return taken
 
     def encode(self, values: np.ndarray, joined: np.ndarray | None = None) -> np.ndarray:
@@ -180,19 +192,34 @@ class Scorer:
 
     def encode_many(
         self,
-        values: np.ndarray,
+        values: "np.ndarray | Shards",
         joined: np.ndarray | None = None,
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+        statistics: "np.ndarray | Shards | None" = None,
     ) -> np.ndarray:
-        """Encode many clips by torch; otherwise as `encode`, but for the last digits."""
+        """Encode many clips by torch; otherwise as `encode`, but for the last digits.
+
+        With `statistics`, (clips, n), `values` may be in the compact form, see
+        `spectrograms.Compact`.
+        """
         import torch
 
         embeddings = np.empty((len(values), self.units), dtype=np.float32)
         with torch.inference_mode():
             for start in progress(range(0, len(values), BATCH)):
                 rows = slice(start, start + BATCH)
-                x, v = _float32(values[rows], None if joined is None else joined[rows])
-                embeddings[rows] = self.net.encode(torch.from_numpy(x), torch.from_numpy(v)).numpy()
+                # convolutions alone need the values where the statistics are known
+                needed = statistics is None or self.net.convolutions is not None
+                some = values[rows] if needed else np.empty((len(embeddings[rows]), 0))
+                beside = None if joined is None else joined[rows]
+                x, v = map(torch.from_numpy, _float32(some, beside))
+                known = None
+                if statistics is not None and self.net.statistics is not None:
+                    stored = torch.from_numpy(as_floats(statistics[rows]))
+                    known = self.net.statistics.project(
+                        self.net.statistics.statistics(x, v, stored)
+                    )
+                embeddings[rows] = self.net.encode(x, v, known).numpy()
         return embeddings
 
     def score(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -211,22 +238,58 @@ def count_factors(weights: numpy_encoder.Weights) -> int:
 def _float32(values: np.ndarray, joined: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Copy clips, which may be on disk, and the embeddings joined to them."""
     beside = np.zeros((len(values), 0)) if joined is None else joined
-    return np.array(values, dtype=np.float32), np.array(beside, dtype=np.float32)
+    return as_floats(values), as_floats(beside)
 
 
 def input_of(clips: "Spectrograms") -> InputSpec:
     """Describe what one of these clips gives a network."""
-    n_bands, n_frames = clips.values.shape[1:]
     if clips.front.embeddings == "only":
+        n_bands, n_frames = clips.values.shape[1:]
         return Embedding(n_dims=n_bands, n_frames=n_frames, extractor=clips.extractor)
     return LogMel(
-        n_mels=n_bands,
-        n_frames=n_frames,
+        n_mels=clips.front.n_mels,
+        n_frames=clips.front.n_frames,
         frames_per_second=clips.front.sr / clips.front.hop_length,
         top_db=clips.front.top_db,
         n_joined=clips.joined.shape[1],
         extractor=clips.extractor,
     )
+
+
+def require_compact(clips: "Spectrograms", model: ModelParams) -> None:
+    """Require spectrograms in the compact form to have what a network takes of them.
+
+    Raises
+    ------
+    DataError
+        Another number of frames was averaged, or there are other statistics.
+    """
+    if clips.compact is None:
+        return
+    inputs, n_statistics = input_of(clips), clips.compact.statistics.shape[1]
+    expected = sum(block_sizes(inputs).values()) - inputs.n_joined
+    if n_statistics != expected:
+        raise DataError(
+            "spectrograms",
+            f"hold {n_statistics} statistics of a clip",
+            expected=str(expected),
+            remedy="run 'dvc repro spectrograms'",
+        )
+    if not frames_fit(clips, model):
+        taken = model.time_downsampling
+        raise DataError(
+            "spectrograms",
+            f"were stored with averages of {clips.compact.average_frames} frames",
+            expected=f"averages of {taken}, as training.model.time_downsampling says",
+            remedy=f"set storage.average_frames to {taken}, or storage.form to full",
+        )
+
+
+def frames_fit(clips: "Spectrograms", model: ModelParams) -> bool:
+    """Whether spectrograms have the frames that a network convolves, or those before averaging."""
+    if clips.compact is None or model.branches == "statistics":
+        return True
+    return clips.compact.average_frames == model.time_downsampling
 
 
 def _describe(front: SpectrogramsParams, inputs: InputSpec) -> dict[str, Any]:

@@ -86,7 +86,9 @@ def deletion_test(
     if not len(pairs):
         return None
     rows, among = np.unique(pairs, return_inverse=True)
-    parts = decompose(scorer, taken.values[rows], taken.joined[rows])
+    some = taken.select(rows)
+    known = None if some.compact is None else np.asarray(some.compact.statistics)
+    parts = decompose(scorer, np.asarray(some.values), some.joined, known)
     among = among.reshape(pairs.shape)  # the pairs as rows of `parts`
     contributions = split_logits(parts, among).contributions[:, : len(parts.blocks)]
     whole = parts.logits(among)

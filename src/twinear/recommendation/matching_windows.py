@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from twinear.model.scorer import Scorer
-from twinear.model.statistics import WINDOW_SECONDS
 from twinear.spectrograms.front_end import Floats, SpectrogramsParams, excerpts
+from twinear.spectrograms.statistics import WINDOW_SECONDS
 
 STEP_SECONDS = 2.0  # the largest distance of two windows
 N_MATCHES = 3

@@ -20,7 +20,7 @@ from twinear.compute.pool import Workers
 from twinear.encoders.sources import find_embeddings
 from twinear.metrics.ranking_metrics import Floats, Truth, others, query_ndcg
 from twinear.model.pooling import Pooling
-from twinear.model.scorer import Scorer
+from twinear.model.scorer import Scorer, frames_fit
 from twinear.ranking.ranking import RankingParams, build_truth, find_rows
 from twinear.similarity.similarity import Similarity, dense
 from twinear.spectrograms.computation import compute_spectrograms
@@ -92,7 +92,8 @@ class HeldOut:
         """Embed every clip with the scorer's own front end, (clips, dense_units)."""
         front, extractor = scorer.spectrograms, scorer.inputs.extractor
         present = self.spectrograms.for_front_end(front)
-        if present.front == front and present.extractor == extractor:
+        same = present.front == front and present.extractor == extractor
+        if same and frames_fit(present, scorer.model):
             return scorer.encode_spectrograms(present)
         embeddings = find_embeddings(self.clips, data, front, extractor)
         computed = compute_spectrograms(self.clips, data, front, iter, workers, embeddings)

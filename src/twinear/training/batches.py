@@ -1,5 +1,12 @@
-"""Clips on the device, and those of a step that is drawn of them."""
+"""Clips on the device or on disk, and those of a step that is drawn of them.
 
+Clips that are stored in shards and take more than a share of the memory stay on disk: a thread
+reads those of the next steps meanwhile. The draws and the results are the same.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,28 +17,52 @@ from torch import Tensor
 
 from twinear.base.errors import DataError
 from twinear.similarity.similarity import SimilarityMatrix, dense
+from twinear.spectrograms.quantisation import LEVELS
+from twinear.spectrograms.shards import Shards
+from twinear.spectrograms.spectrograms import select_rows
+from twinear.training.clip_statistics import ClipStatistics
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from twinear.model.network import SiameseNet, StatisticsBranch
+    from twinear.model.inputs import InputSpec
+    from twinear.model.network import SiameseNet
     from twinear.similarity.similarity import Similarity
     from twinear.spectrograms.spectrograms import Spectrograms
 
-BLOCK = 64  # clips whose statistics are computed at a time
+IN_MEMORY = 4  # clips that take more than this fraction of the memory stay on disk
+AHEAD = 3  # steps whose clips are read before they are needed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClipInputs:
     """What some clips give the network."""
 
-    values: np.ndarray  # spectrograms or embeddings, (clips, n_bands, n_frames)
+    values: np.ndarray | Shards  # spectrograms or embeddings, (clips, n_bands, n_frames)
     # embeddings of a pre-trained network beside them, (clips, n_joined); n_joined may be 0
     joined: np.ndarray
+    # of spectrograms in the compact form, (clips, n)
+    statistics: np.ndarray | Shards | None = None
+
+    @classmethod
+    def of_clips(cls, clips: "Spectrograms", rows: np.ndarray) -> "ClipInputs":
+        """Take some rows of spectrograms; of shards nothing is read."""
+        statistics = None if clips.compact is None else clips.compact.statistics
+        return cls(values=clips.values, joined=clips.joined, statistics=statistics).select(rows)
+
+    @property
+    def arrays(self) -> "list[np.ndarray | Shards]":
+        """All that the clips give."""
+        stored = [] if self.statistics is None else [self.statistics]
+        return [self.values, self.joined, *stored]
 
     def select(self, rows: np.ndarray) -> "ClipInputs":
         """Select clips by row."""
-        return ClipInputs(values=self.values[rows], joined=self.joined[rows])
+        return ClipInputs(
+            values=select_rows(self.values, rows),
+            joined=self.joined[rows],
+            statistics=None if self.statistics is None else select_rows(self.statistics, rows),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,7 +105,7 @@ def collect_examples(
         lost = artists[int(rows.argmin())]
         raise DataError("training", f"no similarity of {lost!r}", remedy="run 'dvc repro split'")
     return Examples(
-        clip_inputs=ClipInputs(values=clips.values[chosen], joined=clips.joined[chosen]),
+        clip_inputs=ClipInputs.of_clips(clips, chosen),
         artist_index=artist_index[chosen],
         similarity=similarity.matrix[rows][:, rows],
         validation=np.arange(len(artists)) >= len(train),
@@ -103,25 +134,32 @@ class StepClips:
 class Batches:
     """Examples on the device, and the clips of each artist."""
 
-    x: Tensor  # (clips, n_bands, n_frames)
+    x: "Tensor | StoredClips"  # (clips, n_bands, n_frames)
     joined: Tensor  # (clips, n_joined)
     # (artists, artists); a sparse one, which may be large, stays where it is
     target: "Tensor | csr_array"
     artist_index: np.ndarray  # (clips,)
     clips: list[np.ndarray]  # the rows of each artist's clips
+    clip_inputs: ClipInputs  # what `x` and `joined` were made of
     coordinates: Tensor | None = None  # (clips, units), where they are known
     only_coordinates: bool = False  # nothing else of the clips is needed
 
     @classmethod
-    def from_examples(cls, examples: Examples, device: torch.device) -> "Batches":
-        """Copy examples to the device."""
+    def from_examples(
+        cls, examples: Examples, device: torch.device, memory: int | None = None
+    ) -> "Batches":
+        """Copy examples to the device.
+
+        `memory` is in bytes, None: as much as it takes. Clips in shards that would take more than a
+        share of it, or of the GPU's, stay on disk.
+        """
         inputs, target = examples.clip_inputs, examples.similarity
         n_clips = np.bincount(examples.artist_index, minlength=target.shape[0])
         if n_clips.min() == 0:
             raise DataError("training", "an artist without a clip", remedy="run 'dvc repro split'")
         order = np.argsort(examples.artist_index, kind="stable")
         return cls(
-            x=torch.from_numpy(np.array(inputs.values)).to(device),
+            x=_load(inputs.values, device, memory),
             joined=torch.from_numpy(np.array(inputs.joined, dtype=np.float32)).to(device),
             target=(
                 torch.from_numpy(np.array(target, dtype=np.float32)).to(device)
@@ -130,41 +168,113 @@ class Batches:
             ),
             artist_index=examples.artist_index,
             clips=np.split(order, np.cumsum(n_clips)[:-1]),
+            clip_inputs=inputs,
         )
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the clips of a step."""
+        return self.joined.device
 
     def take(self, rows: np.ndarray, artists: np.ndarray | None = None) -> StepClips:
         """Take clips by row; without `artists` they have no target."""
-        index = _to_device(rows, self.x.device)
+        return self._take(rows, artists, self._read(rows))
+
+    def take_steps(self, draws: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[StepClips]:
+        """Take the clips of steps by their artists and rows; those on disk are read ahead."""
+        if isinstance(self.x, Tensor) or self.only_coordinates:
+            for artists, rows in draws:
+                yield self.take(rows, artists)
+            return
+        read: deque[tuple[np.ndarray, np.ndarray, Future[Tensor]]] = deque()
+        with ThreadPoolExecutor(1) as reader:
+            for artists, rows in draws:
+                read.append((rows, artists, reader.submit(self._read, rows)))
+                if len(read) > AHEAD:
+                    rows, artists, values = read.popleft()
+                    yield self._take(rows, artists, values.result())
+            for rows, artists, values in read:
+                yield self._take(rows, artists, values.result())
+
+    def _read(self, rows: np.ndarray) -> Tensor:
+        """Gather clips as they are stored; those on disk are left on the CPU."""
+        if self.only_coordinates:
+            return self.joined.new_empty((len(rows), self.clip_inputs.values.shape[1], 0))
+        if isinstance(self.x, StoredClips):
+            return self.x.read(rows)
+        return self.x[_to_device(rows, self.device)]
+
+    def _take(self, rows: np.ndarray, artists: np.ndarray | None, values: Tensor) -> StepClips:
+        index = _to_device(rows, self.device)
         artist_index = self.artist_index[rows]
         if artists is not None:
             order = np.argsort(artists)
             artist_index = order[np.searchsorted(artists, artist_index, sorter=order)]
         return StepClips(
-            x=self.x[index, :, :0] if self.only_coordinates else self.x[index].float(),
+            x=_floats(values.to(self.device, non_blocking=True)),
             joined=self.joined[index],
             coordinates=None if self.coordinates is None else self.coordinates[index],
-            artist_index=_to_device(artist_index, self.x.device),
+            artist_index=_to_device(artist_index, self.device),
             target=self.target_of(np.arange(0) if artists is None else artists),
         )
 
     def target_of(self, artists: np.ndarray) -> Tensor:
         """Compute the target of some artists, on the device."""
         if isinstance(self.target, Tensor):
-            chosen = _to_device(artists, self.x.device)
+            chosen = _to_device(artists, self.device)
             return self.target[chosen][:, chosen]
-        return _to_device(dense(self.target[artists][:, artists]), self.x.device)
+        return _to_device(dense(self.target[artists][:, artists]), self.device)
 
-    def with_coordinates(
-        self, branch: "StatisticsBranch", statistics: Tensor, *, only: bool
-    ) -> "Batches":
-        """Project the statistics (clips, n) once; `only` if nothing else will be needed."""
-        return replace(self, coordinates=branch.project(statistics), only_coordinates=only)
+    def with_coordinates(self, coordinates: Tensor, *, only: bool) -> "Batches":
+        """Add the coordinates (clips, units); `only` if nothing else will be needed."""
+        return replace(self, coordinates=coordinates, only_coordinates=only)
 
-    @torch.no_grad()
-    def compute_statistics(self, branch: "StatisticsBranch") -> Tensor:
-        """Compute the statistics of every clip, (clips, n)."""
-        blocks = torch.arange(len(self.x)).split(BLOCK)
-        return torch.cat([branch.statistics(self.x[rows], self.joined[rows]) for rows in blocks])
+    def compute_statistics(self, inputs: "InputSpec") -> ClipStatistics:
+        """Compute the statistics of every clip, unless they are stored."""
+        clips = self.clip_inputs
+        if clips.statistics is not None:
+            return ClipStatistics.known(inputs, clips.statistics, clips.joined)
+        return ClipStatistics.compute(inputs, clips.values, clips.joined, self.device)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoredClips:
+    """Clips on disk, read when they are needed."""
+
+    values: Shards
+    pinned: bool  # read into memory from which a GPU copies meanwhile
+
+    def read(self, rows: np.ndarray) -> Tensor:
+        """Read clips by row as they are stored, on the CPU."""
+        dtype = torch.from_numpy(np.empty(0, self.values.dtype)).dtype
+        shape = (len(rows), *self.values.row_shape)
+        read = torch.empty(shape, dtype=dtype, pin_memory=self.pinned)
+        self.values.read_into(rows, read.numpy())
+        return read
+
+
+def _load(
+    values: np.ndarray | Shards, device: torch.device, memory: int | None
+) -> Tensor | StoredClips:
+    """Copy clips to the device, unless they are in shards and take too much."""
+    if not isinstance(values, Shards):
+        return torch.from_numpy(np.array(values)).to(device)
+    if device.type == "cuda":
+        memory = torch.cuda.mem_get_info(device)[0]
+    if memory is not None and values.nbytes * IN_MEMORY > memory:
+        return StoredClips(values=values, pinned=device.type == "cuda")
+    dtype = torch.from_numpy(np.empty(0, values.dtype)).dtype
+    loaded = torch.empty(values.shape, dtype=dtype, device=device)
+    start = 0
+    for block in values.blocks():
+        loaded[start : start + len(block)] = torch.from_numpy(block)
+        start += len(block)
+    return loaded
+
+
+def _floats(values: Tensor) -> Tensor:
+    """Convert stored values to the numbers they stand for, as `as_floats`."""
+    return values.float() / LEVELS if values.dtype == torch.uint8 else values.float()
 
 
 def _to_device(values: np.ndarray, device: torch.device) -> Tensor:

@@ -20,11 +20,12 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from twinear import model, training
+from twinear import model, spectrograms, training
 from twinear.base.files import code_digest, replacing
 from twinear.base.params import Params
 from twinear.model.inputs import InputSpec
 from twinear.model.network import SiameseNet
+from twinear.spectrograms.shards import Shards
 from twinear.training import ranks
 
 
@@ -87,12 +88,13 @@ class State:
         return self.net.cpu().eval()
 
 
-def fingerprint(params: Params, inputs: InputSpec, arrays: Iterable[np.ndarray]) -> str:
+def fingerprint(params: Params, inputs: InputSpec, arrays: Iterable[np.ndarray | Shards]) -> str:
     """Hash params, data and the code of the network and its training."""
-    code = code_digest(model, training)
+    code = code_digest(model, spectrograms, training)
     digest = hashlib.sha256(f"{params.model_dump_json()}{inputs}{code}".encode())
     for array in arrays:
-        digest.update(np.ascontiguousarray(array).data)
+        for part in array.blocks() if isinstance(array, Shards) else [array]:
+            digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()
 
 

@@ -18,7 +18,7 @@ from twinear.similarity.factors import Floats
 
 
 def add_factors(
-    scorer: Scorer, statistics: Tensor, artist_index: np.ndarray, factors: Floats, ridge: float
+    scorer: Scorer, coordinates: Tensor, artist_index: np.ndarray, factors: Floats, ridge: float
 ) -> Scorer:
     """Add predicted listener factors to the embedding of a scorer with a statistics branch.
 
@@ -26,8 +26,8 @@ def add_factors(
 
     Parameters
     ----------
-    statistics
-        Of the clips to learn from, (clips, n), as the statistics branch computes them.
+    coordinates
+        Of the statistics of the clips to learn from, (clips, units).
     artist_index
         The artist of each, a row of `factors`, (clips,).
     factors
@@ -37,8 +37,7 @@ def add_factors(
     """
     net = SiameseNet(scorer.inputs, scorer.model, factors.shape[1]).eval()
     net.load_state_dict(scorer.net.state_dict(), strict=False)  # all but the factors
-    assert net.statistics is not None and net.factors is not None  # noqa: S101, PT018
-    coordinates = net.statistics.project(statistics)
+    assert net.factors is not None  # noqa: S101
     index = torch.from_numpy(artist_index)
     net.factors.fit(coordinates, torch.from_numpy(factors), index, ridge)
     return Scorer.from_net(net, scorer.spectrograms, scorer.model)

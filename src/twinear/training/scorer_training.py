@@ -27,7 +27,7 @@ from twinear.base.errors import DataError
 from twinear.listens.listens import Listens
 from twinear.metrics.ranking_metrics import Bools, Floats
 from twinear.model.pooling import Pooling
-from twinear.model.scorer import Scorer
+from twinear.model.scorer import Scorer, input_of, require_compact
 from twinear.similarity.factors import listener_factors
 from twinear.similarity.similarity import Similarity, dense
 from twinear.spectrograms.sources import find_sources
@@ -35,6 +35,7 @@ from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split, fold_of
 from twinear.training.batches import Batches, ClipInputs, Examples, collect_examples
 from twinear.training.checkpoint import Epoch, discard, write_finished
+from twinear.training.clip_statistics import ClipStatistics
 from twinear.training.embeddings_share import at_share, candidate_shares
 from twinear.training.factors import add_factors, weigh_factors
 from twinear.training.keeping import (
@@ -46,9 +47,10 @@ from twinear.training.keeping import (
     decide_share,
     values_of_rows,
 )
+from twinear.training.needed_memory import require_memory
 from twinear.training.ranks import from_first
 from twinear.training.training import Fit, TrainingParams, fit
-from twinear.training.untrained import compute_blocks, join_blocks, untrained_scorer
+from twinear.training.untrained import untrained_scorer
 from twinear.training.validation import (
     WHOLE,
     artist_scores,
@@ -93,6 +95,7 @@ def train_scorer(
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     listens: Listens | None = None,
     pooling: Pooling = "pairs",
+    memory: int | None = None,
 ) -> Trained:
     """Train a scorer on the training artists of a split, chosen by its validation artists.
 
@@ -105,14 +108,25 @@ def train_scorer(
         validation artists are not used.
     pooling
         How artists are scored where it is decided what is kept: as in the catalogue.
+    memory
+        In bytes. Clips in shards that would take more than a share of it are read when they are
+        needed; without it all are in memory. It changes no result.
 
     Raises
     ------
     DataError
-        Listener factors are wanted and there are no listens, or an artist has no similarity.
+        Listener factors are wanted and there are no listens, an artist has no similarity, or the
+        spectrograms are in the compact form of other frames than the network convolves.
+    TwinearError
+        The memory is not enough.
     """
+    require_compact(clips, params.model)
+    if memory is not None:
+        # of neighbours only, the similarity takes next to nothing
+        n_compared = len(split.artists) if isinstance(similarity.matrix, np.ndarray) else 0
+        require_memory(memory, len(clips.clips), n_compared, clips)
     torch.set_num_threads(params.threads)  # another number gives other last digits
-    learner, share = _start(clips, similarity, split, params, listens, pooling)
+    learner, share = _start(clips, similarity, split, params, listens, pooling, memory)
     params = learner.params
     made = [_Made(kept="untrained", before_refit=learner.untrained, scorer=learner.untrained)]
     steps, history, best = list[StepDecision](), list[Epoch](), None
@@ -125,7 +139,7 @@ def train_scorer(
     if params.epochs and params.keep != "never":
         unlabelled = select_unlabelled(learner.clips, split)
         inputs = learner.untrained.inputs
-        fitted = fit(inputs, learner.examples, params, checkpoint, on_epoch, unlabelled)
+        fitted = fit(inputs, learner.examples, params, checkpoint, on_epoch, unlabelled, memory)
         history, best = fitted.history, fitted.best
         step, learned = _learn_beside(learner, fitted, made[-1], checkpoint, unlabelled)
         steps.append(step)
@@ -177,7 +191,9 @@ class _Learner:
     artists
         Ids of the training artists, then of the validation artists.
     statistics
-        Of their clips, (clips, n), as the statistics branch computes them.
+        Of their clips.
+    memory
+        See `train_scorer`.
     """
 
     clips: Spectrograms
@@ -188,7 +204,8 @@ class _Learner:
     listens: Listens | None
     pooling: Pooling
     untrained: Scorer
-    statistics: Tensor
+    statistics: ClipStatistics
+    memory: int | None
 
     @cached_property
     def examples(self) -> Examples:
@@ -199,7 +216,7 @@ class _Learner:
     @cached_property
     def batches(self) -> Batches:
         """The same clips as tensors."""
-        return Batches.from_examples(self.examples, torch.device("cpu"))
+        return Batches.from_examples(self.examples, torch.device("cpu"), self.memory)
 
     @property
     def folds(self) -> list[Bools]:
@@ -246,7 +263,8 @@ class _Learner:
         net, batches = scorer.net, self.batches
         if net.statistics is not None:
             only = net.convolutions is None
-            batches = batches.with_coordinates(net.statistics, self.statistics, only=only)
+            coordinates = self.statistics.project(net.statistics)
+            batches = batches.with_coordinates(coordinates, only=only)
         return encode_clips(batches, net, "float32")
 
     @torch.no_grad()
@@ -286,8 +304,10 @@ class _Learner:
         of_clips = self.examples.artist_index
         chosen = learned_from[of_clips]
         index = (np.cumsum(learned_from) - 1)[of_clips[chosen]]
-        statistics = self.statistics[torch.from_numpy(chosen)]
-        return add_factors(scorer, statistics, index, factors, self.params.factors_ridge)
+        branch = scorer.net.statistics
+        assert branch is not None  # noqa: S101
+        coordinates = self.statistics.select(np.flatnonzero(chosen)).project(branch)
+        return add_factors(scorer, coordinates, index, factors, self.params.factors_ridge)
 
     def calibrated(self, scorer: Scorer) -> Scorer:
         """Bring the scores of the validation artists' clips near to their similarity."""
@@ -308,6 +328,7 @@ def _start(
     params: TrainingParams,
     listens: Listens | None,
     pooling: Pooling,
+    memory: int | None,
 ) -> tuple[_Learner, ShareDecision | None]:
     """Choose what the scorer takes of clips; the decision is None where there is no choice.
 
@@ -316,20 +337,18 @@ def _start(
     artists = np.array([*split.members("train"), *split.members("validation")])
     test = set(split.artists["artist"]) - set(artists.tolist())
     known = clips.select(np.flatnonzero(~clips.clips["artist"].isin(test).to_numpy()))
-    of_examples = torch.from_numpy(np.array(known.clips["artist"].isin(artists)))
+    of_examples = np.flatnonzero(known.clips["artist"].isin(artists))
     shares = candidate_shares(clips.front, params.model)
     # what takes both has the statistics of what takes either: they are computed once
     widest, _ = at_share(known, params.model, shares[0] if len(set(shares)) == 1 else 0.5)
-    blocks = compute_blocks(widest, np.arange(len(known.clips)))
+    statistics = ClipStatistics.of_clips(widest, input_of(widest))
     untrained = {}
     for share in shares:
         some, model = at_share(known, params.model, share)
-        untrained[share] = untrained_scorer(some, model, blocks)
+        untrained[share] = untrained_scorer(some, model, statistics)
 
     def learner(share: float) -> _Learner:
         taken, model = at_share(clips, params.model, share)
-        branch = untrained[share].net.statistics
-        assert branch is not None  # noqa: S101
         return _Learner(
             clips=taken,
             similarity=similarity,
@@ -339,7 +358,8 @@ def _start(
             listens=listens,
             pooling=pooling,
             untrained=untrained[share],
-            statistics=join_blocks(blocks, branch)[of_examples],
+            statistics=statistics.select(of_examples),
+            memory=memory,
         )
 
     if len(shares) == 1:
@@ -413,7 +433,8 @@ def _learn_beside(
         for part in sources:
             examples = learner.examples.select(part.learned_from)
             path = checkpoint.with_suffix(".source")
-            net = fit(learner.untrained.inputs, examples, again, path, unlabelled=unlabelled).net
+            inputs, memory = learner.untrained.inputs, learner.memory
+            net = fit(inputs, examples, again, path, unlabelled=unlabelled, memory=memory).net
             discard(path)
             network = Scorer.from_net(net, learner.untrained.spectrograms, params.model)
             training = part.learned_from & learner.training
@@ -445,4 +466,4 @@ def _can_validate(examples: Examples, part: _Part) -> bool:
 def select_unlabelled(clips: Spectrograms, split: Split) -> ClipInputs:
     """Select the clips of artists outside the split: never those of validation and test."""
     rows = np.flatnonzero(~clips.clips["artist"].isin(set(split.artists["artist"])))
-    return ClipInputs(values=clips.values[rows], joined=clips.joined[rows])
+    return ClipInputs.of_clips(clips, rows)

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from twinear.base.errors import TrainingError
+from twinear.base.errors import ParamsError, TrainingError
 from twinear.base.params import Params
 from twinear.model.inputs import InputSpec, LogMel
 from twinear.model.network import SiameseNet
@@ -126,6 +126,7 @@ def fit(
     checkpoint: Path,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     unlabelled: ClipInputs | None = None,
+    memory: int | None = None,
 ) -> Fit:
     """Train until `epochs`, or until `patience` epochs bring no better validation NDCG.
 
@@ -142,6 +143,8 @@ def fit(
         Called with each record, those before a resume included.
     unlabelled
         Clips to pretrain on, beside those to learn from.
+    memory
+        In bytes, see `Batches.from_examples`; it changes no result.
 
     Raises
     ------
@@ -151,7 +154,14 @@ def fit(
     """
     torch.set_num_threads(params.threads)
     set_precision(params.precision)
-    job = _Job(inputs=inputs, params=params, unlabelled=unlabelled, device=_device(params.device))
+    _require_full(examples.clip_inputs, params)
+    job = _Job(
+        inputs=inputs,
+        params=params,
+        unlabelled=unlabelled,
+        device=_device(params.device),
+        memory=memory,
+    )
     training = examples.select(~examples.validation)
     validation = examples.select(examples.validation)
     state = _train(job, training, validation, checkpoint, on_epoch)
@@ -177,6 +187,7 @@ class _Job:
     params: TrainingParams
     unlabelled: ClipInputs | None
     device: torch.device
+    memory: int | None
 
 
 def _train(
@@ -191,7 +202,7 @@ def _train(
     examples = [training] if validation is None else [training, validation]
     clips = [part.clip_inputs for part in examples]
     clips += [] if job.unlabelled is None else [job.unlabelled]
-    arrays = [array for part in clips for array in (part.values, part.joined)]
+    arrays = [array for part in clips for array in part.arrays]
     for part in examples:
         target = part.similarity
         of_target = [target] if isinstance(target, np.ndarray) else [target.data, target.indices]
@@ -256,14 +267,14 @@ def _prepare(state: State, training: Examples, job: _Job) -> tuple[Batches, Draw
     """Copy the training clips to the device and fit the statistics branch to them."""
     params, net = job.params, state.net
     target = without_popularity(training.similarity, params.popularity_correction)
-    data = Batches.from_examples(replace(training, similarity=target), job.device)
+    data = Batches.from_examples(replace(training, similarity=target), job.device, job.memory)
     if net.statistics is not None:
-        statistics = data.compute_statistics(net.statistics)
+        statistics = data.compute_statistics(job.inputs)
         fit_axes(net.statistics, statistics, data.artist_index)
         ranks.copy_from_first(net)
         if params.augmentation.changes_nothing:  # else every step changes clips and statistics
             only = net.convolutions is None
-            data = data.with_coordinates(net.statistics, statistics, only=only)
+            data = data.with_coordinates(statistics.project(net.statistics), only=only)
     state.start_ema(params.ema_decay)
     return data, Draws(
         clips=data.clips,
@@ -275,12 +286,15 @@ def _prepare(state: State, training: Examples, job: _Job) -> tuple[Batches, Draw
 
 
 def _pretrain(state: State, data: Batches, job: _Job) -> None:
-    x, joined, params = data.x, data.joined, job.params
+    params, joined = job.params, data.clip_inputs.joined
+    parts = [data.clip_inputs.values]
     if job.unlabelled is not None:
-        x = torch.cat([x, torch.from_numpy(np.array(job.unlabelled.values)).to(x)])
-        joined = torch.cat([joined, torch.from_numpy(np.array(job.unlabelled.joined)).to(joined)])
+        parts.append(job.unlabelled.values)
+        joined = np.concatenate([joined, job.unlabelled.joined])
+    x = torch.cat([torch.from_numpy(np.array(part)) for part in parts]).to(job.device)
+    beside = torch.from_numpy(joined).to(data.joined)
     pretrain(
-        state.net, x, joined, params.pretraining, params.augmentation, params.learning_rate,
+        state.net, x, beside, params.pretraining, params.augmentation, params.learning_rate,
         params.identity_decay, torch.Generator().manual_seed(params.seed),
     )  # fmt: skip
     state.pretrained = True
@@ -328,8 +342,7 @@ def _train_epoch(
     net, spec = state.net.train(), state.net.inputs
     losses = []
     n_steps = params.steps_per_epoch or steps_per_epoch(len(data.clips), params.batch_artists)
-    for artists, rows in draws.steps(n_steps, rng):
-        step = data.take(rows, artists)
+    for step in data.take_steps(draws.steps(n_steps, rng)):
         if isinstance(spec, LogMel) and not params.augmentation.changes_nothing:
             step = replace(step, x=augment(step.x, params.augmentation, spec.top_db, generator))
         losses.append(run_step(encode_share(step)))
@@ -371,10 +384,10 @@ def _explain_out_of_memory(job: _Job, data: Batches, draws: Draws) -> TrainingEr
 
 def _validator(job: _Job, net: SiameseNet, validation: Examples) -> Validator:
     """Make the validator of a fitted network."""
-    params, clips = job.params, Batches.from_examples(validation, job.device)
+    params, clips = job.params, Batches.from_examples(validation, job.device, job.memory)
     if net.statistics is not None:
-        statistics, only = clips.compute_statistics(net.statistics), net.convolutions is None
-        clips = clips.with_coordinates(net.statistics, statistics, only=only)
+        statistics, only = clips.compute_statistics(job.inputs), net.convolutions is None
+        clips = clips.with_coordinates(statistics.project(net.statistics), only=only)
     queries = choose_queries(np.arange(len(clips.clips)), params.max_queries, params.seed)
     return Validator(
         clips=clips,
@@ -384,6 +397,26 @@ def _validator(job: _Job, net: SiameseNet, validation: Examples) -> Validator:
         precision=params.precision,
         seed=params.seed,
     )
+
+
+def _require_full(clips: ClipInputs, params: TrainingParams) -> None:
+    """Require all frames where the clips of a step are changed: their statistics change too.
+
+    Raises
+    ------
+    ParamsError
+        The spectrograms are in the compact form.
+    """
+    if clips.statistics is None or params.model.branches == "convolutions":
+        return
+    changed = "pretraining" if params.pretraining.epochs else "augmentation"
+    if params.pretraining.epochs or not params.augmentation.changes_nothing:
+        raise ParamsError(
+            f"params.yaml: training.{changed}",
+            "changes spectrograms, and these are stored in the compact form",
+            expected="the full form, of whose parts statistics can be computed",
+            remedy=f"set storage.form to full, or turn {changed} off",
+        )
 
 
 def _device(name: str) -> torch.device:

@@ -5,19 +5,17 @@ while its map is the identity: statistics standardised over the clips, every blo
 weight, on the principal axes of the artists. A training starts from the same axes (`fit_axes`).
 """
 
-from collections.abc import Mapping
 from math import ceil
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from twinear.model.network import SiameseNet, StatisticsBranch
 from twinear.model.params import ModelParams
 from twinear.model.scorer import Scorer, input_of
 from twinear.spectrograms.spectrograms import Spectrograms
-from twinear.training.batches import BLOCK
+from twinear.training.clip_statistics import ClipStatistics
 from twinear.training.embeddings_share import at_share, candidate_shares
 
 MOST = 20_000  # clips that the axes are found from; of more, evenly spaced ones
@@ -25,7 +23,7 @@ FEW = 10  # artists; of fewer, every clip counts as an artist of its own
 
 
 def untrained_scorer(
-    clips: Spectrograms, params: ModelParams, blocks: Mapping[str, Tensor] | None = None
+    clips: Spectrograms, params: ModelParams, statistics: ClipStatistics | None = None
 ) -> Scorer:
     """Fit the statistics branch to clips, without a step of training.
 
@@ -37,44 +35,40 @@ def untrained_scorer(
     params
         The shape of the network. Of it only the statistics branch is taken, with a cosine: layers
         that have not been trained say nothing.
-    blocks
-        The statistics of these clips, where they are known, see `compute_blocks`.
+    statistics
+        Those of all these clips, where they are known.
     """
     clips, params = at_share(clips, params, candidate_shares(clips.front, params)[0])
     shape = params.model_copy(update={"branches": "statistics", "head": "cosine"})
-    net = SiameseNet(input_of(clips), shape).eval()
+    inputs = input_of(clips)
+    net = SiameseNet(inputs, shape).eval()
     assert net.statistics is not None  # noqa: S101
-    rows = np.arange(0, len(clips.values), ceil(len(clips.values) / MOST))
-    if blocks is None:
-        blocks = compute_blocks(clips, rows)
+    rows = _some(len(clips.clips))
+    if statistics is None:
+        statistics = ClipStatistics.of_clips(clips.select(rows), inputs)
     else:
-        blocks = {name: block[torch.from_numpy(rows)] for name, block in blocks.items()}
+        statistics = statistics.select(rows)
     artist_index, artists = pd.factorize(clips.clips["artist"].iloc[rows])
     if len(artists) < FEW:
         artist_index = np.arange(len(rows))
-    fit_axes(net.statistics, join_blocks(blocks, net.statistics), artist_index)
+    fit_axes(net.statistics, statistics, artist_index)
     return Scorer.from_net(net, clips.front, shape)
 
 
-@torch.no_grad()
-def compute_blocks(clips: Spectrograms, rows: np.ndarray) -> dict[str, Tensor]:
-    """Compute the statistics of some clips, by the names of their blocks, (rows, n) each."""
-    inputs = input_of(clips)
-    parts = [
-        inputs.statistics(
-            torch.from_numpy(np.array(clips.values[some], dtype=np.float32)),
-            torch.from_numpy(np.array(clips.joined[some], dtype=np.float32)),
-        )
-        for some in np.split(rows, range(BLOCK, len(rows), BLOCK))
-    ]
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+def fit_axes(
+    branch: StatisticsBranch, statistics: ClipStatistics, artist_index: np.ndarray
+) -> None:
+    """Standardise the statistics and find the axes of the artists, (clips,) from 0.
+
+    Of more than `MOST` clips evenly spaced ones are taken.
+    """
+    if len(statistics) > MOST:
+        rows = _some(len(statistics))
+        statistics, artist_index = statistics.select(rows), pd.factorize(artist_index[rows])[0]
+    device = branch.axes.device
+    joined = statistics.join(branch.names).to(device)
+    branch.fit(joined, torch.from_numpy(artist_index).to(device))
 
 
-def join_blocks(blocks: Mapping[str, Tensor], branch: StatisticsBranch) -> Tensor:
-    """Put the blocks that a branch takes side by side, (clips, n)."""
-    return torch.cat([blocks[name] for name in branch.names], dim=1)
-
-
-def fit_axes(branch: StatisticsBranch, statistics: Tensor, artist_index: np.ndarray) -> None:
-    """Standardise the statistics (clips, n) and find the axes of the artists, (clips,) from 0."""
-    branch.fit(statistics, torch.from_numpy(artist_index).to(statistics.device))
+def _some(n_clips: int) -> np.ndarray:
+    return np.arange(0, n_clips, ceil(n_clips / MOST))

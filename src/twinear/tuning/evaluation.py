@@ -18,7 +18,7 @@ from twinear.metrics.ranking_metrics import query_ndcg, rank_truth
 from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity, dense
-from twinear.spectrograms.spectrograms import Spectrograms
+from twinear.spectrograms.spectrograms import Spectrograms, array_files
 from twinear.split import Split
 from twinear.training.batches import collect_examples
 from twinear.training.checkpoint import Epoch
@@ -39,8 +39,7 @@ class Sources:
         """Hash the content of every file."""
         files = (
             self.spectrograms / "clips.csv",
-            self.spectrograms / "spectrograms.npy",
-            self.spectrograms / "embeddings.npy",
+            *array_files(self.spectrograms),
             self.similarity / "artists.csv",
             Similarity.file(self.similarity),
             self.split,
@@ -143,7 +142,8 @@ def query_scores(
         return {}
     artists = list(dict.fromkeys([*split.queries, *split.validation]))  # queries come first
     examples = collect_examples(scorer.for_front_end(clips), similarity, artists, [])
-    embeddings = scorer.encode_many(examples.clip_inputs.values, examples.clip_inputs.joined)
+    inputs = examples.clip_inputs
+    embeddings = scorer.encode_many(inputs.values, inputs.joined, statistics=inputs.statistics)
     scores = score_artists(scorer, embeddings, examples.artist_index, pooling)
     n_queries = len(split.queries)
     candidates = ~np.eye(len(artists), dtype=np.bool_)[:n_queries]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from twinear import catalogue, model, training
+from twinear import catalogue, model, spectrograms, training
 from twinear.base.files import code_digest, replacing
 from twinear.catalogue.building import score_catalogue
 from twinear.catalogue.collaborative import TrainingArtists
@@ -53,7 +53,7 @@ class Task:
         for params in (self.training, self.catalogue):
             digest.update(params.model_dump_json().encode())
         digest.update(json.dumps(asdict(self.fold)).encode())
-        digest.update(code_digest(model, training, catalogue).encode())
+        digest.update(code_digest(model, spectrograms, training, catalogue).encode())
         return digest.hexdigest()
 
 

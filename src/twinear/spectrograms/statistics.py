@@ -3,7 +3,8 @@
 A few hundred clips are too few to learn what to listen for, but enough to learn how to weigh it.
 These statistics carry over from artist to artist: how much and how fast each band changes (not how
 loud it is, which is the recording's), how the bands vary together, and the modulation spectrum.
-They are computed from the network's own input, so that a scorer needs nothing beside it.
+They are computed from the network's own input, so that a scorer needs nothing beside it. The
+compact form of the spectrograms (`storage`) holds them too, since it has no longer all frames.
 
 First a spectrogram is brought to decibels relative to the clip's mean power, with a floor
 `FLOOR_DB` below it, so that neither the recording's level nor the silence between notes counts.
@@ -27,6 +28,7 @@ half to import.
 """
 
 import math
+import sys
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -102,9 +104,7 @@ def embedding_statistics(x: Array) -> dict[str, Array]:
 def _namespace(x: Array) -> Any:
     if isinstance(x, np.ndarray):
         return np
-    import torch  # there already, as `x` is a tensor
-
-    return torch
+    return sys.modules["torch"]  # there already, as `x` is a tensor
 
 
 def _like(x: Array, values: Any) -> Array:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from twinear.model.statistics import BLOCKS, embedding_statistics, spectrogram_statistics
+from twinear.spectrograms.statistics import BLOCKS, embedding_statistics, spectrogram_statistics
 
 TOP_DB = 80.0
 FPS = 43.0
