@@ -57,6 +57,7 @@ def test_an_item_that_kills_its_worker_costs_nothing_but_itself() -> None:
     assert results == [-1 if x == 7 else x * x for x in range(30)]
 
 
+@pytest.mark.slow(reason="workers are killed and started again")
 def test_a_worker_that_was_killed_by_others_loses_nothing(tmp_path: Path) -> None:
     assert list(map_in_processes(_die_once, [tmp_path / "mark"] * 5, 2, "lost")) == ["done"] * 5
 

@@ -192,6 +192,7 @@ def test_a_finished_fold_is_not_trained_again_and_another_is(
     assert not read_finished(planned)
 
 
+@pytest.mark.slow(reason="processes that import torch")
 def test_several_processes_give_the_same_scores(
     folders: ArtefactFolders, recipe: Recipe, tmp_path: Path
 ) -> None:

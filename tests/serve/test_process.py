@@ -88,6 +88,7 @@ def has_ended(process: psutil.Process) -> bool:
         return True
 
 
+@pytest.mark.slow(reason="starts the service twice")
 def test_one_that_is_killed_leaves_no_process_and_the_next_answers_alike(
     finished: Project, map_folder: Path, tmp_path: Path
 ) -> None:

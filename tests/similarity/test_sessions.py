@@ -36,6 +36,8 @@ COUNTED: tuple[Measure, ...] = ("minimum", "asymmetric", "cosine", "jaccard", "p
 FOREVER = 10**9  # seconds, about 30 years
 Floats = npt.NDArray[np.float64]
 
+SLOW = pytest.mark.slow(reason="the other measures go the same way")
+
 
 def params(measure: Measure = "minimum", **changes: object) -> SimilarityParams:
     section = read_sections(PARAMS)["similarity"] | {"basket": "session", "measure": measure}
@@ -174,7 +176,13 @@ def test_capped_counts_are_those_of_brute_force(
     np.testing.assert_allclose(matrix, expected[np.ix_(order, order)], 1e-12)
 
 
-@pytest.mark.parametrize(("measure", "most"), [*((each, 0) for each in MEASURES), ("cosine", 2)])
+@pytest.mark.parametrize(
+    ("measure", "most"),
+    [
+        ("cosine", 2),
+        *(pytest.param(each, 0, marks=SLOW if each != "cosine" else []) for each in MEASURES),
+    ],
+)
 def test_parts_and_blocks_change_no_bit(tmp_path: Path, measure: Measure, most: int) -> None:
     folder = tmp_path / "a[b]*"  # as a pattern it is also the name of the other
     read(tmp_path / "other", ONE).write(tmp_path / "ab")

@@ -38,6 +38,8 @@ MEASURES = get_args(Measure)
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+SLOW = pytest.mark.slow(reason="the other measures go the same way")
+
 
 def params(measure: Measure, **changes: object) -> SimilarityParams:
     section = read_sections(PARAMS)["similarity"] | {"measure": measure} | changes
@@ -229,7 +231,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "listens"
 
 
-@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize(
+    "measure", [pytest.param(each, marks=SLOW if each != "cosine" else []) for each in MEASURES]
+)
 def test_parts_and_blocks_change_no_bit(
     folder: Path, measure: Measure, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ def curve(server: Server) -> tuple[str, list[int]]:
     return run.info.status, [point.step for point in history]
 
 
+@pytest.mark.slow(reason="starts an MLflow server twice")
 def test_a_server_that_dies_and_returns_gets_every_number_and_a_later_gap_is_reported(
     server: Server,
     tmp_path: Path,

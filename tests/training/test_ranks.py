@@ -97,6 +97,7 @@ def of_two(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Gradients, st
     return [json.loads((folder / f"{rank} of 2.json").read_text()) for rank in (0, 1)]
 
 
+@pytest.mark.slow(reason="two processes that import torch")
 def test_the_gradient_of_two_processes_is_that_of_one(
     tmp_path: Path, of_two: list[tuple[Gradients, str]]
 ) -> None:
@@ -110,6 +111,7 @@ def test_the_gradient_of_two_processes_is_that_of_one(
             assert max(map(abs, of_one[head][1])) > 1e-3
 
 
+@pytest.mark.slow(reason="two processes that import torch")
 def test_a_process_with_other_data_is_refused(of_two: list[tuple[Gradients, str]]) -> None:
     (_, first), (_, second) = of_two
     assert not first

@@ -71,6 +71,7 @@ def workers_of(process: psutil.Process) -> set[psutil.Process]:
     return set(process.children(recursive=True)) - set(process.children())
 
 
+@pytest.mark.slow(reason="processes that train and are killed")
 def test_workers_report_epochs_results_failures_and_survive_a_killed_process(
     tmp_path: Path,
 ) -> None:
