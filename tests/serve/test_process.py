@@ -1,5 +1,6 @@
 """The command as a process: it says where it is, ends in order, and survives being killed."""
 
+import asyncio
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import pytest
 from tests.conftest import Project
 from tests.support.serving import copy_served
 from twinear.cli.main import main
+from twinear.serve.server import listen
 
 
 @contextmanager
@@ -137,3 +139,23 @@ def test_beyond_this_machine_it_asks_for_a_token(
         main()
     (line,) = capsys.readouterr().err.splitlines()
     assert "TWINEAR_TOKEN" in line
+
+
+def test_answers_on_a_connection_that_is_kept_are_sent_at_once() -> None:
+    """Without TCP_NODELAY each waits 40 ms for an acknowledgement."""
+
+    async def option() -> int:
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted = writer.get_extra_info("socket")
+            found.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = listen("127.0.0.1", 0)
+        async with await asyncio.start_server(connected, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.close()
+            return await found
+
+    assert asyncio.run(option()) == 1

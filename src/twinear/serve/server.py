@@ -39,7 +39,7 @@ def serve(options: ServeOptions, port: int, say: Callable[[str], None]) -> None:
             f"{options.host} can be reached by other machines, and there is no token",
             remedy=f"set {TOKEN} to a secret of 16 letters or more, or listen at 127.0.0.1",
         )
-    listening = _listen(options.host, port)
+    listening = listen(options.host, port)
     log_as_json()
     config = uvicorn.Config(
         create_app(options),
@@ -58,9 +58,18 @@ def serve(options: ServeOptions, port: int, say: Callable[[str], None]) -> None:
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Listen at an address; port 0 takes any that is free.
+
+    Raises
+    ------
+    DataError
+        The port is taken, or there is no such address.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family)
+    # asyncio sends at once (TCP_NODELAY) only on sockets that name their protocol; else every answer
+    # on a connection that is kept waits 40 ms for an acknowledgement
+    listening = socket.socket(family, proto=socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
