@@ -14,6 +14,7 @@ from twinear.serve.options import TOKEN, ServeOptions, is_loopback
 BACKLOG = 2048
 CONNECTIONS = 1000  # at once; more are answered 503
 GRACE_SECONDS = 20  # for requests in flight, when the service is told to stop
+KEPT_SECONDS = 75  # an idle connection; clients, which mostly wait 5 to 60, then close it first
 
 
 def serve(options: ServeOptions, port: int, say: Callable[[str], None]) -> None:
@@ -48,6 +49,7 @@ def serve(options: ServeOptions, port: int, say: Callable[[str], None]) -> None:
         server_header=False,
         backlog=BACKLOG,
         limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=KEPT_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ws="none",
     )
@@ -67,8 +69,8 @@ def listen(host: str, port: int) -> socket.socket:
         The port is taken, or there is no such address.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends at once (TCP_NODELAY) only on sockets that name their protocol; else every answer
-    # on a connection that is kept waits 40 ms for an acknowledgement
+    # asyncio sends at once (TCP_NODELAY) where a socket names its protocol; else every answer on a
+    # connection that is kept waits 40 ms for an acknowledgement
     listening = socket.socket(family, proto=socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
