@@ -65,8 +65,9 @@ def main(folder: Path) -> None:
     subprocess.run([*program, *written], check=True)
     bill = select(json.loads(everything.read_text(encoding="utf-8")), packages)
     core.write_text(json.dumps(bill, indent=2) + "\n", encoding="utf-8")
-    table = ("--format", "markdown", "--with-urls", "--output-file", str(folder / "licences.md"))
-    subprocess.run(["pip-licenses", *table, "--packages", *packages], check=True)
+    table = ("--with-system", "--with-urls", "--format", "markdown")
+    list_file = ("--output-file", str(folder / "licences.md"))
+    subprocess.run(["pip-licenses", *table, *list_file, "--packages", *packages], check=True)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ WITH_DVC = ("dulwich", "grandalf", "pygit2")
 def read_licences() -> dict[str, str]:
     """Read what the authors of the packages of the core, and of some of DVC's, declare."""
     packages = [*core_packages(), *WITH_DVC]
-    command = ["pip-licenses", "--format", "json", "--packages", *packages]
+    command = ["pip-licenses", "--with-system", "--format", "json", "--packages", *packages]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     rows = json.loads(done.stdout)
     return {canonicalize_name(row["Name"]): row["License"] for row in rows}
