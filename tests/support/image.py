@@ -22,6 +22,7 @@ from tests.conftest import ROOT
 
 OVERLAID = ("etc", "home", "opt", "root", "srv", "usr", "var")
 PASSED_ON = re.compile(r"PIP_|SSL_CERT|REQUESTS_CA|\w+_proxy$", re.IGNORECASE)
+PROGRAMS = f"{sys.base_prefix}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 CACHE = Path.home() / ".cache/pip"  # of this machine; an engine keeps such a folder too
 MAX_SYSTEM_ID = 999  # other users and groups are not in an image
 
@@ -85,9 +86,6 @@ class ScratchImage:
             each.chmod(each.stat().st_mode | 0o011)
         for table, secrets in (("passwd", "shadow"), ("group", "gshadow")):
             self._keep_system_accounts(table, secrets)
-        python = self.upper / "usr/local/bin/python"
-        python.parent.mkdir(parents=True)
-        python.symlink_to(Path(sys.base_prefix, "bin/python3").resolve())
         (self.upper / "root/.cache/pip").mkdir(parents=True)
         CACHE.mkdir(parents=True, exist_ok=True)
         self.settings = Settings()
@@ -108,9 +106,7 @@ class ScratchImage:
         for keyword, value in read_instructions(containerfile):
             if keyword == "FROM":
                 base, *name = value.split(" AS ")
-                default = Settings(
-                    environment={"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
-                )
+                default = Settings(environment={"PATH": PROGRAMS})
                 self.settings = deepcopy(stages.get(base, default))
                 stages |= dict.fromkeys(name, self.settings)
             elif keyword == "RUN":
