@@ -31,7 +31,7 @@ def test_a_containerfile_is_valid_and_safe(path: Path) -> None:
 
 def test_the_linter_sees_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "Containerfile").write_text("FROM python\nRUN cd /tmp\n", encoding="utf-8")
-    command = ["hadolint", tmp_path / "Containerfile"]
+    command = ["hadolint", str(tmp_path / "Containerfile")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "DL3006" in done.stdout  # no version

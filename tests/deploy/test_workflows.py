@@ -28,7 +28,7 @@ def read_runs(workflow: str, job: str) -> list[str]:
 def test_they_are_valid_and_safe() -> None:
     for workflow in WORKFLOWS.values():
         validate(workflow, "github-workflows")
-    command = ["zizmor", "--offline", "--quiet", FOLDER]
+    command = ["zizmor", "--offline", "--quiet", str(FOLDER)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
