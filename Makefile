@@ -60,7 +60,8 @@ docs: .venv/ready  ## build the documentation into site/; open site/index.html
 
 workflows: .venv/ready  ## the workflows are valid and safe
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	zizmor --offline --quiet .github/workflows
+	check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	zizmor --offline --quiet .github
 	@if $(ACTIONLINT) --help > /dev/null 2>&1; then $(ACTIONLINT) '.github/workflows/*.yml'; \
 	else echo "actionlint is left out: it needs npx, which comes with Node.js, and the network"; fi
 

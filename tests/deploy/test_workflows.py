@@ -28,7 +28,8 @@ def read_runs(workflow: str, job: str) -> list[str]:
 def test_they_are_valid_and_safe() -> None:
     for workflow in WORKFLOWS.values():
         validate(workflow, "github-workflows")
-    command = ["zizmor", "--offline", "--quiet", str(FOLDER)]
+    validate(YAML(typ="safe").load(ROOT / ".github/dependabot.yml"), "dependabot")
+    command = ["zizmor", "--offline", "--quiet", str(ROOT / ".github")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
