@@ -77,8 +77,8 @@ report: .venv/ready  ## the results that are committed; needs no data
 	@echo "report: reports/report.md, reports/report.html"
 
 summary: .venv/ready  ## the results as Markdown, and how they differ from the commit BASE
-	@echo "## Ranking"; echo; echo '```text'; twinear ranking; echo '```'
-	@echo; echo "## Metrics, compared with $(BASE)"; echo; dvc metrics diff --md $(BASE)
+	@echo "## Ranking" && echo && echo '```text' && twinear ranking && echo '```'
+	@echo && echo "## Metrics, compared with $(BASE)" && echo && dvc metrics diff --all --md $(BASE)
 	@[ -z "$(FIGURES)" ] || for each in reports/figures/*.png; do \
 	  echo; echo "![$$(basename $$each .png)]($(FIGURES)/$$(basename $$each))"; done
 

@@ -88,4 +88,5 @@ def test_the_summary_has_the_ranking_the_differences_and_the_figures(finished: P
     base, pictures = "BASE=HEAD", "FIGURES=https://example.org/figures"
     shown = finished.must("make", "--silent", "-o", ".venv/ready", "summary", base, pictures)
     assert "ahead, NDCG@10" in shown.split("## Metrics, compared with HEAD")[0]
+    assert re.search(r"^\| reports/\S+ +\| ", shown, re.MULTILINE)
     assert "![ranking](https://example.org/figures/ranking.png)" in shown
