@@ -82,6 +82,11 @@ def test_anything_else_is_refused_with_its_place(clip: object, message: str) -> 
     assert len(str(refused.value)) < 300
 
 
+def test_a_request_without_pairs_is_refused() -> None:
+    with pytest.raises(DataError, match="holds no clips"):
+        score_pairs(SCORER, [])
+
+
 def test_a_playlist_is_no_audio(tmp_path: Path) -> None:
     """FFmpeg would follow it to other files and to the network."""
     write_clip(tmp_path / "other.wav", music(1.0))

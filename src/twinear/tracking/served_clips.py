@@ -35,8 +35,8 @@ def score_pairs(scorer: Scorer, pairs: Iterable[Sequence[object]]) -> npt.NDArra
     Raises
     ------
     DataError
-        A clip that is none of the kinds above, of another shape than the scorer takes, or with
-        values that are not finite; a score that is not a number.
+        No pair; a clip that is none of the kinds above, of another shape than the scorer takes, or
+        with values that are not finite; a score that is not a number.
     ClipError
         Audio that cannot be decoded.
     """
@@ -47,6 +47,8 @@ def score_pairs(scorer: Scorer, pairs: Iterable[Sequence[object]]) -> npt.NDArra
         for number, (one, other) in enumerate(pairs, 1)
         for side, clip in ((1, one), (2, other))
     ]
+    if not clips:
+        raise DataError("the request", "holds no clips", expected="pairs of clips")
     n = len(clips) // 2
     values = np.array([clip.values for clip in clips], np.float32).reshape(
         n, 2, *scorer.inputs.shape
