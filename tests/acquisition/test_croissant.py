@@ -1,11 +1,14 @@
 """A data folder's description is valid, and programs that know Croissant read the clips from it."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
+from tests.conftest import ROOT
 from twinear.acquisition.croissant import FILE, MIT, read_licences, write_description
 from twinear.acquisition.import_corpus import import_corpus
 from twinear.acquisition.sample.corpus import CorpusSize, write_corpus
@@ -52,6 +55,21 @@ def test_the_sample_and_an_import_are_described_alike(tmp_path: Path) -> None:
     assert read_licences(sample) == (MIT,)
     assert "made-up" in description(sample)["description"]
     assert read_licences(imported) == ()  # whoever imports a file does not say what its terms are
+
+
+def test_the_bundled_sample_is_described(tmp_path: Path) -> None:
+    def stored(md5: str) -> Path:
+        return ROOT / "dvcstore/files/md5" / md5[:2] / md5[2:]
+
+    pinned = YAML(typ="safe").load(ROOT / "data.dvc")["outs"][0]["md5"]
+    listed = json.loads(stored(pinned).read_text(encoding="utf-8"))
+    files = {each["relpath"]: stored(each["md5"]) for each in listed}
+    for name in (FILE, "clips.csv"):
+        shutil.copy(files[name], tmp_path / name)
+    clips = {row["file"] for row in read_as_croissant(tmp_path)}
+    assert len(clips) == 160
+    assert clips <= set(files)
+    assert read_licences(tmp_path) == (MIT,)
 
 
 def test_a_damaged_description_is_not_valid(tmp_path: Path) -> None:

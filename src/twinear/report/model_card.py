@@ -30,7 +30,7 @@ from twinear.report.wording import answer, escape, metric_name, system_name
 from twinear.training.keeping import describe
 
 TITLE = "A scorer of artists that sound alike"
-MIT = "https://spdx.org/licenses/MIT.html"
+MIT = "https://spdx.org/licenses/MIT.html"  # as `acquisition.croissant` writes it
 SHOWN = (HEADLINE, "ndcg@200", "recall@10", "map", "mrr", CORRECTED_NDCG)
 TAGS = ["audio", "music", "music-similarity", "recommendation", "siamese-network"]
 UNTRAINED = "The scorer is untrained: it compares clips by statistics that were fixed beforehand."
