@@ -30,12 +30,13 @@ def report(
     confidence = read_params("ranking", RankingParams).confidence
     if Split.read(artifacts / "split.csv").artists.empty:
         print("report: no listens, so it shows the catalogue alone", file=sys.stderr)
-        made: ReportInputs | CatalogueInputs = CatalogueInputs.read(reports, artifacts, scorer)
+        made = CatalogueInputs.read(reports, artifacts, scorer)
         write_report_without_listens(made, params, markdown, page, figures)
+        write_card(made, data, scorer, params, confidence, card)
     else:
-        made = ReportInputs.read(reports, artifacts)
-        write_report(made, params, confidence, markdown, page, figures)
-    write_card(made, data, scorer, params, confidence, card)
+        inputs = ReportInputs.read(reports, artifacts)
+        write_report(inputs, params, confidence, markdown, page, figures)
+        write_card(inputs, data, scorer, params, confidence, card)
     with open_run(read_stages(), sha256(scorer)) as run:
         for path in (markdown, page, card, figures, *sorted(reports.glob("*.json"))):
             run.log_files(path)

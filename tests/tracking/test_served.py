@@ -47,7 +47,7 @@ def test_audio_in_base64_or_bytes_gets_the_score_of_the_files(clips: tuple[Path,
 
 def test_a_scorer_that_takes_embeddings_too_gets_them_beside_the_spectrogram() -> None:
     scorer = small_scorer(front=JOINED, n_dims=3)
-    x, beside = spectrograms(2).astype(np.float32), np.float32([[1, 0, 2], [0, 1, 1]])
+    x, beside = spectrograms(2).astype(np.float32), np.array([[1, 0, 2], [0, 1, 1]], np.float32)
     pair = [
         {"spectrogram": x[side].tolist(), "embedding": beside[side].tolist()} for side in (0, 1)
     ]
@@ -141,7 +141,7 @@ def test_mlflow_serves_audio_and_spectrograms_and_refuses_the_rest_with_400(
         status, scored = post(address, {"inputs": [[spectrogram, a]]})
         assert status == 200
         assert 0 < scored["predictions"][0] < 1
-        bad = (
+        bad: tuple[object, ...] = (
             {"inputs": [[spectrogram, spoiled]]},
             {"inputs": [["not base64", a]]},
             {"inputs": [[base64.b64encode(b"no audio").decode(), a]]},

@@ -55,7 +55,7 @@ def write_card(
     """
     data, header = DataDescription.read(data_folder), read_header(scorer)
     results = made if isinstance(made, ReportInputs) else None
-    clips = results.counts["clips"] if results else made.clips
+    clips = made.counts["clips"] if isinstance(made, ReportInputs) else made.clips
     front, extractor = header.spectrograms, header.inputs.get("extractor", "")
     encoder = "" if front["embeddings"] == "none" else extractor or "of an unknown name"
     ranking = _select(results.ranking) if results else {}
