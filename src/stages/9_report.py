@@ -16,10 +16,10 @@ from twinear.tracking.runs import open_run
 
 
 def report(
+    data: Path,
     reports: Path,
     artifacts: Path,
     scorer: Path,
-    data: Path,
     receipt: Path,
     markdown: Path,
     page: Path,
