@@ -130,4 +130,5 @@ def _write_tables(outcomes: Sequence[ArtistOutcome], into: Path) -> None:
     merged = {old: new for outcome in outcomes for old, new in outcome.redirects.items()}
     if merged:
         add_redirects(merged, into / REDIRECTS)
-    write_description(into)
+    if (into / CLIPS).is_file():
+        write_description(into)
