@@ -136,6 +136,16 @@ ELSEWHERE = {
         "tests/deploy/test_images.py::test_every_line_of_the_image_runs_and_its_service_is_healthy",
         (),
     ),
+    "twinear model": (
+        "tests/test_exchange.py"
+        "::test_an_exported_model_scores_a_clip_elsewhere_with_the_same_figures",
+        ("model", "export", "import"),
+    ),
+    "twinear score data/clips/A.mp3 data/clips/B.mp3 --scorer artifacts/model": (
+        "tests/test_exchange.py"
+        "::test_an_exported_model_scores_a_clip_elsewhere_with_the_same_figures",
+        ("score", "--scorer"),
+    ),
     "TWINEAR_DASK=": (
         "tests/compute/test_pool.py::test_a_cluster_gives_the_results_in_order",
         (),

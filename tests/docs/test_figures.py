@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from tests.conftest import ROOT
 from tests.docs.blocks import PAGES
 
