@@ -90,12 +90,12 @@ def test_every_library_under_copyleft_in_a_wheel_is_on_the_page() -> None:
 
 
 @pytest.mark.slow(reason="inspects the environment and validates what it finds")
-def test_make_sbom_writes_bills_of_materials_and_the_list(finished: Project) -> None:
+def test_make_sbom_writes_bills_of_materials_and_the_list(spoiled: Project) -> None:
     from cyclonedx.schema import OutputFormat, SchemaVersion
     from cyclonedx.validation import make_schemabased_validator
 
-    finished.must("make", "-o", ".venv/ready", "sbom")
-    folder = finished.folder / "sbom"
+    spoiled.must("make", "-o", ".venv/ready", "sbom")
+    folder = spoiled.folder / "sbom"
     validator = make_schemabased_validator(OutputFormat.JSON, SchemaVersion.V1_6)
     core = (folder / "core.cdx.json").read_text(encoding="utf-8")
     assert validator.validate_str(core) is None  # the other one is validated by its program
