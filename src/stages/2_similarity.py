@@ -12,7 +12,7 @@ from twinear.base.params import read_params
 from twinear.base.stage import run_stage
 from twinear.compute.memory import choose_memory
 from twinear.compute.pool import choose_workers
-from twinear.listens.listens import AGAIN
+from twinear.listens.plays import AGAIN
 from twinear.similarity.computation import compute, compute_nothing
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.partitions import open_listens

@@ -13,9 +13,6 @@ each frame:
 know how the embeddings were made; `encoders` makes some.
 """
 
-import lzma
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from twinear.base.arrays import NOT_ARRAYS
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 from twinear.base.table import read_table
@@ -40,11 +38,6 @@ ARRAYS = "{} (text) and vector (numbers, as many in every row)"
 COLUMNS = "a column {}, all others numbers"
 MAKE = "make it with 'twinear embed' or bring it with 'twinear import --embeddings'"
 AGAIN = "make the table again"
-# what numpy raises for an .npz that is damaged, encrypted, or packed by another method
-NOT_ARRAYS = (
-    *(OSError, ValueError, EOFError, MemoryError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
