@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from twinear.artists.identity import normalise_name
-from twinear.base.delimited import find_separator
 from twinear.base.arrays import NOT_ARRAYS
+from twinear.base.delimited import find_separator
 from twinear.base.errors import DataError, nearest
 from twinear.base.files import require
 from twinear.base.table import read_lines, split_fields

@@ -36,7 +36,10 @@ def read_plays(folder: Path, basket: Basket, n_artists: int) -> tuple[Matrix, Ar
             column: pl.read_parquet(path, columns=[column], glob=False)[column].to_numpy()
             for column in dict.fromkeys((basket, "artist", "plays", "listener"))
         }
-        return group_plays(columns, basket, n_artists)
+        matrix, listener = group_plays(columns, basket, n_artists)
+        if not matrix.nnz:
+            raise ValueError("no plays")
+        return matrix, listener
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         raise not_plays(path, error) from error
 
@@ -75,17 +78,18 @@ def group_plays(
         np.asarray(columns[name]) for name in (basket, "artist", "plays", "listener")
     )
     same = row[1:] == row[:-1]  # as the row before
-    if row[:1].any() and row[0] < 0 or (row[1:] < row[:-1]).any():
+    if (row[:1] < 0).any() or (row[1:] < row[:-1]).any():
         raise ValueError(f"{basket}s are out of order")
     if (listener[1:] < listener[:-1]).any() or (listener[1:] != listener[:-1])[same].any():
         raise ValueError("listeners are out of order")
-    if artist.min() < 0 or artist.max() >= n_artists:
+    if artist.min(initial=0) < 0 or artist.max(initial=-1) >= n_artists:
         raise ValueError("an artist is not in artists.csv")
     if (artist[1:] <= artist[:-1])[same].any():
         raise ValueError(f"artists of a {basket} are out of order")
-    if plays.min() < 1:
+    if plays.min(initial=1) < 1:
         raise ValueError("an artist without plays")
-    starts = np.concatenate([[0], np.flatnonzero(~same) + 1, [len(row)]])
+    # a basket begins at the first row, and wherever a row is not of the basket before
+    starts = np.concatenate([np.flatnonzero(np.append([len(row) > 0], ~same)), [len(row)]])
     starts = starts.astype(np.int32 if len(row) < 2**31 else np.int64)  # as in scipy
     matrix = csr_array((plays, artist, starts), shape=(len(starts) - 1, n_artists))
     return matrix, listener[starts[:-1]]

@@ -5,22 +5,26 @@ network may be joined to a log-mel spectrogram (`n_joined`) or replace it (`Embe
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from twinear.spectrograms.statistics import Array, embedding_statistics, spectrogram_statistics
+
+Dims = Annotated[int, Field(ge=0, le=2**16)]
+Frames = Annotated[int, Field(ge=1, le=2**24)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogMel:
     """A log-mel spectrogram, and by choice the embedding that is joined to it."""
 
-    n_mels: int
-    n_frames: int
+    n_mels: Dims
+    n_frames: Frames
     frames_per_second: float  # `sr / hop_length`
     top_db: float  # what the value 0 stands for, in decibels below 1
-    n_joined: int = 0  # length of the joined embedding; 0 if there is none
+    n_joined: Dims = 0  # length of the joined embedding; 0 if there is none
     extractor: str = ""  # what made that embedding; "" if unknown
 
     @property
@@ -38,8 +42,8 @@ class LogMel:
 class Embedding:
     """The embedding of a pre-trained network: one vector a clip, or one a frame."""
 
-    n_dims: int
-    n_frames: int  # 1 where a clip has one vector
+    n_dims: Dims
+    n_frames: Frames  # 1 where a clip has one vector
     extractor: str = ""  # what made it; "" if unknown
     n_joined = 0  # nothing is joined to an embedding
 
@@ -54,6 +58,7 @@ class Embedding:
 
 
 InputSpec = LogMel | Embedding
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 KINDS: dict[str, type[LogMel] | type[Embedding]] = {"log_mel": LogMel, "embedding": Embedding}
 
 
@@ -88,8 +93,13 @@ def parse_input(values: dict[str, Any]) -> InputSpec:
 
     Raises
     ------
-    KeyError, TypeError
-        An unknown kind, a missing or an unknown field.
+    KeyError, ValueError
+        An unknown kind, a missing or an unknown field, or a value of another type or out of range.
     """
     fields = dict(values)
-    return KINDS[fields.pop("kind")](**fields)
+    kind = KINDS[fields.pop("kind")]
+    try:
+        return TypeAdapter(kind, config=STRICT).validate_python(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"inputs.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
+from scipy.sparse import csr_array
 
 from twinear.artists.identity import read_artists
 from twinear.base.checksums import verify_checksums

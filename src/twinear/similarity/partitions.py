@@ -66,7 +66,7 @@ class ListenerRange:
         try:
             with limited_engine(self.memory) as engine:
                 engine.execute(query, [literal_path(self.path), self.first, self.last - 1])
-                table = engine.fetchnumpy()
+                table: dict[str, Any] = engine.fetchnumpy()
             plays, listener = group_plays(table, self.basket, n_artists)
         except (duckdb.Error, KeyError, ValueError) as error:
             raise not_plays(self.path, error) from error
