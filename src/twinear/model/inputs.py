@@ -4,11 +4,12 @@ Both know their shape and how fixed statistics are computed from them. An embedd
 network may be joined to a log-mel spectrogram (`n_joined`) or replace it (`Embedding`).
 """
 
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from twinear.spectrograms.statistics import Array, embedding_statistics, spectrogram_statistics
 
@@ -58,7 +59,6 @@ class Embedding:
 
 
 InputSpec = LogMel | Embedding
-STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 KINDS: dict[str, type[LogMel] | type[Embedding]] = {"log_mel": LogMel, "embedding": Embedding}
 
 
@@ -84,8 +84,8 @@ def describe_input(spec: InputSpec) -> dict[str, Any]:
     {'kind': 'embedding', 'n_dims': 200, 'n_frames': 1}
     """
     kind = next(name for name, cls in KINDS.items() if isinstance(spec, cls))
-    fields = {name: value for name, value in asdict(spec).items() if value or name != "extractor"}
-    return {"kind": kind, **fields}
+    named = {name: value for name, value in asdict(spec).items() if value or name != "extractor"}
+    return {"kind": kind, **named}
 
 
 def parse_input(values: dict[str, Any]) -> InputSpec:
@@ -96,10 +96,12 @@ def parse_input(values: dict[str, Any]) -> InputSpec:
     KeyError, ValueError
         An unknown kind, a missing or an unknown field, or a value of another type or out of range.
     """
-    fields = dict(values)
-    kind = KINDS[fields.pop("kind")]
+    given = dict(values)
+    kind = KINDS[given.pop("kind")]
+    if unknown := given.keys() - {field.name for field in fields(kind)}:
+        raise ValueError(f"unknown inputs.{min(unknown)}")
     try:
-        return TypeAdapter(kind, config=STRICT).validate_python(fields)
+        return TypeAdapter(kind).validate_json(json.dumps(given), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"inputs.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -21,7 +21,6 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from twinear.base.arrays import NOT_ARRAYS
 from twinear.base.errors import DataError, ParamsError
 from twinear.base.files import replacing, require
 from twinear.base.params import parse_params
@@ -48,6 +47,10 @@ HEADER = "twinear"
 BATCH = 256  # clips encoded at a time
 REMEDY = "run 'dvc repro training'"
 MAX_WEIGHT = 1e6  # a larger one lets sums of products overflow
+UNREADABLE = (
+    *(SafetensorError, ParamsError, OSError, KeyError, ValueError, TypeError),
+    *(MemoryError, RecursionError),  # of a header made to need too much of them
+)
 COUNTER = "num_batches_tracked"  # the weight of PyTorch's that is a whole number
 
 
@@ -149,7 +152,7 @@ class Scorer:
             scorer = cls(spectrograms=front, inputs=inputs, model=model, weights=weights)
             scorer._check()
             return scorer
-        except (*NOT_ARRAYS, SafetensorError, ParamsError, RecursionError) as error:
+        except UNREADABLE as error:
             raise DataError(
                 path,
                 f"is not a scorer ({one_line(str(error)).removeprefix(f'{path}: ')})",
