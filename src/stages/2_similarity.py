@@ -1,5 +1,9 @@
 """Stage 2: listens and the artists of the clips -> similarity, and all artists' neighbours."""
 
+from twinear.base.interrupts import end_on_interrupt
+
+end_on_interrupt()  # on Ctrl-C, also while what follows is imported
+
 import os
 import sys
 from pathlib import Path

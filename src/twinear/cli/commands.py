@@ -1,0 +1,19 @@
+"""Every family of commands: importing them adds them to the app."""
+
+from twinear.cli import (  # noqa: F401
+    catalogue,
+    clips,
+    data,
+    embed,
+    evaluation,
+    library,
+    neighbours,
+    playlist,
+    promotion,
+    serve,
+    similar,
+    tuning,
+)
+from twinear.cli.app import app
+
+__all__ = ["app"]
