@@ -67,7 +67,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def working_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside `path` for what is needed to make it, and remove it at the end."""
+    """Give an empty folder beside `path` for what is needed to make it; remove it at the end."""
     folder = _temporary(path.with_name(f"{path.name}.work"))
     folder.mkdir(parents=True)
     try:

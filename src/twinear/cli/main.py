@@ -1,7 +1,7 @@
 """The entry point: errors in one line, from the beginning."""
 
 from twinear.base.errors import one_line_errors
-from twinear.base.interrupts import end_on_interrupt
+from twinear.base.interrupts import INTERRUPTED, end_on_interrupt
 
 
 def main() -> None:
@@ -10,4 +10,9 @@ def main() -> None:
     from twinear.cli.commands import app
 
     with one_line_errors():
-        app()
+        try:
+            app()
+        except SystemExit as ended:
+            if ended.code == INTERRUPTED:  # Typer makes this of Ctrl-C, and prints nothing
+                raise KeyboardInterrupt from None
+            raise
