@@ -23,10 +23,10 @@ from tests.support.tracking import mlflow, register  # noqa: F401  (a fixture)
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, sha256
 from twinear.catalogue.catalogue import FACTS, SCORER, Catalogue
+from twinear.clips.roots import find_dvc_cache
 from twinear.model.scorer import Scorer
 from twinear.recommendation.additions import Additions
 from twinear.recommendation.collection import Collection
-from twinear.serve.audio_files import find_dvc_cache
 from twinear.serve.options import ServeOptions
 from twinear.tracking.connection import connect
 from twinear.tracking.registry import CHAMPION, set_champion

@@ -57,7 +57,7 @@ class RankingParams(Params):
     """
 
     n_relevant: int = Field(ge=1)
-    n_bootstrap: int = Field(ge=1)
+    n_bootstrap: int = Field(ge=100)  # of fewer resamples the ends of an interval are noise
     confidence: float = Field(gt=0, lt=1)
     n_chance: int = Field(ge=1)
     seed: int = Field(ge=0)
