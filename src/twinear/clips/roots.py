@@ -32,7 +32,8 @@ def find_dvc_cache(folder: Path) -> Path | None:
     """Find the cache of the DVC repository that a folder lies in; None if it lies in none.
 
     DVC may check files out as links to its cache. It is `.dvc/cache`, or what `cache.dir` says in
-    the repository's `config` or `config.local`, relative to these.
+    the repository's `config` or `config.local`, relative to these, or in the configuration of the
+    user or the system.
 
     Raises
     ------
@@ -44,9 +45,13 @@ def find_dvc_cache(folder: Path) -> Path | None:
     dvc = next((each for each in above if (each / "config").is_file()), None)
     if dvc is None:
         return None
+    from dvc.dirs import global_config_dir, system_config_dir  # slow to import
+
+    folders = map(Path, (system_config_dir(), global_config_dir()))
+    files = [*(folder / "config" for folder in folders), dvc / "config", dvc / "config.local"]
     config = ConfigParser(strict=False, interpolation=None)
     try:
-        config.read([dvc / "config", dvc / "config.local"], encoding="utf-8")
+        config.read(files, encoding="utf-8")
     except (ConfigParserError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(dvc, f"has a configuration that cannot be read ({reason})") from error
