@@ -1,16 +1,17 @@
 """The scorer: front end, network and weights in one file.
 
 The file is safetensors (no pickle): the weights, and in its header the params of the spectrograms
-and of the network, so that a scorer needs nothing else. It is identified by the SHA-256
-of its bytes.
+and of the network, so that a scorer needs nothing else. The params of its training travel with it,
+for the record alone. It is identified by the SHA-256 of its bytes.
 
 A scorer is read, and encodes a few clips, without torch. Torch is imported for `net` alone, which
 encodes many.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,12 +60,16 @@ class Scorer:
         Its shape.
     weights
         By their names in the network.
+    training
+        The section `training` that it was trained with; empty where that is not known. Nothing is
+        computed from it.
     """
 
     spectrograms: SpectrogramsParams
     inputs: InputSpec
     model: ModelParams
     weights: numpy_encoder.Weights
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_net(
@@ -95,16 +100,33 @@ class Scorer:
         """How many listener factors an embedding holds; 0: none."""
         return count_factors(self.weights)
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the scorer says of itself, as sections of `params.yaml`."""
+        return {
+            "spectrograms": self.spectrograms.model_dump(mode="json"),
+            "training": {**self.training, "model": self.model.model_dump(mode="json")},
+        }
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes that `write` writes."""
+        return hashlib.sha256(self._content()).hexdigest()
+
     def write(self, path: Path) -> None:
         """Write one safetensors file; equal scorers give equal bytes."""
+        with replacing(path) as temporary:
+            temporary.write_bytes(self._content())
+
+    def _content(self) -> bytes:
         header = {
             "spectrograms": self.spectrograms.model_dump(mode="json"),
             "inputs": describe_input(self.inputs),
             "model": self.model.model_dump(mode="json"),
         }
-        with replacing(path) as temporary:
-            content = save(dict(self.weights), {HEADER: json.dumps(header, sort_keys=True)})
-            temporary.write_bytes(content)
+        if self.training:
+            header["training"] = dict(self.training)
+        return save(dict(self.weights), {HEADER: json.dumps(header, sort_keys=True)})
 
     @classmethod
     def read(cls, path: Path) -> "Scorer":
@@ -135,7 +157,13 @@ class Scorer:
             shapes = numpy_encoder.weight_shapes(inputs, model, count_factors(weights))
             if {name: each.shape for name, each in weights.items()} != shapes:
                 raise ValueError("its weights are of another shape than its header says")
-            return cls(spectrograms=front, inputs=inputs, model=model, weights=weights)
+            return cls(
+                spectrograms=front,
+                inputs=inputs,
+                model=model,
+                weights=weights,
+                training=dict(header.get("training", {})),
+            )
         except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise DataError(
                 path,
