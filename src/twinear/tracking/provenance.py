@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from twinear.base.params import PARAMS
+from twinear.base.params import PARAMS, load_yaml
 
 Kind = Literal["pipeline", "crossval", "fold", "tuning", "trial", "imported"]
 KIND_TAG, COMMIT_TAG, DATA_TAG = "kind", "commit", "data"
@@ -62,12 +62,10 @@ def changed_params(params: Mapping[str, Any]) -> dict[str, tuple[Any, Any]] | No
 
     None where there is no commit, or none with params.
     """
-    from ruamel.yaml import YAML  # slow to import, as below
-    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.error import YAMLError  # slow to import, as below
 
-    text = _git("show", f"HEAD:./{PARAMS}")
     try:
-        committed = YAML(typ="safe", pure=True).load(text or "")
+        committed = load_yaml(_git("show", f"HEAD:./{PARAMS}").encode())
     except YAMLError:
         return None
     if not isinstance(committed, dict):

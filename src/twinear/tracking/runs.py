@@ -12,10 +12,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +44,6 @@ SCORER_TAG, PARAMS_TAG, EXPERIMENT_TAG = "scorer", "params", "dvc_experiment"
 MAX_WHOLE = 50  # hashes that a tag holds at full length
 STUDY_TAG = "study"
 NO_SCORER = "none"  # of a run that gave no scorer, or none yet
-NO_TAGS: Mapping[str, str] = MappingProxyType({})
 SERVING_PACKAGES = (
     "av", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "scipy", "soxr",
     "torch",
@@ -62,7 +60,7 @@ class ChildRun:
     scorers: Sequence[str]  # SHA-256 of the scorers that it gave
     curve: Sequence[tuple[int, Mapping[str, float]]]  # steps and their metrics
     metrics: Mapping[str, float]
-    tags: Mapping[str, str] = NO_TAGS
+    tags: Mapping[str, str] = field(default_factory=dict)
     failed: bool = False  # whether MLflow shows it as failed
 
 
@@ -207,19 +205,22 @@ class MlflowRun(Run):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log numbers, or keep them until the server is back."""
-        self._log(metrics, step, {})
+        self._log(metrics, step)
 
-    def _log(self, metrics: Mapping[str, float], step: int, linked: Mapping[str, Any]) -> None:
+    def _log(
+        self, metrics: Mapping[str, float], step: int, linked: Mapping[str, Any] | None = None
+    ) -> None:
         self._waiting += self._as_metrics(metrics, step, linked)
         if time.monotonic() >= self._next_attempt:
             self._send()
 
     def _as_metrics(
-        self, metrics: Mapping[str, float], step: int, linked: Mapping[str, Any] = NO_TAGS
+        self, metrics: Mapping[str, float], step: int, linked: Mapping[str, Any] | None = None
     ) -> list[Any]:
         now, metric = int(time.time() * 1000), self._mlflow.entities.Metric
         return [
-            metric(metric_name(name), value, now, step, **linked) for name, value in metrics.items()
+            metric(metric_name(name), value, now, step, **(linked or {}))
+            for name, value in metrics.items()
         ]
 
     def _send(self) -> None:
