@@ -37,8 +37,11 @@ def report(
         inputs = ReportInputs.read(reports, artifacts)
         write_report(inputs, params, confidence, markdown, page, figures)
     with open_run(read_stages(), sha256(scorer)) as run:
-        for path in (markdown, page, figures, *sorted(reports.glob("*.json"))):
-            run.log_files(path)
+        # decisions about champions and data are not results of this run
+        results = {*reports.glob("*.json"), *reports.glob("*.csv")}
+        results -= {reports / "champion.json", reports / "accepted.json"}
+        for path in (markdown, page, figures, *sorted(results)):
+            run.log_files(path, reports.name)
     # Unlike the report, it is not in git: a fresh clone lacks it, so that the stage runs and logs.
     written = [markdown, page, *sorted(figures.iterdir())]
     write_json(receipt, {path.name: sha256(path) for path in written})

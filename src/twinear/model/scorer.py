@@ -1,18 +1,20 @@
 """The scorer: front end, network and weights in one file.
 
 The file is safetensors (no pickle): the weights, and in its header the params of the spectrograms
-and of the network, so that a scorer needs nothing else, and a checksum of all that. It is
-identified by the SHA-256 of its bytes. What is read is checked: a file that fits its own checksum
-may still have been made by a training that went wrong, or by somebody else.
+and of the network, so that a scorer needs nothing else, and a checksum of all that. The params of
+its training travel with it, for the record alone. It is identified by the SHA-256 of its bytes.
+What is read is checked: a file that fits its own checksum may still have been made by a training
+that went wrong, or by somebody else.
 
 A scorer is read, and encodes a few clips, without torch. Torch is imported for `net` alone, which
 encodes many.
 """
 
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,12 +70,16 @@ class Scorer:
         Its shape.
     weights
         By their names in the network.
+    training
+        The section `training` that it was trained with; empty where that is not known. Nothing is
+        computed from it.
     """
 
     spectrograms: SpectrogramsParams
     inputs: InputSpec
     model: ModelParams
     weights: numpy_encoder.Weights
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_net(
@@ -104,17 +110,34 @@ class Scorer:
         """How many listener factors an embedding holds; 0: none."""
         return count_factors(self.weights)
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the scorer says of itself, as sections of `params.yaml`."""
+        return {
+            "spectrograms": self.spectrograms.model_dump(mode="json"),
+            "training": {**self.training, "model": self.model.model_dump(mode="json")},
+        }
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes that `write` writes."""
+        return hashlib.sha256(self._content()).hexdigest()
+
     def write(self, path: Path) -> None:
         """Write one safetensors file; equal scorers give equal bytes."""
+        with replacing(path) as temporary:
+            temporary.write_bytes(self._content())
+
+    def _content(self) -> bytes:
         header: dict[str, Any] = {
             "spectrograms": self.spectrograms.model_dump(mode="json"),
             "inputs": describe_input(self.inputs),
             "model": self.model.model_dump(mode="json"),
         }
+        if self.training:
+            header["training"] = dict(self.training)
         header["crc32"] = _checksum(header, self.weights)
-        with replacing(path) as temporary:
-            content = save(dict(self.weights), {HEADER: json.dumps(header, sort_keys=True)})
-            temporary.write_bytes(content)
+        return save(dict(self.weights), {HEADER: json.dumps(header, sort_keys=True)})
 
     @classmethod
     def read(cls, path: Path) -> "Scorer":
@@ -149,7 +172,13 @@ class Scorer:
             shapes = numpy_encoder.weight_shapes(inputs, model, count_factors(weights))
             if {name: each.shape for name, each in weights.items()} != shapes:
                 raise ValueError("its weights are of another shape than its header says")
-            scorer = cls(spectrograms=front, inputs=inputs, model=model, weights=weights)
+            scorer = cls(
+                spectrograms=front,
+                inputs=inputs,
+                model=model,
+                weights=weights,
+                training=dict(header.get("training", {})),
+            )
             scorer._check()
             return scorer
         except UNREADABLE as error:

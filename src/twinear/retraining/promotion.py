@@ -16,6 +16,7 @@ import numpy as np
 
 from twinear.base.errors import DataError
 from twinear.base.files import sha256, write_json
+from twinear.catalogue.catalogue import SCORER
 from twinear.compute.pool import Workers
 from twinear.metrics.ranking_metrics import Floats
 from twinear.model.pooling import Pooling
@@ -31,13 +32,16 @@ from twinear.tracking.registry import (
     CHAMPION,
     SCHEME,
     Version,
+    attach,
     find_version,
     get_version,
+    is_logged,
     read_split,
+    register,
     resolve,
     scorer_file,
 )
-from twinear.tracking.runs import open_run
+from twinear.tracking.runs import MODEL, open_run
 from twinear.training.untrained import untrained_scorer
 
 
@@ -96,6 +100,7 @@ def promote(
     succession = read_succession()
     champion = succession.champion
     if champion and champion.scorer == version.scorer:
+        _attach_catalogue(version, folders)
         return Promotion(
             outcome="kept",
             reason="it is the champion already",
@@ -134,7 +139,7 @@ def promote(
         reasons.append(f"{len(seen)} queries were in a training")
     if version.scorer in succession.rolled_back and not again:
         promoted, reasons = False, ["it was rolled back; --again allows it"]
-    return _record(
+    promotion = _record(
         "promoted" if promoted else "refused",
         "; ".join(reasons),
         version,
@@ -143,6 +148,9 @@ def promote(
         checks=checks,
         numbers=outcome.numbers | {"trained_on": float(len(seen))},
     )
+    if promotion.stands:
+        _attach_catalogue(version, folders)
+    return promotion
 
 
 def roll_back() -> Promotion:
@@ -186,21 +194,32 @@ def _record(
 
 
 def _register(name: str, folders: PipelineFolders, rules: Rules) -> Version:
-    """Find the version of a scorer; register a file that has none."""
-    if name.startswith(SCHEME):
+    """Find the version of a scorer; make one of a candidate that has none.
+
+    A scorer that no run has logged gets a run: with the present params if the pipeline has trained
+    it, else with those that its file holds.
+    """
+    if name.startswith(f"{SCHEME}{MODEL}/") or name.startswith(f"{SCHEME}{MODEL}@"):
         return resolve(name)
-    path = Path(name)
-    scorer = Scorer.read(path)
-    digest = sha256(path)
-    if version := find_version(digest):
-        return version
-    with open_run(rules.sections, digest) as run:
-        if path.resolve() == folders.scorer.resolve():  # trained on the present split
-            run.log_files(folders.split)
-        run.log_scorer(path, digest, scorer.inputs)
-    if version := find_version(digest):
-        return version
-    raise DataError(path, "could not be registered", remedy="see MLflow's message above")
+    with scorer_file(name) as path:
+        scorer, digest = Scorer.read(path), sha256(path)
+        if version := find_version(digest):
+            return version
+        if not is_logged(digest):
+            own = path.resolve() == folders.scorer.resolve()
+            params = rules.sections if own else scorer.params
+            with open_run(params, digest, "pipeline" if own else "imported") as run:
+                if own:  # trained on the present split
+                    run.log_files(folders.split)
+                run.log_scorer(path, digest, scorer.inputs)
+    return register(digest)
+
+
+def _attach_catalogue(version: Version, folders: PipelineFolders) -> None:
+    """Keep the pipeline's catalogue with the champion, if it is of that scorer."""
+    scorer = folders.catalogue / SCORER
+    if scorer.exists() and sha256(scorer) == version.scorer:
+        attach(version, folders.catalogue)
 
 
 def _trained_on(version: Version) -> set[str]:

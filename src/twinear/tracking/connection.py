@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from twinear.base.errors import TwinearError
+from twinear.tracking.provenance import NOTE_TAG
 
 EXPERIMENT = "twinear"
 SETTINGS = {
@@ -26,8 +27,8 @@ SQLITE_HEADER = b"SQLite format 3\0"
 # MLflow's page of runs at `…/runs?viewStateShareKey=ranking` shows these columns, best run first
 VIEW_TAG = "mlflow.sharedViewState.ranking"
 SHOWN = (
-    *(f"metrics.`ndcg_at_10{end}`" for end in ("", "_low", "_high")),
-    *(f"tags.`{name}`" for name in ("kind", "decision", "commit", "data", "scorer")),
+    *(f"metrics.`ndcg_at_10{end}`" for end in ("", "_lower", "_upper")),
+    *(f"tags.`{name}`" for name in ("kind", "changed", "decision", "commit", "data", "scorer")),
 )
 VIEW = {
     "searchFilter": "",
@@ -37,6 +38,16 @@ VIEW = {
     "lifecycleFilter": "Active",
     "selectedColumns": SHOWN,
 }
+ABOUT = """Which artists sound alike, learned from what people listen to. One run for each scorer.
+
+- **`ndcg_at_10` ranks the runs**: NDCG@10 of the held-out test artists, with its interval. Nothing
+  else stands in that column: figures of validation artists begin with `validation`, a search's
+  with `best_validation`, a cross-validation's with the protocol.
+- The tag `changed` names the params that differ from the committed ones; `commit`, `data` and
+  `scorer` are the git commit, DVC's hash of the data and the SHA-256 of the scorer's file.
+- Trials of a search and folds of a cross-validation are below one parent.
+- A scorer that was a candidate for promotion is a version of the registered model `twinear`.
+"""
 
 
 def is_off() -> bool:
@@ -67,8 +78,10 @@ def connect() -> Any:
         if uri.startswith("sqlite:") and mlflow.get_experiment_by_name(name) is None:
             mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
         experiment, view = mlflow.set_experiment(name), json.dumps(VIEW)
-        if experiment.tags.get(VIEW_TAG) != view:
-            mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, VIEW_TAG, view)
+        wanted = {VIEW_TAG: view, NOTE_TAG: experiment.tags.get(NOTE_TAG, ABOUT)}
+        for tag, text in wanted.items():
+            if experiment.tags.get(tag) != text:
+                mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, tag, text)
     except mlflow.MlflowException as error:
         raise tracking_error(uri, error) from error
     return mlflow

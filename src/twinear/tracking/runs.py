@@ -11,8 +11,8 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,18 @@ import numpy as np
 
 from twinear.base.errors import TwinearError
 from twinear.tracking.connection import connect, is_off, tracking_error
-from twinear.tracking.provenance import KIND_TAG, describe, provenance
+from twinear.tracking.datasets import Context, TrackedData, to_dataset
+from twinear.tracking.processes import PROCESS_TAG, mark_killed, process_tag
+from twinear.tracking.provenance import (
+    COMMIT_TAG,
+    DATA_TAG,
+    KIND_TAG,
+    Kind,
+    data_hash,
+    description,
+    flatten,
+    provenance,
+)
 
 if TYPE_CHECKING:
     from twinear.model.inputs import InputSpec
@@ -30,7 +41,9 @@ MODEL = "twinear"
 PAUSE_SECONDS = 10  # before a server that did not answer is tried again
 MAX_METRICS = 1000  # that MLflow takes at a time
 SCORER_TAG, PARAMS_TAG, EXPERIMENT_TAG = "scorer", "params", "dvc_experiment"
+MAX_WHOLE = 50  # hashes that a tag holds at full length
 STUDY_TAG = "study"
+NO_SCORER = "none"  # of a run that gave no scorer, or none yet
 SERVING_PACKAGES = (
     "av", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "scipy", "soxr",
     "torch",
@@ -39,14 +52,16 @@ SERVING_PACKAGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class ChildRun:
-    """A run that has ended: a trial of a study."""
+    """A run that has ended: a trial of a study, a fold of a cross-validation."""
 
     name: str
+    kind: Kind
     params: Mapping[str, Any]
+    scorers: Sequence[str]  # SHA-256 of the scorers that it gave
     curve: Sequence[tuple[int, Mapping[str, float]]]  # steps and their metrics
     metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-    failed: bool  # whether MLflow shows it as failed
+    tags: Mapping[str, str] = field(default_factory=dict)
+    failed: bool = False  # whether MLflow shows it as failed
 
 
 class Run:
@@ -55,18 +70,23 @@ class Run:
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log numbers; names may hold `@`."""
 
-    def log_data(self, name: str, source: Path, digest: str) -> None:
+    def log_data(self, data: TrackedData, context: Context = "training") -> None:
         """Log a dataset as an input of the run, identified by its digest."""
 
-    def log_files(self, path: Path) -> None:
-        """Log a file, or all files of a folder, as artefacts."""
+    def log_results(self, metrics: Mapping[str, float], data: TrackedData) -> None:
+        """Log the metrics of the run's scorer on a dataset, as those of the model too."""
+
+    def log_text(self, text: str, name: str) -> None:
+        """Log a text as an artefact of that name."""
+
+    def log_files(self, path: Path, folder: str = "") -> None:
+        """Log a file, or all files of a folder, as artefacts, in `folder` where one is named."""
 
     def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
-        """Log and register a scorer that takes such inputs; tag the run with it."""
+        """Log a scorer that takes such inputs as a model; tag the run with it."""
 
-    def child(self, name: str) -> AbstractContextManager["Run"]:
-        """Open a run under this one."""
-        return nullcontext(Run())
+    def tag_scorers(self, scorers: Sequence[str]) -> None:
+        """Tag the run with the SHA-256 of its scorers, which are not logged."""
 
     def log_child(self, child: ChildRun) -> str:
         """Log a run that has ended under this one; return its id, empty where it was not logged."""
@@ -77,22 +97,34 @@ class Run:
 
 
 @contextmanager
-def open_run(params: Mapping[str, Any], scorer: str = "", kind: str = "pipeline") -> Iterator[Run]:
-    """Open the run of some params, every section of `params.yaml`, for one stage.
+def open_run(
+    params: Mapping[str, Any],
+    scorer: str = "",
+    kind: Kind = "pipeline",
+    *,
+    interrupted: bool = False,
+) -> Iterator[Run]:
+    """Open the run of some params, sections of `params.yaml`, for one stage.
 
     `scorer` is the SHA-256 of the scorer's file: the latest run of that scorer and of equal params
-    is opened again, or a new one started. Empty: a new run. A new run is tagged with `kind`.
+    is opened again, or a new one started. Empty: a new run; or, if the work goes on where it was
+    `interrupted`, the latest run of equal params and data that was killed or failed before it had a
+    scorer. A new run is tagged with `kind`.
     `TwinearError` if the server cannot be reached and the run is new; else the stage is not logged.
     """
     text = json.dumps(params, sort_keys=True, default=str)
-    tags = {PARAMS_TAG: hashlib.sha256(text.encode()).hexdigest(), SCORER_TAG: scorer}
+    tags = {PARAMS_TAG: hashlib.sha256(text.encode()).hexdigest(), SCORER_TAG: scorer or NO_SCORER}
     name = os.environ.get("DVC_EXP_NAME", "")
     if name:
         tags[EXPERIMENT_TAG] = name
     query = " and ".join(f"tags.{tag} = '{tags[tag]}'" for tag in (SCORER_TAG, PARAMS_TAG))
+    if interrupted and not scorer:
+        query += f" and tags.{DATA_TAG} = '{data_hash()}' and attributes.status != 'FINISHED'"
+        query += " and attributes.status != 'RUNNING'"
     try:
         name = name or f"{kind}-{tags[PARAMS_TAG][:8]}"
-        run = start_run(kind, name, params, tags, resume=query if scorer else "")
+        resume = query if scorer or interrupted else ""
+        run = start_run(kind, name, params, tags, resume=resume)
     except TwinearError as error:
         if not scorer:
             raise
@@ -107,37 +139,42 @@ def open_study(name: str, params: Mapping[str, Any], identity: str) -> AbstractC
 
     `params`, the section `tuning`, is logged when the run is new; errors as of `start_run`.
     """
+    sections = {"tuning": params}
     query = f"tags.{STUDY_TAG} = '{identity}' and tags.{KIND_TAG} = 'tuning'"
-    tags = {STUDY_TAG: identity}
-    return ending(start_run("tuning", f"tuning-{name}", params, tags, resume=query))
+    tags = {STUDY_TAG: identity, SCORER_TAG: NO_SCORER}
+    return ending(start_run("tuning", f"tuning-{name}", sections, tags, resume=query))
 
 
 def open_folds(name: str, params: Mapping[str, Any]) -> AbstractContextManager[Run]:
-    """Open the parent run of a cross-validation; `child` opens the run of a fold."""
-    return ending(start_run("crossval", name, params, {}))
+    """Open the parent run of a cross-validation; `log_child` logs the run of a fold."""
+    return ending(start_run("crossval", name, params, {SCORER_TAG: NO_SCORER}))
 
 
 def start_run(
-    kind: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str], *, resume: str = ""
+    kind: Kind, name: str, params: Mapping[str, Any], tags: Mapping[str, str], *, resume: str = ""
 ) -> Run:
     """Open the latest run that the MLflow filter `resume` finds, or start a new one.
 
-    `TwinearError` if the tracking server cannot be reached.
+    Runs whose process was killed are ended first, as `KILLED`. `TwinearError` if the tracking
+    server cannot be reached.
     """
     if is_off():
         return Run()
     mlflow = connect()
     parent = os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run`, whose child ours is
+    process = {PROCESS_TAG: process_tag()}
     try:
+        mark_killed(mlflow)
         if resume:
             runs = mlflow.search_runs(filter_string=resume, max_results=1, output_format="list")
             if runs:
-                return MlflowRun(mlflow, mlflow.start_run(run_id=runs[0].info.run_id))
-        tags = {**tags, **provenance(kind)}
-        started = mlflow.start_run(
-            run_name=name, parent_run_id=parent, tags=tags, description=describe(tags)
-        )
-        mlflow.log_params(flatten(params))
+                resumed = mlflow.start_run(run_id=runs[0].info.run_id)
+                mlflow.set_tags(process)
+                return MlflowRun(mlflow, resumed)
+        flat = flatten(params)
+        tags = {**tags, **process, **provenance(kind), **description(kind, flat)}
+        started = mlflow.start_run(run_name=name, parent_run_id=parent, tags=tags)
+        mlflow.log_params(flat)
     except mlflow.MlflowException as error:
         raise tracking_error(mlflow.get_tracking_uri(), error) from error
     return MlflowRun(mlflow, started)
@@ -161,19 +198,30 @@ class MlflowRun(Run):
         self._mlflow = mlflow
         self._client = mlflow.MlflowClient()
         self._info = active_run.info
-        self._kind = active_run.data.tags.get(KIND_TAG, "")
+        outputs = getattr(active_run.outputs, "model_outputs", None) or []
+        self._model = outputs[-1].model_id if outputs else None
         self._waiting: list[Any] = []  # metrics that the server has not taken yet
         self._next_attempt = 0.0
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log numbers, or keep them until the server is back."""
-        self._waiting += self._as_metrics(metrics, step)
+        self._log(metrics, step)
+
+    def _log(
+        self, metrics: Mapping[str, float], step: int, linked: Mapping[str, Any] | None = None
+    ) -> None:
+        self._waiting += self._as_metrics(metrics, step, linked)
         if time.monotonic() >= self._next_attempt:
             self._send()
 
-    def _as_metrics(self, metrics: Mapping[str, float], step: int) -> list[Any]:
+    def _as_metrics(
+        self, metrics: Mapping[str, float], step: int, linked: Mapping[str, Any] | None = None
+    ) -> list[Any]:
         now, metric = int(time.time() * 1000), self._mlflow.entities.Metric
-        return [metric(metric_name(name), value, now, step) for name, value in metrics.items()]
+        return [
+            metric(metric_name(name), value, now, step, **(linked or {}))
+            for name, value in metrics.items()
+        ]
 
     def _send(self) -> None:
         try:
@@ -194,23 +242,35 @@ class MlflowRun(Run):
         with self._reporting("the end of the run"):
             self._mlflow.end_run(status)
 
-    def log_data(self, name: str, source: Path, digest: str) -> None:
+    def log_data(self, data: TrackedData, context: Context = "training") -> None:
         """Log a dataset as an input."""
-        from mlflow.data.meta_dataset import MetaDataset
-        from mlflow.data.sources import LocalArtifactDatasetSource
+        with self._reporting(data.name):
+            self._mlflow.log_input(to_dataset(data), context=context)
 
-        origin = LocalArtifactDatasetSource(str(source))
+    def log_results(self, metrics: Mapping[str, float], data: TrackedData) -> None:
+        """Log metrics, linked to the dataset and to the scorer as a model of MLflow."""
+        self.log_data(data, "testing")
+        linked = {
+            "model_id": self._model,
+            "dataset_name": data.name,
+            "dataset_digest": data.short_digest,
+            "run_id": self._info.run_id,
+        }
+        self._log(metrics, 0, linked)
+
+    def log_text(self, text: str, name: str) -> None:
+        """Log a text."""
         with self._reporting(name):
-            dataset = MetaDataset(origin, name=name, digest=digest[:32])
-            self._mlflow.log_input(dataset, context="training")
+            self._client.log_text(self._info.run_id, text, name)
 
-    def log_files(self, path: Path) -> None:
+    def log_files(self, path: Path, folder: str = "") -> None:
         """Log a file, or all files of a folder."""
         with self._reporting(path.name):
             if path.is_dir():
-                self._mlflow.log_artifacts(str(path), artifact_path=path.name)
+                place = f"{folder}/{path.name}" if folder else path.name
+                self._mlflow.log_artifacts(str(path), artifact_path=place)
             else:
-                self._mlflow.log_artifact(str(path))
+                self._mlflow.log_artifact(str(path), artifact_path=folder or None)
 
     @contextmanager
     def _reporting(self, item: str) -> Iterator[None]:
@@ -222,7 +282,7 @@ class MlflowRun(Run):
             print(f"tracking: {item} was not logged ({reason})", file=sys.stderr)
 
     def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
-        """Log and register a scorer."""
+        """Log a scorer as a model."""
         from mlflow.models import ModelSignature
         from mlflow.types import Schema, TensorSpec
 
@@ -237,6 +297,7 @@ class MlflowRun(Run):
         scores = TensorSpec(np.dtype(np.float32), (-1,))
         with self._reporting("the scorer"):
             self._mlflow.set_tag(SCORER_TAG, digest)
+            tags = self._client.get_run(self._info.run_id).data.tags
             logged = self._mlflow.pyfunc.log_model(
                 name="scorer",
                 python_model=str(Path(__file__).with_name("served.py")),
@@ -245,17 +306,14 @@ class MlflowRun(Run):
                 signature=ModelSignature(inputs=Schema(pairs), outputs=Schema([scores])),
                 input_example=example,
                 pip_requirements=[f"{name}=={version(name)}" for name in SERVING_PACKAGES],
-                registered_model_name=MODEL,
+                tags={name: tags[name] for name in (SCORER_TAG, COMMIT_TAG, DATA_TAG)},
             )
-            number = str(logged.registered_model_version)
-            self._client.set_model_version_tag(MODEL, number, SCORER_TAG, digest)
+            self._model = logged.model_id
 
-    @contextmanager
-    def child(self, name: str) -> Iterator[Run]:
-        """Open a run under this one."""
-        started = self._mlflow.start_run(run_name=name, nested=True, tags=provenance(self._kind))
-        with ending(MlflowRun(self._mlflow, started)) as run:
-            yield run
+    def tag_scorers(self, scorers: Sequence[str]) -> None:
+        """Tag the run."""
+        with self._reporting("the hash of the scorers"):
+            self._mlflow.set_tag(SCORER_TAG, join_scorers(scorers))
 
     def log_child(self, child: ChildRun) -> str:
         """Log a run that has ended under this one."""
@@ -267,7 +325,13 @@ class MlflowRun(Run):
             for name, value in flatten(child.params).items()
         ]
         with self._reporting(child.name):
-            tags = {**child.tags, "mlflow.parentRunId": self._info.run_id}
+            tags = {
+                **provenance(child.kind),
+                **description(child.kind, flatten(child.params)),
+                SCORER_TAG: join_scorers(child.scorers),
+                **child.tags,
+                "mlflow.parentRunId": self._info.run_id,
+            }
             experiment = self._info.experiment_id
             created = self._client.create_run(experiment, run_name=child.name, tags=tags)
             run_id = str(created.info.run_id)
@@ -282,26 +346,21 @@ class MlflowRun(Run):
 def metric_name(name: str) -> str:
     """Write a metric's name with the characters that MLflow takes.
 
+    MLflow sorts by name, so the ends of an interval are called such that value, lower and upper
+    end come in this order.
+
     Examples
     --------
-    >>> metric_name("ndcg@10")
-    'ndcg_at_10'
+    >>> metric_name("ndcg@10"), metric_name("ndcg@10_low"), metric_name("ndcg@10_high")
+    ('ndcg_at_10', 'ndcg_at_10_lower', 'ndcg_at_10_upper')
     """
+    for end, sorted_end in (("_low", "_lower"), ("_high", "_upper")):
+        if name.endswith(end):
+            name = name.removesuffix(end) + sorted_end
     return name.replace("@", "_at_")
 
 
-def flatten(sections: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested sections to one level, keys joined by dots.
-
-    Examples
-    --------
-    >>> flatten({"training": {"model": {"channels": 32}, "seed": 1}})
-    {'training.model.channels': 32, 'training.seed': 1}
-    """
-    flat: dict[str, Any] = {}
-    for key, value in sections.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def join_scorers(scorers: Sequence[str]) -> str:
+    """Write the tag of a run that gave several scorers, or none; MLflow limits its length."""
+    letters = 64 if len(scorers) <= MAX_WHOLE else 12
+    return ",".join(scorer[:letters] for scorer in scorers) or NO_SCORER

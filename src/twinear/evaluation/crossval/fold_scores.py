@@ -67,6 +67,7 @@ class FoldScores:
     history: list[Epoch]
     # of the catalogue, (queries, artists that take part); None if no listens enter
     before_listens: ScoresBeforeListens | None = None
+    scorer: str = ""  # the SHA-256 of its file, had it been written
 
     def write(self, path: Path, fingerprint: str) -> None:
         """Write one .npz, whole or not at all."""
@@ -75,6 +76,7 @@ class FoldScores:
             "artists": np.array(self.artists),
             "history": np.array(json.dumps([asdict(each) for each in self.history])),
             "fingerprint": np.array(fingerprint),
+            "scorer": np.array(self.scorer),
         }
         if self.before_listens is not None:
             arrays |= {f"{BEFORE}{name}": each for name, each in vars(self.before_listens).items()}
@@ -96,6 +98,7 @@ class FoldScores:
                     scores={name: arrays[name] for name in TRAINED},
                     history=[Epoch(**each) for each in json.loads(str(arrays["history"]))],
                     before_listens=_read_before_listens(arrays),
+                    scorer=str(arrays["scorer"]),
                 )
         except NOT_ARRAYS:
             return None  # a damaged file is ignored and written again
@@ -157,6 +160,7 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         before_listens=scores_before_listens(
             catalogue, list(catalogue.table["artist"]), rows, columns
         ),
+        scorer=scorer.digest,
     )
     result.write(task.path, task.fingerprint)
     checkpoint.unlink(missing_ok=True)
