@@ -12,6 +12,7 @@ from twinear.cli import (  # noqa: F401
     promotion,
     serve,
     similar,
+    track,
     tuning,
 )
 from twinear.cli.app import app

@@ -17,7 +17,7 @@ from typing import Any
 from twinear.base.errors import DataError, TwinearError
 from twinear.base.files import replacing
 from twinear.base.text import format_interval
-from twinear.tracking.connection import connect, is_off, tracking_error
+from twinear.tracking.connection import connect, faults, is_off, tracking_error
 from twinear.tracking.provenance import COMMIT_TAG, DATA_TAG, UNKNOWN
 from twinear.tracking.runs import MODEL, SCORER_TAG
 
@@ -301,10 +301,11 @@ def registry_errors(place: str) -> Iterator[Any]:
     mlflow = connect()
     try:
         yield mlflow
-    except mlflow.MlflowException as error:
-        if error.error_code in UNREACHABLE:
+    except faults() as error:
+        code = getattr(error, "error_code", UNREACHABLE[0])  # others have none
+        if code in UNREACHABLE:
             raise tracking_error(mlflow.get_tracking_uri(), error) from error
         remedy = "run 'twinear promote', name a scorer file, or set MLFLOW_TRACKING_URI"
-        if error.error_code in ABSENT and place == CHAMPION:
+        if code in ABSENT and place == CHAMPION:
             raise DataError(place, "there is no champion", remedy=remedy) from error
         raise DataError(place, str(error).splitlines()[0], remedy=remedy) from error
