@@ -95,26 +95,17 @@ def _tidy(folder: Path) -> None:
     """
     with suppress(OSError), os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.name.endswith((".part", ".old"))]
-        for match in filter(None, map(TEMPORARY.fullmatch, names)):
+        matches = [*filter(None, map(TEMPORARY.fullmatch, names))]
+        if matches:
+            import psutil  # a moment to import, and hardly ever needed
+        for match in matches:
             name, machine, process, kind = match.groups()
-            if machine != _machine() or _is_alive(int(process)):
+            if machine != _machine() or psutil.pid_exists(int(process)):
                 continue
             if kind == "old" and not (folder / name).exists():
                 (folder / match[0]).rename(folder / name)
             else:
                 _remove(folder / match[0])
-
-
-def _is_alive(process: int) -> bool:
-    if os.name != "posix":  # elsewhere asking would end it
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # of another user
-        return True
-    return True
 
 
 def _remove(path: Path) -> None:

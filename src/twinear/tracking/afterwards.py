@@ -14,7 +14,6 @@ from twinear.tracking.datasets import TrackedData
 from twinear.tracking.runs import ChildRun, Run, reopen_run
 from twinear.tracking.waiting import waiting_files
 
-
 CALLS = {
     *("log_metrics", "log_data", "log_results", "log_text", "log_files", "log_scorer"),
     *("tag_scorers", "log_child", "log_waiting"),

@@ -61,7 +61,7 @@ ABOUT = """Which artists sound alike, learned from what people listen to. One ru
 
 
 def faults() -> tuple[type[Exception], ...]:
-    """Name the exceptions by which tracking fails: of MLflow, its database, the network, the disk."""
+    """Name the exceptions by which tracking fails: of MLflow, database, network and disk."""
     from alembic.util import CommandError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
