@@ -15,6 +15,9 @@ from twinear.base.errors import DataError
 
 CHECKSUMS = "checksums.json"
 BLOCK = 2**20  # bytes read at a time
+# Of files that are mapped, and of which a question reads little, so many are compared each time:
+# some hundredths of a second. Of larger ones it would take longer than the question.
+VERIFIED_BYTES = 2**26
 
 
 def crc32(path: Path) -> str:

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from twinear.base.checksums import verify_checksums, write_checksums
+from twinear.base.checksums import VERIFIED_BYTES, verify_checksums, write_checksums
 from twinear.base.errors import DataError, ParamsError
 from twinear.base.files import replacing, require, sha256, write_json
 from twinear.base.params import parse_params
@@ -55,7 +55,6 @@ if TYPE_CHECKING:
 LAYOUT = 2  # of the folder; 1 held every two artists' scores
 FACTS, SCORER, ARTISTS = "catalogue.json", "scorer.safetensors", "artists.sqlite"
 INDEX = "search"
-VERIFIED_BYTES = 2**26  # in all; they are read in some hundredths of a second
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from twinear.artists.identity import normalise_name
-from twinear.base.arrays import NOT_ARRAYS
+from twinear.base.arrays import NOT_ARRAYS, refuse_bombs
 from twinear.base.delimited import find_separator
 from twinear.base.errors import DataError, nearest
 from twinear.base.files import require
@@ -134,6 +134,7 @@ def require_unique(names: Sequence[str], path: Path) -> None:
 
 def _read_npz(path: Path) -> ScoreMatrix:
     try:
+        refuse_bombs(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             missing = [name for name in ("artists", "scores") if name not in arrays.files]
             if missing:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from twinear.artists.identity import find_artist, read_artists, write_artists
-from twinear.base.checksums import write_checksums
+from twinear.base.checksums import VERIFIED_BYTES, verify_checksums, write_checksums
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 from twinear.listens.sessions import Basket
@@ -96,11 +96,13 @@ def find_similar(folder: Path, artist: str, top: int) -> SimilarByListens:
     query = find_artist(artists, artist, folder)
     row = int(artists.index[artists["artist"] == query["artist"]][0])
     path = require(folder / "neighbours.parquet", AGAIN)
+    if path.stat().st_size <= VERIFIED_BYTES:
+        verify_checksums(folder, [path.name], AGAIN)
     try:
         if not pq.read_metadata(path).num_rows:
             remedy = f"set similarity.neighbours and {AGAIN}"
             raise DataError(path, "holds no neighbours", remedy=remedy)
-        # the pages of one group are checked, not the whole file
+        # of a larger file the pages that are read are compared with checksums of their own
         found = pq.read_table(path, filters=[("artist", "=", row)], page_checksum_verification=True)
         pairs = found.to_pandas().head(top)
     except (ValueError, OSError) as error:
