@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -87,6 +88,49 @@ def _pid_after_a_while(_: int) -> int:
 
 def _read(path: Path) -> str:
     return path.read_text()
+
+
+INTERRUPTED = """
+import sys, time
+from pathlib import Path
+
+if __name__ != "__main__":  # in a worker, before it can ignore Ctrl-C
+    Path(sys.argv[1]).touch()
+    time.sleep(1)
+
+def work(item):
+    return item
+
+if __name__ == "__main__":
+    from twinear.compute import pool
+
+    pool.PRELOAD = []
+    list(pool.map_in_processes(work, range(40), 2, -1))
+"""
+
+
+def test_two_interrupts_while_workers_start_end_the_pool(tmp_path: Path) -> None:
+    """Without blocked interrupts the pool waits for ever."""
+    program, mark = tmp_path / "program.py", tmp_path / "started"
+    program.write_text(INTERRUPTED)
+    command = [sys.executable, str(program), str(mark)]
+    with subprocess.Popen(
+        command,
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        try:
+            while not mark.exists():
+                assert process.poll() is None
+                time.sleep(0.01)
+            for _ in range(2):
+                os.killpg(process.pid, signal.SIGINT)
+                time.sleep(0.1)
+            assert process.wait(timeout=120) == -signal.SIGINT
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_the_environment_chooses_the_workers() -> None:

@@ -259,6 +259,15 @@ def test_any_number_of_workers_gives_the_same_bits(tmp_path: Path) -> None:
     np.testing.assert_array_equal(one.values[3], expected.astype(np.float16))
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that gives no bytes")
+def test_a_clip_that_can_no_longer_be_read_says_so(tmp_path: Path) -> None:
+    clips = _clips(tmp_path, 2)
+    (tmp_path / "1.wav").unlink()
+    (tmp_path / "1.wav").symlink_to("/proc/self/mem")  # a file, but reading it fails
+    with pytest.raises(DataError, match=r"1\.wav: can no longer be read \(.*dvc repro clips"):
+        compute_spectrograms(clips, tmp_path, PLAIN, list, 1)
+
+
 def test_a_clip_that_vanished_or_changed_says_so(tmp_path: Path) -> None:
     clips = _clips(tmp_path, 3)
     write_clip(tmp_path / "1.wav", music(3, 22050, 9), 22050)

@@ -22,7 +22,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow.parquet as pq
 
 from twinear.base.arrays import NOT_ARRAYS, is_bomb, refuse_bombs
 from twinear.base.errors import DataError
@@ -281,6 +280,8 @@ def _is_number(text: str) -> bool:
 
 
 def _read_parquet(path: Path, keys: Sequence[Key], dtype: npt.DTypeLike) -> EmbeddingTable:
+    import pyarrow.parquet as pq  # slow to import, and few tables are Parquet
+
     try:
         facts = pq.read_metadata(path)
         size = BYTES_PER_NUMBER * facts.num_rows * facts.num_columns
