@@ -239,9 +239,7 @@ def test_a_table_made_to_fill_the_memory_is_refused_unread(tmp_path: Path) -> No
     """Zeros take next to nothing in a zip, and in Parquet."""
     n = HARMLESS_BYTES // 4 + 1
     np.savez_compressed(tmp_path / "v.npz", clip=np.array(NAMES), vector=np.zeros(n, np.float32))
-    with pytest.raises(
-        DataError, match=r"v\.npz: cannot be read .*vector\.npy: .* unpack to 67,108,"
-    ):
+    with pytest.raises(DataError, match=r"v\.npz: cannot be read .*vector\.npy: .* unpack to 67,"):
         EmbeddingTable.read(tmp_path / "v.npz")
     rows = np.zeros(n // 8, np.float32)
     many = pl.DataFrame({"clip": "a", **{f"d{i}": rows for i in range(8)}})

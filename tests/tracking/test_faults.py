@@ -87,7 +87,7 @@ def log_all(run: Run, folder: Path) -> None:
 def test_a_run_that_cannot_begin_waits_and_is_logged_afterwards(
     place: Path, mlflow: Any, fault: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fail, message = FAULTS[fault]
+    fail, _ = FAULTS[fault]
     with fail(place / "db/mlflow.db"), open_run({"seed": 1}) as run:
         log_all(run, place)
     (line,) = capfd.readouterr().err.splitlines()
