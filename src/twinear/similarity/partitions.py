@@ -118,9 +118,14 @@ def in_ranges(folder: Path, memory: int, basket: Basket = "listener") -> Listens
     try:
         with limited_engine(engine_memory) as engine:
             firsts = [row[0] for row in engine.execute(query, [n_entries, name]).fetchall()]
-            engine.execute("SELECT max(listener) FROM read_parquet(?)", [name])
-            last = int((engine.fetchone() or (0,))[0]) + 1
-    except duckdb.Error as error:
+            engine.execute(
+                "SELECT max(listener), bool_or(listener IS NULL) FROM read_parquet(?)", [name]
+            )
+            last, is_missing = engine.fetchone() or (0, False)
+            if last is None or is_missing:  # no range would hold these rows
+                raise ValueError("plays without a listener")
+            last += 1
+    except (duckdb.Error, ValueError) as error:
         raise not_plays(path, error) from error
     ranges = (
         ListenerRange(
