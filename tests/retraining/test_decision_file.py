@@ -37,7 +37,7 @@ def test_a_fresh_clone_says_that_its_registry_lacks_the_committed_champion(
     for command in (["champion"], ["champion", "--checkout"], ["rollback"]):
         ended = run_twinear(capsys, *command)
         assert ended.status == 1
-        (line,) = ended.err.splitlines()
+        (line,) = ended.stderr.splitlines()
         assert "champion.json: names the champion models:/twinear/1, scorer ababababab" in line
         assert f"sqlite:///{tmp_path / 'mlflow.db'} does not have; set MLFLOW_TRACKING_URI" in line
 
@@ -60,5 +60,5 @@ def test_without_a_champion_or_a_decision_nothing_is_missing(mlflow: Any, tmp_pa
 def test_a_damaged_decision_is_one_line(mlflow: Any, tmp_path: Path) -> None:
     path = tmp_path / "champion.json"
     path.write_text('{"champion": 1}', encoding="utf-8")
-    with pytest.raises(DataError, match="is no decision .*restore it from git"):
+    with pytest.raises(DataError, match=r"is no decision .*restore it from git"):
         find_missing_champion(path)

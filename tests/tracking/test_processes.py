@@ -71,9 +71,13 @@ def test_other_params_or_work_from_the_beginning_are_another_run(
 
 
 def test_a_run_that_has_its_scorer_is_not_continued(mlflow: Any) -> None:
-    with pytest.raises(KeyboardInterrupt), open_run({"seed": 1}):
-        mlflow.set_tag("scorer", "ab" * 32)
-        raise KeyboardInterrupt
+    def interrupt() -> None:
+        with open_run({"seed": 1}) as run:
+            run.tag_scorers(["ab" * 32])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
     with open_run({"seed": 1}, interrupted=True):
         pass
     assert sorted(statuses(mlflow).values()) == ["FAILED", "FINISHED"]
