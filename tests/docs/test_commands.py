@@ -81,6 +81,11 @@ ELSEWHERE = {
         (),
     ),
     "curl": ("tests/serve/test_api.py::test_similar_artists_are_those_of_the_library", ()),
+    "twinear champion --checkout": (
+        "tests/tracking/test_registry.py"
+        "::test_the_scorer_the_catalogue_and_the_reports_of_the_champion_are_brought",
+        ("check_out",),
+    ),
     "twinear rollback": (
         "tests/tracking/test_promotions.py"
         "::test_promotions_refusals_and_rollbacks_are_recorded_with_their_numbers",
