@@ -128,15 +128,15 @@ def tracking_error(uri: str, error: Exception) -> TwinearError:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the first line of an exception, without the class that SQLAlchemy puts before it.
+    """Return the first line of an exception, without what SQLAlchemy puts before it.
 
     Examples
     --------
-    >>> reason_of(ValueError("(sqlite3.OperationalError) database is locked"))
+    >>> reason_of(ValueError("(raised by a query) (sqlite3.OperationalError) database is locked"))
     'database is locked'
     """
-    text = (str(error).splitlines() or [type(error).__name__])[0]
-    return re.sub(r"^\(\S+Error\) ", "", text)[:200]
+    text = re.sub(r"^.*?\(\w+\.\w*Error\) ", "", str(error), count=1, flags=re.DOTALL)
+    return (text.splitlines() or [type(error).__name__])[0][:200]
 
 
 def _check_database(uri: str) -> None:
