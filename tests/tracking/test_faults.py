@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from tests.support.disk import read_only
+from tests.support.disk import limited_disk, read_only
 from tests.support.scorers import small_scorer
 from tests.support.tracking import write_database
 from twinear.base.errors import DataError, TwinearError
@@ -39,7 +39,18 @@ def unwritable(database: Path) -> Iterator[None]:
     _get_store().engine.dispose()  # what was opened so stays so: as in the next program
 
 
-FAULTS: dict[str, Callable[[Path], Any]] = {"locked": locked, "read-only": unwritable}
+@contextmanager
+def full(database: Path) -> Iterator[None]:
+    """No page of the database can be written, but for the first ones."""
+    with limited_disk(database.stat().st_size // 2):
+        yield
+
+
+FAULTS: dict[str, Callable[[Path], Any]] = {
+    "locked": locked,
+    "read-only": unwritable,
+    "full": full,
+}
 
 
 @pytest.fixture
