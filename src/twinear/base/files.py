@@ -111,9 +111,8 @@ def _tidy(folder: Path) -> None:
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
-    else:
-        with suppress(NotADirectoryError):
-            path.unlink(missing_ok=True)
+    elif os.path.lexists(path):  # on a read-only disk removing what is not there is an error too
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
