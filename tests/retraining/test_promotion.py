@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -102,6 +103,30 @@ def test_a_worse_challenger_is_refused_and_one_rolled_back_needs_to_be_forgiven(
     assert returning.outcome == "refused"
     assert "--again" in returning.reason
     assert "--again" not in challenge(trained, weak, again=True).reason
+
+
+def test_a_scorer_that_gives_no_numbers_is_refused_and_not_registered(
+    mlflow: Any, trained: PipelineFolders, weak: Path, tmp_path: Path
+) -> None:
+    path, scorer = tmp_path / "nan.safetensors", Scorer.read(weak)
+    bias = np.full_like(scorer.weights["head.bias"], np.nan)
+    replace(scorer, weights={**scorer.weights, "head.bias": bias}).write(path)
+    refused = challenge(trained, path)
+    assert (refused.outcome, refused.version, refused.champion) == ("refused", None, None)
+    assert "head.bias are not all finite" in refused.reason
+    assert not mlflow.MlflowClient().search_model_versions(f"name = '{MODEL}'")
+    refused.write(tmp_path / "champion.json")
+    assert read_json(tmp_path / "champion.json")["outcome"] == "refused"
+
+
+def test_nothing_is_registered_before_the_checks_have_run(
+    mlflow: Any, trained: PipelineFolders, weak: Path, tmp_path: Path
+) -> None:
+    without = replace(trained, artifacts=tmp_path / "nothing")
+    with pytest.raises(DataError, match="nothing"):
+        challenge(without, weak)
+    assert not mlflow.MlflowClient().search_model_versions(f"name = '{MODEL}'")
+    assert not mlflow.search_runs(experiment_names=["twinear"], output_format="list")
 
 
 def test_a_file_of_elsewhere_is_recorded_with_what_it_says_of_itself(

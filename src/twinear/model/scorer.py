@@ -56,6 +56,10 @@ UNREADABLE = (
 COUNTER = "num_batches_tracked"  # the weight of PyTorch's that is a whole number
 
 
+class ScorerError(DataError):
+    """A file that is there and cannot be used as a scorer."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scorer:
     """A trained network with the front end it was trained on.
@@ -146,8 +150,10 @@ class Scorer:
         Raises
         ------
         DataError
-            Missing file, not a scorer, changed since it was written, weights of another shape than
-            its header says, or weights or a front end with which nothing can be computed.
+            Missing file.
+        ScorerError
+            Not a scorer, changed since it was written, weights of another shape than its header
+            says, or weights or a front end with which nothing can be computed.
         """
         require(path, "run 'dvc repro training', or name a scorer file")
         try:
@@ -155,7 +161,7 @@ class Scorer:
                 header = json.loads((file.metadata() or {})[HEADER])
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if "kind" not in header["inputs"]:
-                raise DataError(
+                raise ScorerError(
                     path,
                     "was written by twinear 0.1, whose networks have other names inside",
                     expected="a scorer of twinear 0.2 or later",
@@ -182,7 +188,7 @@ class Scorer:
             scorer._check()
             return scorer
         except UNREADABLE as error:
-            raise DataError(
+            raise ScorerError(
                 path,
                 f"is not a scorer ({one_line(str(error)).removeprefix(f'{path}: ')})",
                 expected="a safetensors file that twinear's training wrote",

@@ -81,10 +81,11 @@ def find_version(scorer: str) -> Version | None:
         return max(versions, key=lambda version: version.number, default=None)
 
 
-def is_logged(scorer: str) -> bool:
-    """Whether a run has logged the scorer with that SHA-256 as a model."""
+def find_run(scorer: str) -> str:
+    """Find the run that has logged the scorer with that SHA-256 as a model; "" if none has."""
     with registry_errors(MODEL) as mlflow:
-        return bool(_logged_models(mlflow, scorer))
+        logged = _logged_models(mlflow, scorer)
+        return str(logged[0].source_run_id) if logged else ""
 
 
 def register(scorer: str) -> Version:
@@ -188,7 +189,7 @@ def scorer_file(name: str) -> Iterator[Path]:
         except DataError as error:
             if not str(error).startswith(place):
                 raise
-            raise DataError(name, str(error).removeprefix(place)) from error
+            raise type(error)(name, str(error).removeprefix(place)) from error
 
 
 def read_split(version: Version, folder: Path) -> Path | None:
