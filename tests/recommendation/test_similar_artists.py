@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Project
+from tests.support.checksums import forget_checksums
 from tests.support.planted_catalogue import EVERYTHING, PLAIN, planted, written
 from twinear.base.errors import ClipError, DataError
 from twinear.catalogue.catalogue import Catalogue
@@ -230,5 +231,6 @@ def test_a_catalogue_with_another_scorer_is_refused(spoiled: Project) -> None:
     other = (folder / "scorer.safetensors").read_bytes()[:-4] + bytes(4)
     (folder / "scorer.safetensors").unlink()
     (folder / "scorer.safetensors").write_bytes(other)
+    forget_checksums(folder)
     with pytest.raises(DataError, match=r"is scorer .*which encoded the catalogue.*dvc repro"):
         find_similar(Collection(catalogue=Catalogue.read(folder)), clips=[clip])

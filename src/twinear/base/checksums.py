@@ -32,7 +32,8 @@ def crc32(path: Path) -> str:
 def write_checksums(folder: Path, names: Iterable[str] | None = None) -> None:
     """Write the checksums of some files of a folder, or of all that lie in it, also deeper."""
     if names is None:
-        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        files = (path for path in folder.rglob("*") if path.is_file())
+        paths = sorted(path for path in files if path != folder / CHECKSUMS)
         names = [path.relative_to(folder).as_posix() for path in paths]
     checksums = {name: crc32(folder / name) for name in names}
     text = json.dumps(checksums, indent=2) + "\n"
