@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -90,47 +89,33 @@ def _read(path: Path) -> str:
     return path.read_text()
 
 
-INTERRUPTED = """
-import sys, time
-from pathlib import Path
-
-if __name__ != "__main__":  # in a worker, before it can ignore Ctrl-C
-    Path(sys.argv[1]).touch()
-    time.sleep(1)
-
-def work(item):
-    return item
-
-if __name__ == "__main__":
-    from twinear.compute import pool
-
-    pool.PRELOAD = []
-    list(pool.map_in_processes(work, range(40), 2, -1))
-"""
+def _blocks_interrupts(_: int) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_two_interrupts_while_workers_start_end_the_pool(tmp_path: Path) -> None:
-    """Without blocked interrupts the pool waits for ever."""
-    program, mark = tmp_path / "program.py", tmp_path / "started"
-    program.write_text(INTERRUPTED)
-    command = [sys.executable, str(program), str(mark)]
-    with subprocess.Popen(
-        command,
-        start_new_session=True,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as process:
-        try:
-            while not mark.exists():
-                assert process.poll() is None
-                time.sleep(0.01)
-            for _ in range(2):
-                os.killpg(process.pid, signal.SIGINT)
-                time.sleep(0.1)
-            assert process.wait(timeout=120) == -signal.SIGINT
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+def test_ctrl_c_never_reaches_a_worker_not_even_while_it_starts() -> None:
+    """One that was interrupted before it could ignore it left the pool waiting for ever."""
+    assert list(map_in_processes(_blocks_interrupts, range(2), 2, False)) == [True, True]
+    assert not _blocks_interrupts(0)
+
+
+def test_another_ctrl_c_waits_until_a_pool_is_closed() -> None:
+    """One that interrupts the closing left the program waiting for its workers for ever."""
+    before, closed = signal.signal(signal.SIGINT, signal.default_int_handler), False
+
+    def close() -> None:
+        nonlocal closed
+        with pool._interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            closed = True
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            close()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert closed
 
 
 def test_the_environment_chooses_the_workers() -> None:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twinear.base.errors import TwinearError
-from twinear.model.inputs import describe_input
 from twinear.tracking.connection import connect, faults, is_off, reason_of, tracking_error
 from twinear.tracking.datasets import Context, TrackedData, to_dataset
 from twinear.tracking.processes import PROCESS_TAG, mark_killed, process_tag
@@ -244,6 +243,8 @@ class WaitingRun(Run):
 
     def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
         """Note a scorer."""
+        from twinear.model.inputs import describe_input  # which most stages do not need
+
         described = {"path": path.resolve(), "digest": digest, "inputs": describe_input(inputs)}
         self._file.note("log_scorer", described)
 
