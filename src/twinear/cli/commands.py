@@ -7,6 +7,7 @@ from twinear.cli import (  # noqa: F401
     embed,
     evaluation,
     library,
+    model,
     neighbours,
     playlist,
     promotion,
