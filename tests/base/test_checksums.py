@@ -29,7 +29,7 @@ from twinear.spectrograms.spectrograms import Spectrograms
 READERS: dict[str, Callable[[Path], object]] = {
     "listens": Listens.read,
     "similarity": Similarity.read,
-    "neighbours": lambda folder: find_similar(folder, "nobody of this name", top=3),
+    "neighbours": lambda folder: find_similar(folder, "Baldoul", top=3),
     "spectrograms": Spectrograms.read,
     "training/scorer.safetensors": Scorer.read,
     "catalogue": Catalogue.read,
@@ -78,6 +78,7 @@ def test_a_flipped_bit_anywhere_in_an_artefact_is_noticed(
     (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
     files = [path for path in [target, *target.rglob("*")] if path.is_file()]
     rng = np.random.default_rng(0)
+    READERS[name](target)
     for path in files:
         if path.name in NOT_READ:
             continue
@@ -86,9 +87,8 @@ def test_a_flipped_bit_anywhere_in_an_artefact_is_noticed(
             damaged = bytearray(whole)
             damaged[at] ^= 1 << int(rng.integers(8))
             path.write_bytes(damaged)
-            with pytest.raises(DataError) as error:
+            with pytest.raises(DataError):
                 READERS[name](target)
-            assert "nobody" not in str(error.value), f"{path.name} at {at}"
         path.write_bytes(whole)
 
 
