@@ -8,7 +8,7 @@ from typing import Any
 
 from twinear.base.errors import DataError, TwinearError
 from twinear.base.files import sha256
-from twinear.model.inputs import parse_input
+from twinear.model.scorer import Scorer
 from twinear.tracking.connection import is_off
 from twinear.tracking.datasets import TrackedData
 from twinear.tracking.runs import ChildRun, Run, reopen_run
@@ -71,7 +71,7 @@ def _repeat(run: Run, call: str, **arguments: Any) -> None:
             print(f"tracking: {path} was not logged: it is another scorer now", file=sys.stderr)
             run.tag_scorers([arguments["digest"]])
             return
-        arguments["inputs"] = parse_input(arguments["inputs"])
+        arguments["inputs"] = Scorer.read(path).inputs
     if call == "log_child":
         arguments["child"] = ChildRun(**arguments["child"])
     getattr(run, call)(**arguments)

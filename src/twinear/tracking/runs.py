@@ -245,11 +245,8 @@ class WaitingRun(Run):
         self._file.note("log_files", {"path": path.resolve(), "folder": folder})
 
     def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
-        """Note a scorer."""
-        from twinear.model.inputs import describe_input  # which most stages do not need
-
-        described = {"path": path.resolve(), "digest": digest, "inputs": describe_input(inputs)}
-        self._file.note("log_scorer", described)
+        """Note a scorer; its inputs are in its file."""
+        self._file.note("log_scorer", {"path": path.resolve(), "digest": digest})
 
     def tag_scorers(self, scorers: Sequence[str]) -> None:
         """Note hashes."""
