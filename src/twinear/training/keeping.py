@@ -288,17 +288,17 @@ def values_of_rows(
 
 
 def measures(decision: KeepDecision) -> dict[str, float]:
-    """Give the numbers of a decision by name, as they are tracked."""
+    """Give the numbers of a decision by name, as they are tracked.
+
+    They are of artists of training and validation, which the names say.
+    """
     numbers = {
-        f"{step.step}_ndcg_gained": step.difference.value
+        f"validation_ndcg_gained_by_{step.step}": step.difference.value
         for step in decision.steps
         if step.difference is not None
     }
     if decision.embeddings is not None:
         numbers["embeddings_share"] = decision.embeddings.share
-        for each in decision.embeddings.candidates:
-            if each.ndcg is not None:
-                numbers[f"ndcg_at_embeddings_share_{each.share:g}"] = each.ndcg
     return numbers
 
 
