@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 import twinear.cli.main  # noqa: F401  (adds every command to the app)
-from tests.conftest import PARAMS, ROOT, Project
+from tests.conftest import ROOT, Project
 from tests.docs.blocks import PAGES, README, read_blocks, read_commands
 from tests.support.archives import Archives
 from tests.support.audio import music, write_clip
@@ -135,7 +135,7 @@ def reader(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).symlink_to(finished.folder / name)
     shutil.copytree(finished.folder / "reports", folder / "reports")
     shutil.copy(finished.folder / "mlflow.db", folder)
-    sections = YAML(typ="safe", pure=True).load(PARAMS)
+    sections = YAML(typ="safe", pure=True).load(finished.folder / "params.yaml")
     sections["ranking"] |= {"n_bootstrap": 50, "n_chance": 20, "listener_draws": 2}
     sections["split"]["n_folds"] = 3
     sections["clips"]["min_seconds"] = 1.0  # those of the services on loopback are short

@@ -18,11 +18,11 @@ import pytest
 
 from tests.conftest import Project
 from tests.support.audio import music, write_clip
-from tests.support.serving import Service, copy_served, running
+from tests.support.serving import Service, copy_served, plant_map, running
 from tests.support.tracking import mlflow, register  # noqa: F401  (a fixture)
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, sha256
-from twinear.catalogue.catalogue import FACTS, SCORER, Catalogue
+from twinear.catalogue.catalogue import FACTS, LAYOUT, SCORER, Catalogue
 from twinear.model.scorer import Scorer
 from twinear.recommendation.additions import Additions
 from twinear.recommendation.collection import Collection
@@ -33,10 +33,10 @@ from twinear.tracking.registry import CHAMPION, set_champion
 
 
 @pytest.fixture
-def options(finished: Project, map_folder: Path, tmp_path: Path) -> ServeOptions:
+def options(finished: Project, tmp_path: Path) -> ServeOptions:
     """A catalogue that a test may change."""
     options = copy_served(finished, tmp_path)
-    shutil.copytree(map_folder, options.catalogue.parent / map_folder.name)
+    plant_map(options.catalogue)
     return options
 
 
@@ -47,6 +47,8 @@ def replace_catalogue(folder: Path, change: Callable[[Path, dict[str, Any]], Non
         facts = json.loads((temporary / FACTS).read_text(encoding="utf-8"))
         change(temporary, facts)
         (temporary / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+        if facts["layout"] == LAYOUT:
+            plant_map(temporary)
 
 
 def colder(_: Path, facts: dict[str, Any]) -> None:
