@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -18,6 +16,7 @@ import pytest
 
 from tests.conftest import Project
 from tests.support.audio import music, write_clip
+from tests.support.dvc import run_dvc
 from tests.support.serving import Service, copy_served, plant_map, running
 from tests.support.tracking import mlflow, register  # noqa: F401  (a fixture)
 from twinear.base.errors import DataError
@@ -208,15 +207,6 @@ def test_links_out_of_the_data_folder_are_not_played(options: ServeOptions, tmp_
         assert service.client.get(f"/api/v1/clips/{clip['id']}/audio").content == b"audio"
 
 
-def run_dvc(folder: Path, *commands: str) -> None:
-    """Run commands of DVC in one process."""
-    program = (
-        "import sys; from dvc.cli import main; "
-        "sys.exit(any([main(command.split()) for command in sys.argv[1:]]))"
-    )
-    subprocess.run([sys.executable, "-c", program, *commands], cwd=folder, check=True)
-
-
 def test_clips_that_dvc_links_to_its_cache_are_played_and_no_other_links(
     options: ServeOptions, tmp_path: Path
 ) -> None:
@@ -224,8 +214,9 @@ def test_clips_that_dvc_links_to_its_cache_are_played_and_no_other_links(
     file, link = (tmp_path / "data" / table.clips_of(row)[0].file for row in (0, 1))
     file.parent.mkdir(parents=True)
     file.write_bytes(b"audio")
-    settings = "config cache.dir elsewhere", "config cache.type symlink"
-    run_dvc(tmp_path, "init -q --no-scm", *settings, "add -q data")
+    settings = ("config cache.dir elsewhere", "config cache.type symlink")
+    for command in ("init -q --no-scm", *settings, "add -q data"):
+        run_dvc(tmp_path, *command.split())
     assert file.resolve().is_relative_to(tmp_path / "elsewhere")
     assert file.suffix != file.resolve().suffix
     (tmp_path / ".dvc/tmp/secret").write_bytes(b"secret")  # not of the cache, but beside it
