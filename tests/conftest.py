@@ -28,7 +28,7 @@ PARAMS = ROOT / "params.yaml"
 # busy machine an example takes any time.
 settings.register_profile(
     "twinear",
-    max_examples=100 if os.environ.get("CI") else 25,
+    max_examples=100 if os.environ.get("CI") else 15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -192,6 +192,7 @@ def project(trained: PipelineFolders, tmp_path: Path) -> Project:
     return project
 
 
+@pytest.mark.slow(reason="DVC and its stages, in many processes")
 def test_the_command_runs_dvc_promotes_pushes_and_blocks_broken_data(
     project: Project,
     tmp_path: Path,
