@@ -195,7 +195,6 @@ class Project:
 # eight seconds of a clip as in thirty.
 QUICK = {
     "n_frames: 1292 ": "n_frames: 344 ",
-    "max_seconds: 300.0 ": "max_seconds: 8.0 ",
     "  epochs: 30 ": "  epochs: 10 ",
     "n_bootstrap: 2000 ": "n_bootstrap: 200 ",
     "n_chance: 1000 ": "n_chance: 200 ",
