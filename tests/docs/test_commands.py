@@ -181,7 +181,7 @@ def reader(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).symlink_to(finished.folder / name)
     shutil.copytree(finished.folder / "reports", folder / "reports")
     shutil.copy(finished.folder / "mlflow.db", folder)
-    sections = YAML(typ="safe", pure=True).load(PARAMS)
+    sections = YAML(typ="safe", pure=True).load(finished.folder / "params.yaml")
     sections["ranking"] |= {"n_bootstrap": 50, "n_chance": 20, "listener_draws": 2}
     sections["split"]["n_folds"] = 3
     sections["clips"]["min_seconds"] = 1.0  # those of the services on loopback are short
@@ -410,6 +410,7 @@ def test_make_run_shows_the_ranking_and_where_things_are(finished: Project) -> N
         (("test",), f'{PYTEST} -m "not slow"'),
         (("test-slow",), f"{PYTEST} -m slow"),
         (("test-all",), PYTEST),
+        (("test-all", "PROCESSES=8"), PYTEST.replace("3", "8")),
         (("serve",), "twinear serve"),
         (("tune",), "twinear tune"),
         (("tune", "TRIALS=7"), "twinear tune --trials 7"),
