@@ -5,6 +5,7 @@ The pictures of the documentation are those of the project's own runs:
 """
 
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ from pathlib import Path
 import mlflow
 from playwright.sync_api import Page
 
+from tests.conftest import ROOT
 from tests.support.browser import opened_page
 from tests.support.tracking import Server, copy_database
 from twinear.tracking.runs import MODEL
 
+PICTURES = ("runs", "run", "model", "version")
 WIDTH = 1600
 SHOWS = "texts => texts.every(text => document.body.innerText.includes(text))"
 
@@ -84,3 +87,19 @@ def take_pictures(address: str, folder: Path, shown: Mapping[str, str]) -> None:
         compare(page, pages.addresses["runs"])
         page.wait_for_timeout(1500)
         page.screenshot(path=folder / "comparison.png")
+
+
+def main(folder: Path) -> None:
+    """Take pictures of the project's own runs, by a server on a copy of its database."""
+    with tempfile.TemporaryDirectory() as work:
+        server = Server(Path(work))
+        copy_database(ROOT / "mlflow.db", Path(work) / "mlflow.db")
+        try:
+            server.start()
+            take_pictures(server.address, folder, dict.fromkeys(PICTURES, "ndcg_at_10"))
+        finally:
+            server.kill()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
