@@ -19,7 +19,8 @@ from tests.support.tracking import Server, copy_database
 from twinear.tracking.runs import MODEL
 
 PICTURES = ("runs", "run", "model", "version")
-WIDTH = 1600
+WIDTH, HEIGHT = 1600, 1100
+SETTLE_MS = 3000
 SHOWS = "texts => texts.every(text => document.body.innerText.includes(text))"
 
 
@@ -59,7 +60,6 @@ def show(page: Page, address: str, *texts: str) -> str:
     """Open an address and wait until it shows the texts; all that it shows."""
     page.goto(address)
     page.wait_for_function(SHOWS, arg=list(texts))
-    page.wait_for_load_state("networkidle")
     return page.inner_text("body")
 
 
@@ -71,7 +71,7 @@ def compare(page: Page, address: str, n_runs: int = 2) -> str:
         boxes.nth(number).check()
     page.get_by_role("button", name="Compare", exact=True).click()
     page.get_by_text(f"Comparing {n_runs} Runs").wait_for()
-    page.wait_for_load_state("networkidle")
+    page.wait_for_function(SHOWS, arg=["ndcg_at_10_upper"])
     return page.inner_text("body")
 
 
@@ -79,14 +79,22 @@ def take_pictures(address: str, folder: Path, shown: Mapping[str, str]) -> None:
     """Write a picture of each page; `shown` is a text that each page must show."""
     folder.mkdir(parents=True, exist_ok=True)
     pages = find_pages(address)
-    with opened_page(width=WIDTH, height=1000) as page:
+    with opened_page(width=WIDTH, height=HEIGHT) as page:
         for name, where in pages.addresses.items():
             show(page, where, shown[name])
-            page.wait_for_timeout(1500)  # charts are drawn as they come into sight
+            close_panels(page)
             page.screenshot(path=folder / f"{name}.png")
         compare(page, pages.addresses["runs"])
-        page.wait_for_timeout(1500)
+        close_panels(page)
         page.screenshot(path=folder / "comparison.png")
+
+
+def close_panels(page: Page) -> None:
+    """Close what MLflow opens beside its pages, and let it draw again."""
+    page.wait_for_timeout(SETTLE_MS)
+    for button in page.get_by_role("button", name="Close").all():
+        button.click()
+    page.wait_for_timeout(SETTLE_MS)
 
 
 def main(folder: Path) -> None:

@@ -172,7 +172,9 @@ def start_run(
                 mlflow.set_tags(process)
                 return MlflowRun(mlflow, resumed)
         flat = flatten(params)
-        tags = {**tags, **process, **provenance(kind), **description(kind, flat)}
+        # MLflow shows tags in this order
+        described = {KIND_TAG: kind, **description(kind, flat), **provenance(kind)}
+        tags = {**described, **tags, **process}
         started = mlflow.start_run(run_name=name, parent_run_id=parent, tags=tags)
         mlflow.log_params(flat)
     except mlflow.MlflowException as error:
@@ -326,8 +328,9 @@ class MlflowRun(Run):
         ]
         with self._reporting(child.name):
             tags = {
-                **provenance(child.kind),
+                KIND_TAG: child.kind,
                 **description(child.kind, flatten(child.params)),
+                **provenance(child.kind),
                 SCORER_TAG: join_scorers(child.scorers),
                 **child.tags,
                 "mlflow.parentRunId": self._info.run_id,
