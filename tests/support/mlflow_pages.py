@@ -86,6 +86,10 @@ def take_pictures(address: str, folder: Path, shown: Mapping[str, str]) -> None:
             page.screenshot(path=folder / f"{name}.png")
         compare(page, pages.addresses["runs"])
         close_panels(page)
+        page.get_by_text("Visualizations").click()  # the tables below are what is compared
+        for switch in page.get_by_label("Show diff only").all():
+            switch.click()
+        page.wait_for_timeout(SETTLE_MS)
         page.screenshot(path=folder / "comparison.png")
 
 
