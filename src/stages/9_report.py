@@ -1,4 +1,4 @@
-"""Stage 9: the results of all stages -> figures, a report in Markdown and as one HTML page."""
+"""Stage 9: the results of all stages -> figures, a report as Markdown and HTML, a model card."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
 from twinear.ranking.ranking import RankingParams
 from twinear.report.inputs import ReportInputs
+from twinear.report.model_card import write_card
 from twinear.report.page import ReportParams, write_report
 from twinear.report.without_listens import CatalogueInputs, write_report_without_listens
 from twinear.split import Split
@@ -15,12 +16,14 @@ from twinear.tracking.runs import open_run
 
 
 def report(
+    data: Path,
     reports: Path,
     artifacts: Path,
     scorer: Path,
     receipt: Path,
     markdown: Path,
     page: Path,
+    card: Path,
     figures: Path,
 ) -> None:
     params = read_params("report", ReportParams)
@@ -29,17 +32,19 @@ def report(
         print("report: no listens, so it shows the catalogue alone", file=sys.stderr)
         made = CatalogueInputs.read(reports, artifacts, scorer)
         write_report_without_listens(made, params, markdown, page, figures)
+        write_card(made, data, scorer, params, confidence, card)
     else:
         inputs = ReportInputs.read(reports, artifacts)
         write_report(inputs, params, confidence, markdown, page, figures)
+        write_card(inputs, data, scorer, params, confidence, card)
     with open_run(read_stages(), sha256(scorer)) as run:
         # decisions about champions and data are not results of this run
         results = {*reports.glob("*.json"), *reports.glob("*.csv")}
         results -= {reports / "champion.json", reports / "accepted.json"}
-        for path in (markdown, page, figures, *sorted(results)):
+        for path in (markdown, page, card, figures, *sorted(results)):
             run.log_files(path, reports.name)
     # Unlike the report, it is not in git: a fresh clone lacks it, so that the stage runs and logs.
-    written = [markdown, page, *sorted(figures.iterdir())]
+    written = [markdown, page, card, *sorted(figures.iterdir())]
     write_json(receipt, {path.name: sha256(path) for path in written})
 
 
