@@ -83,7 +83,7 @@ ELSEWHERE = {
     "twinear champion --checkout": (
         "tests/tracking/test_registry.py"
         "::test_the_scorer_the_catalogue_and_the_reports_of_the_champion_are_brought",
-        ("check_out",),
+        (),
     ),
     "twinear rollback": (
         "tests/tracking/test_promotions.py"
