@@ -89,6 +89,7 @@ def take_pictures(address: str, folder: Path, shown: Mapping[str, str]) -> None:
         page.get_by_text("Visualizations").click()  # the tables below are what is compared
         for switch in page.get_by_label("Show diff only").all():
             switch.click()
+        page.get_by_text("Run details").first.scroll_into_view_if_needed()
         page.wait_for_timeout(SETTLE_MS)
         page.screenshot(path=folder / "comparison.png")
 
