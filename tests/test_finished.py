@@ -111,7 +111,7 @@ def test_the_run_in_mlflow_has_params_curve_ranking_inputs_files_and_model(
 def test_queued_experiments_are_shown_applied_and_in_mlflow_too(spoiled: Project) -> None:
     import mlflow
 
-    quick = ("-S", "ranking.n_chance=50", "-S", "ranking.n_bootstrap=50")
+    quick = ("-S", "ranking.n_chance=50", "-S", "ranking.n_bootstrap=100")
     words = ("--queue", "-n", "short", "-S", "training.epochs=3", *quick)
     spoiled.must("dvc", "exp", "run", *words)
     spoiled.must("dvc", "queue", "start", tracking="on")
@@ -147,7 +147,7 @@ def test_metrics_and_plots_of_an_experiment_are_compared(spoiled: Project) -> No
     Of the stages only `ranking` runs; that the report follows is another test's.
     """
     before = ranking(spoiled)["chance"]["ndcg@10"]["value"]
-    quick = ("-S", "ranking.n_chance=50", "-S", "ranking.n_bootstrap=50")
+    quick = ("-S", "ranking.n_chance=50", "-S", "ranking.n_bootstrap=100")
     spoiled.must("dvc", "exp", "run", *quick, "ranking")
     assert ranking(spoiled)["chance"]["ndcg@10"]["value"] != before
     assert "chance.ndcg@10.value" in spoiled.must("dvc", "metrics", "diff", "--md")

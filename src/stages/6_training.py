@@ -4,6 +4,10 @@ Several processes may train together, started by torchrun or by TWINEAR_PROCESSE
 that of rank 0 alone writes, prints and is tracked.
 """
 
+from twinear.base.interrupts import end_on_interrupt
+
+end_on_interrupt()  # on Ctrl-C, also while what follows is imported
+
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext

@@ -1,5 +1,9 @@
 """Stage 8: catalogue and test artists -> how well each system ranks, with intervals."""
 
+from twinear.base.interrupts import end_on_interrupt
+
+end_on_interrupt()  # on Ctrl-C, also while what follows is imported
+
 import hashlib
 import sys
 from pathlib import Path

@@ -1,5 +1,9 @@
 """Stage 9: the results of all stages -> figures, a report as Markdown and HTML, a model card."""
 
+from twinear.base.interrupts import end_on_interrupt
+
+end_on_interrupt()  # on Ctrl-C, also while what follows is imported
+
 import sys
 from pathlib import Path
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -95,7 +96,7 @@ def test_a_worse_challenger_is_refused_and_one_rolled_back_needs_to_be_forgiven(
     assert refused.outcome == "refused"
     assert "on the same queries" in refused.reason
     assert not refused.stands
-    assert f"**refused**, {refused.reason}" in described(refused.version)
+    assert f"**refused**, {refused.reason}" in described(refused.version or 0)
     make_champion(weak)
     assert roll_back().reason == "version 3 was rolled back"
     returning = challenge(trained, weak)
@@ -104,13 +105,37 @@ def test_a_worse_challenger_is_refused_and_one_rolled_back_needs_to_be_forgiven(
     assert "--again" not in challenge(trained, weak, again=True).reason
 
 
+def test_a_scorer_that_gives_no_numbers_is_refused_and_not_registered(
+    mlflow: Any, trained: PipelineFolders, weak: Path, tmp_path: Path
+) -> None:
+    path, scorer = tmp_path / "nan.safetensors", Scorer.read(weak)
+    bias = np.full_like(scorer.weights["head.bias"], np.nan)
+    replace(scorer, weights={**scorer.weights, "head.bias": bias}).write(path)
+    refused = challenge(trained, path)
+    assert (refused.outcome, refused.version, refused.champion) == ("refused", None, None)
+    assert "head.bias are not all finite" in refused.reason
+    assert not mlflow.MlflowClient().search_model_versions(f"name = '{MODEL}'")
+    refused.write(tmp_path / "champion.json")
+    assert read_json(tmp_path / "champion.json")["outcome"] == "refused"
+
+
+def test_nothing_is_registered_before_the_checks_have_run(
+    mlflow: Any, trained: PipelineFolders, weak: Path, tmp_path: Path
+) -> None:
+    without = replace(trained, artifacts=tmp_path / "nothing")
+    with pytest.raises(DataError, match="nothing"):
+        challenge(without, weak)
+    assert not mlflow.MlflowClient().search_model_versions(f"name = '{MODEL}'")
+    assert not mlflow.search_runs(experiment_names=["twinear"], output_format="list")
+
+
 def test_a_file_of_elsewhere_is_recorded_with_what_it_says_of_itself(
     mlflow: Any, trained: PipelineFolders, weak: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "theirs.safetensors"
     theirs = replace(Scorer.read(weak), training={"seed": 7, "epochs": 1})
     theirs.write(path)
-    run = mlflow.get_run(get_version(challenge(trained, path).version).run_id)
+    run = mlflow.get_run(get_version(challenge(trained, path).version or 0).run_id)
     assert run.data.params["training.seed"] == "7"  # today's is 1, as RULES say
     assert run.data.params["spectrograms.n_mels"] == str(theirs.spectrograms.n_mels)
     assert run.data.params["training.model.channels"] == "8"
@@ -131,7 +156,7 @@ def test_the_catalogue_of_a_champion_is_kept_with_it(
     (folders.catalogue / "scorer.safetensors").write_text("another scorer")
     assert challenge(folders).outcome == "kept"
     client = mlflow.MlflowClient()
-    run = get_version(promoted.version).run_id
+    run = get_version(promoted.version or 0).run_id
     assert client.list_artifacts(run, "catalogue") == []
     shutil.copy(folders.scorer, folders.catalogue)
     assert challenge(folders).outcome == "kept"

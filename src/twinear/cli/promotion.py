@@ -160,6 +160,7 @@ def _show(promotion: "Promotion", into: Path, *, as_json: bool) -> None:
     else:
         for check in promotion.checks:
             print(check, file=sys.stderr)
-        print(f"version {promotion.version} {promotion.outcome}: {promotion.reason}")
+        named = f"version {promotion.version}" if promotion.version else "not registered,"
+        print(f"{named} {promotion.outcome}: {promotion.reason}")
     if not promotion.stands:
         raise typer.Exit(1)

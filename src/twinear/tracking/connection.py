@@ -7,6 +7,7 @@ given up after seconds, so that no stage hangs; MLflow's own variables change th
 import json
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,15 @@ VIEW = {
     "lifecycleFilter": "Active",
     "selectedColumns": SHOWN,
 }
+DATABASE_FAULTS = {  # what SQLite says -> what to do
+    "is locked": "end the program that holds it, and run again",
+    "malformed": "restore it from a copy, or move it away for a new one",
+    "not a database": "restore it from a copy, or move it away for a new one",
+    "readonly": "fix the permissions, or set MLFLOW_TRACKING_URI to another place",
+    "unable to open": "fix the permissions, or set MLFLOW_TRACKING_URI to another place",
+    "is full": "free some space and run again",
+    "disk I/O error": "look whether the disk is full or damaged, and run again",
+}
 ABOUT = """Which artists sound alike, learned from what people listen to. One run for each scorer.
 
 - **`ndcg_at_10` ranks the runs**: NDCG@10 of the held-out test artists, with its interval. Nothing
@@ -52,6 +62,15 @@ ABOUT = """Which artists sound alike, learned from what people listen to. One ru
 """
 
 
+def faults() -> tuple[type[Exception], ...]:
+    """Name the exceptions by which tracking fails: of MLflow, database, network and disk."""
+    from alembic.util import CommandError
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError, CommandError, OSError
+
+
 def is_off() -> bool:
     """Whether `TWINEAR_TRACKING=off` turns tracking off."""
     return os.environ.get("TWINEAR_TRACKING", "on") == "off"
@@ -60,7 +79,8 @@ def is_off() -> bool:
 def connect() -> Any:
     """Return the module `mlflow`, connected to this project's runs.
 
-    `TwinearError` if the server cannot be reached, or another version of MLflow wrote the database.
+    `TwinearError` if the server cannot be reached, the database is locked, damaged or read-only, or
+    another version of MLflow wrote it.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -68,6 +88,9 @@ def connect() -> Any:
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    # it logs the traceback of whatever it raises; the line that is printed here says enough
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         mlflow.set_tracking_uri(f"{SQLITE}{root / 'mlflow.db'}")
@@ -84,14 +107,14 @@ def connect() -> Any:
         for tag, text in wanted.items():
             if experiment.tags.get(tag) != text:
                 mlflow.MlflowClient().set_experiment_tag(experiment.experiment_id, tag, text)
-    except mlflow.MlflowException as error:
+    except faults() as error:
         raise tracking_error(uri, error) from error
     return mlflow
 
 
 def tracking_error(uri: str, error: Exception) -> TwinearError:
     """Build the error for a tracking server or database that cannot be used."""
-    reason = str(error).splitlines()[0][:200]
+    reason = reason_of(error)
     if "out-of-date database schema" in reason:
         return TwinearError(
             uri,
@@ -99,8 +122,23 @@ def tracking_error(uri: str, error: Exception) -> TwinearError:
             expected="that of the installed version",
             remedy=f"back it up and run 'mlflow db upgrade {uri}', or move it away for a new one",
         )
+    for part, remedy in DATABASE_FAULTS.items():
+        if part in reason:
+            return TwinearError(uri, f"tracking cannot use its database ({reason})", remedy=remedy)
     remedy = "start the server, correct MLFLOW_TRACKING_URI, or set TWINEAR_TRACKING=off"
     return TwinearError(uri, f"tracking cannot be reached ({reason})", remedy=remedy)
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of an exception, without what SQLAlchemy puts before it.
+
+    Examples
+    --------
+    >>> reason_of(ValueError("(raised by a query) (sqlite3.OperationalError) database is locked"))
+    'database is locked'
+    """
+    text = re.sub(r"^.*?\(\w+\.\w*Error\) ", "", str(error), count=1, flags=re.DOTALL)
+    return (text.splitlines() or [type(error).__name__])[0][:200]
 
 
 def _check_database(uri: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from twinear.base.errors import DataError, TwinearError
 from twinear.base.files import replacing
 from twinear.base.text import format_interval
-from twinear.tracking.connection import connect, is_off, tracking_error
+from twinear.tracking.connection import connect, faults, is_off, tracking_error
 from twinear.tracking.provenance import COMMIT_TAG, DATA_TAG, UNKNOWN
 from twinear.tracking.runs import MODEL, SCORER_TAG
 
@@ -81,10 +81,11 @@ def find_version(scorer: str) -> Version | None:
         return max(versions, key=lambda version: version.number, default=None)
 
 
-def is_logged(scorer: str) -> bool:
-    """Whether a run has logged the scorer with that SHA-256 as a model."""
+def find_run(scorer: str) -> str:
+    """Find the run that has logged the scorer with that SHA-256 as a model; "" if none has."""
     with registry_errors(MODEL) as mlflow:
-        return bool(_logged_models(mlflow, scorer))
+        logged = _logged_models(mlflow, scorer)
+        return str(logged[0].source_run_id) if logged else ""
 
 
 def register(scorer: str) -> Version:
@@ -188,7 +189,7 @@ def scorer_file(name: str) -> Iterator[Path]:
         except DataError as error:
             if not str(error).startswith(place):
                 raise
-            raise DataError(name, str(error).removeprefix(place)) from error
+            raise type(error)(name, str(error).removeprefix(place)) from error
 
 
 def read_split(version: Version, folder: Path) -> Path | None:
@@ -301,10 +302,11 @@ def registry_errors(place: str) -> Iterator[Any]:
     mlflow = connect()
     try:
         yield mlflow
-    except mlflow.MlflowException as error:
-        if error.error_code in UNREACHABLE:
+    except faults() as error:
+        code = getattr(error, "error_code", UNREACHABLE[0])  # others have none
+        if code in UNREACHABLE:
             raise tracking_error(mlflow.get_tracking_uri(), error) from error
         remedy = "run 'twinear promote', name a scorer file, or set MLFLOW_TRACKING_URI"
-        if error.error_code in ABSENT and place == CHAMPION:
+        if code in ABSENT and place == CHAMPION:
             raise DataError(place, "there is no champion", remedy=remedy) from error
         raise DataError(place, str(error).splitlines()[0], remedy=remedy) from error

@@ -1,8 +1,8 @@
 """One MLflow run for a scorer and its params, opened by every stage that logs something.
 
-A server that cannot be reached when a run begins is an error. One that dies later stops no stage:
-metrics that it did not take are kept and sent when it is back, and what never arrived is reported
-on stderr. Later stages of the run then go on without it.
+Tracking that fails stops no stage. It is reported on stderr, and what was not logged waits for
+`twinear track`, see `waiting`. Metrics that a server did not take are sent as soon as it is back. A
+search and a cross-validation, which report themselves, do not begin without their server.
 """
 
 import base64
@@ -12,9 +12,10 @@ import os
 import sys
 import time
 import wave
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twinear.base.errors import TwinearError
-from twinear.tracking.connection import connect, is_off, tracking_error
+from twinear.tracking.connection import connect, faults, is_off, reason_of, tracking_error
 from twinear.tracking.datasets import Context, TrackedData, to_dataset
 from twinear.tracking.processes import PROCESS_TAG, mark_killed, process_tag
 from twinear.tracking.provenance import (
@@ -36,12 +37,14 @@ from twinear.tracking.provenance import (
     flatten,
     provenance,
 )
+from twinear.tracking.waiting import TOLD, WaitingFile, waits
 
 if TYPE_CHECKING:
     from twinear.model.inputs import InputSpec
 
 MODEL = "twinear"
-PAUSE_SECONDS = 10  # before a server that did not answer is tried again
+PAUSE_SECONDS = 10.0  # before a server that did not answer is tried again; then twice as long
+MAX_PAUSE_SECONDS = 600.0
 MAX_METRICS = 1000  # that MLflow takes at a time
 SCORER_TAG, PARAMS_TAG, EXPERIMENT_TAG = "scorer", "params", "dvc_experiment"
 MAX_WHOLE = 50  # hashes that a tag holds at full length
@@ -69,7 +72,7 @@ class ChildRun:
 
 
 class Run:
-    """A run that logs nothing, which is what tracking that is off gives; MLflow's is below."""
+    """A run that logs nothing, which is what tracking that is off gives; others are below."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log numbers; names may hold `@`."""
@@ -113,8 +116,8 @@ def open_run(
     `scorer` is the SHA-256 of the scorer's file: the latest run of that scorer and of equal params
     is opened again, or a new one started. Empty: a new run; or, if the work goes on where it was
     `interrupted`, the latest run of equal params and data that was killed or failed before it had a
-    scorer. A new run is tagged with `kind`.
-    `TwinearError` if the server cannot be reached and the run is new; else the stage is not logged.
+    scorer. A new run is tagged with `kind`. If tracking fails, this is reported, and the calls wait
+    for `twinear track`; so do those of later stages of a run that waits.
     """
     text = json.dumps(params, sort_keys=True, default=str)
     tags = {PARAMS_TAG: hashlib.sha256(text.encode()).hexdigest(), SCORER_TAG: scorer or NO_SCORER}
@@ -125,15 +128,17 @@ def open_run(
     if interrupted and not scorer:
         query += f" and tags.{DATA_TAG} = '{data_hash()}' and attributes.status != 'FINISHED'"
         query += " and attributes.status != 'RUNNING'"
+    name = name or f"{kind}-{tags[PARAMS_TAG][:8]}"
+    resume = query if scorer or interrupted else ""
     try:
-        name = name or f"{kind}-{tags[PARAMS_TAG][:8]}"
-        resume = query if scorer or interrupted else ""
+        if scorer and not is_off() and waits(scorer):
+            raise TwinearError("earlier stages", "wait")
         run = start_run(kind, name, params, tags, resume=resume)
     except TwinearError as error:
-        if not scorer:
-            raise
-        print(f"tracking: this stage is not logged ({error})", file=sys.stderr)
-        run = Run()
+        print(f"tracking: this stage is not logged ({error}); {TOLD}", file=sys.stderr)
+        origin = {**provenance(kind), **description(kind, flatten(params))}
+        about = {"kind": kind, "name": name, "params": params, "tags": tags, "resume": resume}
+        run = WaitingRun(WaitingFile({**about, "origin": origin}))
     with ending(run):
         yield run
 
@@ -155,12 +160,18 @@ def open_folds(name: str, params: Mapping[str, Any]) -> AbstractContextManager[R
 
 
 def start_run(
-    kind: Kind, name: str, params: Mapping[str, Any], tags: Mapping[str, str], *, resume: str = ""
+    kind: Kind,
+    name: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    *,
+    resume: str = "",
+    origin: Mapping[str, str] | None = None,
 ) -> Run:
     """Open the latest run that the MLflow filter `resume` finds, or start a new one.
 
-    Runs whose process was killed are ended first, as `KILLED`. `TwinearError` if the tracking
-    server cannot be reached.
+    `origin` are its provenance and description, if they are not those of this moment. Runs whose
+    process was killed are ended first, as `KILLED`. `TwinearError` if tracking fails.
     """
     if is_off():
         return Run()
@@ -178,13 +189,25 @@ def start_run(
                 return run
         flat = flatten(params)
         # MLflow shows tags in this order
-        described = {KIND_TAG: kind, **description(kind, flat), **provenance(kind)}
-        tags = {**described, **tags, **process}
+        origin = origin or {**description(kind, flat), **provenance(kind)}
+        tags = {KIND_TAG: kind, **origin, **tags, **process}
         started = mlflow.start_run(run_name=name, parent_run_id=parent, tags=tags)
         mlflow.log_params(flat)
-    except mlflow.MlflowException as error:
+    except faults() as error:
+        mlflow.end_run()  # of this process, whether or not the server hears of it
         raise tracking_error(mlflow.get_tracking_uri(), error) from error
     return MlflowRun(mlflow, started)
+
+
+def reopen_run(about: Mapping[str, Any]) -> Run:
+    """Open the run that a `WaitingFile` is about; errors as of `start_run`."""
+    if "run_id" not in about:
+        return start_run(**about)
+    mlflow = connect()
+    try:
+        return MlflowRun(mlflow, mlflow.start_run(run_id=about["run_id"]))
+    except faults() as error:
+        raise tracking_error(mlflow.get_tracking_uri(), error) from error
 
 
 @contextmanager
@@ -198,6 +221,59 @@ def ending(run: Run) -> Iterator[Run]:
         run.end(status)
 
 
+class WaitingRun(Run):
+    """A run that is written to a file, because tracking failed."""
+
+    def __init__(self, file: WaitingFile) -> None:
+        self._file = file
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Note numbers."""
+        self._file.note("log_metrics", {"metrics": dict(metrics), "step": step})
+
+    def log_data(self, data: TrackedData, context: Context = "training") -> None:
+        """Note a dataset."""
+        self._file.note("log_data", {"data": asdict(data), "context": context})
+
+    def log_results(self, metrics: Mapping[str, float], data: TrackedData) -> None:
+        """Note results."""
+        self._file.note("log_results", {"metrics": dict(metrics), "data": asdict(data)})
+
+    def log_text(self, text: str, name: str) -> None:
+        """Note a text."""
+        self._file.note("log_text", {"text": text, "name": name})
+
+    def log_files(self, path: Path, folder: str = "") -> None:
+        """Note a file or a folder."""
+        self._file.note("log_files", {"path": path.resolve(), "folder": folder})
+
+    def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
+        """Note a scorer; its inputs are in its file."""
+        self._file.note("log_scorer", {"path": path.resolve(), "digest": digest})
+
+    def tag_scorers(self, scorers: Sequence[str]) -> None:
+        """Note hashes."""
+        self._file.note("tag_scorers", {"scorers": list(scorers)})
+
+    def log_child(self, child: ChildRun) -> str:
+        """Note a run that has ended."""
+        self._file.note("log_child", {"child": asdict(child)})
+        return ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything was noted."""
+        return self._file.exists
+
+    def note_metrics(self, metrics: Sequence[Mapping[str, Any]]) -> None:
+        """Note numbers with their times."""
+        self._file.note("log_waiting", {"metrics": metrics})
+
+    def end(self, status: str) -> None:
+        """Note the end."""
+        self._file.note("end", {"status": status})
+
+
 class MlflowRun(Run):
     """An active run in MLflow."""
 
@@ -209,7 +285,8 @@ class MlflowRun(Run):
         self._model = outputs[-1].model_id if outputs else None
         self._logged: dict[int, float] = {}  # the training loss of epochs logged by a start before
         self._waiting: list[Any] = []  # metrics that the server has not taken yet
-        self._next_attempt = 0.0
+        self._next_attempt, self._pause = 0.0, PAUSE_SECONDS
+        self._missed = WaitingRun(WaitingFile({"run_id": self._info.run_id}))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log numbers, or keep them until the server is back.
@@ -245,23 +322,33 @@ class MlflowRun(Run):
             while self._waiting:
                 self._client.log_batch(self._info.run_id, metrics=self._waiting[:MAX_METRICS])
                 del self._waiting[:MAX_METRICS]
-        except (self._mlflow.MlflowException, OSError) as error:
-            self._next_attempt = time.monotonic() + PAUSE_SECONDS
-            reason = str(error).splitlines()[0][:200]
-            print(f"tracking: {len(self._waiting)} numbers wait ({reason})", file=sys.stderr)
+            self._pause = PAUSE_SECONDS
+        except faults() as error:
+            self._next_attempt = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, MAX_PAUSE_SECONDS)  # a locked database takes time
+            found = f"{len(self._waiting)} numbers wait ({reason_of(error)})"
+            print(f"tracking: {found}", file=sys.stderr)
+
+    def log_waiting(self, metrics: Sequence[Mapping[str, Any]]) -> None:
+        """Log numbers that `end` noted, with their times and links."""
+        self._waiting += [self._mlflow.entities.Metric(**each) for each in metrics]
+        self._send()
 
     def end(self, status: str) -> None:
-        """Send the waiting metrics once more, report lost ones, and end the run."""
+        """Send the waiting metrics once more, report those that still wait, and end the run."""
         if self._waiting:
             self._send()
         if self._waiting:
-            print(f"tracking: {len(self._waiting)} numbers never arrived", file=sys.stderr)
-        with self._reporting("the end of the run"):
+            print(f"tracking: {len(self._waiting)} numbers never arrived; {TOLD}", file=sys.stderr)
+            self._missed.note_metrics([metric_fields(each) for each in self._waiting])
+        with self._reporting("the end of the run", partial(self._missed.end, status)):
             self._mlflow.end_run(status)
+        if self._missed.waits:
+            self._missed.end(status)
 
     def log_data(self, data: TrackedData, context: Context = "training") -> None:
         """Log a dataset as an input."""
-        with self._reporting(data.name):
+        with self._reporting(data.name, partial(self._missed.log_data, data, context)):
             self._mlflow.log_input(to_dataset(data), context=context)
 
     def log_results(self, metrics: Mapping[str, float], data: TrackedData) -> None:
@@ -277,12 +364,12 @@ class MlflowRun(Run):
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text."""
-        with self._reporting(name):
+        with self._reporting(name, partial(self._missed.log_text, text, name)):
             self._client.log_text(self._info.run_id, text, name)
 
     def log_files(self, path: Path, folder: str = "") -> None:
         """Log a file, or all files of a folder."""
-        with self._reporting(path.name):
+        with self._reporting(path.name, partial(self._missed.log_files, path, folder)):
             if path.is_dir():
                 place = f"{folder}/{path.name}" if folder else path.name
                 self._mlflow.log_artifacts(str(path), artifact_path=place)
@@ -290,13 +377,16 @@ class MlflowRun(Run):
                 self._mlflow.log_artifact(str(path), artifact_path=folder or None)
 
     @contextmanager
-    def _reporting(self, item: str) -> Iterator[None]:
-        """Report on stderr what the server does not take, and go on."""
+    def _reporting(self, item: str, note: Callable[[], object]) -> Iterator[None]:
+        """Report on stderr what the server does not take, note it, and go on."""
         try:
             yield
-        except (self._mlflow.MlflowException, OSError) as error:
-            reason = str(error).splitlines()[0][:200]
-            print(f"tracking: {item} was not logged ({reason})", file=sys.stderr)
+        except FileNotFoundError as error:  # trying again would not help
+            print(f"tracking: {item} was not logged ({error})", file=sys.stderr)
+        except faults() as error:
+            reason = f"({reason_of(error)}); {TOLD}"
+            print(f"tracking: {item} was not logged {reason}", file=sys.stderr)
+            note()
 
     def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
         """Log a scorer as a model."""
@@ -306,7 +396,8 @@ class MlflowRun(Run):
 
         pair = Schema([ColSpec(AnyType()), ColSpec(AnyType())])  # see `served_clips`
         scores = Schema([TensorSpec(np.dtype(np.float32), (-1,))])
-        with self._reporting("the scorer"):
+        note = partial(self._missed.log_scorer, path, digest, inputs)
+        with self._reporting("the scorer", note):
             self._mlflow.set_tag(SCORER_TAG, digest)
             tags = self._client.get_run(self._info.run_id).data.tags
             logged = self._mlflow.pyfunc.log_model(
@@ -324,7 +415,8 @@ class MlflowRun(Run):
 
     def tag_scorers(self, scorers: Sequence[str]) -> None:
         """Tag the run."""
-        with self._reporting("the hash of the scorers"):
+        note = partial(self._missed.tag_scorers, scorers)
+        with self._reporting("the hash of the scorers", note):
             self._mlflow.set_tag(SCORER_TAG, join_scorers(scorers))
 
     def log_child(self, child: ChildRun) -> str:
@@ -336,7 +428,7 @@ class MlflowRun(Run):
             self._mlflow.entities.Param(name, str(value)[:6000])  # as long as MLflow takes
             for name, value in flatten(child.params).items()
         ]
-        with self._reporting(child.name):
+        with self._reporting(child.name, partial(self._missed.log_child, child)):
             tags = {
                 KIND_TAG: child.kind,
                 **description(child.kind, flatten(child.params)),
@@ -381,6 +473,13 @@ def metric_name(name: str) -> str:
         if name.endswith(end):
             name = name.removesuffix(end) + sorted_end
     return name.replace("@", "_at_")
+
+
+def metric_fields(metric: Any) -> dict[str, Any]:
+    """Give the fields of a metric of MLflow's as plain values; NaN stays NaN."""
+    links = ("model_id", "dataset_name", "dataset_digest", "run_id")
+    fields = {name: getattr(metric, name) for name in ("key", "value", "timestamp", "step", *links)}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def join_scorers(scorers: Sequence[str]) -> str:

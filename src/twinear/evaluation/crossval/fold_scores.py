@@ -7,7 +7,6 @@ that a run that was stopped continues.
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from twinear import catalogue, model, spectrograms, training
+from twinear.base.arrays import NOT_ARRAYS
 from twinear.base.files import code_digest, replacing
 from twinear.catalogue.building import score_catalogue
 from twinear.catalogue.collaborative import TrainingArtists
@@ -100,7 +100,7 @@ class FoldScores:
                     before_listens=_read_before_listens(arrays),
                     scorer=str(arrays["scorer"]),
                 )
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
+        except NOT_ARRAYS:
             return None  # a damaged file is ignored and written again
 
 
