@@ -84,7 +84,7 @@ ELSEWHERE = {
     "twinear champion --checkout": (
         "tests/tracking/test_registry.py"
         "::test_the_scorer_the_catalogue_and_the_reports_of_the_champion_are_brought",
-        ("check_out",),
+        (),
     ),
     "twinear rollback": (
         "tests/tracking/test_promotions.py"
@@ -444,10 +444,12 @@ def test_make_ui_shows_the_runs(finished: Project) -> None:
 
 
 @pytest.mark.slow(reason="starts a server of MLflow models")
-def test_the_registered_scorer_is_served(finished: Project) -> None:
+def test_the_registered_scorer_is_served(spoiled: Project) -> None:
     assert SERVE in COMMANDS
-    port = free_port()
-    scorer = Scorer.read(finished.folder / "artifacts/training/scorer.safetensors")
+    port, path = free_port(), "artifacts/training/scorer.safetensors"
+    scorer = Scorer.read(spoiled.folder / path)
+    register = f"from twinear.tracking.registry import register; register('{scorer.digest}')"
+    spoiled.must("python", "-c", register, tracking="on")
     shape = (1, 2, *scorer.inputs.shape)  # (pairs, clips, n_mels, n_frames)
     pair = np.random.default_rng(0).random(shape)
     request = urllib.request.Request(
@@ -455,7 +457,7 @@ def test_the_registered_scorer_is_served(finished: Project) -> None:
         data=json.dumps({"inputs": pair.tolist()}).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with served(finished.folder, *SERVE.split(), "--port", str(port)) as server:
+    with served(spoiled.folder, *SERVE.split(), "--port", str(port)) as server:
         (score,) = json.loads(answer(server, request))["predictions"]
     u, v = scorer.encode(pair[0])[:, None]
     assert score == pytest.approx(float(scorer.score(u, v)[0, 0]), abs=1e-5)
