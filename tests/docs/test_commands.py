@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 import twinear.cli.commands  # noqa: F401  (adds every command to the app)
-from tests.conftest import PARAMS, ROOT, Project
+from tests.conftest import ROOT, Project
 from tests.docs.blocks import PAGES, README, read_blocks, read_commands
 from tests.support.archives import Archives
 from tests.support.audio import music, write_clip

@@ -47,9 +47,9 @@ def replace_catalogue(folder: Path, change: Callable[[Path, dict[str, Any]], Non
         facts = json.loads((temporary / FACTS).read_text(encoding="utf-8"))
         change(temporary, facts)
         (temporary / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+        write_checksums(temporary)
         if facts["layout"] == LAYOUT:
             plant_map(temporary)
-        write_checksums(temporary)
 
 
 def colder(_: Path, facts: dict[str, Any]) -> None:
