@@ -63,10 +63,10 @@ report: .venv/ready  ## the results that are committed; needs no data
 	@twinear ranking
 	@echo "report: reports/report.md, reports/report.html"
 
-retrain: .venv/ready  ## check the data, run the pipeline, promote a better scorer; ARGS=--accept-drift
+retrain: .venv/ready  ## check the data, run the pipeline, promote a better scorer; ARGS=--push
 	@[ -z "$$DVC_REMOTE_URL" ] || dvc remote add --local --default --force here "$$DVC_REMOTE_URL"
 	@[ -e data ] || dvc pull --quiet data.dvc
-	twinear retrain $(ARGS)
+	twinear retrain $(ARGS) $(if $(DVC_REMOTE_URL),--push)
 
 ui: .venv/ready  ## the runs in MLflow, on http://127.0.0.1:5000
 	@echo "runs, best first: http://127.0.0.1:$(PORT)/#/experiments/1/runs?viewStateShareKey=ranking"
