@@ -1,6 +1,7 @@
 """Stage 9: the results of all stages -> figures, a report in Markdown and as one HTML page."""
 
 import sys
+import tempfile
 from pathlib import Path
 
 from twinear.base.files import sha256, write_json
@@ -8,13 +9,15 @@ from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
 from twinear.ranking.ranking import RankingParams
 from twinear.report.inputs import ReportInputs
-from twinear.report.page import ReportParams, write_report
+from twinear.report.page import ReportParams, write_report, write_tracked_copy
 from twinear.report.without_listens import CatalogueInputs, write_report_without_listens
 from twinear.split import Split
+from twinear.tracking.provenance import COMMIT_TAG, data_hash, provenance
 from twinear.tracking.runs import open_run
 
 
 def report(
+    data: Path,
     reports: Path,
     artifacts: Path,
     scorer: Path,
@@ -25,16 +28,22 @@ def report(
 ) -> None:
     params = read_params("report", ReportParams)
     confidence = read_params("ranking", RankingParams).confidence
+    pinned = data_hash(data.with_name(f"{data.name}.dvc"))
     if Split.read(artifacts / "split.csv").artists.empty:
         print("report: no listens, so it shows the catalogue alone", file=sys.stderr)
-        made = CatalogueInputs.read(reports, artifacts, scorer)
+        made = CatalogueInputs.read(reports, artifacts, scorer, pinned)
         write_report_without_listens(made, params, markdown, page, figures)
     else:
-        inputs = ReportInputs.read(reports, artifacts)
+        inputs = ReportInputs.read(reports, artifacts, pinned)
         write_report(inputs, params, confidence, markdown, page, figures)
     with open_run(read_stages(), sha256(scorer)) as run:
-        for path in (markdown, page, figures, *sorted(reports.glob("*.json"))):
+        for path in (figures, *sorted(reports.glob("*.json"))):
             run.log_files(path)
+        if run.id:
+            commit = provenance("pipeline")[COMMIT_TAG]
+            with tempfile.TemporaryDirectory() as folder:
+                for copy in write_tracked_copy(markdown, commit, run.id, Path(folder)):
+                    run.log_files(copy)
     # Unlike the report, it is not in git: a fresh clone lacks it, so that the stage runs and logs.
     written = [markdown, page, *sorted(figures.iterdir())]
     write_json(receipt, {path.name: sha256(path) for path in written})

@@ -101,7 +101,7 @@ def plant(folder: Path, n_artists: int = 24, n_test: int = 6, seed: int = 1) -> 
         artifacts / "training/scorer.safetensors",
         metadata={"twinear": json.dumps(header)},
     )
-    return ReportInputs.read(reports, artifacts)
+    return ReportInputs.read(reports, artifacts, "c1a1364337713fdae09d9ff4bc06848b.dir")
 
 
 def plant_worth() -> ListenerEquivalents:
@@ -591,7 +591,7 @@ def test_bad_input_is_named_in_one_line(
     else:
         (tmp_path / path).write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=re.escape(says)) as raised:
-        ReportInputs.read(tmp_path / "reports", tmp_path / "artifacts")
+        ReportInputs.read(tmp_path / "reports", tmp_path / "artifacts", "")
     assert str(tmp_path / path) in str(raised.value)
     assert "\n" not in str(raised.value)
 

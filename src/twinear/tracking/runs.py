@@ -52,6 +52,8 @@ class ChildRun:
 class Run:
     """A run that logs nothing, which is what tracking that is off gives; MLflow's is below."""
 
+    id = ""  # of the run in MLflow
+
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log numbers; names may hold `@`."""
 
@@ -161,6 +163,7 @@ class MlflowRun(Run):
         self._mlflow = mlflow
         self._client = mlflow.MlflowClient()
         self._info = active_run.info
+        self.id = str(self._info.run_id)
         self._kind = active_run.data.tags.get(KIND_TAG, "")
         self._waiting: list[Any] = []  # metrics that the server has not taken yet
         self._next_attempt = 0.0
