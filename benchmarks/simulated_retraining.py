@@ -7,7 +7,8 @@ scorers are trained on
 - listens whose artists are shuffled (they say nothing, the clips are as before),
 - two thirds of the listens, drawn at random (the data check would block this, see
   `acceptance.max_lost`; here a person has accepted it),
-- the same data with a better setting (more epochs),
+- the same data with a better setting (listener factors in half of the worlds, more epochs in the
+  other half),
 
 and the code of `twinear promote` judges them, without the registry. Every number that it judges by
 is kept, so that a changed rule is applied to the same trainings in seconds.
@@ -17,6 +18,9 @@ like the sample, whose artists rank each other in groups as large as the test sp
 false if the challenger is worse than the rule promises there: not better than the champion, or on
 changed data worse by more than the margin. The check of the planted truth is left out: real data
 have no hidden styles.
+
+The usual setting is the network alone, always kept, for a few epochs: so every seed gives another
+scorer. (With listener factors, which have no seed, many would be the same.)
 
     python -m benchmarks.simulated_retraining FOLDER [--worlds 40]
 
@@ -29,8 +33,8 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -65,9 +69,9 @@ from twinear.training.scorer_training import train_scorer
 from twinear.training.training import TrainingParams
 
 DATA, ARTIFACTS = Path("data"), Path("artifacts")
-FRESH_SEEDS = (101, 102)  # of corpora of other artists
 SHARED = ("spectrograms", "clips.csv")  # artefacts that are the same in every world
-EPOCHS, MORE_EPOCHS = 10, 30
+# the params of training that are not those of params.yaml
+USUAL = {"listener_factors": 0, "keep": "always", "epochs": 6, "threads": 1}
 CLEAR = 3  # standard errors of a lead that must be promoted
 N_TEST = 16  # artists of the test split
 PLANTED = "planted truth"
@@ -79,18 +83,24 @@ class Scenario:
 
     name: str
     data: str = "same"  # same, shuffled or fewer
-    seed: int = 1  # of its training; that of the champion is 1
-    epochs: int = EPOCHS
+    training: Mapping[str, Any] = field(default_factory=dict)  # what is not as for the champion
 
 
 CHAMPION = Scenario(name="champion")
 SCENARIOS = {
-    "a": Scenario(name="unchanged data, new seed", seed=2),
-    "b": Scenario(name="unchanged data, new seed", seed=3),
+    "a": Scenario(name="unchanged data, new seed", training={"seed": 2}),
+    "b": Scenario(name="unchanged data, new seed", training={"seed": 3}),
     "c": Scenario(name="shuffled listens", data="shuffled"),
     "d": Scenario(name="a third of the listens gone", data="fewer"),
-    "e": Scenario(name="a better setting", epochs=MORE_EPOCHS),
+    "e": Scenario(name="a better setting", training={"listener_factors": 64, "keep": "better"}),
+    "f": Scenario(name="a better setting", training={"epochs": 20}),
 }
+
+
+def scenarios(world: int) -> dict[str, Scenario]:
+    """Give the five retrainings of a world."""
+    left_out = "ef"[world % 2 == 0]
+    return {key: scenario for key, scenario in SCENARIOS.items() if key != left_out}
 
 
 def shuffled(listens: Listens, rng: np.random.Generator) -> Listens:
@@ -149,7 +159,8 @@ def train(scenario: Scenario, world: Path, path: Path) -> Path:
     if not path.exists():
         artifacts = world / scenario.data
         section = read_sections(PARAMS)["training"]
-        section |= {"epochs": scenario.epochs, "seed": scenario.seed, "threads": 1}
+        section |= USUAL | scenario.training
+        section["model"]["embeddings_shares"] = [0.0]
         trained = train_scorer(
             Spectrograms.read(artifacts / "spectrograms"),
             Similarity.read(artifacts / "similarity"),
@@ -208,37 +219,31 @@ def plant_fresh(folder: Path) -> Path:
     return folder
 
 
-def fresh_ndcg(scorer: Path, fresh: Sequence[Path], n_test: int) -> Floats:
-    """Compute NDCG@10 of every fresh artist in groups of the size of the test split."""
-    path = scorer.with_suffix(".json")
-    if path.exists():
-        return np.array(json.loads(path.read_text(encoding="utf-8")))
-    rules, values = read_rules(), []
-    for folder in fresh:
-        for evaluator in evaluators(folder, n_test, rules):
-            held_out, read = evaluator.held_out, Scorer.read(scorer)
-            embeddings = held_out.encode(read, folder / "data", 1)
+def fresh_evaluators(folder: Path, rules: Rules) -> list[Evaluator]:
+    """Group the artists of a fresh corpus as large as the test split; give an evaluator of each."""
+    artifacts = folder / "artifacts"
+    split = Split.read(artifacts / "split.csv")
+    Split(artists=split.artists.assign(split="test")).write(artifacts / "split.csv")
+    folders = PipelineFolders(data=folder / "data", artifacts=artifacts)
+    everyone = read_held_out(folders, rules.pooling)
+    order = np.random.default_rng(0).permutation(everyone.artists)
+    return [
+        Evaluator(held_out=everyone.exclude(set(order) - set(group), 2), params=rules.ranking)
+        for group in np.split(order, len(order) // N_TEST)
+    ]
+
+
+def fresh_ndcg(scorer: Path, seed: int, evaluators: Sequence[Evaluator]) -> Floats:
+    """Compute NDCG@10 of every artist of a fresh corpus, (artists,)."""
+    path = scorer.with_suffix(f".{seed}.json")
+    if not path.exists():
+        values, read = list[float](), Scorer.read(scorer)
+        for evaluator in evaluators:
+            held_out = evaluator.held_out
+            embeddings = held_out.encode(read, DATA, 1)
             values += evaluator.ndcg(held_out.score(read, embeddings)).tolist()
-    write_json(path, values)
-    return np.array(values)
-
-
-EVALUATORS: dict[Path, list[Evaluator]] = {}
-
-
-def evaluators(folder: Path, n_test: int, rules: Rules) -> list[Evaluator]:
-    """Give an evaluator for each group of artists of a fresh corpus."""
-    if folder not in EVALUATORS:
-        artifacts = folder / "artifacts"
-        split = Split.read(artifacts / "split.csv")
-        Split(artists=split.artists.assign(split="test")).write(artifacts / "split.csv")
-        everyone = read_held_out(PipelineFolders(data=folder / "data", artifacts=artifacts))
-        order = np.random.default_rng(0).permutation(everyone.artists)
-        EVALUATORS[folder] = [
-            Evaluator(held_out=everyone.exclude(set(order) - set(group), 2), params=rules.ranking)
-            for group in np.split(order, len(order) // n_test)
-        ]
-    return EVALUATORS[folder]
+        write_json(path, values)
+    return np.array(json.loads(path.read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,6 +332,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--worlds", type=int, default=40, help="splits, of 5 retrainings each")
     parser.add_argument("--first", type=int, default=0, help="the number of the first split")
+    parser.add_argument(
+        "--fresh", type=int, nargs="+", default=[101], help="seeds of other corpora"
+    )
     given = parser.parse_args()
     rules = read_rules()
     torch.set_num_threads(1)
@@ -336,13 +344,16 @@ def main() -> None:
             world = plant_world(number, given.folder / f"world-{number:03}")
             champion = train(CHAMPION, world, world / "champion.safetensors")
             scorers[number, "champion"] = champion
-            for key, scenario in SCENARIOS.items():
+            for key, scenario in scenarios(number).items():
                 scorers[number, key] = train(scenario, world, world / f"{key}.safetensors")
                 into = world / f"{key}-judged.json"
                 retrain(scenario, champion, scorers[number, key], world, into)
-        fresh = [plant_fresh(given.folder / "fresh" / str(seed)) for seed in FRESH_SEEDS]
+        fresh = {
+            seed: fresh_evaluators(plant_fresh(given.folder / "fresh" / str(seed)), rules)
+            for seed in given.fresh
+        }
         ndcg = {
-            key: fresh_ndcg(path, fresh, N_TEST)
+            key: np.concatenate([fresh_ndcg(path, *corpus) for corpus in fresh.items()])
             for key, path in tqdm(scorers.items(), unit="scorer")
         }
     retrainings = []
