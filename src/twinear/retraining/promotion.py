@@ -190,21 +190,23 @@ def judge(
     """
     evaluator = Evaluator(held_out=held_out, params=rules.ranking)
     embeddings = held_out.encode(challenger, folders.data, workers)
-    checks = run_checks(
-        challenger, embeddings, evaluator, folders.data / "truth.csv", rules.promotion
-    )
+    scores = held_out.score(challenger, embeddings)
+    shuffled = evaluator.shuffled(scores, rules.promotion.n_shuffles)
+    planted = folders.data / "truth.csv"
+    checks = run_checks(challenger, embeddings, evaluator, shuffled, planted, rules.promotion)
     of_champion = None
     if champion is not None:
         encoded = held_out.encode(champion, folders.data, workers)
         of_champion = evaluator.ndcg(held_out.score(champion, encoded))
     ndcg = QueryNdcg(
-        challenger=evaluator.ndcg(held_out.score(challenger, embeddings)),
+        challenger=evaluator.ndcg(scores),
         chance=evaluator.chance,
+        shuffled=shuffled,
         champion=of_champion,
         untrained=_untrained_ndcg(evaluator, folders, challenger),
         same_queries=same_queries,
     )
-    rule = decide(ndcg, rules.promotion.margin, rules.ranking)
+    rule = decide(ndcg, rules.promotion, rules.ranking)
     return Judgement(checks=tuple(checks), ndcg=ndcg, rule=rule)
 
 
