@@ -11,7 +11,7 @@ import pandas as pd
 from twinear.ranking.ranking import CATALOGUE, CHANCE, HEADLINE, SIAMESE
 from twinear.ranking.summary import MetricTable, Numbers
 
-DIGITS = 4
+DIGITS = 3  # more would not fit, and intervals are wider by far
 
 
 def key_figures(

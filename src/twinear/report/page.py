@@ -204,7 +204,8 @@ def to_page(source: str, folder: Path, title: str) -> str:
                 content = base64.b64encode(picture.read_bytes()).decode("ascii")
                 child.attrs["src"] = f"data:image/png;base64,{content}"
     body = parser.renderer.render(tokens, parser.options, {})
-    # wide tables scroll in a box of their own
+    # wide tables scroll in a box of their own, figures that are tapped too
+    body = body.replace("<p><img", '<p tabindex="0"><img')
     body = body.replace("<table>", '<div class="table" tabindex="0"><table>')
     body = body.replace("</table>", "</table></div>")
     return templates().get_template("page.html.jinja").render(title=title, body=body)
