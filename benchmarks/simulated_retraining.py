@@ -158,7 +158,7 @@ def train(scenario: Scenario, world: Path, path: Path) -> Path:
     if not path.exists():
         artifacts = world / scenario.data
         section = read_sections(PARAMS)["training"]
-        section |= USUAL | scenario.training
+        section |= {**USUAL, **scenario.training}
         section["model"]["embeddings_shares"] = [0.0]
         trained = train_scorer(
             Spectrograms.read(artifacts / "spectrograms"),
