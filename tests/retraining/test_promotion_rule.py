@@ -85,7 +85,7 @@ def test_on_changed_data_it_must_be_far_above_its_own_scores_with_shuffled_label
     refused = apply(lucky, lucky, same_queries=False)
     assert refused.numbers["lead_low"] > 0.08
     assert not refused.promoted
-    assert "2.6 standard deviations, least 3" in refused.reason
+    assert "2.5 standard deviations, least 3" in refused.reason
     assert apply(lucky + 0.02, lucky, same_queries=False).promoted
     assert apply(lucky, lucky, same_queries=False, shuffled=(SHUFFLED + 0.4) / 2).promoted
     assert apply(lucky + 0.01, lucky, same_queries=True).promoted  # the data are the champion's

@@ -225,7 +225,7 @@ def test_the_command_promotes_pushes_when_asked_and_leaves_nothing_that_is_block
     assert "Running stage 'training'" in stderr
     assert shown.startswith("# Retraining: promoted")
     assert "not pushed: --push was not given" in shown
-    assert "| reports/metrics.json | ndcg | 0.5 | 0.75 | 0.25 |" in shown
+    assert "| reports/metrics.json | ndcg | 0.5 | 0.75 | 0.25 |" in " ".join(shown.split())
     assert page.read_text(encoding="utf-8") == shown
     written = Path("reports/retraining.md").read_text(encoding="utf-8")
     assert written.startswith(shown.rstrip())
@@ -252,7 +252,6 @@ def test_the_command_promotes_pushes_when_asked_and_leaves_nothing_that_is_block
     assert status == 1
     assert "Running stage 'training'" in stderr
     assert shown.startswith("# Retraining: refused")
-    assert "not better than the champion on the same queries" in shown
     assert "The workspace is as it was before." in shown
     assert find_version(sha256(weak)) is not None  # it can still be looked at
     assert kept(project.folder) == before
