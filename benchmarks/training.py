@@ -2,15 +2,15 @@
 
 Rows are number formats and ways to run a step (`twinear.training.steps`); all take the same steps
 of the same planted clips, in turns, so that a ratio compares neighbouring moments of one machine.
-`before` is the step without what was done for GPUs: draws copied one by one while the host waits,
-an optimizer of many kernels, PyTorch's own choice of number formats. The peak is that of a large
-matrix product on the same device, in the same run. `plain` in float32 is the reference: `apart`
-is how far the weights of the others are from its own after a few steps, in shares of the way that
-it went.
+`before` is the step as it was once: frames averaged in every step, draws copied one by one while
+the host waits, an optimizer of many kernels, PyTorch's own choice of number formats. The peak is
+that of a large matrix product on the same device, in the same run. `plain` in float32 is the
+reference: `apart` is how far the weights of the others are from its own after a few steps, in
+shares of the way that it went.
 
 The table, one epoch of a whole training, and epochs beside those of another checkout:
 
-    python -m benchmarks.training [--device cuda --compile]
+    python -m benchmarks.training [--device cuda]
     python -m benchmarks.training --fit --artists 6000 --batch 256 [--device cuda --step graph]
     python -m benchmarks.training --against OTHER
 """
@@ -202,6 +202,7 @@ def measure_steps(arguments: argparse.Namespace) -> None:
     data = Batches.from_examples(plant(arguments.artists, arguments.clips), device)
     coordinates = torch.randn(len(data.artist_index), params.model.statistics_units, device=device)
     data = replace(data, coordinates=coordinates)
+    averaged = data.with_averaged_frames(make_net(params, device).convolutions)
     flops = count_flops(data, params, device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     print(
@@ -210,25 +211,25 @@ def measure_steps(arguments: argparse.Namespace) -> None:
         f" {flops / 1e9:.1f} GFLOP"
     )
     formats = ["float32", "tf32", "bfloat16"] if device.type == "cuda" else ["float32", "bfloat16"]
-    modes = ["plain", "compile", "graph"] if device.type == "cuda" else ["plain", "compile"]
+    modes = ["plain", "graph"] if device.type == "cuda" else ["plain"]
     peaks = {each: peak_flops(device, each) for each in formats}
     before, reference = make_net(params, device), make_net(params, device)
     start = weights(reference)
     steps = {
         Way("float32", "before"): make_step_before(data, params, before),
-        Way("float32", "plain"): make_step(Way("float32", "plain"), data, params, reference),
+        Way("float32", "plain"): make_step(Way("float32", "plain"), averaged, params, reference),
     }
     nets = dict(zip(steps, (before, reference), strict=True))
     for way in (Way(each, mode) for mode in modes for each in formats):
-        if way not in steps and (way.mode != "compile" or arguments.compile):
+        if way not in steps:
             nets[way] = make_net(params, device)
-            steps[way] = make_step(way, data, params, nets[way])
+            steps[way] = make_step(way, averaged, params, nets[way])
     apart = {}
     for way, step in list(steps.items()):
         try:
             seconds(step, CHECKED, device)
             apart[way] = weights(nets[way])
-        except Exception as error:  # no compiler, or a kernel that cannot be recorded
+        except Exception as error:  # a kernel that cannot be recorded
             print(f"{way.precision} {way.mode} is left out: {str(error).splitlines()[0][:200]}")
             del steps[way]
     moved = (apart[Way("float32", "plain")] - start).norm()
@@ -322,11 +323,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64, help="artists of a step")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=60, help="for the table")
-    parser.add_argument("--compile", action="store_true", help="measure torch.compile too")
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--precision", default="float32", help="of --fit")
-    parser.add_argument("--step", default="plain", help="of --fit: plain | compile | graph")
+    parser.add_argument("--step", default="plain", help="of --fit: plain | graph")
     parser.add_argument("--against", type=Path, help="the folder of another checkout")
     parser.add_argument("--rounds", type=int, default=9, help="of --against")
     arguments = parser.parse_args()

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from griffe import Docstring
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -421,11 +422,21 @@ def _operation_section(
 
 
 def _schema_section(name: str, schema: dict[str, Any]) -> list[str]:
-    lines = [f"### `{name}` {{#schema-{name}}}", "", _paragraphs(schema.get("description", "")), ""]
+    docstring = Docstring(schema.get("description", "")).parse("numpy")
+    summary = "\n\n".join(part.value for part in docstring if part.kind.value == "text")
+    attributes = [part.value for part in docstring if part.kind.value == "attributes"]
+    meanings = {
+        key: each.description
+        for part in attributes
+        for each in part
+        for key in each.name.split(", ")
+    }
+    lines = [f"### `{name}` {{#schema-{name}}}", "", _paragraphs(summary), ""]
     required = schema.get("required", ())
     lines += ["| Field | Value | Default | Meaning |", "|---|---|---|---|"]
     for key, field in schema.get("properties", {}).items():
-        lines.append(_field_row(key, field, key in required, field.get("description", "")))
+        meaning = field.get("description") or meanings.get(key, "")
+        lines.append(_field_row(key, field, key in required, meaning))
     return [*lines, ""]
 
 

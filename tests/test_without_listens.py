@@ -1,6 +1,7 @@
 """A folder of music and nothing else: the pipeline runs, and what needs listens says so."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -115,6 +116,11 @@ def test_the_reports_say_that_there_is_nothing_to_judge_by(project: Path) -> Non
     assert (project / "reports/figures/map.png").exists()
     assert "NDCG" not in page  # no figure that needs listens
     assert "synthes" not in page  # nor the note of the bundled sample
+    card = (project / "reports/model_card.md").read_text(encoding="utf-8")
+    assert "How well it ranks is not known" in card
+    assert "5 clips of 4 artists" in card
+    assert "license: unknown" in card
+    assert not re.search("NDCG|synthes|[^ ]nan", card)
 
 
 def test_commands_that_ask_the_catalogue_work(here: Path) -> None:

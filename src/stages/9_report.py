@@ -1,4 +1,4 @@
-"""Stage 9: the results of all stages -> figures, a report in Markdown and as one HTML page."""
+"""Stage 9: the results of all stages -> figures, a report as Markdown and HTML, a model card."""
 
 import sys
 import tempfile
@@ -9,6 +9,7 @@ from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
 from twinear.ranking.ranking import RankingParams
 from twinear.report.inputs import ReportInputs
+from twinear.report.model_card import write_card
 from twinear.report.page import ReportParams, write_report, write_tracked_copy
 from twinear.report.without_listens import CatalogueInputs, write_report_without_listens
 from twinear.split import Split
@@ -24,6 +25,7 @@ def report(
     receipt: Path,
     markdown: Path,
     page: Path,
+    card: Path,
     figures: Path,
 ) -> None:
     params = read_params("report", ReportParams)
@@ -33,11 +35,13 @@ def report(
         print("report: no listens, so it shows the catalogue alone", file=sys.stderr)
         made = CatalogueInputs.read(reports, artifacts, scorer, pinned)
         write_report_without_listens(made, params, markdown, page, figures)
+        write_card(made, data, scorer, params, confidence, card)
     else:
         inputs = ReportInputs.read(reports, artifacts, pinned)
         write_report(inputs, params, confidence, markdown, page, figures)
+        write_card(inputs, data, scorer, params, confidence, card)
     with open_run(read_stages(), sha256(scorer)) as run:
-        for path in (figures, *sorted(reports.glob("*.json"))):
+        for path in (card, figures, *sorted(reports.glob("*.json"))):
             run.log_files(path)
         if run.id:
             commit = provenance("pipeline")[COMMIT_TAG]
@@ -45,7 +49,7 @@ def report(
                 for copy in write_tracked_copy(markdown, commit, run.id, Path(folder)):
                     run.log_files(copy)
     # Unlike the report, it is not in git: a fresh clone lacks it, so that the stage runs and logs.
-    written = [markdown, page, *sorted(figures.iterdir())]
+    written = [markdown, page, card, *sorted(figures.iterdir())]
     write_json(receipt, {path.name: sha256(path) for path in written})
 
 

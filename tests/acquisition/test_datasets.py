@@ -19,6 +19,7 @@ from tests.conftest import PARAMS
 from tests.support.archives import HETREC, Archives, zip_of
 from tests.support.command import run_twinear
 from tests.support.services import FakeClock
+from twinear.acquisition.croissant import read_licences
 from twinear.acquisition.datasets import archive as archives
 from twinear.acquisition.datasets.archive import extract_files
 from twinear.acquisition.datasets.fetch import DatasetReport, fetch_dataset
@@ -130,6 +131,7 @@ def test_a_data_set_comes_checked_and_with_its_terms(tmp_path: Path, server: Arc
     assert (bar.begun, bar.n) == ([(0, len(ARCHIVE))], len(ARCHIVE))
     source = json.loads((tmp_path / "data/listens" / SOURCE).read_text())
     assert source["licence"] == report.licence == "for tests only"
+    assert read_licences(tmp_path / "data") == ("for tests only",)
     assert source["archive"]["sha256"] == hashlib.sha256(ARCHIVE).hexdigest()
     assert source["files"][PROFILES]["md5"] == source["files"][PROFILES]["published_md5"]
     assert [path.name for path in (tmp_path / ".data.fetch").iterdir()] == ["datasets.lock"]

@@ -28,6 +28,7 @@ from tests.support.fetching import (
     requested_all,
 )
 from tests.support.services import FakeArtist, FakeClock, FakeServices
+from twinear.acquisition.croissant import read_licences
 from twinear.acquisition.network.errors import InvalidContentError, ServiceUnavailableError
 from twinear.acquisition.network.rate_limit import SystemClock
 from twinear.acquisition.previews.artist_fetch import FetchParams
@@ -192,6 +193,7 @@ def test_when_all_are_down_it_is_said_and_the_next_time_mends_it(tmp_path: Path)
         assert "deezer" in report.failed[0]["why"]
         assert "failed:" in format_report(report)
         assert not (into / "clips.csv").exists()
+        assert not (into / "croissant.json").exists()  # there is no data to describe
         services.mishaps(0, {})
         time.sleep(0.1)  # as long as they are left alone
         assert fetch(services.url, into, requested_all(known), fetch_params()).complete == 3
@@ -406,6 +408,7 @@ def test_a_row_says_where_its_clip_came_from_and_no_secret(tmp_path: Path) -> No
     from_sources(into, [Shelf(file)], [requested("Air", mbid_of(1))], fetch_params(1))
     (row,) = rows_of(into)
     assert tuple(row) == COLUMNS
+    assert read_licences(into) == ("none",)  # as the shelf says
     content = sha256(file)
     assert row["fetched"][:2] == "20"
     assert row["fetched"].endswith("+00:00")

@@ -81,7 +81,8 @@ def test_folders_of_artists_become_a_corpus(tmp_path: Path, listens: Path) -> No
     assert [Path(row["file"]).suffix for row in rows] == [".mp3", ".flac", ".ogg"]
     for row in rows:
         assert Path(row["file"]).stem == sha256(into / row["file"])[:16]
-    assert {path.name for path in into.iterdir()} == {"listens", "clips", "clips.csv"}
+    names = {path.name for path in into.iterdir()}
+    assert names == {"listens", "clips", "clips.csv", "croissant.json"}
 
 
 def test_what_is_written_is_what_the_stages_read(tmp_path: Path, listens: Path) -> None:

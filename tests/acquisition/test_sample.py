@@ -53,6 +53,7 @@ KNOWN = {  # of `SMALL`
 SAMPLE = {  # of the bundled sample
     "README.md": "b1c218c1c51d33d5",
     "clips.csv": "ff3c9288600e7f12",
+    "croissant.json": "4c3cba6b844ec35f",
     f"listens/{PLAYS_FILE}": "fc03a4f9846eec5a",
     f"listens/{PROFILE_FILE}": "3109e5245b4d9189",
     "truth.csv": "b85549f36d003849",

@@ -106,6 +106,16 @@ ELSEWHERE = {
         "tests/training/test_launch.py::test_several_processes_on_one_machine_or_on_two_write_once",
         ("--nnodes", "--nproc-per-node", "--rdzv-backend", "--rdzv-endpoint"),
     ),
+    "twinear model": (
+        "tests/test_exchange.py"
+        "::test_an_exported_model_scores_a_clip_elsewhere_with_the_same_figures",
+        ("model", "export", "import"),
+    ),
+    "twinear score data/clips/A.mp3 data/clips/B.mp3 --scorer artifacts/model": (
+        "tests/test_exchange.py"
+        "::test_an_exported_model_scores_a_clip_elsewhere_with_the_same_figures",
+        ("score", "--scorer"),
+    ),
     "TWINEAR_DASK=": (
         "tests/compute/test_pool.py::test_a_cluster_gives_the_results_in_order",
         (),

@@ -52,7 +52,7 @@ def test_every_key_of_params_is_explained_where_it_stands() -> None:
     assert tuple(read_sections(PARAMS)) == SECTIONS
     lines = [line for line in PARAMS.read_text().splitlines() if re.match(r"  +\w+: .", line)]
     plain = {line.split(":")[0].strip() for line in lines if "#" not in line}
-    assert plain == {"corpus_note", "drop_names"}  # their comments stand above them
+    assert plain == {"corpus_note", "training_note", "drop_names"}  # their comments stand above
 
 
 def test_the_citation_names_the_poster_and_the_version_of_the_package() -> None:

@@ -103,6 +103,7 @@ def plant(folder: Path, n_artists: int = 24, n_test: int = 6, seed: int = 1) -> 
         ..., None, None
     ]
     header = {"spectrograms": {"fmin": 0.0, "fmax": 8000.0}, "inputs": {"kind": "log_mel"}}
+    header["model"] = {}
     save_file(
         {"convolutions.blocks.0.0.weight": weights},
         artifacts / "training/scorer.safetensors",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from tests.support.scorers import JOINED, small_scorer, spectrograms
+from tests.support.scorers import small_scorer, spectrograms
 from tests.support.tuning import project, request
 from twinear.base.errors import TwinearError
 from twinear.base.files import sha256
@@ -58,25 +58,9 @@ def test_a_logged_scorer_is_registered_and_scores_two_spectrograms(
     x = spectrograms(6).astype(np.float32).reshape(3, 2, 16, 64)
     model = mlflow.pyfunc.load_model("models:/twinear/1")
     u, v = scorer.encode(x[:, 0]), scorer.encode(x[:, 1])
-    np.testing.assert_allclose(model.predict(x), np.diag(scorer.score(u, v)), atol=1e-6)
-    assert model.metadata.signature.inputs.inputs[0].shape == (-1, 2, 16, 64)
+    np.testing.assert_allclose(model.predict(x.tolist()), np.diag(scorer.score(u, v)), atol=1e-6)
+    assert len(model.metadata.signature.inputs.inputs) == 2
     assert not list((tmp_path / "mlartifacts").rglob("*.pkl"))
-
-
-def test_a_scorer_that_takes_embeddings_too_is_served_with_both(
-    mlflow: Any, tmp_path: Path
-) -> None:
-    path = tmp_path / "scorer.safetensors"
-    scorer = small_scorer(front=JOINED, n_dims=3)
-    scorer.write(path)
-    with open_run({}) as run:
-        run.log_scorer(path, sha256(path), scorer.inputs)
-    x = spectrograms(6).astype(np.float32).reshape(3, 2, 16, 64)
-    beside = np.random.default_rng(1).normal(size=(3, 2, 3)).astype(np.float32)
-    model = mlflow.pyfunc.load_model("models:/twinear/1")
-    u, v = (scorer.encode(x[:, side], beside[:, side]) for side in (0, 1))
-    scores = model.predict({"spectrograms": x, "embeddings": beside})
-    np.testing.assert_allclose(scores, np.diag(scorer.score(u, v)), atol=1e-6)
 
 
 def test_a_later_stage_finds_the_run_of_its_scorer(mlflow: Any, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The ways to run a step take the same step; a step that does not fit says what would."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ from twinear.base.errors import TrainingError
 from twinear.training.training import Fit, fit
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="there is no C++ compiler")
 
 
 def run(folder: Path, **changes: object) -> Fit:
@@ -24,26 +22,17 @@ def run(folder: Path, **changes: object) -> Fit:
 
 
 def assert_alike(one: Fit, two: Fit) -> None:
+    """Alike but for rounding, which training amplifies."""
     for a, b in zip(one.history, two.history, strict=True):
-        assert b.train_loss == pytest.approx(a.train_loss, rel=1e-3)
+        assert b.train_loss == pytest.approx(a.train_loss, rel=5e-3)
         assert b.validation_loss == pytest.approx(a.validation_loss, rel=1e-2)
 
 
-@needs_compiler
-@pytest.mark.slow(reason="compiles the step")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_compiled_steps_train_as_plain_ones(tmp_path: Path) -> None:
-    assert_alike(run(tmp_path), run(tmp_path, step="compile"))
-
-
 @needs_gpu
-@pytest.mark.parametrize("step", ["compile", "graph"])
 @pytest.mark.parametrize("changes", [{}, {"objective": "mse"}, {"model": {"head": "l1"}}])
-def test_on_a_gpu_compiled_and_recorded_steps_train_as_plain_ones(
-    tmp_path: Path, step: str, changes: dict[str, object]
-) -> None:
-    plain = run(tmp_path, device="cuda", **changes)
-    assert_alike(plain, run(tmp_path, device="cuda", step=step, **changes))
+def test_recorded_steps_train_as_plain_ones(tmp_path: Path, changes: dict[str, object]) -> None:
+    plain = run(tmp_path, device="cuda", step="plain", **changes)
+    assert_alike(plain, run(tmp_path, device="cuda", step="graph", **changes))
 
 
 @needs_gpu
@@ -53,34 +42,8 @@ def test_a_gpu_trains_as_a_cpu(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_graphs_without_a_gpu_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"training\.step: .*graph.*no GPU.*plain"):
+    with pytest.raises(TrainingError, match=r"training\.step: .*graph.*no GPU.*auto"):
         run(tmp_path, step="graph")
-
-
-UNCOMPILED = """
-import sys
-sys.path.insert(0, {root!r})
-from pathlib import Path
-from tests.support.trainings import SOUND, examples, params
-from twinear.base.errors import one_line_errors
-from twinear.training.training import fit
-
-with one_line_errors():
-    fit(SOUND, examples(), params(step="compile"), Path({folder!r}) / "c.pt")
-"""
-
-
-@pytest.mark.slow(reason="a process that imports PyTorch's compiler")
-def test_without_a_compiler_the_plain_step_is_recommended(tmp_path: Path) -> None:
-    no_compiler = {"CXX": "/nowhere/g++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
-    script = UNCOMPILED.format(root=str(ROOT), folder=str(tmp_path))
-    done = subprocess.run(
-        [sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | no_compiler,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "training.step: the step cannot be compiled" in done.stderr
-    assert done.stderr.rstrip().endswith("use 'plain'")
 
 
 TOO_LARGE = """

@@ -5,6 +5,7 @@ into/listens/     the files of listens, unchanged; without any, a file that says
 into/clips/       the audio, each file named by its content
 into/clips.csv    file, artist, mbid, title, source (where the file was), then further columns
 into/clips/embeddings.npz    the clips' embeddings, if a table of them is given
+into/croissant.json    the description of all this, see `croissant`
 ```
 
 Clips come with a table, or in a folder of music. Audio is not decoded and listens are not cleaned
@@ -21,6 +22,7 @@ from pathlib import Path, PurePath
 
 import pandas as pd
 
+from twinear.acquisition import croissant
 from twinear.acquisition.linking import link, may_link
 from twinear.acquisition.music_folder import (
     DUPLICATE,
@@ -44,7 +46,7 @@ from twinear.listens.readers.recognition import find_listens
 from twinear.listens.without_listens import mark_without_listens
 from twinear.spectrograms.embedding_table import TABLE, EmbeddingTable
 
-CORPUS_NAMES = {"listens", "clips", "clips.csv", "truth.csv", "README.md"}
+CORPUS_NAMES = {"listens", "clips", "clips.csv", "truth.csv", "README.md", croissant.FILE}
 NO_FILES = ListensFiles(place="", files=(), left_out={}, redirects=None, copies={})
 COLUMNS = ("file", "artist", "mbid", "title", "source")
 
@@ -210,6 +212,7 @@ def write_corpus(
                 )
             renamed.write(temporary / TABLE)
             n_embeddings = len(renamed.clips)
+        croissant.write_description(temporary)
     return CorpusReport(
         listens=plan.listens.names,
         clips=len(rows),

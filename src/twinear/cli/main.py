@@ -8,6 +8,7 @@ from twinear.cli import (  # noqa: F401  # importing them adds their commands
     embed,
     evaluation,
     library,
+    model,
     neighbours,
     playlist,
     promotion,

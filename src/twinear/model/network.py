@@ -129,8 +129,7 @@ class Convolutions(nn.Module):
 
         Clips whose frames have been averaged already, see `spectrograms.Compact`, are taken too.
         """
-        if self.time_downsampling > 1 and x.shape[2] != self.n_averaged:
-            x = nn.functional.avg_pool1d(x, self.time_downsampling, ceil_mode=True)
+        x = self.average_frames(x)
         x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         for layer, (block, pool) in enumerate(zip(self.blocks, self.pools, strict=True)):
             y = block(x)  # (clips, channels, 1, frames)
@@ -139,6 +138,16 @@ class Convolutions(nn.Module):
             x = pool(y)
         embeddings: Tensor = self.dense(self.dropout(self.pool_over_time(x.squeeze(2))))
         return embeddings
+
+    def averages(self, x: Tensor) -> bool:
+        """Say whether `average_frames` changes clips: not those averaged already."""
+        return self.time_downsampling > 1 and x.shape[2] != self.n_averaged
+
+    def average_frames(self, x: Tensor) -> Tensor:
+        """Average `time_downsampling` frames to one, where that has not been done."""
+        if not self.averages(x):
+            return x
+        return nn.functional.avg_pool1d(x, self.time_downsampling, ceil_mode=True)
 
     def pool_over_time(self, x: Tensor) -> Tensor:
         """(clips, channels, frames) to the maximum, or to maximum, mean and deviation."""

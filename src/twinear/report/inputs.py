@@ -1,6 +1,7 @@
 """Everything the report is made of, read from the outputs of earlier stages and checked."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +37,38 @@ class Filters:
     spectrograms: Mapping[str, float]  # the params of the front end
 
 
+@dataclass(frozen=True, kw_only=True)
+class DataDescription:
+    """What the data folder says of itself in `croissant.json`; by default nothing."""
+
+    name: str = "data"
+    description: str = ""
+    license: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, data: Path) -> "DataDescription":
+        """Read it, if there is one."""
+        path = data / "croissant.json"
+        if not path.exists():
+            return cls()
+        try:
+            return TypeAdapter(cls).validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            found = f"cannot be read ({'.'.join(map(str, first['loc']))}: {first['msg']})"
+            remedy = "correct it, or restore it with 'dvc checkout data.dvc'"
+            raise DataError(path, found, remedy=remedy) from error
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScorerHeader:
     """What is read of a scorer's file without its network."""
 
     spectrograms: dict[str, Any]  # the params of the front end
+    inputs: dict[str, Any]  # what a clip gives the network
+    model: dict[str, Any]  # the params of the network
     kind: str  # of the input: log_mel or embedding
+    n_weights: int
     filters: npt.NDArray[np.float32] | None  # (channels, n_bands, 1, kernel_size)
 
 
@@ -158,10 +185,14 @@ def read_header(path: Path) -> ScorerHeader:
     try:
         with safe_open(path, framework="numpy") as file:
             header = json.loads(file.metadata()["twinear"])
+            names = list(file.keys())
             return ScorerHeader(
                 spectrograms=dict(header["spectrograms"]),
+                inputs=dict(header["inputs"]),
+                model=dict(header["model"]),
                 kind=header["inputs"]["kind"],
-                filters=file.get_tensor(FILTERS) if FILTERS in file.keys() else None,  # noqa: SIM118
+                n_weights=sum(math.prod(file.get_slice(name).get_shape()) for name in names),
+                filters=file.get_tensor(FILTERS) if FILTERS in names else None,
             )
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         expected, remedy = "a header and weights", "run 'dvc repro training'"

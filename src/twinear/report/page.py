@@ -65,6 +65,7 @@ class ReportParams(Params):
     n_artists: int = Field(ge=0)
     n_suggestions: int = Field(gt=0)
     corpus_note: str
+    training_note: str
 
 
 def write_report(

@@ -5,15 +5,18 @@ metrics that it did not take are kept and sent when it is back, and what never a
 on stderr. Later stages of the run then go on without it.
 """
 
+import base64
 import hashlib
 import json
 import os
 import sys
 import time
+import wave
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -227,17 +230,11 @@ class MlflowRun(Run):
     def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
         """Log and register a scorer."""
         from mlflow.models import ModelSignature
-        from mlflow.types import Schema, TensorSpec
+        from mlflow.types import ColSpec, Schema, TensorSpec
+        from mlflow.types.schema import AnyType
 
-        example: Any = np.zeros((1, 2, *inputs.shape), dtype=np.float32)
-        if inputs.n_joined:
-            beside = np.zeros((1, 2, inputs.n_joined), dtype=np.float32)
-            example = {"spectrograms": example, "embeddings": beside}
-        named = example if isinstance(example, dict) else {None: example}
-        pairs = [
-            TensorSpec(each.dtype, (-1, *each.shape[1:]), name) for name, each in named.items()
-        ]
-        scores = TensorSpec(np.dtype(np.float32), (-1,))
+        pair = Schema([ColSpec(AnyType()), ColSpec(AnyType())])  # see `served_clips`
+        scores = Schema([TensorSpec(np.dtype(np.float32), (-1,))])
         with self._reporting("the scorer"):
             self._mlflow.set_tag(SCORER_TAG, digest)
             logged = self._mlflow.pyfunc.log_model(
@@ -245,8 +242,9 @@ class MlflowRun(Run):
                 python_model=str(Path(__file__).with_name("served.py")),
                 artifacts={"scorer": str(path)},
                 code_paths=[str(Path(__file__).parents[1])],
-                signature=ModelSignature(inputs=Schema(pairs), outputs=Schema([scores])),
-                input_example=example,
+                signature=ModelSignature(inputs=pair, outputs=scores),
+                input_example=[[_example_clip(), _example_clip()]],
+                metadata={"inputs": asdict(inputs)},
                 pip_requirements=[f"{name}=={version(name)}" for name in SERVING_PACKAGES],
                 registered_model_name=MODEL,
             )
@@ -280,6 +278,16 @@ class MlflowRun(Run):
             self._client.set_terminated(run_id, "FAILED" if child.failed else "FINISHED")
             return run_id
         return ""
+
+
+def _example_clip() -> str:
+    """Make a tenth of a second of a tone: a WAV file in base64."""
+    tone = np.sin(2 * np.pi * 440 * np.arange(800) / 8000)
+    file = BytesIO()
+    with wave.open(file, "wb") as audio:
+        audio.setparams((1, 1, 8000, len(tone), "NONE", ""))  # one channel of 8 bits
+        audio.writeframes((128 + 100 * tone).astype(np.uint8).tobytes())
+    return base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def metric_name(name: str) -> str:

@@ -1,8 +1,7 @@
 """The scorer as MLflow serves it: pairs of clips in, scores out.
 
-A clip is what the scorer takes: a log-mel spectrogram, or the embedding of a pre-trained encoder.
-A scorer that takes both is given both by name, `spectrograms` and `embeddings`. Logged as code
-beside the scorer's file, so that nothing is pickled.
+`served_clips` says what a clip may be. Logged as code beside the scorer's file, so that nothing is
+pickled.
 """
 
 from pathlib import Path
@@ -10,11 +9,21 @@ from typing import Any
 
 import mlflow
 import numpy as np
-import torch
+import pandas as pd
+from mlflow.exceptions import MlflowException
 
+from twinear.base.errors import TwinearError
 from twinear.model.scorer import Scorer
+from twinear.tracking.served_clips import score_pairs
 
-JOINED = "spectrograms", "embeddings"  # names of the inputs of a scorer that takes both
+
+class RefusedRequest(MlflowException):  # type: ignore[misc]
+    """A request that cannot be scored: status 400."""
+
+    def serialize_as_json(self) -> str:
+        """Answer in one line: MLflow puts the whole request before it, perhaps megabytes."""
+        (self.message,) = self.args
+        return str(super().serialize_as_json())
 
 
 class ServedScorer(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -22,22 +31,22 @@ class ServedScorer(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
     def load_context(self, context: Any) -> None:
         """Read the scorer that was logged with this code."""
-        self.net = Scorer.read(Path(context.artifacts["scorer"])).net
+        self.scorer = Scorer.read(Path(context.artifacts["scorer"]))
+        self.scorer.net  # noqa: B018  (made now, not while a client waits)
 
     def predict(
-        self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> np.ndarray:
-        """Score pairs (pairs, 2, n_bands, n_frames), beside them by name (pairs, 2, n_joined).
+        """Score the pairs in the rows of a table of two columns, whatever their names.
 
         Returns
         -------
         (pairs,) in (0, 1), float32.
         """
-        given: Any = model_input  # by name it is a dict, a type that MLflow warns of
-        arrays = [given[name] for name in JOINED] if isinstance(given, dict) else [given]
-        with torch.inference_mode():
-            scores = self.net(*(torch.from_numpy(np.ascontiguousarray(each)) for each in arrays))
-        return np.asarray(scores)
+        try:
+            return score_pairs(self.scorer, model_input.itertuples(index=False))
+        except TwinearError as error:
+            raise RefusedRequest.invalid_parameter_value(str(error)) from error
 
 
 mlflow.models.set_model(ServedScorer())

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from twinear.model.inputs import InputSpec
-    from twinear.model.network import SiameseNet
+    from twinear.model.network import Convolutions, SiameseNet
     from twinear.similarity.similarity import Similarity
     from twinear.spectrograms.spectrograms import Spectrograms
 
 IN_MEMORY = 4  # clips that take more than this fraction of the memory stay on disk
+AVERAGED = 512  # clips whose frames are averaged at a time
 AHEAD = 3  # steps whose clips are read before they are needed
 
 
@@ -228,6 +229,19 @@ class Batches:
     def with_coordinates(self, coordinates: Tensor, *, only: bool) -> "Batches":
         """Add the coordinates (clips, units); `only` if nothing else will be needed."""
         return replace(self, coordinates=coordinates, only_coordinates=only)
+
+    def with_averaged_frames(self, convolutions: "Convolutions | None") -> "Batches":
+        """Average the frames of clips in memory once, instead of in every step.
+
+        That is a third of the time of a step. For clips of which only the convolutions are needed.
+        """
+        if convolutions is None or isinstance(self.x, StoredClips):
+            return self
+        if not convolutions.averages(self.x):
+            return self
+        blocks = self.x.split(AVERAGED)
+        x = torch.cat([convolutions.average_frames(_floats(block)) for block in blocks])
+        return replace(self, x=x)
 
     def compute_statistics(self, inputs: "InputSpec") -> ClipStatistics:
         """Compute the statistics of every clip, unless they are stored."""

@@ -1,11 +1,12 @@
 """One step of training: the loss of its clips, the gradients, the optimizer.
 
-There are three ways to run it, with the same result but for rounding:
+There are two ways to run it, with the same result but for rounding:
 
-- `plain`: operation by operation. The reference for the others.
-- `compile`: the loss and its gradients are compiled by `torch.compile`.
+- `plain`: operation by operation. The reference for the other.
 - `graph`: on a GPU, the whole step is recorded once as a CUDA graph and replayed. A small network
   spends most of a step on launching kernels, which a graph does in one call.
+
+`torch.compile` was slower than a graph and is not offered.
 
 Several processes (`ranks`) take steps together by `DistributedDataParallel`.
 """
@@ -26,7 +27,7 @@ from twinear.training.losses import OBJECTIVES, Objective, ObjectiveName
 from twinear.training.pretraining import map_size
 from twinear.training.ranks import gather_clips, n_ranks, own_share
 
-StepMode = Literal["plain", "compile", "graph"]
+StepMode = Literal["auto", "plain", "graph"]  # auto: graph on a GPU, of one process
 Precision = Literal["float32", "tf32", "bfloat16"]
 Step = Callable[[StepClips], Tensor]  # takes a step; returns its loss, a scalar without gradient
 
@@ -79,46 +80,44 @@ def prepare_step(net: SiameseNet, optimizer: torch.optim.Optimizer, params: Step
     Raises
     ------
     TrainingError
-        A graph is wanted without a GPU, or of several processes; a step cannot be compiled.
+        A graph is wanted without a GPU, or of several processes.
     """
+    recorded = uses_graph(net, params.mode)
     loss_of: Callable[..., Tensor] = StepLoss(net, params.objective, params.precision)
-    on_gpu = next(net.parameters()).device.type == "cuda"
-    if params.mode == "graph" and (not on_gpu or n_ranks() > 1):
-        found = "several processes" if n_ranks() > 1 else "no GPU"
-        raise TrainingError(STEP_KEY, f"found 'graph' and {found}", remedy="use 'plain'")
-    failures: tuple[type[Exception], ...] = ()
-    if params.mode == "compile":
-        from torch._dynamo.exc import BackendCompilerFailed  # takes a second
-
-        failures = (BackendCompilerFailed,)
-        loss_of = torch.compile(loss_of, mode="reduce-overhead" if on_gpu else "default")
     if n_ranks() > 1:
         # buffers are equal already, see `ranks.AllRanksBatchNorm`
         loss_of = DistributedDataParallel(loss_of, forward_sync_buffers=False)
 
     def take(step: StepClips) -> Tensor:
-        try:
-            loss = loss_of(step.x, step.joined, step.coordinates, step.artist_index, step.target)
-            optimizer.zero_grad()
-            (loss + params.identity_decay * map_size(net)).backward()
-        except failures as error:
-            reason = str(error).splitlines()[0]
-            raise TrainingError(
-                STEP_KEY, f"the step cannot be compiled ({reason})", remedy="use 'plain'"
-            ) from error
+        loss = loss_of(step.x, step.joined, step.coordinates, step.artist_index, step.target)
+        optimizer.zero_grad()
+        (loss + params.identity_decay * map_size(net)).backward()
         optimizer.step()
         return loss.detach()
 
-    return _Recorded(net, optimizer, take) if params.mode == "graph" else take
+    return _Recorded(net, optimizer, take) if recorded else take
+
+
+def uses_graph(net: SiameseNet, mode: StepMode) -> bool:
+    """Say whether the steps of a network, on its device, are recorded as CUDA graphs."""
+    possible = _on_gpu(net) and n_ranks() == 1
+    if mode == "graph" and not possible:
+        found = "several processes" if n_ranks() > 1 else "no GPU"
+        raise TrainingError(STEP_KEY, f"found 'graph' and {found}", remedy="use 'auto'")
+    return possible and mode != "plain"
 
 
 def make_optimizer(net: SiameseNet, learning_rate: float, mode: StepMode) -> torch.optim.Adam:
     """Make the optimizer of a network; on a GPU one kernel updates all its parameters."""
-    if next(net.parameters()).device.type != "cuda":
+    if not _on_gpu(net):
         return torch.optim.Adam(net.parameters(), lr=learning_rate)
     return torch.optim.Adam(
-        net.parameters(), lr=learning_rate, fused=True, capturable=mode == "graph"
+        net.parameters(), lr=learning_rate, fused=True, capturable=uses_graph(net, mode)
     )
+
+
+def _on_gpu(net: SiameseNet) -> bool:
+    return next(net.parameters()).device.type == "cuda"
 
 
 def set_precision(precision: Precision) -> None:

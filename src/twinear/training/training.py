@@ -268,13 +268,16 @@ def _prepare(state: State, training: Examples, job: _Job) -> tuple[Batches, Draw
     params, net = job.params, state.net
     target = without_popularity(training.similarity, params.popularity_correction)
     data = Batches.from_examples(replace(training, similarity=target), job.device, job.memory)
+    unchanged = params.augmentation.changes_nothing  # else every step changes clips and statistics
     if net.statistics is not None:
         statistics = data.compute_statistics(job.inputs)
         fit_axes(net.statistics, statistics, data.artist_index)
         ranks.copy_from_first(net)
-        if params.augmentation.changes_nothing:  # else every step changes clips and statistics
+        if unchanged:
             only = net.convolutions is None
             data = data.with_coordinates(statistics.project(net.statistics), only=only)
+    if unchanged:
+        data = data.with_averaged_frames(net.convolutions)
     state.start_ema(params.ema_decay)
     return data, Draws(
         clips=data.clips,
@@ -388,6 +391,7 @@ def _validator(job: _Job, net: SiameseNet, validation: Examples) -> Validator:
     if net.statistics is not None:
         statistics, only = clips.compute_statistics(job.inputs), net.convolutions is None
         clips = clips.with_coordinates(statistics.project(net.statistics), only=only)
+    clips = clips.with_averaged_frames(net.convolutions)
     queries = choose_queries(np.arange(len(clips.clips)), params.max_queries, params.seed)
     return Validator(
         clips=clips,

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import copyfile
 
+from twinear.acquisition.croissant import write_description
 from twinear.acquisition.datasets.archive import ExtractedFile, extract_files, hash_file
 from twinear.acquisition.datasets.registry import Dataset
 from twinear.acquisition.lock import exclusive
@@ -71,6 +72,7 @@ def fetch_dataset(
                 download(remote, archive, progress, clock, policy)
             files = _install(dataset, archive, listens)
             remove_download(archive)
+            write_description(into)
     return DatasetReport(
         dataset=dataset.name,
         folder=str(listens),

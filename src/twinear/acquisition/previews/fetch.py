@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from twinear.acquisition.croissant import write_description
 from twinear.acquisition.music_folder import LeftOut
 from twinear.acquisition.network.rate_limit import SystemClock
 from twinear.acquisition.previews.artist_fetch import ArtistFetch, FetchParams
@@ -129,3 +130,5 @@ def _write_tables(outcomes: Sequence[ArtistOutcome], into: Path) -> None:
     merged = {old: new for outcome in outcomes for old, new in outcome.redirects.items()}
     if merged:
         add_redirects(merged, into / REDIRECTS)
+    if (into / CLIPS).is_file():
+        write_description(into)

@@ -1,9 +1,9 @@
 """Write the sample: `listens/`, `clips/`, `clips.csv`, `truth.csv` and a README that says so.
 
-The folder has the shape of `data/`. The same seed and size write the same bytes, with any number of
-workers, on the same versions of numpy, scipy and PyAV. A clip depends on the seed, on the number of
-artists and on its own numbers, so that a corpus with more clips an artist or other listeners holds
-the same clips.
+The folder has the shape of `data/`, its description in Croissant included. The same seed and size
+write the same bytes, with any number of workers, on the same versions of numpy, scipy and PyAV. A
+clip depends on the seed, on the number of artists and on its own numbers, so that a corpus with
+more clips an artist or other listeners holds the same clips.
 
 Synthesis and coding take most of the time, about half a CPU second for a clip of 30 s.
 """
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from av.codec.context import Flags
 
+from twinear.acquisition.croissant import MIT, write_description
 from twinear.acquisition.sample.listeners import (
     PLAYS_FILE,
     PROFILE_FILE,
@@ -50,6 +51,7 @@ Made by `{command}`. Licence: MIT, like twinear.
 - `clips/`, `clips.csv`: clips of the artists.
 - `truth.csv`: the hidden style of each artist, from which both grow. The pipeline never reads it.
 """
+DESCRIPTION = "A made-up corpus: imagined artists, synthesised clips, simulated listeners."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +177,7 @@ def write_corpus(
                 rows.append(row)
         table = pd.DataFrame(rows, columns=["file", "artist", "mbid", "title"])
         table.to_csv(temporary / "clips.csv", index=False, lineterminator="\n")
+        write_description(temporary, name="twinear-sample", description=DESCRIPTION, licences=[MIT])
 
 
 def _command(seed: int, size: CorpusSize) -> str:
