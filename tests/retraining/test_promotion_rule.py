@@ -55,6 +55,32 @@ def test_a_better_challenger_wins_and_an_equal_one_does_not() -> None:
     assert "not better than the champion on the same queries" in equal.reason
 
 
+def test_a_lead_on_four_queries_alone_is_luck_and_one_of_three_standard_errors_is_not() -> None:
+    few = np.zeros(16)
+    few[:4] = [0.008, 0.001, 0.001, 0.001]  # 1.4 standard errors; a bootstrap hardly misses all
+    lucky = apply_16(few)
+    assert lucky.numbers["difference_low"] > 0
+    assert not lucky.promoted
+    assert "not better than the champion" in lucky.reason
+    clear = np.cos(2.0 * np.arange(16.0))
+    clear += 3.01 * clear.std(ddof=1) / 4 - clear.mean()
+    assert apply_16(0.001 * clear).promoted
+
+
+def apply_16(difference: Floats) -> RuleOutcome:
+    """The rule on 16 queries, the same for a challenger ahead by `difference`."""
+    good = GOOD[:16]
+    ndcg = QueryNdcg(
+        challenger=good + difference,
+        chance=CHANCE[:16],
+        shuffled=SHUFFLED,
+        champion=good,
+        untrained=None,
+        same_queries=True,
+    )
+    return decide(ndcg, RULE, RANKING)
+
+
 def test_a_challenger_that_learning_has_made_worse_is_refused() -> None:
     worse = apply(GOOD - 0.03 + NOISE, untrained=GOOD)
     assert not worse.promoted
