@@ -201,6 +201,7 @@ def kept(folder: Path) -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in files if file.is_file()}
 
 
+@pytest.mark.slow(reason="starts DVC many times")
 def test_the_command_promotes_pushes_when_asked_and_leaves_nothing_that_is_blocked_or_refused(
     project: Project,
     tmp_path: Path,
