@@ -44,6 +44,7 @@ def measure_artists(folder: Path, n_artists: int, seconds: float) -> list[list[s
     """Ask about known artists."""
     from tests.support.scorers import small_scorer
 
+    from twinear.base.checksums import write_checksums
     from twinear.base.files import sha256
 
     built = build(folder, n_artists)
@@ -54,6 +55,7 @@ def measure_artists(folder: Path, n_artists: int, seconds: float) -> list[list[s
         facts["scorer"] = sha256(scorer)
         facts["files"]["scorer.safetensors"] = scorer.stat().st_size
         (built / "catalogue.json").write_text(json.dumps(facts), encoding="utf-8")
+        write_checksums(built)
     rng = np.random.default_rng(0)
     rows = []
     with TemporaryDirectory() as work, service(Path(work), "--catalogue", str(built)) as started:

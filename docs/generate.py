@@ -33,7 +33,7 @@ from mkdocs.structure.pages import Page
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-import twinear.cli.main  # noqa: F401  (adds every command to the app)
+import twinear.cli.commands  # noqa: F401  (adds every command to the app)
 from twinear.base.files import write_text
 from twinear.base.params import SECTIONS, Params
 from twinear.cli.app import app

@@ -86,25 +86,32 @@ def test_the_run_in_mlflow_has_params_curve_ranking_inputs_files_and_model(
     history = pd.read_csv(finished.folder / "reports/training.csv")
     np.testing.assert_allclose([each.value for each in curve], history["validation_ndcg"])
     found = ranking(finished)["catalogue"]["ndcg@10"]
-    assert run.data.metrics["catalogue/ndcg_at_10"] == pytest.approx(found["value"])
-    assert run.data.metrics["catalogue/ndcg_at_10_low"] == pytest.approx(found["low"])
-    assert {each.dataset.name for each in run.inputs.dataset_inputs} == {
-        "spectrograms",
-        "similarity",
-    }
+    assert run.data.metrics["ndcg_at_10"] == pytest.approx(found["value"])
+    assert run.data.metrics["ndcg_at_10_lower"] == pytest.approx(found["low"])
+    assert len(run.data.metrics) <= 34  # a promotion adds six
+    assert run.data.tags["changed"] == "nothing"
+    datasets = {each.dataset.name: each.dataset for each in run.inputs.dataset_inputs}
+    assert set(datasets) == {"spectrograms", "similarity", "test artists"}
+    assert all(each.schema and each.digest and each.source for each in datasets.values())
     assert len(run.data.tags["mlflow.source.git.commit"]) == 40
     assert len(run.data.tags["scorer"]) == 64
     files = {each.path for each in client.list_artifacts(run.info.run_id)}
-    assert {"report.md", "report.html", "figures", "ranking.json"} <= files
-    (version,) = client.search_model_versions("name = 'twinear'")
-    assert version.run_id == run.info.run_id
+    assert {"reports", "split.csv", "baselines.csv"} <= files
+    files = {each.path for each in client.list_artifacts(run.info.run_id, "reports")}
+    names = ("report.md", "report.html", "figures", "ranking.json", "training.csv")
+    assert {f"reports/{name}" for name in names} <= files
+    assert "reports/champion.json" not in files
+    (model,) = client.search_logged_models([experiment.experiment_id])
+    assert model.source_run_id == run.info.run_id
+    assert {each.dataset_name for each in model.metrics} == {"test artists"}
+    assert client.search_model_versions("name = 'twinear'") == []  # it was no candidate yet
 
 
 @pytest.mark.slow(reason="trains, ranks and reports again, in DVC's queue")
 def test_queued_experiments_are_shown_applied_and_in_mlflow_too(spoiled: Project) -> None:
     import mlflow
 
-    quick = ("-S", "ranking.n_chance=50", "-S", "ranking.n_bootstrap=50")
+    quick = ("-S", "ranking.n_chance=50", "-S", "ranking.n_bootstrap=100")
     words = ("--queue", "-n", "short", "-S", "training.epochs=3", *quick)
     spoiled.must("dvc", "exp", "run", *words)
     spoiled.must("dvc", "queue", "start", tracking="on")
@@ -140,7 +147,7 @@ def test_metrics_and_plots_of_an_experiment_are_compared(spoiled: Project) -> No
     Of the stages only `ranking` runs; that the report follows is another test's.
     """
     before = ranking(spoiled)["chance"]["ndcg@10"]["value"]
-    quick = ("-S", "ranking.n_chance=50", "-S", "ranking.n_bootstrap=50")
+    quick = ("-S", "ranking.n_chance=50", "-S", "ranking.n_bootstrap=100")
     spoiled.must("dvc", "exp", "run", *quick, "ranking")
     assert ranking(spoiled)["chance"]["ndcg@10"]["value"] != before
     assert "ndcg_low" in spoiled.must("dvc", "metrics", "diff", "--md")
@@ -158,7 +165,9 @@ def test_mlflow_runs_the_project(spoiled: Project, edit_params: Edit) -> None:
     client = mlflow.MlflowClient(f"sqlite:///{spoiled.folder / 'mlflow.db'}")
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
     (child,) = [run for run in runs if run.data.params.get("report.n_suggestions") == "4"]
-    assert child.data.tags["mlflow.parentRunId"] in {run.info.run_id for run in runs}
+    (parent,) = [run for run in runs if run.info.run_id == child.data.tags["mlflow.parentRunId"]]
+    experiment = client.get_experiment_by_name("twinear").experiment_id
+    assert {child.info.experiment_id, parent.info.experiment_id} == {experiment}
 
 
 def error_line(stderr: str) -> str:

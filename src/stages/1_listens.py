@@ -1,5 +1,9 @@
 """Stage 1: the raw listens -> listens, cleaned and counted; the merged ids beside them."""
 
+from twinear.base.interrupts import end_on_interrupt
+
+end_on_interrupt()  # on Ctrl-C, also while what follows is imported
+
 import os
 import sys
 from pathlib import Path

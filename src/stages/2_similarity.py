@@ -1,5 +1,9 @@
 """Stage 2: listens and the artists of the clips -> similarity, and all artists' neighbours."""
 
+from twinear.base.interrupts import end_on_interrupt
+
+end_on_interrupt()  # on Ctrl-C, also while what follows is imported
+
 import os
 import sys
 from pathlib import Path
@@ -12,7 +16,7 @@ from twinear.base.params import read_params
 from twinear.base.stage import run_stage
 from twinear.compute.memory import choose_memory
 from twinear.compute.pool import choose_workers
-from twinear.listens.listens import AGAIN
+from twinear.listens.plays import AGAIN
 from twinear.similarity.computation import compute, compute_nothing
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.partitions import open_listens

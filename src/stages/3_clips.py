@@ -1,5 +1,9 @@
 """Stage 3: the raw clips -> an index of the usable ones, and why the others were set aside."""
 
+from twinear.base.interrupts import end_on_interrupt
+
+end_on_interrupt()  # on Ctrl-C, also while what follows is imported
+
 import os
 from functools import partial
 from pathlib import Path

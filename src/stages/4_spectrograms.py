@@ -1,5 +1,9 @@
 """Stage 4: the indexed clips -> their spectrograms, MFCC statistics, embeddings."""
 
+from twinear.base.interrupts import end_on_interrupt
+
+end_on_interrupt()  # on Ctrl-C, also while what follows is imported
+
 import os
 from functools import partial
 from pathlib import Path

@@ -1,5 +1,9 @@
 """Stage 5: artists with similarity and usable clips -> who trains, who validates, who tests."""
 
+from twinear.base.interrupts import end_on_interrupt
+
+end_on_interrupt()  # on Ctrl-C, also while what follows is imported
+
 import sys
 from pathlib import Path
 

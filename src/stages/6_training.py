@@ -4,10 +4,14 @@ Several processes may train together, started by torchrun or by TWINEAR_PROCESSE
 that of rank 0 alone writes, prints and is tracked.
 """
 
+from twinear.base.interrupts import end_on_interrupt
+
+end_on_interrupt()  # on Ctrl-C, also while what follows is imported
+
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +26,7 @@ from twinear.model.pooling import read_pooling
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms, digest
 from twinear.split import Split
+from twinear.tracking.datasets import TrackedData
 from twinear.tracking.runs import Run, open_run
 from twinear.training.checkpoint import Epoch, write_finished
 from twinear.training.keeping import KeepDecision, ShareDecision, describe, measures
@@ -46,8 +51,16 @@ def training(
     """Train on the training artists; without listens the untrained scorer is the result."""
     params = read_params("training", TrainingParams)
     clips, target = Spectrograms.read(spectrograms), Similarity.read(similarity, may_be_empty=True)
-    with process_group(params.device), _tracked() as run:
-        run.log_data("spectrograms", spectrograms, digest(spectrograms))
+    with process_group(params.device), _tracked(checkpoint) as run:
+        run.log_data(
+            TrackedData(
+                name="spectrograms",
+                source=spectrograms,
+                digest=digest(spectrograms),
+                schema=tuple(clips.values.shape),
+                dtype=str(clips.values.dtype),
+            )
+        )
         epochs = pd.DataFrame(columns=[*(field.name for field in fields(Epoch)), "chosen"])
         if target.artists.empty:
             if rank() == 0:
@@ -60,7 +73,15 @@ def training(
             decision = KeepDecision(kept="untrained", keep=params.keep, embeddings=share)
             write_finished(checkpoint)
         else:
-            run.log_data("similarity", similarity, sha256(Similarity.file(similarity)))
+            run.log_data(
+                TrackedData(
+                    name="similarity",
+                    source=similarity,
+                    digest=sha256(Similarity.file(similarity)),
+                    schema=tuple(target.matrix.shape),
+                    dtype=str(target.matrix.dtype),
+                )
+            )
             heard = Listens.read(listens) if params.listener_factors else None
             trained = _train(clips, target, Split.read(split), heard, params, checkpoint, run)
             result, first, decision = trained.scorer, trained.before_refit, trained.decision
@@ -69,6 +90,7 @@ def training(
                 epochs["chosen"] = (epochs["epoch"] == trained.best.epoch).astype(int)
         if rank() > 0:
             return
+        result = replace(result, training=params.model_dump(mode="json", exclude={"model"}))
         result.write(scorer)
         first.write(before_refit)
         with replacing(table) as temporary:
@@ -80,8 +102,10 @@ def training(
         run.log_scorer(scorer, sha256(scorer), result.inputs)
 
 
-def _tracked() -> AbstractContextManager[Run]:
-    return open_run(read_stages()) if rank() == 0 else nullcontext(Run())
+def _tracked(checkpoint: Path) -> AbstractContextManager[Run]:
+    if rank() > 0:
+        return nullcontext(Run())
+    return open_run(read_stages(), interrupted=checkpoint.exists())
 
 
 def _train(

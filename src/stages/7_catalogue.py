@@ -1,14 +1,17 @@
 """Stage 7: every clip through the scorer, once -> an index of all artists, ready to be asked."""
 
+from twinear.base.interrupts import end_on_interrupt
+
+end_on_interrupt()  # on Ctrl-C, also while what follows is imported
+
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from tqdm import tqdm
 
 from twinear.artists.identity import read_artists
-from twinear.base.files import write_json
+from twinear.base.files import working_folder, write_json
 from twinear.base.params import read_params
 from twinear.base.stage import run_stage
 from twinear.catalogue.building import find_neighbours, score_catalogue
@@ -41,7 +44,7 @@ def catalogue(
     training_artists = TrainingArtists.from_split(known, parts)
     if params.collaborative_denoised and not known.artists.empty:
         training_artists = add_listener_factors(training_artists, Listens.read(listens), parts)
-    with TemporaryDirectory(dir=folder.parent, prefix=".catalogue.", suffix=".part") as work:
+    with working_folder(folder) as work:
         artists = score_catalogue(
             clips,
             network,
@@ -49,7 +52,7 @@ def catalogue(
             training_artists,
             Scorer.read(before_refit),
             progress=progress,
-            work=Path(work),
+            work=work,
         )
         remedy = "run 'dvc repro listens'"
         listened = read_artists(listens / "artists.csv", remedy, may_be_empty=True)

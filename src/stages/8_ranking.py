@@ -1,5 +1,10 @@
 """Stage 8: catalogue and test artists -> how well each system ranks, with intervals."""
 
+from twinear.base.interrupts import end_on_interrupt
+
+end_on_interrupt()  # on Ctrl-C, also while what follows is imported
+
+import hashlib
 import sys
 from pathlib import Path
 
@@ -17,18 +22,18 @@ from twinear.ranking.summary import (
     NO_TRUTH,
     count_undefined,
     differences,
-    flatten_metrics,
-    headline,
     measure_hubness,
     summarise,
 )
 from twinear.ranking.systems import score_test
+from twinear.ranking.tracked import tabulate_systems, tracked_metrics
 from twinear.ranking.without_listens import hubness_of_catalogue, rank_nothing
 from twinear.similarity.listener_sample import read_listener_sample
 from twinear.similarity.measures import SimilarityParams
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
+from twinear.tracking.datasets import TrackedData
 from twinear.tracking.runs import open_run
 
 
@@ -83,7 +88,19 @@ def ranking(
     for metric, count in count_undefined(test.queries).items():
         print(f"{metric} is not defined for {count} of {len(test.artists)}", file=sys.stderr)
     with open_run(read_stages(), sha256(scorer)) as run:
-        run.log_metrics(headline(summary) | flatten_metrics(summary))
+        run.log_results(tracked_metrics(summary, leads, hubs), _test_data(split, similarity))
+        run.log_text(tabulate_systems(summary).to_csv(index=False), "baselines.csv")
+
+
+def _test_data(split: Path, similarity: Path) -> TrackedData:
+    """The queries and their truth: the same digest is the same test."""
+    parts = sha256(split) + sha256(Similarity.file(similarity))
+    return TrackedData(
+        name="test artists",
+        source=split,
+        digest=hashlib.sha256(parts.encode()).hexdigest(),
+        schema=dict.fromkeys(Split.read(split).artists.reset_index().columns, "string"),
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
 """Stage 9: the results of all stages -> figures, a report as Markdown and HTML, a model card."""
 
+from twinear.base.interrupts import end_on_interrupt
+
+end_on_interrupt()  # on Ctrl-C, also while what follows is imported
+
 import sys
 import tempfile
 from pathlib import Path
@@ -41,13 +45,16 @@ def report(
         write_report(inputs, params, confidence, markdown, page, figures)
         write_card(inputs, data, scorer, params, confidence, card)
     with open_run(read_stages(), sha256(scorer)) as run:
-        for path in (card, figures, *sorted(reports.glob("*.json"))):
-            run.log_files(path)
+        # decisions about champions and data are not results of this run
+        results = {*reports.glob("*.json"), *reports.glob("*.csv")}
+        results -= {reports / "champion.json", reports / "accepted.json"}
+        for path in (card, figures, *sorted(results)):
+            run.log_files(path, reports.name)
         if run.id:
             commit = provenance("pipeline")[COMMIT_TAG]
             with tempfile.TemporaryDirectory() as folder:
                 for copy in write_tracked_copy(markdown, commit, run.id, Path(folder)):
-                    run.log_files(copy)
+                    run.log_files(copy, reports.name)
     # Unlike the report, it is not in git: a fresh clone lacks it, so that the stage runs and logs.
     written = [markdown, page, card, *sorted(figures.iterdir())]
     write_json(receipt, {path.name: sha256(path) for path in written})

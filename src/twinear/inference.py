@@ -10,13 +10,14 @@ scorer's network takes: a log-mel, and where the scorer was trained on them the 
 pre-trained encoder that its training used. The encoder is found by the name in the scorer's file.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from twinear.base.errors import ClipError
+from twinear.base.errors import ClipError, DataError
 from twinear.base.files import require
 from twinear.catalogue.catalogue import Catalogue
 from twinear.catalogue.head import head_of, sigmoid
@@ -189,7 +190,12 @@ def score(scorer: Scorer, a: Path | str, b: Path | str) -> float:
     Raises
     ------
     ClipError, DataError
-        As `embed`.
+        As `embed`, or the scorer's weights give no finite number for these clips.
     """
-    u, v = embed(scorer, (a, b))[:, None]
-    return float(sigmoid(head_of(scorer).logit(u, v))[0, 0])
+    with np.errstate(all="ignore"):
+        u, v = embed(scorer, (a, b))[:, None]
+        value = float(sigmoid(head_of(scorer).logit(u, v))[0, 0])
+    if not math.isfinite(value):
+        found = "the scorer's weights give no finite number"
+        raise DataError(f"{a}, {b}", found, remedy="use another scorer, or train this one again")
+    return value

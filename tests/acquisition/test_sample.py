@@ -16,7 +16,7 @@ import pytest
 from scipy.stats import spearmanr
 from typer.testing import CliRunner
 
-import twinear.cli.main  # noqa: F401  (adds every command to the app)
+import twinear.cli.commands  # noqa: F401  (adds every command to the app)
 from twinear.acquisition.sample.corpus import CODECS, Codec, CorpusSize, encode, write_corpus
 from twinear.acquisition.sample.listeners import (
     BOGUS_LISTENER,

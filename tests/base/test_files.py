@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.support.disk import read_only
 from twinear.base.errors import DataError, TwinearError, one_line_errors
 from twinear.base.files import (
     code_digest,
@@ -206,3 +207,16 @@ def test_an_error_survives_the_way_between_processes() -> None:
     error = DataError("clips.csv:17", "no file a.mp3", expected="a file", remedy="look")
     again = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (type(again), str(again)) == (DataError, str(error))
+
+
+def test_a_disk_that_nobody_may_write_to_is_one_line_and_reading_needs_no_writing(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    write_text(folder / "a.txt", "good")
+    with read_only(folder):
+        with pytest.raises(DataError, match=r"a\.txt: could not be written \(Read-only file sys"):
+            write_text(folder / "a.txt", "new")
+        assert require(folder / "a.txt", "").read_text() == "good\n"
+    assert names(folder) == ["a.txt"]

@@ -7,6 +7,7 @@ import pytest
 from tests.conftest import PARAMS
 from twinear.base.errors import ParamsError, TwinearError
 from twinear.base.params import SECTIONS, read_params, read_sections
+from twinear.ranking.ranking import RankingParams
 from twinear.training.training import TrainingParams
 
 
@@ -49,6 +50,36 @@ def test_what_is_wrong_names_itself(tmp_path: Path, old: str, new: str, message:
     path = edited(tmp_path, old, new)
     with pytest.raises(ParamsError, match=message):
         read_params("training", TrainingParams, path)
+
+
+BOMB = "training:\n  a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"  {key}: &{key} [{', '.join([f'*{before}'] * 10)}]\n"
+    for before, key in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [BOMB, "training: " + "[" * 30 + "]" * 30, "training: &a [*a]"],
+    ids=["wide", "deep", "loop"],
+)
+def test_yaml_made_to_take_all_memory_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ParamsError, match=r"nested too deeply or too large, expected at most 20"):
+        read_sections(path)
+
+
+def test_a_few_aliases_are_values_like_others(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("training: {seed: &seed 1}\nranking: {seed: *seed}\n")
+    assert read_sections(path)["ranking"] == {"seed": 1}
+
+
+def test_too_few_resamples_for_an_interval_are_refused(tmp_path: Path) -> None:
+    path = edited(tmp_path, "n_bootstrap: 2000", "n_bootstrap: 99")
+    with pytest.raises(ParamsError, match=r"n_bootstrap: found 99, expected .* 100"):
+        read_params("ranking", RankingParams, path)
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:

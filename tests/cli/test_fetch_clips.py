@@ -206,7 +206,7 @@ def test_an_interrupt_stops_at_once_and_keeps_what_there_is(project: Path, run: 
 def test_help_answers_at_once_without_the_network_library(project: Path) -> None:
     code = (
         "import sys; sys.argv = ['twinear', 'fetch', '--help']\n"
-        "from twinear.cli.main import app\n"
+        "from twinear.cli.commands import app\n"
         "try: app()\n"
         "except SystemExit: pass\n"
         "assert not {'httpx', 'torch', 'pandas', 'av'} & set(sys.modules)\n"

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
-import twinear.cli.main  # noqa: F401  (adds every command to the app)
+import twinear.cli.commands  # noqa: F401  (adds every command to the app)
 from tests.conftest import PARAMS
 from tests.support.exports import EXAMPLES, Example
 from twinear.cli.app import app

@@ -55,6 +55,30 @@ def _index(folder: Path, files: list[str], **values: float) -> tuple[Clips, Clip
     return index_clips(table, folder, _params(**values), list, 2)
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_link_out_of_the_data_folder_is_refused(tmp_path: Path, inside: bool) -> None:
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    for folder in (data, elsewhere):
+        folder.mkdir()
+    target = write_clip((data if inside else elsewhere) / "real.wav", music(2, SR, 1), SR)
+    (data / "link.wav").symlink_to(target)
+    if inside:
+        assert _index(data, ["link.wav"])[1].used == 1
+        return
+    found = r"clips\.csv:2: file 'link\.wav' is a link to .*elsewhere/real\.wav.*twinear import"
+    with pytest.raises(DataError, match=found):
+        _index(data, ["link.wav"])
+
+
+def test_links_into_dvcs_own_cache_are_followed(tmp_path: Path) -> None:
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    for folder in (data, cache, tmp_path / ".dvc"):
+        folder.mkdir()
+    (tmp_path / ".dvc/config").write_text("[cache]\n    dir = ../cache\n")
+    (data / "a.wav").symlink_to(write_clip(cache / "0a1b.wav", music(2, SR, 1), SR))
+    assert _index(data, ["a.wav"])[1].used == 1
+
+
 def _loudness(y: npt.NDArray[np.float32]) -> float:
     return float(np.sqrt(np.mean(y**2)))
 

@@ -89,6 +89,35 @@ def _read(path: Path) -> str:
     return path.read_text()
 
 
+def _blocks_interrupts(_: int) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_ctrl_c_never_reaches_a_worker_not_even_while_it_starts() -> None:
+    """One that was interrupted before it could ignore it left the pool waiting for ever."""
+    assert list(map_in_processes(_blocks_interrupts, range(2), 2, False)) == [True, True]
+    assert not _blocks_interrupts(0)
+
+
+def test_another_ctrl_c_waits_until_a_pool_is_closed() -> None:
+    """One that interrupts the closing left the program waiting for its workers for ever."""
+    before, closed = signal.signal(signal.SIGINT, signal.default_int_handler), False
+
+    def close() -> None:
+        nonlocal closed
+        with pool._interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            closed = True
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            close()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert closed
+
+
 def test_the_environment_chooses_the_workers() -> None:
     assert choose_workers({"TWINEAR_DASK": "tcp://a:1"}) == "tcp://a:1"
     assert choose_workers({"TWINEAR_DASK": ""}) == choose_workers({}) == os.cpu_count()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-import twinear.cli.main  # noqa: F401  (adds every command to the app)
+import twinear.cli.commands  # noqa: F401  (adds every command to the app)
 from tests.conftest import PARAMS, ROOT
 from tests.docs.blocks import README, read_blocks
 from twinear.base.params import SECTIONS, read_sections

@@ -7,7 +7,7 @@ import pytest
 import typer
 from docs.generate import cli_page, params_page
 
-import twinear.cli.main  # noqa: F401  (adds every command to the app)
+import twinear.cli.commands  # noqa: F401  (adds every command to the app)
 from tests.conftest import PARAMS, ROOT
 from twinear.base.params import read_sections
 from twinear.cli.app import app

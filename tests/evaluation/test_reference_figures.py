@@ -58,7 +58,7 @@ def test_baselines_and_a_pretrained_network_land_on_the_reference_figures(
     text = text.replace("min_listeners: 2 ", "min_listeners: 5 ")
     # the means of systems need neither random rankings nor resamples
     text = text.replace("n_chance: 1000", "n_chance: 2").replace(
-        "n_bootstrap: 2000", "n_bootstrap: 10"
+        "n_bootstrap: 2000", "n_bootstrap: 100"
     )
     Path("params.yaml").write_text(text, encoding="utf-8")
     clips = str(REAL / "clips.csv")

@@ -127,6 +127,7 @@ def test_on_disk_the_same_files_are_made(tmp_path: Path, monkeypatch: pytest.Mon
         assert ours.read_bytes() == theirs.read_bytes()
     assert [path.name for path in sorted((tmp_path / "it's disk").iterdir())] == [
         "artists.csv",
+        "checksums.json",
         "plays.parquet",
     ]
 

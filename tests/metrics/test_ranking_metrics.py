@@ -18,8 +18,11 @@ from twinear.metrics.ranking_metrics import (
     Truth,
     others,
     query_metrics,
+    query_ndcg,
     rank_truth,
     ranked,
+    table_ndcg,
+    top_ranked,
 )
 
 EXACT = 1e-12
@@ -99,6 +102,18 @@ def test_edit_is_what_difflib_finds() -> None:
             for a, b in zip(best, ranking, strict=True)
         ]
         np.testing.assert_allclose(found[f"edit@{top}"], expected, atol=EXACT)
+
+
+@given(SQUARE, SQUARE, arrays(np.bool_, (6, 6)), st.integers(1, 8))
+def test_the_first_of_a_ranking_are_found_without_sorting_the_rest(
+    similarity: Floats, scores: Floats, candidates: Bools, n: int
+) -> None:
+    candidates[~candidates.any(axis=1), 0] = True
+    whole = ranked(scores, candidates, rng())[:, :n]
+    assert top_ranked(scores, candidates, n, rng())[:, :n].tolist() == whole.tolist()
+    by_truth = query_ndcg(rank_truth(similarity, candidates, 3, rng(1)), scores, n, rng())
+    found = table_ndcg(similarity, scores, candidates, n, rng())
+    np.testing.assert_array_equal(found, by_truth)
 
 
 @pytest.mark.parametrize("n", [10, 200])

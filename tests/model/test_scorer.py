@@ -1,6 +1,7 @@
 """A scorer is one file: what is written is what is read, and it needs nothing else."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from safetensors import safe_open
+from safetensors.numpy import save
 
 from tests.support.scorers import (
     ALONE,
@@ -92,7 +94,7 @@ def test_the_header_says_how_clips_become_scores(tmp_path: Path) -> None:
     small_scorer(front=JOINED, n_dims=3).write(tmp_path / "scorer")
     with safe_open(tmp_path / "scorer", framework="pt") as file:
         header = json.loads(file.metadata()["twinear"])
-    assert list(header) == ["inputs", "model", "spectrograms"]
+    assert list(header) == ["crc32", "inputs", "model", "spectrograms"]
     assert header["inputs"] == {
         "kind": "log_mel", "n_mels": 16, "n_frames": 64, "frames_per_second": 22050 / 512,
         "top_db": 80, "n_joined": 3,
@@ -155,3 +157,90 @@ def test_a_scorer_whose_weights_are_of_another_shape_is_refused(tmp_path: Path) 
     replace(scorer, model=wide).write(tmp_path / "scorer")
     with pytest.raises(DataError, match="is not a scorer"):
         Scorer.read(tmp_path / "scorer")
+
+
+# --- faults -----------------------------------------------------------------------------------
+
+
+def with_weight(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Scorer:
+    scorer = small_scorer()
+    weights = dict(scorer.weights)
+    weights[name] = np.asarray(change(weights[name]))
+    return replace(scorer, weights=weights)
+
+
+VARIANCE = "convolutions.blocks.0.2.running_var"
+DENSE = "convolutions.dense.0.weight"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (DENSE, lambda w: np.where(w == w.max(), np.nan, w), "not all finite"),
+        ("head.bias", lambda w: w + np.float32(np.inf), "not all finite"),
+        (DENSE, lambda w: w * np.float32(1e30), "larger than 1,000,000"),
+        (VARIANCE, lambda w: -w, "negative"),
+        (DENSE, lambda w: w.astype(np.float16), "are float16"),
+        (DENSE, lambda w: w.view(np.int32), "are int32"),
+    ],
+)
+def test_weights_that_give_no_numbers_are_refused(
+    tmp_path: Path, name: str, change: Callable[[np.ndarray], np.ndarray], message: str
+) -> None:
+    with_weight(name, change).write(tmp_path / "scorer")
+    with pytest.raises(DataError, match=rf"scorer: is not a scorer .*{name} .*{message}"):
+        Scorer.read(tmp_path / "scorer")
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("spectrograms", "n_fft", 2**40),
+        ("spectrograms", "hop_length", 2**40),
+        ("spectrograms", "sr", 10**9),
+        ("spectrograms", "n_mels", 10**6),
+        ("spectrograms", "n_frames", 10**9),
+        ("spectrograms", "top_db", 1e300),
+        ("spectrograms", "top_db", float("nan")),
+        ("inputs", "n_mels", 10**9),
+        ("inputs", "n_frames", 65),
+        ("inputs", "n_joined", -1),
+        ("inputs", "n_mels", "16"),
+        ("inputs", "another", 1),
+        ("inputs", "kind", "another"),
+        ("model", "channels", 10**12),
+        ("model", "conv_depth", -1),
+    ],
+)
+def test_a_header_that_asks_for_the_absurd_is_refused(
+    tmp_path: Path, part: str, key: str, value: object
+) -> None:
+    path = tmp_path / "scorer"
+    small_scorer().write(path)
+    with safe_open(path, framework="np") as file:
+        header = json.loads(file.metadata()["twinear"])
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del header["crc32"]  # as somebody else would write it
+    header[part][key] = value
+    path.write_bytes(save(weights, {"twinear": json.dumps(header)}))
+    with pytest.raises(DataError, match=r"scorer: is not a scorer .*dvc repro training") as error:
+        Scorer.read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_scorer_of_before_checksums_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "scorer"
+    small_scorer().write(path)
+    with safe_open(path, framework="np") as file:
+        header = json.loads(file.metadata()["twinear"])
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del header["crc32"]
+    path.write_bytes(save(weights, {"twinear": json.dumps(header)}))
+    assert Scorer.read(path).model == small_scorer().model
+
+
+def test_a_score_that_is_no_number_is_an_error(tmp_path: Path) -> None:
+    broken = with_weight("head.bias", lambda w: w * np.float32(np.nan))  # not read from a file
+    file = tone(tmp_path / "a.wav", 440)
+    with pytest.raises(DataError, match="no finite number"):
+        score(broken, file, file)

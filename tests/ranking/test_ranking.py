@@ -31,12 +31,12 @@ from twinear.ranking.summary import (
     MetricTable,
     count_undefined,
     differences,
-    headline,
     measure_hubness,
     summarise,
 )
 from twinear.ranking.systems import score_systems, score_test
 from twinear.ranking.table import format_table
+from twinear.ranking.tracked import tabulate_systems, tracked_metrics
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.front_end import SpectrogramsParams
 from twinear.spectrograms.spectrograms import Spectrograms
@@ -161,16 +161,29 @@ def test_the_summary_has_an_interval_for_every_system_and_metric(
             assert each["low"] <= each["value"] <= each["high"]
 
 
-def test_the_headline_names_the_catalogue_and_the_network(
+def test_few_figures_of_the_catalogue_are_tracked_and_a_table_has_all(
     systems: Systems, params: RankingParams
 ) -> None:
-    summary = summarised(systems, params)[0]
-    assert headline(summary) == {
-        "ndcg@10": summary["catalogue"]["ndcg@10"]["value"],
-        "ndcg@10_low": summary["catalogue"]["ndcg@10"]["low"],
-        "ndcg@10_high": summary["catalogue"]["ndcg@10"]["high"],
-        "siamese_ndcg@10": summary["siamese"]["ndcg@10"]["value"],
-    }
+    summary, apart = summarised(systems, params)
+    tracked = tracked_metrics(summary, apart, {"catalogue": {"largest_hub": 0.25}})
+    for measure in ("ndcg@10", "mrr"):
+        numbers = summary["catalogue"][measure]
+        ends = (tracked[f"{measure}{end}"] for end in ("", "_low", "_high"))
+        assert tuple(ends) == (numbers["value"], numbers["low"], numbers["high"])
+    assert tracked["siamese/ndcg@10"] == summary["siamese"]["ndcg@10"]["value"]
+    assert tracked["lead_on_best_baseline_low"] == apart["l2"]["ndcg@10"]["low"]
+    assert tracked["largest_hub"] == 0.25
+    assert len(tracked) <= 30
+    table = tabulate_systems(summary)
+    assert list(table["measure"]) == [*METRICS, CORRECTED_NDCG]
+    assert list(table.columns) == ["measure", *summary]
+
+
+def test_without_baselines_there_is_no_lead(systems: Systems, params: RankingParams) -> None:
+    summary, apart = summarised(systems, params)
+    alone = {name: summary[name] for name in ("catalogue", "chance")}
+    tracked = tracked_metrics(alone, {"chance": apart["chance"]}, {"catalogue": {}})
+    assert {name for name in tracked if "lead" in name or "siamese" in name} == set()
 
 
 def test_the_summary_can_be_written_as_strict_json(systems: Systems, params: RankingParams) -> None:

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-import twinear.cli.main  # noqa: F401  (adds every command to the app)
+import twinear.cli.commands  # noqa: F401  (adds every command to the app)
 from tests.conftest import PARAMS
 from tests.support.audio import music, write_clip
 from tests.support.disk import limited_disk

@@ -1,9 +1,11 @@
 """A challenger and a champion in a real registry, on a small pipeline."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,11 +14,14 @@ from tests.support.tracking import register
 from tests.support.tuning import PLACES
 from twinear.base.errors import DataError
 from twinear.base.files import sha256
+from twinear.model.scorer import Scorer
 from twinear.retraining.held_out import PipelineFolders
 from twinear.retraining.promotion import Promotion, promote, roll_back
 from twinear.split import Split
+from twinear.tracking.connection import connect
 from twinear.tracking.promotions import read_decisions, read_succession, record
 from twinear.tracking.registry import get_champion, get_version
+from twinear.tracking.runs import MODEL
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
 
@@ -42,6 +47,12 @@ def make_champion(mlflow: Any, tmp_path: Path) -> Any:
         return number
 
     return make
+
+
+def described(number: int) -> str:
+    """What the registry says of a version."""
+    client = connect().MlflowClient()
+    return str(client.get_model_version(MODEL, str(number)).description)
 
 
 def challenge(
@@ -85,12 +96,72 @@ def test_a_worse_challenger_is_refused_and_one_rolled_back_needs_to_be_forgiven(
     assert refused.outcome == "refused"
     assert "on the same queries" in refused.reason
     assert not refused.stands
+    assert f"**refused**, {refused.reason}" in described(refused.version or 0)
     make_champion(weak)
     assert roll_back().reason == "version 3 was rolled back"
     returning = challenge(trained, weak)
     assert returning.outcome == "refused"
     assert "--again" in returning.reason
     assert "--again" not in challenge(trained, weak, again=True).reason
+
+
+def test_a_scorer_that_gives_no_numbers_is_refused_and_not_registered(
+    mlflow: Any, trained: PipelineFolders, weak: Path, tmp_path: Path
+) -> None:
+    path, scorer = tmp_path / "nan.safetensors", Scorer.read(weak)
+    bias = np.full_like(scorer.weights["head.bias"], np.nan)
+    replace(scorer, weights={**scorer.weights, "head.bias": bias}).write(path)
+    refused = challenge(trained, path)
+    assert (refused.outcome, refused.version, refused.champion) == ("refused", None, None)
+    assert "head.bias are not all finite" in refused.reason
+    assert not mlflow.MlflowClient().search_model_versions(f"name = '{MODEL}'")
+    refused.write(tmp_path / "champion.json")
+    assert read_json(tmp_path / "champion.json")["outcome"] == "refused"
+
+
+def test_nothing_is_registered_before_the_checks_have_run(
+    mlflow: Any, trained: PipelineFolders, weak: Path, tmp_path: Path
+) -> None:
+    without = replace(trained, artifacts=tmp_path / "nothing")
+    with pytest.raises(DataError, match="nothing"):
+        challenge(without, weak)
+    assert not mlflow.MlflowClient().search_model_versions(f"name = '{MODEL}'")
+    assert not mlflow.search_runs(experiment_names=["twinear"], output_format="list")
+
+
+def test_a_file_of_elsewhere_is_recorded_with_what_it_says_of_itself(
+    mlflow: Any, trained: PipelineFolders, weak: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "theirs.safetensors"
+    theirs = replace(Scorer.read(weak), training={"seed": 7, "epochs": 1})
+    theirs.write(path)
+    run = mlflow.get_run(get_version(challenge(trained, path).version or 0).run_id)
+    assert run.data.params["training.seed"] == "7"  # today's is 1, as RULES say
+    assert run.data.params["spectrograms.n_mels"] == str(theirs.spectrograms.n_mels)
+    assert run.data.params["training.model.channels"] == "8"
+    assert (run.data.tags["kind"], run.data.tags["commit"]) == ("imported", "unknown")
+    assert run.data.tags["data"] == "unknown"
+
+
+def test_the_catalogue_of_a_champion_is_kept_with_it(
+    mlflow: Any, trained: PipelineFolders, tmp_path: Path
+) -> None:
+    artifacts = tmp_path / "artifacts"
+    artifacts.mkdir()
+    for path in trained.artifacts.iterdir():
+        (artifacts / path.name).symlink_to(path)
+    folders = replace(trained, artifacts=artifacts)
+    promoted = challenge(folders)
+    folders.catalogue.mkdir()
+    (folders.catalogue / "scorer.safetensors").write_text("another scorer")
+    assert challenge(folders).outcome == "kept"
+    client = mlflow.MlflowClient()
+    run = get_version(promoted.version or 0).run_id
+    assert client.list_artifacts(run, "catalogue") == []
+    shutil.copy(folders.scorer, folders.catalogue)
+    assert challenge(folders).outcome == "kept"
+    (kept,) = client.list_artifacts(run, "catalogue")
+    assert kept.path == "catalogue/scorer.safetensors"
 
 
 def test_queries_that_a_training_has_seen_are_excluded_or_counted(

@@ -20,13 +20,14 @@ from tests.conftest import Project
 from tests.support.audio import music, write_clip
 from tests.support.serving import Service, copy_served, running
 from tests.support.tracking import mlflow, register  # noqa: F401  (a fixture)
+from twinear.base.checksums import write_checksums
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, sha256
 from twinear.catalogue.catalogue import FACTS, SCORER, Catalogue
+from twinear.clips.roots import find_dvc_cache
 from twinear.model.scorer import Scorer
 from twinear.recommendation.additions import Additions
 from twinear.recommendation.collection import Collection
-from twinear.serve.audio_files import find_dvc_cache
 from twinear.serve.options import ServeOptions
 from twinear.tracking.connection import connect
 from twinear.tracking.registry import CHAMPION, set_champion
@@ -47,6 +48,7 @@ def replace_catalogue(folder: Path, change: Callable[[Path, dict[str, Any]], Non
         facts = json.loads((temporary / FACTS).read_text(encoding="utf-8"))
         change(temporary, facts)
         (temporary / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+        write_checksums(temporary)
 
 
 def colder(_: Path, facts: dict[str, Any]) -> None:

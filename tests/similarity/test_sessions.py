@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-import twinear.cli.main  # noqa: F401  (adds every command to the app)
+import twinear.cli.commands  # noqa: F401  (adds every command to the app)
 from tests.conftest import PARAMS, ROOT
 from tests.support.dumps import listens_params, mbid
 from tests.support.scrobbles import Scrobble, write_scrobbles

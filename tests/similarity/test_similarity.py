@@ -16,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array
 
 from tests.conftest import PARAMS, ROOT
+from tests.support.checksums import forget_checksums
 from twinear.artists.clip_table import read_clip_table, resolve
 from twinear.base.errors import DataError, ParamsError
 from twinear.base.params import parse_params, read_params, read_sections
@@ -178,6 +179,7 @@ def test_a_similarity_survives_writing(tmp_path: Path) -> None:
 
 def test_a_matrix_of_another_shape_or_kind_is_refused(tmp_path: Path) -> None:
     compute_similarity(listens(PLAYS), {"a", "b", "c"}, params("minimum")).write(tmp_path / "s")
+    forget_checksums(tmp_path / "s")
     np.save(tmp_path / "s" / "similarity.npy", np.eye(2))
     with pytest.raises(DataError, match=r"is float64 \(2, 2\), expected float32 \(3, 3\)"):
         Similarity.read(tmp_path / "s")

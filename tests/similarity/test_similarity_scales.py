@@ -16,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array
 
 from tests.conftest import PARAMS
+from tests.support.checksums import forget_checksums
 from tests.support.command import run_twinear
 from twinear.base.errors import DataError, ParamsError, TwinearError
 from twinear.base.params import parse_params, read_sections
@@ -350,6 +351,7 @@ def test_no_neighbours_is_a_choice_and_said_to_who_asks(tmp_path: Path) -> None:
         find_similar(tmp_path / "near", "artist 1", 3)
     with pytest.raises(DataError, match=r"no artist 'artist 77' among 5; did you mean"):
         find_similar(tmp_path / "near", "artist 77", 3)
+    forget_checksums(tmp_path / "near")
     (tmp_path / "near" / "neighbours.parquet").write_bytes(b"no table")
     with pytest.raises(DataError, match="is not a table of neighbours"):
         find_similar(tmp_path / "near", "artist 1", 3)

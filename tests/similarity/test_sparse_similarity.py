@@ -11,6 +11,7 @@ from scipy.sparse import csr_array, load_npz, save_npz
 
 from tests.conftest import PARAMS
 from tests.similarity.test_similarity import listens
+from tests.support.checksums import forget_checksums
 from twinear.base.errors import DataError, ParamsError
 from twinear.base.params import read_params
 from twinear.similarity.computation import compute_similarity
@@ -86,6 +87,7 @@ def test_a_sparse_similarity_survives_writing(tmp_path: Path) -> None:
 
 def test_damaged_neighbours_are_refused(tmp_path: Path) -> None:
     compared(plays(), "minimum", 3).write(tmp_path / "s")
+    forget_checksums(tmp_path / "s")
     path = tmp_path / "s/similarity.npz"
     matrix = csr_array(load_npz(path))
     save_npz(path, matrix.astype(np.float64))

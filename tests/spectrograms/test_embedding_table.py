@@ -15,6 +15,7 @@ from tests.conftest import PARAMS, ROOT
 from tests.support.stages import run_stage
 from twinear.acquisition.import_corpus import import_corpus
 from twinear.artists.clip_table import read_clip_table
+from twinear.base.arrays import HARMLESS_BYTES
 from twinear.base.errors import DataError
 from twinear.base.params import read_params
 from twinear.clips.clips import Clips
@@ -232,6 +233,19 @@ def test_a_parquet_that_is_no_table_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"v\.parquet: cannot be read"):
         EmbeddingTable.read(path)
+
+
+def test_a_table_made_to_fill_the_memory_is_refused_unread(tmp_path: Path) -> None:
+    """Zeros take next to nothing in a zip, and in Parquet."""
+    n = HARMLESS_BYTES // 4 + 1
+    np.savez_compressed(tmp_path / "v.npz", clip=np.array(NAMES), vector=np.zeros(n, np.float32))
+    with pytest.raises(DataError, match=r"v\.npz: cannot be read .*vector\.npy: .* unpack to 67,"):
+        EmbeddingTable.read(tmp_path / "v.npz")
+    rows = np.zeros(n // 8, np.float32)
+    many = pl.DataFrame({"clip": "a", **{f"d{i}": rows for i in range(8)}})
+    many.write_parquet(tmp_path / "v.parquet")
+    with pytest.raises(DataError, match=r"v\.parquet: cannot be read .*rows unpack to"):
+        EmbeddingTable.read(tmp_path / "v.parquet")
 
 
 def test_files_of_another_kind_or_empty_are_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import PARAMS
 from tests.support.audio import music, write_clip
+from tests.support.checksums import forget_checksums
 from twinear.base.errors import DataError
 from twinear.base.files import sha256
 from twinear.base.params import read_params
@@ -258,4 +259,7 @@ def test_the_digest_covers_what_a_network_gets(tmp_path: Path, written: Path) ->
     assert len(array_files(tmp_path / "out")) == 9  # of three shards: log-mels, statistics, vectors
     before = digest(tmp_path / "out")
     damage(tmp_path / "out", "fewer")
+    with pytest.raises(DataError, match=r"00001/spectrograms\.npy: has changed.*dvc repro"):
+        digest(tmp_path / "out")
+    forget_checksums(tmp_path / "out")
     assert digest(tmp_path / "out") != before

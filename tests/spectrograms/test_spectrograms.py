@@ -14,6 +14,7 @@ from librosa.filters import get_window, mel
 
 from tests.conftest import PARAMS
 from tests.support.audio import CODECS, music, write_clip
+from twinear.base.checksums import CHECKSUMS
 from twinear.base.errors import DataError, ParamsError
 from twinear.base.files import sha256
 from twinear.base.params import parse_params, read_params
@@ -259,6 +260,15 @@ def test_any_number_of_workers_gives_the_same_bits(tmp_path: Path) -> None:
     np.testing.assert_array_equal(one.values[3], expected.astype(np.float16))
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that gives no bytes")
+def test_a_clip_that_can_no_longer_be_read_says_so(tmp_path: Path) -> None:
+    clips = _clips(tmp_path, 2)
+    (tmp_path / "1.wav").unlink()
+    (tmp_path / "1.wav").symlink_to("/proc/self/mem")  # a file, but reading it fails
+    with pytest.raises(DataError, match=r"1\.wav: can no longer be read \(.*dvc repro clips"):
+        compute_spectrograms(clips, tmp_path, PLAIN, list, 1)
+
+
 def test_a_clip_that_vanished_or_changed_says_so(tmp_path: Path) -> None:
     clips = _clips(tmp_path, 3)
     write_clip(tmp_path / "1.wav", music(3, 22050, 9), 22050)
@@ -354,6 +364,7 @@ def test_a_folder_knows_how_it_was_made(tmp_path: Path) -> None:
     clips = _clips(tmp_path, 2)
     compute_spectrograms(clips, tmp_path, other, list, 1).write(tmp_path / "out")
     assert Spectrograms.read(tmp_path / "out").front == other
+    (tmp_path / "out" / CHECKSUMS).unlink()
     path = tmp_path / "out" / "params.json"
     path.write_text(path.read_text().replace('"n_mels": 20', '"n_mels": 21'))
     with pytest.raises(DataError, match=r"float16 \(2, 20, 30\), expected .*\(2, 21, 30\)"):
@@ -365,6 +376,7 @@ def test_a_folder_knows_how_it_was_made(tmp_path: Path) -> None:
 
 def test_a_cut_off_array_file_is_refused(tmp_path: Path) -> None:
     compute_spectrograms(_clips(tmp_path, 2), tmp_path, PLAIN, list, 1).write(tmp_path / "out")
+    (tmp_path / "out" / CHECKSUMS).unlink()
     path = tmp_path / "out" / "spectrograms.npy"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DataError, match=r"cannot be read.*dvc repro spectrograms"):

@@ -45,7 +45,7 @@ def sections(training: dict[str, Any], tuning: dict[str, Any]) -> dict[str, Any]
     params: dict[str, Any] = YAML(typ="safe", pure=True).load(PARAMS)
     params["training"]["model"] |= {"channels": 8, "dense_units": 8, "statistics_units": 16}
     params["training"] |= SMALL | training
-    params["ranking"] |= {"n_bootstrap": 50}
+    params["ranking"] |= {"n_bootstrap": 100}
     params["split"] |= {"n_folds": 3}
     params["tuning"] |= QUICK | tuning
     return params

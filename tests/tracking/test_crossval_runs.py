@@ -19,7 +19,7 @@ from twinear.evaluation.comparison import (
 from twinear.evaluation.cross_validation import log_comparison
 from twinear.evaluation.crossval.fold_scores import FoldScores
 from twinear.ranking.ranking import RankingParams
-from twinear.tracking.runs import MlflowRun, open_folds
+from twinear.tracking.runs import ChildRun, MlflowRun, open_folds
 from twinear.training.checkpoint import Epoch
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
@@ -46,35 +46,44 @@ def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_p
             artists=ids,
             scores={},
             history=epochs,
+            scorer=f"{number}" * 64,
         )
         for number in range(3)
     ]
     (tmp_path / "summary.md").write_text("text")
     with open_folds("crossval-try", {"training": {"epochs": 2}}) as run:
-        log_comparison(run, compare_systems(comparison, params), {7: trained})
+        log_comparison(run, compare_systems(comparison, params), {7: trained, 8: trained})
         run.log_files(tmp_path / "summary.md")
     runs = mlflow.search_runs(experiment_names=["twinear"], output_format="list")
     found = {run.info.run_name: run for run in runs}
     assert set(found) == {"crossval-try", "fold 0", "fold 1", "fold 2"}
     parent = found["crossval-try"]
     assert parent.data.params == {"training.epochs": "2"}
-    assert parent.data.metrics["all/similarity/catalogue/ndcg_at_10"] == 1
-    assert "fold/corrected/chance/mrr_low" in parent.data.metrics
+    assert parent.data.metrics["all/ndcg_at_10"] == 1
+    assert parent.data.metrics["fold/corrected_ndcg_at_10_lower"] == 1
+    assert "ndcg_at_10" not in parent.data.metrics  # the column that ranks the pipeline's runs
+    assert len(parent.data.metrics) <= 40
+    client = mlflow.MlflowClient()
     for number in range(3):
         child = found[f"fold {number}"]
-        assert child.data.tags["kind"] == "crossval"
+        assert child.data.tags["kind"] == "fold"
+        assert child.data.tags["scorer"] == ",".join([f"{number}" * 64] * 2)
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert child.data.metrics["all/catalogue/mrr"] == 1
-        client = mlflow.MlflowClient()
-        curve = client.get_metric_history(child.info.run_id, "seed 7/train_loss")
+        assert child.data.metrics["all/mrr"] == 1
+        curve = client.get_metric_history(child.info.run_id, "train_loss")
         assert [(point.step, point.value) for point in curve] == [(1, 1.0), (2, 0.5)]
-    files = mlflow.MlflowClient().list_artifacts(parent.info.run_id)
-    assert [each.path for each in files] == ["summary.md"]
+    files = client.list_artifacts(parent.info.run_id)
+    assert [each.path for each in files] == ["comparison.csv", "summary.md"]
+    path = client.download_artifacts(parent.info.run_id, "comparison.csv", str(tmp_path))
+    table = pd.read_csv(path).set_index(["protocol", "truth", "measure"])
+    assert table.loc[("fold", "corrected", "ndcg@10"), "catalogue"] == "1.000 [1.000, 1.000]"
+    assert "chance" in table
 
 
 def test_off_there_is_an_object_that_does_nothing() -> None:
     with open_folds("crossval", {}) as run:
         assert not isinstance(run, MlflowRun)
-        with run.child("fold 0") as child:
-            assert not isinstance(child, MlflowRun)
-            child.log_metrics({"a": 1.0})
+        fold = ChildRun(
+            name="fold 0", kind="fold", params={}, scorers=[], curve=[], metrics={"a": 1.0}
+        )
+        assert run.log_child(fold) == ""

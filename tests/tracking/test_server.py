@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.tracking import Server
 from twinear.tracking import runs
+from twinear.tracking.afterwards import log_waiting
 from twinear.tracking.runs import MlflowRun, open_run
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
@@ -29,6 +30,7 @@ def test_a_server_that_dies_and_returns_gets_every_number_and_a_later_gap_is_rep
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # MLflow's own patience
     monkeypatch.setattr(runs, "PAUSE_SECONDS", 0.0)
     (tmp_path / "note.txt").write_text("a file")
@@ -50,4 +52,16 @@ def test_a_server_that_dies_and_returns_gets_every_number_and_a_later_gap_is_rep
     assert "the end of the run was not logged" in errors
     with open_run({"seed": 1}, scorer="ab" * 32) as run:
         assert not isinstance(run, MlflowRun)
+        run.log_metrics({"mrr": 0.25})
     assert "this stage is not logged" in capsys.readouterr().err
+    server.start()
+    assert log_waiting() == 2
+    import mlflow
+
+    client = mlflow.MlflowClient(server.address)
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    (run, _) = client.search_runs([experiment])
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"map": 0.5, "mrr": 0.25}
+    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["note.txt"]
+    assert log_waiting() == 0

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -16,11 +17,19 @@ from tests.support.scorers import small_scorer, spectrograms
 from tests.support.tuning import project, request
 from twinear.base.errors import TwinearError
 from twinear.base.files import sha256
-from twinear.tracking.registry import get_champion, resolve
-from twinear.tracking.runs import MlflowRun, flatten, metric_name, open_run
+from twinear.tracking.datasets import TrackedData
+from twinear.tracking.provenance import flatten
+from twinear.tracking.registry import get_champion, register, resolve
+from twinear.tracking.runs import MlflowRun, metric_name, open_run
 from twinear.tuning.tune import read_tuning, tune
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
+SIMILARITY = TrackedData(
+    name="similarity", source=Path("artifacts/similarity"), digest="ab" * 32, schema=(80, 80)
+)
+TEST = TrackedData(
+    name="test artists", source=Path("split.csv"), digest="cd" * 32, schema={"artist": "string"}
+)
 
 
 def runs(mlflow: Any) -> list[Any]:
@@ -34,27 +43,48 @@ def test_params_curves_inputs_and_files_are_found_again(mlflow: Any, tmp_path: P
     with open_run({"training": {"model": {"conv_depth": 3}, "seed": 1}}) as run:
         for epoch in (1, 2):
             run.log_metrics({"train_loss": 1 / epoch}, step=epoch)
-        run.log_data("similarity", tmp_path, "ab" * 32)
+        run.log_data(SIMILARITY)
         run.log_files(tmp_path / "figures")
     (found,) = runs(mlflow)
     assert found.info.run_name == f"pipeline-{found.data.tags['params'][:8]}"
     assert found.data.params == {"training.model.conv_depth": "3", "training.seed": "1"}
     curve = mlflow.MlflowClient().get_metric_history(found.info.run_id, "train_loss")
     assert [(each.step, each.value) for each in curve] == [(1, 1.0), (2, 0.5)]
-    assert [each.dataset.name for each in found.inputs.dataset_inputs] == ["similarity"]
+    (dataset,) = (each.dataset for each in found.inputs.dataset_inputs)
+    assert (dataset.name, dataset.digest) == ("similarity", "ab" * 16)
+    assert '\\"shape\\": [80, 80]' in dataset.schema
+    assert json.loads(dataset.source) == {"uri": "artifacts/similarity"}
     assert (tmp_path / "mlflow.db").exists()
     (artefact,) = (tmp_path / "mlartifacts").rglob("a.png")
     assert artefact.read_bytes() == b"png"
 
 
-def test_a_logged_scorer_is_registered_and_scores_two_spectrograms(
+def test_a_scorer_is_a_model_with_its_figures_and_a_version_once_it_is_a_candidate(
     mlflow: Any, tmp_path: Path
 ) -> None:
     path = tmp_path / "scorer.safetensors"
     scorer = small_scorer()
     scorer.write(path)
+    digest = sha256(path)
     with open_run({}) as run:
-        run.log_scorer(path, sha256(path), scorer.inputs)
+        run.log_scorer(path, digest, scorer.inputs)
+    with open_run({}, digest) as run:  # as the stage ranking does
+        run.log_results({"ndcg@10": 0.9, "ndcg@10_low": 0.87, "ndcg@10_high": 0.95}, TEST)
+    (found,) = runs(mlflow)
+    (model,) = mlflow.search_logged_models(output_format="list")
+    assert model.source_run_id == found.info.run_id
+    (best,) = [each for each in model.metrics if each.key == "ndcg_at_10"]
+    assert (best.value, best.dataset_name, best.dataset_digest) == (0.9, TEST.name, "cd" * 16)
+    assert mlflow.search_registered_models() == []
+    version = register(digest)
+    registered = mlflow.MlflowClient().get_model_version("twinear", "1")
+    assert (version.scorer, version.run_id) == (digest, found.info.run_id)
+    assert {name: registered.tags[name] for name in ("ndcg_at_10_lower", "scorer", "data")} == {
+        "ndcg_at_10_lower": "0.87",
+        "scorer": digest,
+        "data": found.data.tags["data"],
+    }
+    assert "NDCG@10 of the test artists .900 [.870, .950]" in registered.description
     x = spectrograms(6).astype(np.float32).reshape(3, 2, 16, 64)
     model = mlflow.pyfunc.load_model("models:/twinear/1")
     u, v = scorer.encode(x[:, 0]), scorer.encode(x[:, 1])
@@ -87,27 +117,29 @@ def test_other_params_of_the_same_scorer_are_another_run(mlflow: Any) -> None:
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "garbage://x"])
 def test_a_server_that_cannot_be_reached_is_one_line(
-    mlflow: Any, monkeypatch: pytest.MonkeyPatch, uri: str
+    mlflow: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], uri: str
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     mlflow.set_tracking_uri(uri)
-    unreachable = pytest.raises(TwinearError, match=r"cannot be reached.*TWINEAR_TRACKING=off")
-    with unreachable as error, open_run({}):
+    with open_run({}):
         pass
-    assert "\n" not in str(error.value)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.search("not logged .*cannot be reached.*TWINEAR_TRACKING=off.*twinear track", line)
+    with pytest.raises(TwinearError, match="cannot be reached"):
+        get_champion()
 
 
 def test_a_database_of_another_mlflow_is_one_line_with_the_upgrade(
-    mlflow: Any, tmp_path: Path
+    mlflow: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'bda7b8c39065'")
         connection.commit()
-    old = pytest.raises(TwinearError, match=r"mlflow\.db: .*schema.*'mlflow db upgrade sqlite:")
-    with old as error, open_run({}):
+    with open_run({}):
         pass
-    assert "\n" not in str(error.value)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.search(r"mlflow\.db: .*schema.*'mlflow db upgrade sqlite:", line)
     later = pytest.raises(TwinearError, match="mlflow db upgrade")
     with later:
         resolve("models:/twinear/1")
@@ -171,10 +203,18 @@ def test_tracking_that_is_off_does_nothing(tmp_path: Path, monkeypatch: pytest.M
     with open_run({}) as run:
         assert not isinstance(run, MlflowRun)
         run.log_metrics({})
-        run.log_data("a", tmp_path, "")
+        run.log_data(SIMILARITY)
+        run.log_results({}, TEST)
+        run.log_text("", "a.csv")
+        run.tag_scorers([])
         run.log_files(tmp_path)
         run.log_scorer(tmp_path, "", small_scorer().inputs)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interval_sorts_as_value_lower_upper() -> None:
+    names = ["ndcg@10", "ndcg@10_low", "ndcg@10_high", "ndcg@200"]
+    assert sorted(map(metric_name, names)) == list(map(metric_name, names))
 
 
 def test_names_and_nested_params_are_flattened() -> None:
@@ -208,8 +248,13 @@ def test_each_trial_is_a_child_run_with_curve_and_state(mlflow: Any, tmp_path: P
             assert "the loss is nan" in child.data.tags["reason"]
             assert child.info.status == "FAILED"
         else:
-            assert child.data.metrics["ndcg_at_10"] == pytest.approx(float(row["ndcg@10"]))
+            value = child.data.metrics["best_validation_ndcg"]
+            assert value == pytest.approx(float(row["ndcg@10"]))
+            assert len(child.data.tags["scorer"]) == 64
+        assert "ndcg_at_10" not in child.data.metrics  # that of test artists alone is called so
     best = max(float(each["ndcg@10"]) for each in rows if each["state"] == "complete")
-    assert parent.data.metrics["ndcg_at_10"] == pytest.approx(best)
+    assert parent.data.metrics["best_validation_ndcg"] == pytest.approx(best)
+    assert "ndcg_at_10" not in parent.data.metrics
+    assert {"kind", "commit", "data", "scorer", "changed"} <= set(parent.data.tags)
     logged = {each.path for each in client.list_artifacts(parent.info.run_id, "tuning")}
     assert {"tuning/history.png", "tuning/study.html", "tuning/summary.md"} <= logged

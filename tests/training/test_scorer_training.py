@@ -9,11 +9,14 @@ import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
+from torch import Tensor
 
 from tests.conftest import PARAMS
 from twinear.base.errors import DataError
 from twinear.base.params import parse_params, read_params
 from twinear.listens.listens import Listens
+from twinear.model.heads import Cosine
+from twinear.model.network import SiameseNet
 from twinear.model.pooling import Pooling
 from twinear.similarity.similarity import Similarity, SimilarityMatrix
 from twinear.spectrograms.front_end import SpectrogramsParams
@@ -21,13 +24,13 @@ from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
 from twinear.training.batches import Batches, collect_examples
 from twinear.training.draws import Draws
+from twinear.training.losses import by_artist
 from twinear.training.scorer_training import Trained, train_scorer
 from twinear.training.training import TrainingParams
 from twinear.training.untrained import untrained_scorer
 from twinear.training.validation import (
     Validator,
     _below_one,
-    artist_scores,
     calibrate_artists,
     encode_clips,
     rank_validation,
@@ -36,6 +39,20 @@ from twinear.training.validation import (
 
 N_ARTISTS, N_LISTENERS, N_DIMS = 90, 120, 12
 ARTISTS = [f"{row:02}" for row in range(N_ARTISTS)]
+
+
+def scores_by_all_pairs(u: Tensor, net: SiameseNet, index: Tensor, pooling: Pooling) -> Tensor:
+    """Scores of artists, (artists, artists), by the logits of all pairs of their clips.
+
+    The inner product of mean embeddings is the mean of those of clip pairs, and the square of a
+    length one of an artist with itself.
+    """
+    head, logits, n_artists = net.head, net.head.logit(u, u), int(index.max()) + 1
+    if pooling == "pairs" or not isinstance(head, Cosine):
+        return by_artist(torch.sigmoid(logits), index, n_artists)
+    products = by_artist((logits - head.bias) / head.scale, index, n_artists)
+    lengths = products.diagonal().sqrt()
+    return torch.sigmoid(head.bias + head.scale * products / lengths / lengths[:, None])
 
 
 def corpus(
@@ -243,7 +260,7 @@ def test_many_clips_are_scored_by_blocks_to_the_same_values(
         )
         u = encode_clips(batches, net, "float32")
         index = torch.from_numpy(batches.artist_index)
-        scores = artist_scores(net.head.logit(u, u), net, index, 75, pooling)[queries]
+        scores = scores_by_all_pairs(u, net, index, pooling)[queries]
         blocks = list(score_queries(u, net, batches, queries, pooling))
         np.testing.assert_allclose(
             1 + np.concatenate([each for _, each in blocks]), scores.detach().numpy(), rtol=1e-4
@@ -269,8 +286,8 @@ def test_neighbours_that_are_all_kept_teach_what_all_pairs_teach(
     assert sparse.decision == whole.decision
     for name, weight in whole.scorer.weights.items():
         np.testing.assert_array_equal(sparse.scorer.weights[name], weight)
-    for module in ("validation", "scorer_training"):
-        monkeypatch.setattr(f"twinear.training.{module}.WHOLE", 10)
+    monkeypatch.setattr("twinear.training.validation.WHOLE", 10)
+    monkeypatch.setattr("twinear.training.validation.SCORES", 100)
     by_blocks = trained(tmp_path, follows=True, epochs=2, sparse=True)
     for one, other in zip(by_blocks.decision.steps, whole.decision.steps, strict=True):
         assert one.after == pytest.approx(other.after, abs=0.02)

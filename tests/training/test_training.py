@@ -14,6 +14,7 @@ import torch
 
 from tests.conftest import ROOT
 from tests.support.code import copy_package
+from tests.support.disk import limited_disk
 from tests.support.networks import ORIGINAL
 from tests.support.trainings import EVERYTHING, SOUND, TINY, examples, params, planted, together
 from twinear import model, training
@@ -173,6 +174,18 @@ def test_a_checkpoint_of_other_params_or_damaged_is_not_resumed(
     assert weights(run(tmp_path)[0]) == weights(plain[0])
     (tmp_path / "c.pt").write_bytes(b"not a checkpoint")
     assert weights(run(tmp_path)[0]) == weights(plain[0])
+    interrupt(tmp_path, after=3)
+    flipped = bytearray((tmp_path / "c.pt").read_bytes())
+    flipped[len(flipped) // 2] ^= 64
+    (tmp_path / "c.pt").write_bytes(flipped)
+    assert weights(run(tmp_path)[0]) == weights(plain[0])
+
+
+def test_a_disk_that_is_full_at_a_checkpoint_is_one_line(tmp_path: Path) -> None:
+    full = pytest.raises(DataError, match=r"c\.pt: could not be written .*free some space")
+    with full, limited_disk(1000):
+        run(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 KILLED = """

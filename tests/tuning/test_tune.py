@@ -213,7 +213,7 @@ def test_the_mean_over_folds_is_searched_and_the_time_limit_puts_trials_back(
 DYING = """
 import os, sys
 import psutil
-from twinear.cli.main import app
+from twinear.cli.commands import app
 from twinear.tuning.study import Study
 
 report = Study.report

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twinear.base.checksums import verify_checksums
 from twinear.base.errors import DataError, nearest
 from twinear.base.files import require
 
@@ -348,10 +349,12 @@ def read_artists(path: Path, remedy: str, *, may_be_empty: bool = False) -> "pd.
     Raises
     ------
     DataError
-        Missing, unreadable, other columns, no artist, or an artist in two rows.
+        Missing, changed since it was written, unreadable, other columns, no artist, or an artist
+        in two rows.
     """
     import pandas as pd
 
+    verify_checksums(path.parent, [path.name], remedy)
     try:
         artists = pd.read_csv(require(path, remedy), dtype=COLUMNS, keep_default_na=False)
     except ValueError as error:

@@ -11,6 +11,8 @@ from difflib import get_close_matches
 from functools import partial
 from io import TextIOWrapper
 
+from twinear.base.interrupts import INTERRUPTED, Terminated, signals_as_exceptions
+
 
 class TwinearError(Exception):
     """Something the user can fix.
@@ -82,21 +84,26 @@ def nearest(word: str, words: Iterable[str], n: int = 1, cutoff: float = 0.6) ->
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn a `TwinearError` into one line on stderr and exit status 1; an interrupt into 130.
+    """Turn a `TwinearError` into one line on stderr and exit status 1.
 
-    What a terminal cannot show is printed as a replacement.
+    So with Ctrl-C, status 130, and SIGTERM, status 143. What a terminal cannot show is printed as a
+    replacement.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        yield
+        with signals_as_exceptions():
+            yield
     except TwinearError as error:
         _say(f"error: {error}")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         _say("interrupted")
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
+    except Terminated:
+        _say("terminated")
+        raise
 
 
 def _say(line: str) -> None:

@@ -1,16 +1,21 @@
 """Files that are whole or absent, never half-written.
 
 Everything the project writes goes through `replacing`: it is written under a temporary name in
-the same folder and renamed when complete, so that the last good file stays until then.
+the same folder and renamed when complete, so that the last good file stays until then. The name
+holds the process and its machine: what a process that was killed has left is removed by the next
+one that writes to the folder.
 """
 
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path, PurePath
 from types import ModuleType
 
@@ -19,6 +24,8 @@ from twinear.base.errors import DataError
 # folders and files of file managers, network drives, archives and trash, in lower case
 SYSTEM = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "thumbs.db"}
 SYSTEM |= {"desktop.ini", "__macosx"}
+# `.NAME.MACHINE-PROCESS.part`, and `.old` for what stood there: no other program's names
+TEMPORARY = re.compile(r"\.(.+)\.([0-9a-f]{6})-([0-9]{1,10})\.(part|old)")
 
 
 @contextmanager
@@ -29,12 +36,13 @@ def replacing(path: Path) -> Iterator[Path]:
     system refuses (disk full, no permission) becomes a `DataError`.
     """
     path = path.resolve()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(path.parent)
         yield temporary
         if temporary.is_dir():
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
+            old = temporary.with_suffix(".old")
             if path.exists():
                 path.rename(old)
             temporary.rename(path)
@@ -57,12 +65,54 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(temporary)
 
 
+@contextmanager
+def working_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder beside `path` for what is needed to make it; remove it at the end."""
+    folder = _temporary(path.with_name(f"{path.name}.work"))
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}.part")
+
+
+@cache
+def _machine() -> str:
+    """A short name of this machine: process numbers of another one mean nothing here."""
+    return hashlib.blake2b(platform.node().encode(errors="replace"), digest_size=3).hexdigest()
+
+
+@cache  # a folder may hold many files: it is looked through once
+def _tidy(folder: Path) -> None:
+    """Remove from a folder what processes of this machine have left that were killed.
+
+    One that was killed between the two renames of a folder leaves the last good one as `.old`: it
+    is put back.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.endswith((".part", ".old"))]
+        matches = [*filter(None, map(TEMPORARY.fullmatch, names))]
+        if matches:
+            import psutil  # a moment to import, and hardly ever needed
+        for match in matches:
+            name, machine, process, kind = match.groups()
+            if machine != _machine() or psutil.pid_exists(int(process)):
+                continue
+            if kind == "old" and not (folder / name).exists():
+                (folder / match[0]).rename(folder / name)
+            else:
+                _remove(folder / match[0])
+
+
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
-    else:
-        with suppress(NotADirectoryError):
-            path.unlink(missing_ok=True)
+    elif os.path.lexists(path):  # on a read-only disk removing what is not there is an error too
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -30,6 +30,7 @@ STAGES = (
 # `storage` belongs to the stage spectrograms, the last three to commands that are not stages
 SECTIONS = (*STAGES, "storage", "tuning", "acceptance", "promotion")
 PARAMS = Path("params.yaml")
+MAX_DEPTH, MAX_VALUES = 20, 10_000  # of YAML, aliases written out: a few of them make billions
 
 # names of twinear 0.1 and what they are called since
 RENAMED = {
@@ -81,9 +82,13 @@ def read_sections(path: Path = PARAMS) -> dict[str, Any]:
 
     require(path, "run from the project's root, where params.yaml stands")
     try:
-        sections = deepcopy(_load(path.read_bytes()))
+        sections = deepcopy(load_yaml(path.read_bytes()))
+        _count_values(sections)
     except YAMLError as error:
         raise ParamsError(path, "is not YAML", expected=str(error).replace("\n", " ")) from error
+    except (RecursionError, OverflowError):
+        expected = f"at most {MAX_DEPTH} levels and {MAX_VALUES:,} values, aliases written out"
+        raise ParamsError(path, "is nested too deeply or too large", expected=expected) from None
     if not isinstance(sections, dict):
         raise ParamsError(path, f"holds a {type(sections).__name__}", expected="sections")
     for section in sections:
@@ -94,11 +99,24 @@ def read_sections(path: Path = PARAMS) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def _load(text: bytes) -> Any:
-    """Parse YAML; a command reads many sections of one file, and this takes .05 s each time."""
+def load_yaml(text: bytes) -> Any:
+    """Parse YAML; a command reads many sections of one file, and this takes .05 s each time.
+
+    The value is shared: copy it before you change it.
+    """
     from ruamel.yaml import YAML  # as above
 
     return YAML(typ="safe", pure=True).load(text)
+
+
+def _count_values(value: Any, depth: int = 0, n: int = 0) -> int:
+    """Count the values within a value, on top of `n`; stop where they are too many or too deep."""
+    if depth > MAX_DEPTH or n > MAX_VALUES:
+        raise OverflowError
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            n = _count_values(each, depth + 1, n)
+    return n + 1
 
 
 def read_stages(path: Path = PARAMS) -> dict[str, Any]:

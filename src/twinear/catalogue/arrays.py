@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from twinear.base.arrays import NOT_ARRAYS
 from twinear.base.errors import DataError
 from twinear.base.files import require
+from twinear.base.text import one_line
 
 AGAIN = "run 'dvc repro catalogue'"
 
@@ -24,7 +26,7 @@ def map_array(path: Path) -> npt.NDArray[Any]:
     """
     try:
         array = np.load(require(path, AGAIN), mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "unreadable"
+    except NOT_ARRAYS as error:
+        reason = one_line(str(error)) or "unreadable"
         raise DataError(path, f"is not what was written there ({reason})", remedy=AGAIN) from error
     return np.asarray(array)

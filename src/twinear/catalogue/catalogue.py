@@ -16,6 +16,9 @@
     search/                        the index of the approximate search, if there is one
 
 Arrays are memory-mapped, and neither torch nor pandas is imported: opening takes milliseconds.
+Checksums of all files are beside them. Up to `VERIFIED_BYTES` they are compared at every opening;
+in a larger catalogue, most of which no question reads, only the shapes are, and `verify` compares
+the rest.
 Artists without listens are in the catalogue like all others: they are what the project is for.
 """
 
@@ -30,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from twinear.base.checksums import VERIFIED_BYTES, verify_checksums, write_checksums
 from twinear.base.errors import DataError, ParamsError
 from twinear.base.files import replacing, require, sha256, write_json
 from twinear.base.params import parse_params
@@ -113,7 +117,7 @@ class Catalogue:
         Raises
         ------
         DataError
-            Missing, damaged, half-written, or of another layout.
+            Missing, damaged, half-written, of another layout, or changed since it was written.
         """
         facts = _read_facts(folder)
         arrays = {
@@ -182,6 +186,9 @@ class Catalogue:
         n_clips = len(self.encoded.embeddings)
         if not wrong and {int(self.encoded.clip_offsets[-1]), self.artists.n_clips} != {n_clips}:
             wrong = ["embeddings"]
+        offsets = self.encoded.clip_offsets
+        if not wrong and (offsets[0] or (offsets[1:] <= offsets[:-1]).any()):
+            wrong = ["clip_offsets"]  # compiled code counts on it
         if wrong:
             found = f"{wrong[0]}.npy does not fit {n} artists and {self.artists.n_clips} clips"
             raise DataError(self.folder, found, expected="arrays that agree", remedy=AGAIN)
@@ -324,7 +331,21 @@ def write_catalogue(
                 if path.is_file()
             },
         }
-        write_json(temporary / FACTS, facts)  # last: a folder without it is half-written
+        write_json(temporary / FACTS, facts)
+        write_checksums(temporary)
+
+
+def verify(folder: Path) -> int:
+    """Compare every file of a catalogue with its checksum; return how many bytes were read.
+
+    Raises
+    ------
+    DataError
+        A file has changed since it was written.
+    """
+    files = _read_facts(folder)["files"]
+    verify_checksums(folder, [FACTS, *files], AGAIN)
+    return sum(files.values())
 
 
 def _artist_records(artists: "ScoredArtists", listeners: Ints) -> list[ArtistRecord]:
@@ -369,6 +390,8 @@ def _read_facts(folder: Path) -> dict[str, Any]:
         held = require(folder / name, AGAIN).stat().st_size
         if held != size:
             raise _damaged(folder / name, f"has {held:,} bytes instead of {size:,}")
+    whole = sum(files.values()) <= VERIFIED_BYTES
+    verify_checksums(folder, [FACTS, *(files if whole else ())], AGAIN)
     return dict(facts)
 
 

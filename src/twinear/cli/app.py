@@ -6,6 +6,7 @@ runs, so that `--help` answers at once.
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +24,17 @@ clips = typer.Typer(help="What is known of the clips in the data folder.", no_ar
 app.add_typer(fetch, name="fetch")
 app.add_typer(clips, name="clips")
 
+REGISTERED = "models:/"  # before the name of a registered scorer
 AsJson = Annotated[bool, typer.Option("--json/--text", help="JSON for machines, or text.")]
+
+
+def local_catalogue(context: typer.Context, catalogue: Path) -> Path:
+    """Fetch the catalogue of a registered scorer for the time of the command; keep a folder's."""
+    if not str(catalogue).startswith(REGISTERED):
+        return catalogue
+    from twinear.tracking.registry import catalogue_folder  # with MLflow, slow to import
+
+    return context.with_resource(catalogue_folder(str(catalogue)))
 
 
 def print_result(value: Any, text: str, *, as_json: bool) -> None:

@@ -97,6 +97,16 @@ def remove(
     print_result(asdict(removed), text, as_json=as_json)
 
 
+@catalogue.command("check")
+def check(catalogue: CatalogueFolder = CATALOGUE, as_json: AsJson = False) -> None:
+    """Compare every file of the catalogue with the checksum that was written with it."""
+    from twinear.catalogue.catalogue import verify
+
+    n_bytes = verify(catalogue)
+    text = f"{catalogue}: {n_bytes:,} bytes, all as they were written"
+    print_result({"catalogue": str(catalogue), "bytes": n_bytes}, text, as_json=as_json)
+
+
 @catalogue.command("list")
 def list_(catalogue: CatalogueFolder = CATALOGUE, as_json: AsJson = False) -> None:
     """List the artists that were added, and whether each can be asked about."""

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 DataFolder = Annotated[Path, typer.Option(help="The data folder.")]
 ArtifactsFolder = Annotated[Path, typer.Option(help="The folder that the pipeline writes.")]
 DecisionFile = Annotated[Path, typer.Option(help="The file for the decision, to be committed.")]
-DATA, ARTIFACTS, DECISION = Path("data"), Path("artifacts"), Path("reports/champion.json")
+ReportsFolder = Annotated[Path, typer.Option(help="The folder of the reports.")]
+DATA, ARTIFACTS, REPORTS = Path("data"), Path("artifacts"), Path("reports")
+DECISION = REPORTS / "champion.json"
 
 
 @app.command()
@@ -34,9 +36,12 @@ def promote(
 ) -> None:
     """Make a scorer champion if it ranks the held-out artists better; exit status 1 if refused."""
     from twinear.compute.pool import choose_workers
+    from twinear.retraining.decision_file import find_missing_champion
     from twinear.retraining.held_out import PipelineFolders
     from twinear.retraining.promotion import promote as decide
 
+    if missing := find_missing_champion(into):
+        print(f"not compared with it: {missing}", file=sys.stderr)
     folders = PipelineFolders(data=data, artifacts=artifacts)
     promotion = decide(scorer, folders, read_rules(), choose_workers(os.environ), again=again)
     _show(promotion, into, as_json=as_json)
@@ -45,17 +50,41 @@ def promote(
 @app.command()
 def rollback(into: DecisionFile = DECISION, as_json: AsJson = False) -> None:
     """Make the champion before this one champion again."""
+    from twinear.retraining.decision_file import find_missing_champion
     from twinear.retraining.promotion import roll_back
 
+    if missing := find_missing_champion(into):
+        raise missing
     _show(roll_back(), into, as_json=as_json)
 
 
 @app.command()
-def champion(as_json: AsJson = False) -> None:
-    """Show the champion, and every decision, the latest first."""
+def champion(
+    checkout: Annotated[
+        bool,
+        typer.Option(
+            "--checkout/--show", help="Bring its scorer, catalogue and reports into the workspace."
+        ),
+    ] = False,
+    artifacts: ArtifactsFolder = ARTIFACTS,
+    reports: ReportsFolder = REPORTS,
+    as_json: AsJson = False,
+) -> None:
+    """Show the champion, and every decision, the latest first; or bring it into the workspace."""
+    from twinear.retraining.decision_file import find_missing_champion
+    from twinear.retraining.held_out import PipelineFolders
     from twinear.tracking.promotions import follow, read_decisions
+    from twinear.tracking.registry import CHAMPION, check_out, resolve
 
     version, decisions = follow(), read_decisions()[::-1]
+    if missing := find_missing_champion(reports / DECISION.name):
+        raise missing
+    if checkout:
+        version = version or resolve(CHAMPION)  # whose error says what is missing
+        folders = PipelineFolders(data=DATA, artifacts=artifacts)
+        check_out(version, folders.scorer, folders.catalogue, reports)
+        brought = f"{folders.scorer}, {folders.catalogue} and {reports}"
+        print(f"{brought} are of {version.uri}", file=sys.stderr)
     if as_json:
         content = asdict(version) if version else None
         print_json({"champion": content, "decisions": [asdict(each) for each in decisions]})
@@ -77,7 +106,7 @@ def retrain(
     ] = False,
     data: DataFolder = DATA,
     artifacts: ArtifactsFolder = ARTIFACTS,
-    reports: Annotated[Path, typer.Option(help="The folder of the reports.")] = Path("reports"),
+    reports: ReportsFolder = REPORTS,
 ) -> None:
     """Retrain on new data, if its checks pass; exit status 1 unless the scorer is champion.
 
@@ -136,6 +165,7 @@ def _show(promotion: "Promotion", into: Path, *, as_json: bool) -> None:
     else:
         for check in promotion.checks:
             print(check, file=sys.stderr)
-        print(f"version {promotion.version} {promotion.outcome}: {promotion.reason}")
+        named = f"version {promotion.version}" if promotion.version else "not registered,"
+        print(f"{named} {promotion.outcome}: {promotion.reason}")
     if not promotion.stands:
         raise typer.Exit(1)

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from twinear.base.errors import TwinearError
-from twinear.cli.app import app
-from twinear.cli.similar import CATALOGUE, DATA, CatalogueFolder, DataFolder
+from twinear.cli.app import app, local_catalogue
+from twinear.cli.similar import CATALOGUE, DATA, AnyCatalogue, DataFolder
 
 
 @app.command()
 def serve(
+    context: typer.Context,
     host: Annotated[
         str, typer.Option(help="Where to listen; beyond this machine TWINEAR_TOKEN must be set.")
     ] = "127.0.0.1",
@@ -38,7 +39,7 @@ def serve(
     ] = Path("artifacts/library.csv"),
     reports: Annotated[Path, typer.Option(help="The folder of the reports.")] = Path("reports"),
     data: DataFolder = DATA,
-    catalogue: CatalogueFolder = CATALOGUE,
+    catalogue: AnyCatalogue = CATALOGUE,
 ) -> None:
     """Serve similar artists as a page and an API, until Ctrl-C.
 
@@ -56,7 +57,7 @@ def serve(
     from twinear.serve.options import SUBSONIC_PASSWORD, SUBSONIC_USER, TOKEN, ServeOptions
 
     options = ServeOptions(
-        catalogue=catalogue,
+        catalogue=local_catalogue(context, catalogue),
         data=data,
         reports=reports,
         model=model,

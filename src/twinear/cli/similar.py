@@ -10,9 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from twinear.base.errors import DataError
-from twinear.cli.app import AsJson, app, print_json, print_result
+from twinear.cli.app import AsJson, app, local_catalogue, print_json, print_result
 
 CatalogueFolder = Annotated[Path, typer.Option(help="The catalogue's folder.")]
+AnyCatalogue = Annotated[
+    Path,
+    typer.Option(help="The catalogue's folder, or that of a champion: models:/twinear@champion."),
+]
 CATALOGUE = Path("artifacts/catalogue")
 DataFolder = Annotated[Path, typer.Option(help="The folder that clips are relative to.")]
 DATA = Path("data")
@@ -20,6 +24,7 @@ DATA = Path("data")
 
 @app.command()
 def similar(
+    context: typer.Context,
     artists: Annotated[
         list[str] | None,
         typer.Argument(
@@ -51,7 +56,7 @@ def similar(
         bool, typer.Option("--why/--no-why", help="Say why each of them is similar.")
     ] = False,
     data: DataFolder = DATA,
-    catalogue: CatalogueFolder = CATALOGUE,
+    catalogue: AnyCatalogue = CATALOGUE,
     as_json: AsJson = False,
 ) -> None:
     """Show the artists that sound most like ARTISTS, or like new clips, with scores in 0..1."""
@@ -66,7 +71,7 @@ def similar(
         diverse=diverse,
         exact=exact,
     )
-    collection = Collection.open(catalogue)
+    collection = Collection.open(local_catalogue(context, catalogue))
     _warn(collection.warnings)
     asked = ask(collection, artists or (), clip or (), exact=exact)
     found = find_similar(collection, asked, options)
@@ -95,6 +100,7 @@ def similar(
 
 @app.command()
 def similar_clips(
+    context: typer.Context,
     clip: Annotated[
         str, typer.Argument(help="A clip of the catalogue, as in clips.csv, or an audio file.")
     ],
@@ -102,14 +108,14 @@ def similar_clips(
     one_per_artist: Annotated[
         bool, typer.Option("--one-per-artist/--all", help="Only the best clip of each artist.")
     ] = False,
-    catalogue: CatalogueFolder = CATALOGUE,
+    catalogue: AnyCatalogue = CATALOGUE,
     as_json: AsJson = False,
 ) -> None:
     """Show the clips that sound most like CLIP, by the network alone, with scores in 0..1."""
     from twinear.recommendation.collection import Collection
     from twinear.recommendation.similar_clips import find_similar_clips
 
-    collection = Collection.open(catalogue)
+    collection = Collection.open(local_catalogue(context, catalogue))
     _warn(collection.warnings)
     found = find_similar_clips(collection, clip, top, one_per_artist=one_per_artist)
     if as_json:

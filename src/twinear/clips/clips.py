@@ -18,6 +18,7 @@ from twinear.base.errors import ClipError, DataError
 from twinear.base.files import replacing, require, sha256
 from twinear.base.params import Params
 from twinear.clips.decoding import REPLACE, compressed_seconds, frames, mix
+from twinear.clips.roots import audio_roots, locate
 from twinear.clips.waveform import NOT_NUMBERS, Waveform, decode
 from twinear.compute.pool import Progress, Workers, map_in_processes
 
@@ -142,11 +143,21 @@ def index_clips(
     Raises
     ------
     DataError
-        Too large a share of the clips is set aside, or all are.
+        Too large a share of the clips is set aside, or all are; or a file is a link to somewhere
+        else, see `roots`.
     """
     import pandas as pd
 
     paths = [data_folder / file for file in table["file"]]
+    place, roots = data_folder / "clips.csv", audio_roots(data_folder)
+    for path, line in zip(paths, table["line"], strict=True):
+        if path.exists() and locate(path, roots) is None:
+            raise DataError(
+                f"{place}:{line}",
+                f"file '{path.relative_to(data_folder)}' is a link to {path.resolve()}",
+                expected="a file in the data folder, or DVC's own link into its cache",
+                remedy="put the file itself there: 'twinear import' copies it",
+            )
     crashed: AudioFacts | Fault = Fault(reason="unreadable", found="crashes the decoder")
     examined = map_in_processes(partial(examine_clip, params=params), paths, workers, crashed)
     outcomes = [outcome for _, outcome in zip(progress(paths), examined, strict=True)]
@@ -155,7 +166,6 @@ def index_clips(
         if isinstance(outcome, AudioFacts) and first.setdefault(outcome.sha256, path) is not path:
             same = first[outcome.sha256]
             outcomes[row] = Fault(reason="duplicate", found=f"{path}: the same bytes as {same}")
-    place = data_folder / "clips.csv"
     set_aside: dict[str, list[dict[str, str]]] = {}
     for line, outcome in zip(table["line"], outcomes, strict=True):
         if isinstance(outcome, Fault):
@@ -214,8 +224,12 @@ def examine_clip(path: Path, params: ClipsParams) -> AudioFacts | Fault:
         return Fault(reason="unreadable", found=f"{path}: {NOT_NUMBERS}")
     if fault:
         return Fault(reason=fault.reason, found=f"{path}: {fault.found}")
+    try:
+        digest = sha256(path)
+    except OSError as error:  # it was there
+        return Fault(reason="unreadable", found=f"{path}: {error.strerror}")
     sr, channels = measured.sr, measured.channels
-    return AudioFacts(seconds=round(seconds, 3), sr=sr, channels=channels, sha256=sha256(path))
+    return AudioFacts(seconds=round(seconds, 3), sr=sr, channels=channels, sha256=digest)
 
 
 @dataclass(frozen=True, kw_only=True)

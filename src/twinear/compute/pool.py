@@ -15,11 +15,13 @@ import math
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,11 +101,12 @@ class _LocalPool:
         return AHEAD * self._workers
 
     def submit(self, function: Callable[[T], R], item: T) -> Future[R]:
-        try:
-            return self._executor.submit(function, item)
-        except BrokenProcessPool:  # one dead worker ends an executor
-            self._executor = _executor(self._workers)
-            return self._executor.submit(function, item)
+        with _interrupts_blocked():  # the first items start the workers
+            try:
+                return self._executor.submit(function, item)
+            except BrokenProcessPool:  # one dead worker ends an executor
+                self._executor = _executor(self._workers)
+                return self._executor.submit(function, item)
 
     def result(self, future: Future[R]) -> R:
         try:
@@ -113,10 +116,14 @@ class _LocalPool:
 
     def run_alone(self, function: Callable[[T], R], item: T, _pending: list[Future[R]]) -> R:
         with _executor(1) as executor:  # so that a crash is this item's
-            return self.result(executor.submit(function, item))
+            with _interrupts_blocked():
+                future = executor.submit(function, item)
+            return self.result(future)
 
     def close(self) -> None:
-        self._executor.shutdown(cancel_futures=True)
+        """End the workers after the items they have; another Ctrl-C does not stop that half-way."""
+        with _interrupts_held():
+            self._executor.shutdown(cancel_futures=True)
 
 
 def _executor(workers: int) -> ProcessPoolExecutor:
@@ -126,6 +133,39 @@ def _executor(workers: int) -> ProcessPoolExecutor:
     # Ctrl-C reaches every process of the group; only the parent answers it.
     ignored = (signal.SIGINT, signal.SIG_IGN)
     return ProcessPoolExecutor(workers, context, signal.signal, initargs=ignored)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach, not even before they can ignore it.
+
+    A process inherits what its parent blocks. One that was interrupted while it started left the
+    executor waiting for it for ever.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back until the end of the block."""
+    if threading.current_thread() is not threading.main_thread():  # which alone gets it
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if held and callable(before):
+            before(held[0], None)
 
 
 class _DaskPool:

@@ -2,14 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
+from statistics import fmean
+
+import pandas as pd
 
 from twinear.artists.clip_table import SOURCE
 from twinear.base.errors import DataError
 from twinear.base.files import write_json, write_text
 from twinear.base.params import PARAMS, read_sections
 from twinear.catalogue.params import CatalogueParams
-from twinear.evaluation.comparison import SIMILARITY, ComparisonResult, compare_systems
+from twinear.evaluation.comparison import (
+    CORRECTED,
+    SIMILARITY,
+    ComparisonResult,
+    compare_systems,
+)
 from twinear.evaluation.comparison_table import format_comparison
 from twinear.evaluation.crossval.fold_scores import TRAINED, FoldScores, Task
 from twinear.evaluation.crossval.folds import Fold, On, cut_folds, cut_sources, fold_by_column
@@ -25,14 +34,14 @@ from twinear.evaluation.external_scores import read_matrices
 from twinear.evaluation.other_truths import read_truths
 from twinear.evaluation.progress import Progress, no_progress
 from twinear.evaluation.recipes import Recipe, read_recipe
-from twinear.ranking.ranking import CATALOGUE, CHANCE, RankingParams
-from twinear.ranking.summary import flatten_metrics
+from twinear.ranking.ranking import CATALOGUE, CHANCE, HEADLINE, RankingParams
+from twinear.ranking.tracked import SHOWN, interval_metrics, tabulate_systems
 from twinear.similarity.listener_sample import read_listener_sample
 from twinear.similarity.measures import SimilarityParams
 from twinear.spectrograms.sources import find_sources
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import SplitParams, fold_of
-from twinear.tracking.runs import Run, open_folds
+from twinear.tracking.runs import ChildRun, Run, open_folds
 from twinear.training.checkpoint import Epoch
 from twinear.training.training import TrainingParams
 
@@ -257,25 +266,50 @@ def plan_tasks(
 def log_comparison(
     run: Run, result: ComparisonResult, trained: Mapping[int, Sequence[FoldScores]]
 ) -> None:
-    """Log every metric with its interval; to each fold's child its means and training curves."""
+    """Log the first system's measures with their intervals, and a table of all systems.
+
+    Each fold is a run below: the means over its queries, and the training curves, the mean over the
+    seeds.
+    """
+    tables = []
+    system = next(iter(next(iter(result.protocols.values())).metrics[SIMILARITY]))
     for protocol, numbers in result.protocols.items():
-        for truth, table in numbers.metrics.items():
-            values = flatten_metrics(table)
-            run.log_metrics({f"{protocol}/{truth}/{name}": each for name, each in values.items()})
-    against_similarity = result.queries[result.queries["truth"] == SIMILARITY]
-    for number, queries in against_similarity.groupby("fold"):
-        means = queries.groupby(["protocol", "system", "metric"])["value"].mean().dropna()
-        with run.child(f"fold {number}") as child:
-            names = map("/".join, means.index)
-            child.log_metrics(dict(zip(names, map(float, means), strict=True)))
-            ids = set(queries["query"])
-            for seed, folds in trained.items():
-                for fold in folds:
-                    if ids == set(fold.queries):
-                        for epoch in fold.history:
-                            measures = epoch.measures.items()
-                            curve = {f"seed {seed}/{name}": value for name, value in measures}
-                            child.log_metrics(curve, step=epoch.epoch)
+        similarity, corrected = (numbers.metrics[name][system] for name in (SIMILARITY, CORRECTED))
+        metrics = interval_metrics(similarity, SHOWN, f"{protocol}/")
+        run.log_metrics(metrics | interval_metrics(corrected, [HEADLINE], f"{protocol}/corrected_"))
+        others = {name: other.metrics for name, other in numbers.others.items()}
+        for truth, table in (numbers.metrics | others).items():
+            tables.append(tabulate_systems(table).assign(protocol=protocol, truth=truth))
+    everything = pd.concat(tables, ignore_index=True).set_index(["protocol", "truth", "measure"])
+    run.log_text(everything.to_csv(), "comparison.csv")
+    run.tag_scorers([fold.scorer for folds in trained.values() for fold in folds])
+    queries = result.queries
+    chosen = (queries["truth"] == SIMILARITY) & (queries["system"] == system)
+    for number, of_fold in queries[chosen & queries["metric"].isin(SHOWN)].groupby("fold"):
+        means = of_fold.groupby(["protocol", "metric"])["value"].mean().dropna()
+        ids = set(of_fold["query"])
+        seeds = [f for folds in trained.values() for f in folds if ids == set(f.queries)]
+        run.log_child(
+            ChildRun(
+                name=f"fold {number}",
+                kind="fold",
+                params={},
+                scorers=[fold.scorer for fold in seeds],
+                curve=_mean_curve([fold.history for fold in seeds]),
+                metrics=dict(zip(map("/".join, means.index), map(float, means), strict=True)),
+            )
+        )
+
+
+def _mean_curve(histories: Sequence[Sequence[Epoch]]) -> list[tuple[int, dict[str, float]]]:
+    """Average the measures of each epoch over the trainings that reached it."""
+    epochs: dict[int, list[dict[str, float]]] = {}
+    for epoch in chain.from_iterable(histories):
+        epochs.setdefault(epoch.epoch, []).append(epoch.measures)
+    return [
+        (number, {name: fmean(each[name] for each in measures) for name in measures[0]})
+        for number, measures in sorted(epochs.items())
+    ]
 
 
 def write_result(result: ComparisonResult, against: str, folder: Path) -> list[Path]:

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from twinear.artists.identity import normalise_name
+from twinear.base.arrays import NOT_ARRAYS, refuse_bombs
 from twinear.base.delimited import find_separator
 from twinear.base.errors import DataError, nearest
 from twinear.base.files import require
 from twinear.base.table import read_lines, split_fields
 from twinear.metrics.ranking_metrics import Floats
-from twinear.spectrograms.embedding_table import NOT_ARRAYS
 
 FORMS = ".npz with artists (n,) and scores (n, n), or .csv with artists as header and first column"
 
@@ -134,6 +134,7 @@ def require_unique(names: Sequence[str], path: Path) -> None:
 
 def _read_npz(path: Path) -> ScoreMatrix:
     try:
+        refuse_bombs(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             missing = [name for name in ("artists", "scores") if name not in arrays.files]
             if missing:
@@ -141,7 +142,7 @@ def _read_npz(path: Path) -> ScoreMatrix:
                 raise DataError(path, found, expected=FORMS)
             artists = [str(artist) for artist in np.atleast_1d(arrays["artists"])]
             return ScoreMatrix(artists=artists, scores=arrays["scores"].astype(np.float64))
-    except (TypeError, *NOT_ARRAYS) as error:
+    except NOT_ARRAYS as error:
         reason = str(error).partition("\n")[0]
         raise DataError(path, f"cannot be read ({reason})", expected=FORMS) from error
 

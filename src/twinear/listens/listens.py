@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 from pydantic import Field, field_validator
-from scipy.sparse import csr_array
 
 from twinear.artists.identity import (
     MBID,
@@ -29,12 +28,14 @@ from twinear.artists.identity import (
 )
 from twinear.artists.non_artists import NonArtists
 from twinear.artists.redirects import read_redirects
+from twinear.base.checksums import write_checksums
 from twinear.base.errors import DataError, nearest
-from twinear.base.files import replacing, require
+from twinear.base.files import replacing
 from twinear.base.params import Params
 from twinear.listens.in_memory import SESSIONS, LinesInMemory, plays_tables, write_plays
 from twinear.listens.lines import LinesSource, open_lines
 from twinear.listens.on_disk import hold_lines
+from twinear.listens.plays import AGAIN, BASKETS, read_plays
 from twinear.listens.readers.dispatch import open_rows
 from twinear.listens.readers.events import ListenRules
 from twinear.listens.readers.formats import REMEDY, Recognised, TableColumns
@@ -54,13 +55,11 @@ from twinear.listens.rules import (
     SummedPlays,
     most_listened,
 )
-from twinear.listens.sessions import Basket, Matrix, Sessions
+from twinear.listens.sessions import Matrix, Sessions
 
 Plays = TypeVar("Plays", bound=SummedPlays)
 
 IS_MBID = f"^{MBID.pattern}$"
-AGAIN = "run 'dvc repro listens'"
-BASKETS: dict[Basket, str] = {"listener": "plays.parquet", "session": "sessions.parquet"}
 
 
 class ListensParams(Params):
@@ -202,6 +201,7 @@ class Listens:
             if self.sessions is not None:
                 tables = plays_tables(self.sessions.plays, self.sessions.listener)
                 write_plays(temporary / BASKETS["session"], tables, SESSIONS)
+            write_checksums(temporary)
 
     @staticmethod
     def read(folder: Path) -> "Listens":
@@ -213,27 +213,6 @@ class Listens:
         by_session, listener = read_plays(folder, "session", len(artists))
         sessions = Sessions(plays=by_session, listener=listener)
         return Listens(artists=artists, plays=plays, sessions=sessions)
-
-
-def read_plays(folder: Path, basket: Basket, n_artists: int) -> tuple[Matrix, Array]:
-    """Read the plays of every artist by every listener, or in every session.
-
-    Returns (baskets, artists), and the listener of each basket.
-    """
-    path = require(folder / BASKETS[basket], AGAIN)
-    try:
-        row, artist, plays, listener = (
-            pl.read_parquet(path, columns=[column], glob=False)[column].to_numpy()
-            for column in (basket, "artist", "plays", "listener")
-        )
-        if (row[1:] < row[:-1]).any() or artist.max() >= n_artists:
-            raise ValueError(f"{basket}s are out of order, or artists are missing")
-        starts = np.searchsorted(row, np.arange(row[-1] + 2, dtype=row.dtype))
-        starts = starts.astype(np.int32 if len(artist) < 2**31 else np.int64)  # as in scipy
-        matrix = csr_array((plays, artist, starts), shape=(len(starts) - 1, n_artists))
-    except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
-        raise DataError(path, f"is not a table of plays ({error})", remedy=AGAIN) from error
-    return matrix, listener[starts[:-1]]
 
 
 def read_listens(
@@ -294,6 +273,7 @@ def clean_listens(
             write_plays(temporary / BASKETS["listener"], plays.tables())
             if session_gap is not None:
                 write_plays(temporary / BASKETS["session"], plays.session_tables(), SESSIONS)
+        write_checksums(temporary)
     return report
 
 

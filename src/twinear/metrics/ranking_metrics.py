@@ -73,6 +73,33 @@ def ranked(values: npt.ArrayLike, candidates: Bools, generator: np.random.Genera
     return order
 
 
+def top_ranked(
+    values: npt.ArrayLike, candidates: Bools, n: int, generator: np.random.Generator
+) -> Ints:
+    """Find the first `n` columns of `ranked`, without sorting the rest.
+
+    Examples
+    --------
+    >>> rows = [[0.1, 0.9, 0.5]]
+    >>> top_ranked(rows, np.array([[True, True, True]]), 2, np.random.default_rng(0))
+    array([[1, 2]])
+    """
+    if n >= candidates.shape[1]:
+        return ranked(values, candidates, generator)
+    descending = np.where(candidates, -np.asarray(values, dtype=np.float64), np.inf)
+    ties = generator.random(descending.shape)
+    top = np.argpartition(descending, n - 1, axis=1)[:, :n]
+    of_top = np.take_along_axis(descending, top, axis=1)
+    order: Ints = np.take_along_axis(
+        top, np.lexsort((np.take_along_axis(ties, top, axis=1), of_top)), axis=1
+    )
+    # where others are equal to the last of them, chance decides which of all these are in
+    tied = np.count_nonzero(descending <= of_top.max(axis=1)[:, None], axis=1) > n
+    if tied.any():
+        order[tied] = np.lexsort((ties[tied], descending[tied]))[:, :n]
+    return order
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Truth:
     """The candidates of some queries ranked by similarity, once for all systems."""
@@ -170,7 +197,31 @@ def query_ndcg(
 ) -> Floats:
     """Compute only NDCG@n of a system's scores; (queries,), NaN where not defined."""
     values = _checked("scores", scores, truth.candidates)
-    return _ndcg(truth, ranked(values, truth.candidates, generator), n)
+    return _ndcg(truth, top_ranked(values, truth.candidates, n, generator), n)
+
+
+def table_ndcg(
+    similarity: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    candidates: Bools,
+    n: int,
+    generator: np.random.Generator,
+) -> Floats:
+    """Compute NDCG@n of scores by a similarity, all (queries, artists), without ranking the rest.
+
+    The values, (queries,), are those of `query_ndcg`.
+
+    Raises
+    ------
+    DataError
+        Another shape, a query without candidates, a value of a candidate that is not finite.
+    """
+    truth = _checked("similarity", similarity, candidates)
+    values = _checked("scores", scores, candidates)
+    n = min(n, candidates.shape[1])
+    ideal = -np.sort(np.partition(-truth, n - 1, axis=1)[:, :n], axis=1)
+    order = top_ranked(values, candidates, n, generator)
+    return _ndcg_of_gains(np.take_along_axis(truth, order[:, :n], axis=1), ideal)
 
 
 def _checked(name: str, values: npt.ArrayLike, candidates: Bools) -> Floats:
@@ -245,8 +296,12 @@ def _matched(places: Ints) -> Ints:
 
 def _ndcg(truth: Truth, order: Ints, n: int) -> Floats:
     gains = np.take_along_axis(truth.similarity, order[:, :n], axis=1)
+    return _ndcg_of_gains(gains, truth.ideal[:, :n])
+
+
+def _ndcg_of_gains(gains: Floats, ideal: Floats) -> Floats:
     discount = 1 / np.log2(np.arange(gains.shape[1]) + 2)
-    return _share(gains @ discount, truth.ideal[:, :n] @ discount)
+    return _share(gains @ discount, ideal @ discount)
 
 
 def _spearman(truth: Truth, values: Floats) -> Floats:

@@ -4,23 +4,28 @@ Both know their shape and how fixed statistics are computed from them. An embedd
 network may be joined to a log-mel spectrogram (`n_joined`) or replace it (`Embedding`).
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
 
 from twinear.spectrograms.statistics import Array, embedding_statistics, spectrogram_statistics
+
+Dims = Annotated[int, Field(ge=0, le=2**16)]
+Frames = Annotated[int, Field(ge=1, le=2**24)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogMel:
     """A log-mel spectrogram, and by choice the embedding that is joined to it."""
 
-    n_mels: int
-    n_frames: int
+    n_mels: Dims
+    n_frames: Frames
     frames_per_second: float  # `sr / hop_length`
     top_db: float  # what the value 0 stands for, in decibels below 1
-    n_joined: int = 0  # length of the joined embedding; 0 if there is none
+    n_joined: Dims = 0  # length of the joined embedding; 0 if there is none
     extractor: str = ""  # what made that embedding; "" if unknown
 
     @property
@@ -38,8 +43,8 @@ class LogMel:
 class Embedding:
     """The embedding of a pre-trained network: one vector a clip, or one a frame."""
 
-    n_dims: int
-    n_frames: int  # 1 where a clip has one vector
+    n_dims: Dims
+    n_frames: Frames  # 1 where a clip has one vector
     extractor: str = ""  # what made it; "" if unknown
     n_joined = 0  # nothing is joined to an embedding
 
@@ -79,8 +84,8 @@ def describe_input(spec: InputSpec) -> dict[str, Any]:
     {'kind': 'embedding', 'n_dims': 200, 'n_frames': 1}
     """
     kind = next(name for name, cls in KINDS.items() if isinstance(spec, cls))
-    fields = {name: value for name, value in asdict(spec).items() if value or name != "extractor"}
-    return {"kind": kind, **fields}
+    named = {name: value for name, value in asdict(spec).items() if value or name != "extractor"}
+    return {"kind": kind, **named}
 
 
 def parse_input(values: dict[str, Any]) -> InputSpec:
@@ -88,8 +93,15 @@ def parse_input(values: dict[str, Any]) -> InputSpec:
 
     Raises
     ------
-    KeyError, TypeError
-        An unknown kind, a missing or an unknown field.
+    KeyError, ValueError
+        An unknown kind, a missing or an unknown field, or a value of another type or out of range.
     """
-    fields = dict(values)
-    return KINDS[fields.pop("kind")](**fields)
+    given = dict(values)
+    kind = KINDS[given.pop("kind")]
+    if unknown := given.keys() - {field.name for field in fields(kind)}:
+        raise ValueError(f"unknown inputs.{min(unknown)}")
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(given), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"inputs.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -1,16 +1,20 @@
 """The scorer: front end, network and weights in one file.
 
 The file is safetensors (no pickle): the weights, and in its header the params of the spectrograms
-and of the network, so that a scorer needs nothing else. It is identified by the SHA-256
-of its bytes.
+and of the network, so that a scorer needs nothing else, and a checksum of all that. The params of
+its training travel with it, for the record alone. It is identified by the SHA-256 of its bytes.
+What is read is checked: a file that fits its own checksum may still have been made by a training
+that went wrong, or by somebody else.
 
 A scorer is read, and encodes a few clips, without torch. Torch is imported for `net` alone, which
 encodes many.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +23,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from twinear.base.errors import DataError
+from twinear.base.errors import DataError, ParamsError
 from twinear.base.files import replacing, require
 from twinear.base.params import parse_params
+from twinear.base.text import one_line
 from twinear.model import numpy_encoder
 from twinear.model.inputs import (
     Embedding,
@@ -43,6 +48,16 @@ if TYPE_CHECKING:  # slow to import
 HEADER = "twinear"
 BATCH = 256  # clips encoded at a time
 REMEDY = "run 'dvc repro training'"
+MAX_WEIGHT = 1e6  # a larger one lets sums of products overflow
+UNREADABLE = (
+    *(SafetensorError, ParamsError, OSError, KeyError, ValueError, TypeError),
+    *(MemoryError, RecursionError),  # of a header made to need too much of them
+)
+COUNTER = "num_batches_tracked"  # the weight of PyTorch's that is a whole number
+
+
+class ScorerError(DataError):
+    """A file that is there and cannot be used as a scorer."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,12 +74,16 @@ class Scorer:
         Its shape.
     weights
         By their names in the network.
+    training
+        The section `training` that it was trained with; empty where that is not known. Nothing is
+        computed from it.
     """
 
     spectrograms: SpectrogramsParams
     inputs: InputSpec
     model: ModelParams
     weights: numpy_encoder.Weights
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_net(
@@ -95,16 +114,34 @@ class Scorer:
         """How many listener factors an embedding holds; 0: none."""
         return count_factors(self.weights)
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the scorer says of itself, as sections of `params.yaml`."""
+        return {
+            "spectrograms": self.spectrograms.model_dump(mode="json"),
+            "training": {**self.training, "model": self.model.model_dump(mode="json")},
+        }
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes that `write` writes."""
+        return hashlib.sha256(self._content()).hexdigest()
+
     def write(self, path: Path) -> None:
         """Write one safetensors file; equal scorers give equal bytes."""
-        header = {
+        with replacing(path) as temporary:
+            temporary.write_bytes(self._content())
+
+    def _content(self) -> bytes:
+        header: dict[str, Any] = {
             "spectrograms": self.spectrograms.model_dump(mode="json"),
             "inputs": describe_input(self.inputs),
             "model": self.model.model_dump(mode="json"),
         }
-        with replacing(path) as temporary:
-            content = save(dict(self.weights), {HEADER: json.dumps(header, sort_keys=True)})
-            temporary.write_bytes(content)
+        if self.training:
+            header["training"] = dict(self.training)
+        header["crc32"] = _checksum(header, self.weights)
+        return save(dict(self.weights), {HEADER: json.dumps(header, sort_keys=True)})
 
     @classmethod
     def read(cls, path: Path) -> "Scorer":
@@ -113,7 +150,10 @@ class Scorer:
         Raises
         ------
         DataError
-            Missing file, not a scorer, or weights of another shape than its header says.
+            Missing file.
+        ScorerError
+            Not a scorer, changed since it was written, weights of another shape than its header
+            says, or weights or a front end with which nothing can be computed.
         """
         require(path, "run 'dvc repro training', or name a scorer file")
         try:
@@ -121,12 +161,15 @@ class Scorer:
                 header = json.loads((file.metadata() or {})[HEADER])
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if "kind" not in header["inputs"]:
-                raise DataError(
+                raise ScorerError(
                     path,
                     "was written by twinear 0.1, whose networks have other names inside",
                     expected="a scorer of twinear 0.2 or later",
                     remedy="train it again: 'dvc repro training'",
                 )
+            checksum = header.pop("crc32", None)  # None: of twinear 0.2
+            if checksum not in (None, _checksum(header, weights)):
+                raise ValueError("it has changed since it was written")
             front = parse_params("spectrograms", SpectrogramsParams, header["spectrograms"], path)
             if "embeddings_share" in header["model"]:  # of twinear 0.2, where it was one number
                 header["model"]["embeddings_shares"] = [header["model"].pop("embeddings_share")]
@@ -135,14 +178,46 @@ class Scorer:
             shapes = numpy_encoder.weight_shapes(inputs, model, count_factors(weights))
             if {name: each.shape for name, each in weights.items()} != shapes:
                 raise ValueError("its weights are of another shape than its header says")
-            return cls(spectrograms=front, inputs=inputs, model=model, weights=weights)
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-            raise DataError(
+            scorer = cls(
+                spectrograms=front,
+                inputs=inputs,
+                model=model,
+                weights=weights,
+                training=dict(header.get("training", {})),
+            )
+            scorer._check()
+            return scorer
+        except UNREADABLE as error:
+            raise ScorerError(
                 path,
-                f"is not a scorer ({str(error).splitlines()[0]})",
+                f"is not a scorer ({one_line(str(error)).removeprefix(f'{path}: ')})",
                 expected="a safetensors file that twinear's training wrote",
                 remedy=REMEDY,
             ) from error
+
+    def _check(self) -> None:
+        """Check that clips of the front end can be encoded to finite numbers; else `ValueError`."""
+        front, inputs = self.spectrograms, self.inputs
+        if isinstance(inputs, LogMel):
+            fields = (front.n_mels, front.n_frames, front.sr / front.hop_length, front.top_db)
+            fits = front.embeddings != "only" and fields == (
+                *inputs.shape, inputs.frames_per_second, inputs.top_db
+            )  # fmt: skip
+        else:
+            fits = front.embeddings == "only"
+        if not fits:
+            raise ValueError("its network takes something else than its front end gives")
+        for name, weight in self.weights.items():
+            if weight.dtype != (np.int64 if name.endswith(COUNTER) else np.float32):
+                raise ValueError(f"its weights {name} are {weight.dtype}")
+            if not np.isfinite(weight).all():
+                raise ValueError(f"its weights {name} are not all finite numbers")
+            if weight.dtype == np.float32 and np.abs(weight).max(initial=0) > MAX_WEIGHT:
+                raise ValueError(f"its weights {name} are larger than {MAX_WEIGHT:,.0f}")
+            if name.endswith("running_var") and weight.min() < 0:
+                raise ValueError(f"its variances {name} are negative")
+            if name == "factors.share" and not 0 <= weight <= 1:
+                raise ValueError(f"its share of listener factors is {weight}")
 
     def encode_spectrograms(
         self, clips: "Spectrograms", progress: Callable[[Iterable[int]], Iterable[int]] = iter
@@ -233,6 +308,15 @@ class Scorer:
 def count_factors(weights: numpy_encoder.Weights) -> int:
     """Count the listener factors that a network predicts."""
     return weights["factors.weight"].shape[1] if "factors.weight" in weights else 0
+
+
+def _checksum(header: Mapping[str, Any], weights: numpy_encoder.Weights) -> str:
+    """Compute the CRC-32 of a header without its checksum, and of weights in order of name."""
+    checksum = zlib.crc32(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(weights):
+        described = f"{name} {weights[name].dtype} {weights[name].shape}".encode()
+        checksum = zlib.crc32(weights[name].tobytes(), zlib.crc32(described, checksum))
+    return f"{checksum:08x}"
 
 
 def _float32(values: np.ndarray, joined: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

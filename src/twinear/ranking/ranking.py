@@ -16,9 +16,12 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from twinear.base.arrays import NOT_ARRAYS
+from twinear.base.checksums import verify_checksums, write_checksums
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require, write_text
 from twinear.base.params import Params
+from twinear.base.text import one_line
 from twinear.metrics.ranking_metrics import (
     METRICS,
     Bools,
@@ -54,7 +57,7 @@ class RankingParams(Params):
     """
 
     n_relevant: int = Field(ge=1)
-    n_bootstrap: int = Field(ge=1)
+    n_bootstrap: int = Field(ge=100)  # of fewer resamples the ends of an interval are noise
     confidence: float = Field(gt=0, lt=1)
     n_chance: int = Field(ge=1)
     seed: int = Field(ge=0)
@@ -138,23 +141,31 @@ class Ranking:
             np.savez(temporary / "scores.npz", **arrays)
             self.queries.to_parquet(temporary / "queries.parquet", index=False)
             write_text(temporary / "protocol.json", json.dumps({"candidates": self.candidates}))
+            write_checksums(temporary)
 
     @classmethod
     def read(cls, folder: Path) -> "Ranking":
-        """Read and check what `write` wrote."""
+        """Read and check what `write` wrote; `DataError` if it is missing or has changed."""
         require(folder, REMEDY)
+        names = ["artists.csv", "scores.npz", "queries.parquet", "protocol.json"]
+        verify_checksums(folder, names, REMEDY)
         text = {"artist": str, "name": str}
-        path = require(folder / "artists.csv", REMEDY)
-        artists = pd.read_csv(path, dtype=text, keep_default_na=False)
-        with np.load(require(folder / "scores.npz", REMEDY), allow_pickle=False) as arrays:
-            scores = {name: arrays[name] for name in arrays.files}
+        artists_path, scores_path, queries_path, path = (
+            require(folder / name, REMEDY) for name in names
+        )
+        try:
+            artists = pd.read_csv(artists_path, dtype=text, keep_default_na=False)
+            with np.load(scores_path, allow_pickle=False) as arrays:
+                scores = {name: arrays[name] for name in arrays.files}
+            queries = pd.read_parquet(queries_path)
+        except NOT_ARRAYS as error:
+            found = f"cannot be read ({one_line(str(error))})"
+            raise DataError(folder, found, remedy=REMEDY) from error
         shapes = {table.shape for table in scores.values()}
         if "truth" not in scores or shapes != {(len(artists), len(artists))}:
             found = f"holds {', '.join(scores)} of shapes {sorted(shapes)}"
             expected = f"truth and scores of {len(artists)} artists"
             raise DataError(folder / "scores.npz", found, expected=expected, remedy=REMEDY)
-        queries = pd.read_parquet(require(folder / "queries.parquet", REMEDY))
-        path = require(folder / "protocol.json", REMEDY)
         protocol = path.read_text(encoding="utf-8").strip()
         by_text = {json.dumps({"candidates": name}): name for name in CANDIDATES}
         if protocol not in by_text:

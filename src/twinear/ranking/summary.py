@@ -11,7 +11,7 @@ from twinear.base.errors import DataError
 from twinear.metrics.bootstrap import Interval, band, bootstrap, resamples
 from twinear.metrics.hubness import hubness
 from twinear.metrics.ranking_metrics import Floats
-from twinear.ranking.ranking import CHANCE, HEADLINE, SIAMESE, RankingParams, with_chance
+from twinear.ranking.ranking import CHANCE, RankingParams, with_chance
 
 Numbers = dict[str, float]
 MetricTable = dict[str, dict[str, Numbers]]  # system -> metric -> value, low, high
@@ -59,32 +59,6 @@ def paired_differences(queries: pd.DataFrame, params: RankingParams) -> dict[str
     for (system, other), numbers in zip(pairs, intervals.values(), strict=True):
         by_system.setdefault(str(system), {})[str(other)] = numbers
     return by_system
-
-
-def flatten_metrics(table: MetricTable) -> dict[str, float]:
-    """Name every number `system/metric`, with `_low` and `_high`, for experiment tracking.
-
-    Examples
-    --------
-    >>> flatten_metrics({"l2": {"mrr": {"value": 0.5, "low": 0.4, "high": 0.6}}})
-    {'l2/mrr': 0.5, 'l2/mrr_low': 0.4, 'l2/mrr_high': 0.6}
-    """
-    return {
-        f"{system}/{metric}{'' if part == 'value' else f'_{part}'}": value
-        for system, metrics in table.items()
-        for metric, numbers in metrics.items()
-        for part, value in numbers.items()
-    }
-
-
-def headline(summary: MetricTable) -> dict[str, float]:
-    """Name NDCG@10 of the first system, and of the siamese network, shortly enough to sort runs."""
-    numbers = next(iter(summary.values()))[HEADLINE]
-    short = {HEADLINE: numbers["value"]}
-    short |= {f"{HEADLINE}_{end}": numbers[end] for end in ("low", "high")}
-    if SIAMESE in summary:
-        short[f"{SIAMESE}_{HEADLINE}"] = summary[SIAMESE][HEADLINE]["value"]
-    return short
 
 
 def count_undefined(queries: pd.DataFrame) -> dict[str, int]:

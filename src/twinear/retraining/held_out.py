@@ -47,6 +47,11 @@ class PipelineFolders:
         """The scorer that training wrote last."""
         return self.artifacts / "training" / "scorer.safetensors"
 
+    @property
+    def catalogue(self) -> Path:
+        """The catalogue of the scorer that it was built with."""
+        return self.artifacts / "catalogue"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut:

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from twinear.base.errors import DataError
-from twinear.base.files import sha256, write_json
+from twinear.base.files import require, sha256, write_json
+from twinear.catalogue.catalogue import SCORER
 from twinear.compute.pool import Workers
 from twinear.metrics.ranking_metrics import Floats
 from twinear.model.pooling import Pooling
-from twinear.model.scorer import Scorer
+from twinear.model.scorer import Scorer, ScorerError
 from twinear.ranking.ranking import RankingParams
 from twinear.retraining.checks import CheckResult, run_checks
 from twinear.retraining.held_out import Evaluator, HeldOut, PipelineFolders, read_held_out
@@ -31,13 +32,16 @@ from twinear.tracking.registry import (
     CHAMPION,
     SCHEME,
     Version,
+    attach,
+    find_run,
     find_version,
     get_version,
     read_split,
+    register,
     resolve,
     scorer_file,
 )
-from twinear.tracking.runs import open_run
+from twinear.tracking.runs import MODEL, open_run
 from twinear.training.untrained import untrained_scorer
 
 
@@ -80,7 +84,7 @@ class Promotion:
     # champion came first) or `rolled back`
     outcome: str
     reason: str
-    version: int
+    version: int | None  # None of a file that cannot be read: it was not registered
     scorer: str
     champion: int | None  # the version that is champion now; None if there is none
     checks: tuple[CheckResult, ...] = ()
@@ -108,15 +112,30 @@ def promote(
 ) -> Promotion:
     """Make the challenger champion if the rule allows it; every decision is recorded.
 
-    The challenger is a scorer's file or `models:/…`; a file that is not registered is registered
-    first. One that was rolled back may return with `again`. `DataError` if the challenger cannot be
-    read or the pipeline has not run, `TwinearError` if the registry cannot be reached.
+    The challenger is a scorer's file or `models:/…`. A file that is not registered is registered
+    when its checks have run; one that is there and cannot be read is refused, and not registered.
+    One that was rolled back may return with `again`. `DataError` if the challenger is missing or
+    the pipeline has not run, `TwinearError` if the registry cannot be reached.
     """
-    version = _register(challenger, folders, rules)
     follow()
     succession = read_succession()
     champion = succession.champion
-    if champion and champion.scorer == version.scorer:
+    if not challenger.startswith(SCHEME):
+        require(Path(challenger), "name a scorer's file, or run 'dvc repro training'")
+    try:
+        read = _read_challenger(challenger, folders)
+    except ScorerError as error:
+        return Promotion(
+            outcome="refused",
+            reason=str(error),
+            version=None,
+            scorer="",
+            champion=champion.version if champion else None,
+            numbers={},
+        )
+    scorer, version = read.scorer, read.version
+    if champion and version and champion.scorer == read.digest:
+        _attach_catalogue(version, folders)
         return Promotion(
             outcome="kept",
             reason="it is the champion already",
@@ -126,15 +145,12 @@ def promote(
             numbers={},
         )
     test = read_held_out(folders, rules.pooling)
-    trained_on = _trained_on(version)
-    incumbent, unreadable = None, ""
+    trained_on, incumbent, unreadable = read.trained_on, None, ""
     if champion:
         standing = get_version(champion.version)
         trained_on |= _trained_on(standing)
         incumbent, unreadable = _read_champion(standing.uri)
     held_out = test.exclude(trained_on, rules.promotion.min_queries)
-    with scorer_file(version.uri) as path:
-        scorer = Scorer.read(path)
     judgement = judge(
         scorer,
         incumbent,
@@ -149,9 +165,10 @@ def promote(
         reasons.append(unreadable)
     if seen := trained_on & set(held_out.artists):
         reasons.append(f"{len(seen)} queries were in a training")
-    if version.scorer in succession.rolled_back and not again:
+    if read.digest in succession.rolled_back and not again:
         promoted, reasons = False, ["it was rolled back; --again allows it"]
-    return _record(
+    version = version or _register(challenger, folders, rules)
+    promotion = _record(
         "promoted" if promoted else "refused",
         "; ".join(reasons),
         version,
@@ -160,6 +177,9 @@ def promote(
         checks=judgement.checks,
         numbers=judgement.rule.numbers | {"trained_on": float(len(seen))},
     )
+    if promotion.stands:
+        _attach_catalogue(version, folders)
+    return promotion
 
 
 def judge(
@@ -250,22 +270,58 @@ def _record(
     )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Challenger:
+    scorer: Scorer
+    digest: str  # SHA-256 of its file
+    version: Version | None  # None: not registered yet
+    trained_on: set[str]  # artists
+
+
+def _read_challenger(name: str, folders: PipelineFolders) -> _Challenger:
+    """Read a challenger, and find its version if it has one; nothing is registered."""
+    with scorer_file(name) as path:
+        scorer, digest = Scorer.read(path), sha256(path)
+        own = path.resolve() == folders.scorer.resolve()
+    named = name.startswith((f"{SCHEME}{MODEL}/", f"{SCHEME}{MODEL}@"))
+    version = resolve(name) if named else find_version(digest)
+    if version is None and own:  # trained on the present split
+        split = Split.read(folders.split)
+        trained_on = {*split.members("train"), *split.members("validation")}
+    else:
+        trained_on = _trained_on(
+            version or Version(number=0, scorer=digest, run_id=find_run(digest))
+        )
+    return _Challenger(scorer=scorer, digest=digest, version=version, trained_on=trained_on)
+
+
 def _register(name: str, folders: PipelineFolders, rules: Rules) -> Version:
-    """Find the version of a scorer; register a file that has none."""
-    if name.startswith(SCHEME):
+    """Find the version of a scorer; make one of a candidate that has none.
+
+    A scorer that no run has logged gets a run: with the present params if the pipeline has trained
+    it, else with those that its file holds.
+    """
+    if name.startswith(f"{SCHEME}{MODEL}/") or name.startswith(f"{SCHEME}{MODEL}@"):
         return resolve(name)
-    path = Path(name)
-    scorer = Scorer.read(path)
-    digest = sha256(path)
-    if version := find_version(digest):
-        return version
-    with open_run(rules.sections, digest) as run:
-        if path.resolve() == folders.scorer.resolve():  # trained on the present split
-            run.log_files(folders.split)
-        run.log_scorer(path, digest, scorer.inputs)
-    if version := find_version(digest):
-        return version
-    raise DataError(path, "could not be registered", remedy="see MLflow's message above")
+    with scorer_file(name) as path:
+        scorer, digest = Scorer.read(path), sha256(path)
+        if version := find_version(digest):
+            return version
+        if not find_run(digest):
+            own = path.resolve() == folders.scorer.resolve()
+            params = rules.sections if own else scorer.params
+            with open_run(params, digest, "pipeline" if own else "imported") as run:
+                if own:  # trained on the present split
+                    run.log_files(folders.split)
+                run.log_scorer(path, digest, scorer.inputs)
+    return register(digest)
+
+
+def _attach_catalogue(version: Version, folders: PipelineFolders) -> None:
+    """Keep the pipeline's catalogue with the champion, if it is of that scorer."""
+    scorer = folders.catalogue / SCORER
+    if scorer.exists() and sha256(scorer) == version.scorer:
+        attach(version, folders.catalogue)
 
 
 def _trained_on(version: Version) -> set[str]:

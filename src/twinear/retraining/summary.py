@@ -18,7 +18,8 @@ def summarise(retraining: Retraining, *, pictures: bool) -> str:
         scorer = "A new scorer" if retraining.trained else "The same scorer as before"
         champion = f"the champion is version {promotion.champion}"
         champion = champion if promotion.champion else "there is no champion yet"
-        parts.append(f"{scorer} is version {promotion.version}, {champion}.")
+        named = f"version {promotion.version}" if promotion.version else "not registered"
+        parts.append(f"{scorer} is {named}, {champion}.")
     parts += [retraining.restored, retraining.pushed, _format_data(retraining)]
     if promotion:
         parts.append("\n".join(f"- {check}" for check in promotion.checks))

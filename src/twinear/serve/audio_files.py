@@ -10,13 +10,11 @@ music.
 import hashlib
 import hmac
 import re
-from configparser import ConfigParser
-from configparser import Error as ConfigParserError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from twinear.base.errors import DataError
+from twinear.clips.roots import locate
 from twinear.serve.auth import is_same
 
 CLIP_ID = re.compile(r"([0-9a-f]{16})([0-9a-f]{1,12})")
@@ -45,31 +43,6 @@ def parse_clip_id(text: str) -> tuple[str, int] | None:
     return (match[1], int(match[2], 16)) if match else None
 
 
-def find_dvc_cache(folder: Path) -> Path | None:
-    """Find the cache of the DVC repository that a folder lies in; None if it lies in none.
-
-    DVC may check files out as links to its cache. It is `.dvc/cache`, or what `cache.dir` says in
-    the repository's `config` or `config.local`, relative to these.
-
-    Raises
-    ------
-    DataError
-        The configuration cannot be read.
-    """
-    folder = folder.resolve()
-    above = (each / ".dvc" for each in (folder, *folder.parents))
-    dvc = next((each for each in above if (each / "config").is_file()), None)
-    if dvc is None:
-        return None
-    config = ConfigParser(strict=False, interpolation=None)
-    try:
-        config.read([dvc / "config", dvc / "config.local"], encoding="utf-8")
-    except (ConfigParserError, UnicodeDecodeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(dvc, f"has a configuration that cannot be read ({reason})") from error
-    return (dvc / config.get("cache", "dir", fallback="cache")).resolve()
-
-
 @dataclass(frozen=True, kw_only=True)
 class AudioFiles:
     """The folders of audio that may be played.
@@ -91,12 +64,8 @@ class AudioFiles:
 
     def locate(self, file: str) -> Path | None:
         """Find the file of a clip; None if it is not there or may not be played."""
-        try:
-            path = (self.data / file).resolve(strict=True)
-        except (OSError, ValueError, RuntimeError):  # missing, a name no file can have, a loop
-            return None
-        inside = any(path.is_relative_to(root) for root in self.roots)
-        return path if inside and path.is_file() else None
+        path = locate(self.data / file, self.roots)
+        return path if path is not None and path.is_file() else None
 
     def address(self, clip: str, kind: Literal["clips", "recordings"] = "clips") -> str:
         """Give the address of the audio of a clip or a recording, by its id."""

@@ -23,8 +23,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from twinear.base.arrays import NOT_ARRAYS
 from twinear.base.errors import DataError
 from twinear.base.files import replacing
+from twinear.base.text import one_line
 from twinear.catalogue.scoring import pool_clips
 from twinear.catalogue.search.protocol import best_first
 from twinear.recommendation.collection import Collection
@@ -81,8 +83,9 @@ class Projection:
             if points.shape != (n_artists, 2):
                 raise ValueError(f"has {len(points)} points")
             return cls(points=points, trust=Trust(**trust))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(path, f"is no map of this catalogue ({error})") from error
+        except NOT_ARRAYS as error:
+            found = f"is no map of this catalogue ({one_line(str(error))})"
+            raise DataError(path, found) from error
 
 
 def project(collection: Collection) -> Projection:

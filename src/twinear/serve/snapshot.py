@@ -27,6 +27,7 @@ from twinear.base.errors import DataError, TwinearError
 from twinear.catalogue.catalogue import FACTS
 from twinear.catalogue.head import sigmoid
 from twinear.catalogue.lookup import ArtistRecord, ClipRecord
+from twinear.clips.roots import audio_roots
 from twinear.model.scorer import Scorer
 from twinear.ranking.receipt import FILE as RECEIPT
 from twinear.recommendation.additions import FILE as ADDITIONS
@@ -36,7 +37,6 @@ from twinear.serve.audio_files import (
     AudioFiles,
     clip_id,
     digest_of,
-    find_dvc_cache,
     parse_clip_id,
 )
 from twinear.serve.errors import ApiError, without_folders
@@ -146,8 +146,8 @@ class Snapshot:
         collection = Collection.open(options.catalogue)
         catalogue = collection.catalogue
         scorer, _ = collection.load_scorer(), catalogue.index  # while the folder is this one
-        folders = options.data, options.music, find_dvc_cache(options.data)
-        roots = tuple(folder.resolve() for folder in folders if folder is not None)
+        music = [] if options.music is None else [options.music.resolve()]
+        roots = (*audio_roots(options.data), *music)
         digest = hash_data(collection)
         thresholds, clip_thresholds = _usual_scores(collection)
         return cls(

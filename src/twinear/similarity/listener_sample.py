@@ -16,9 +16,9 @@ import polars as pl
 from scipy.sparse import csr_array
 
 from twinear.artists.identity import read_artists
-from twinear.base.errors import DataError
+from twinear.base.checksums import verify_checksums
 from twinear.base.files import require
-from twinear.listens.listens import AGAIN, BASKETS
+from twinear.listens.plays import AGAIN, BASKETS, group_plays, not_plays
 from twinear.similarity.cooccurrence import CoListening
 from twinear.similarity.kernels import Array
 from twinear.similarity.measures import SimilarityParams, count_totals
@@ -97,23 +97,23 @@ def read_listener_sample(
     """
     artists = read_artists(folder / "artists.csv", AGAIN)
     path = require(folder / BASKETS[params.basket], AGAIN)
+    verify_checksums(folder, [path.name], AGAIN)
     try:
         plays = pl.scan_parquet(path, glob=False)
-        n_listeners = int(plays.select(pl.col("listener").max()).collect().item()) + 1
+        last, n_rows = plays.select(pl.col("listener").max(), pl.len()).collect().row(0)
+        n_listeners = int(last) + 1
+        if n_listeners > n_rows:
+            raise ValueError("more listeners than plays")
         n_sampled = min(most, n_listeners)
         drawn = np.sort(generator.permutation(n_listeners)[:n_sampled])
         if n_sampled < n_listeners:
             plays = plays.filter(pl.col("listener").is_in(drawn.tolist()))
         table = plays.collect()
-        basket, artist, counts, listener = (
-            table[column].to_numpy() for column in (params.basket, "artist", "plays", "listener")
-        )
-        first = np.flatnonzero(np.diff(basket, prepend=-1))  # where each basket begins
-        shape = len(first), len(artists)
-        matrix = csr_array((counts, artist, [*first, len(basket)]), shape=shape)
-    except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
-        raise DataError(path, f"is not a table of plays ({error})", remedy=AGAIN) from error
-    of_basket = np.searchsorted(drawn, listener[first])
+        columns = {column: table[column].to_numpy() for column in table.columns}
+        matrix, listener = group_plays(columns, params.basket, len(artists))
+    except (pl.exceptions.PolarsError, KeyError, ValueError, TypeError) as error:
+        raise not_plays(path, error) from error
+    of_basket = np.searchsorted(drawn, listener)
     return ListenerSample(
         artists=artists,
         baskets=Baskets(plays=matrix, listener=of_basket),

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from twinear.artists.identity import find_artist, read_artists, write_artists
+from twinear.base.checksums import VERIFIED_BYTES, verify_checksums, write_checksums
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 from twinear.listens.sessions import Basket
@@ -48,9 +49,13 @@ class ListenNeighbours:
             write_artists(self.artists, temporary / "artists.csv")
             schema = self._table(slice(0, 0)).schema
             path = temporary / "neighbours.parquet"
-            with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
+            with (
+                path.open("wb") as file,
+                pq.ParquetWriter(file, schema, write_page_checksum=True) as writer,
+            ):
                 for first in range(0, len(self.artists), ROWS):
                     writer.write_table(self._table(slice(first, first + ROWS)))
+            write_checksums(temporary)
 
     def _table(self, rows: slice) -> pa.Table:
         present = self.neighbour[rows] >= 0
@@ -91,11 +96,15 @@ def find_similar(folder: Path, artist: str, top: int) -> SimilarByListens:
     query = find_artist(artists, artist, folder)
     row = int(artists.index[artists["artist"] == query["artist"]][0])
     path = require(folder / "neighbours.parquet", AGAIN)
+    if path.stat().st_size <= VERIFIED_BYTES:
+        verify_checksums(folder, [path.name], AGAIN)
     try:
         if not pq.read_metadata(path).num_rows:
             remedy = f"set similarity.neighbours and {AGAIN}"
             raise DataError(path, "holds no neighbours", remedy=remedy)
-        pairs = pq.read_table(path, filters=[("artist", "=", row)]).to_pandas().head(top)
+        # of a larger file the pages that are read are compared with checksums of their own
+        found = pq.read_table(path, filters=[("artist", "=", row)], page_checksum_verification=True)
+        pairs = found.to_pandas().head(top)
     except (ValueError, OSError) as error:
         raise DataError(path, f"is not a table of neighbours ({error})", remedy=AGAIN) from error
     table = artists[["artist", "name"]].iloc[pairs["neighbour"]].reset_index(drop=True)

@@ -18,11 +18,13 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_array
 
 from twinear.artists.identity import read_artists
-from twinear.base.errors import DataError, ParamsError
+from twinear.base.checksums import verify_checksums
+from twinear.base.errors import ParamsError
 from twinear.base.files import require
 from twinear.compute.memory import FIXED, limited_engine, literal_path
 from twinear.compute.pool import Workers
-from twinear.listens.listens import AGAIN, BASKETS, Listens, read_plays
+from twinear.listens.listens import Listens
+from twinear.listens.plays import AGAIN, BASKETS, group_plays, not_plays, read_plays
 from twinear.listens.sessions import Basket
 
 Plays: TypeAlias = csr_array[Any, tuple[int, int]]
@@ -59,18 +61,16 @@ class ListenerRange:
         return f"listeners {self.first} to {self.last - 1}"
 
     def read(self, n_artists: int) -> Baskets:
-        """Read their baskets within `memory` bytes."""
+        """Read their baskets within `memory` bytes; `DataError` if they are not plays."""
         query = "SELECT * FROM read_parquet(?) WHERE listener BETWEEN ? AND ?"
-        with limited_engine(self.memory) as engine:
-            engine.execute(query, [literal_path(self.path), self.first, self.last - 1])
-            table = engine.fetchnumpy()
-        basket = np.asarray(table[self.basket])
-        basket = basket - basket[0]
-        n_entries = np.bincount(basket)
-        starts = np.concatenate([[0], np.cumsum(n_entries)])
-        shape = len(n_entries), n_artists
-        plays = csr_array((table["plays"], table["artist"], starts), shape=shape)
-        return Baskets(plays=plays, listener=np.asarray(table["listener"])[starts[:-1]])
+        try:
+            with limited_engine(self.memory) as engine:
+                engine.execute(query, [literal_path(self.path), self.first, self.last - 1])
+                table: dict[str, Any] = engine.fetchnumpy()
+            plays, listener = group_plays(table, self.basket, n_artists)
+        except (duckdb.Error, KeyError, ValueError) as error:
+            raise not_plays(self.path, error) from error
+        return Baskets(plays=plays, listener=listener)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,11 +118,15 @@ def in_ranges(folder: Path, memory: int, basket: Basket = "listener") -> Listens
     try:
         with limited_engine(engine_memory) as engine:
             firsts = [row[0] for row in engine.execute(query, [n_entries, name]).fetchall()]
-            engine.execute("SELECT max(listener) FROM read_parquet(?)", [name])
-            last = int((engine.fetchone() or (0,))[0]) + 1
-    except duckdb.Error as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(path, f"is not a table of plays ({reason})", remedy=AGAIN) from error
+            engine.execute(
+                "SELECT max(listener), bool_or(listener IS NULL) FROM read_parquet(?)", [name]
+            )
+            last, is_missing = engine.fetchone() or (0, False)
+            if last is None or is_missing:  # no range would hold these rows
+                raise ValueError("plays without a listener")
+            last += 1
+    except (duckdb.Error, ValueError) as error:
+        raise not_plays(path, error) from error
     ranges = (
         ListenerRange(
             path=path.resolve(), basket=basket, first=first, last=end, memory=engine_memory
@@ -143,8 +147,9 @@ def open_listens(
     try:
         n_entries = pq.read_metadata(path).num_rows
     except (ValueError, OSError) as error:
-        raise DataError(path, f"is not a table of plays ({error})", remedy=AGAIN) from error
+        raise not_plays(path, error) from error
     if not isinstance(workers, int) or FIXED + n_entries * BYTES_PER_ENTRY >= memory:
+        verify_checksums(folder, [path.name], AGAIN)  # once, and not for every range
         return in_ranges(folder, memory, basket)
     artists = read_artists(folder / "artists.csv", AGAIN)
     plays, listener = read_plays(folder, basket, len(artists))

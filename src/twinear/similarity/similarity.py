@@ -11,15 +11,17 @@ This module knows the table and its files; the formulas are in `measures`.
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from twinear.artists.identity import read_artists, write_artists
+from twinear.base.arrays import NOT_ARRAYS
+from twinear.base.checksums import verify_checksums, write_checksums
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
+from twinear.base.text import one_line
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array  # takes .2 s to import
@@ -70,6 +72,7 @@ class Similarity:
                 from scipy.sparse import save_npz
 
                 save_npz(temporary / SPARSE, self.matrix)
+            write_checksums(temporary)
 
     @staticmethod
     def file(folder: Path) -> Path:
@@ -89,16 +92,19 @@ class Similarity:
         Raises
         ------
         DataError
-            Missing or damaged, or of no artist.
+            Missing, changed since it was written, damaged, or of no artist.
         """
         artists = read_artists(folder / "artists.csv", REMEDY, may_be_empty=may_be_empty)
         path = require(Similarity.file(folder), REMEDY)
+        verify_checksums(folder, [path.name], REMEDY)
         try:
             matrix = (
                 _read_sparse(path) if path.name == SPARSE else np.load(path, allow_pickle=False)
             )
-        except (ValueError, EOFError, KeyError, BadZipFile) as error:
-            raise DataError(path, f"is not an array ({error})", remedy=REMEDY) from error
+        except NOT_ARRAYS as error:
+            raise DataError(
+                path, f"is not an array ({one_line(str(error))})", remedy=REMEDY
+            ) from error
         n = len(artists)
         if matrix.shape != (n, n) or matrix.dtype != np.float32:
             found = f"is {matrix.dtype} {matrix.shape}"

@@ -255,12 +255,14 @@ def _compute_features(
 
     if not path.is_file():
         return "vanished since it was indexed"
-    if sha256(path) != indexed_sha256:
-        return "changed since it was indexed"
     try:
+        if sha256(path) != indexed_sha256:
+            return "changed since it was indexed"
         waveform = decode(path, params.max_seconds, needed).without_silence()
     except ClipError:
         return "can no longer be decoded"
+    except OSError as error:
+        return f"can no longer be read ({error.strerror})"
     y = waveform.at(params.sr)
     values: npt.NDArray[Any] | None = None
     statistics = None

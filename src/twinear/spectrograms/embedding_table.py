@@ -13,9 +13,6 @@ each frame:
 know how the embeddings were made; `encoders` makes some.
 """
 
-import lzma
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from twinear.base.arrays import NOT_ARRAYS, is_bomb, refuse_bombs
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, require
 from twinear.base.table import read_table
@@ -40,11 +38,7 @@ ARRAYS = "{} (text) and vector (numbers, as many in every row)"
 COLUMNS = "a column {}, all others numbers"
 MAKE = "make it with 'twinear embed' or bring it with 'twinear import --embeddings'"
 AGAIN = "make the table again"
-# what numpy raises for an .npz that is damaged, encrypted, or packed by another method
-NOT_ARRAYS = (
-    *(OSError, ValueError, EOFError, MemoryError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-)
+BYTES_PER_NUMBER = 4  # at least, in memory
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -222,6 +216,7 @@ def _read_npz(
     path: Path, keys: Sequence[Key], dtype: npt.DTypeLike, whole_numbers: bool
 ) -> EmbeddingTable:
     try:
+        refuse_bombs(path)
         with path.open("rb") as file:
             held = np.load(file, allow_pickle=False)
             if not isinstance(held, np.lib.npyio.NpzFile):
@@ -285,9 +280,15 @@ def _is_number(text: str) -> bool:
 
 
 def _read_parquet(path: Path, keys: Sequence[Key], dtype: npt.DTypeLike) -> EmbeddingTable:
+    import pyarrow.parquet as pq  # slow to import, and few tables are Parquet
+
     try:
+        facts = pq.read_metadata(path)
+        size = BYTES_PER_NUMBER * facts.num_rows * facts.num_columns
+        if is_bomb(path.stat().st_size, size):
+            raise ValueError(f"its {facts.num_rows:,} rows unpack to {size:,} bytes")
         table = pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (ValueError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         found = f"cannot be read ({str(error).splitlines()[0]})"
         expected = COLUMNS.format(" or ".join(keys))
         raise DataError(path, found, expected=expected, remedy=AGAIN) from None

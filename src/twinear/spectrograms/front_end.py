@@ -35,24 +35,34 @@ MFCC_HOP_LENGTH = 1024
 MFCC_N_MELS = 128
 MFCC_TOP_DB = 80.0
 BLOCK = 2**16  # samples transformed at a time
+MAX_SR = 384_000  # Hz, the most that is decoded
+MAX_SAMPLES = 2**16  # of a frame, and between two
+MAX_VALUES = 2**24  # of a spectrogram: 64 MB in float32
 RIDGE = 1e-3  # on the covariance's diagonal: a steady tone varies in no MFCC
 
 
 class SpectrogramsParams(Params):
     """The front end: `hop_length * n_frames / sr` seconds in `n_mels` bands; librosa's names."""
 
-    sr: int = Field(gt=0)
-    n_fft: int = Field(gt=0, multiple_of=2)
-    hop_length: int = Field(gt=0)
-    n_mels: int = Field(gt=0)
+    sr: int = Field(gt=0, le=MAX_SR)
+    n_fft: int = Field(gt=0, le=MAX_SAMPLES, multiple_of=2)
+    hop_length: int = Field(gt=0, le=MAX_SAMPLES)
+    n_mels: int = Field(gt=0, le=1024)
     n_frames: int = Field(ge=2)
     n_windows: int = Field(gt=0)
     fmin: float = Field(ge=0)
     fmax: float = Field(gt=0)
-    top_db: float = Field(gt=0)
+    top_db: float = Field(gt=0, le=400)
     n_mfcc: int = Field(gt=0, le=MFCC_N_MELS)
     max_seconds: float = Field(gt=0)
     embeddings: Literal["auto", "none", "concat", "only"]
+
+    @field_validator("n_frames")
+    @classmethod
+    def _bounded(cls, n_frames: int, info: ValidationInfo) -> int:
+        if n_frames * info.data.get("n_mels", 1) > MAX_VALUES:
+            raise ValueError(f"at most {MAX_VALUES:,} / n_mels")
+        return n_frames
 
     @field_validator("n_windows")
     @classmethod

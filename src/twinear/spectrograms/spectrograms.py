@@ -22,9 +22,12 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from twinear.base.arrays import NOT_ARRAYS
+from twinear.base.checksums import verify_checksums, write_checksums
 from twinear.base.errors import DataError, ParamsError
 from twinear.base.files import replacing, require, sha256
 from twinear.base.params import Params, parse_params
+from twinear.base.text import one_line
 from twinear.spectrograms.front_end import Floats, SpectrogramsParams
 from twinear.spectrograms.shards import Shards
 
@@ -165,6 +168,7 @@ class Spectrograms:
             np.save(temporary / "spectrograms.npy", self.values)
             np.savez(temporary / "mfcc.npz", mean=self.mfcc_mean, cov=self.mfcc_cov)
             np.save(temporary / "embeddings.npy", self.joined)
+            write_checksums(temporary)
 
     def write_shard(self, folder: Path) -> None:
         """Write params.json and each array as a file, for `join_shards`."""
@@ -176,6 +180,7 @@ class Spectrograms:
             for name, field in ARRAYS.items():
                 if field in arrays and arrays[field].size:
                     np.save(temporary / name, arrays[field])
+            write_checksums(temporary)
 
     def _made(self) -> dict[str, Any]:
         made = self.front.model_dump(mode="json")
@@ -189,16 +194,18 @@ class Spectrograms:
     def read(folder: Path) -> "Spectrograms":
         """Read and check what `write` or `join_shards` wrote.
 
-        `values` stay on disk until they are used; of shards everything but the embeddings does, and
-        the numbers in them are not checked again.
+        `values` stay on disk until they are used; of shards everything but the embeddings does.
+        Files are compared with their checksums, but for shards: `digest` compares those.
 
         Raises
         ------
         DataError
-            A file or a shard is missing, truncated or of other params.
+            A file or a shard is missing, truncated, changed since it was written, or of other
+            params.
         """
         for name in "params.json", "clips.csv":
             require(folder / name, REMEDY)
+        verify_checksums(folder, ["params.json", "clips.csv"], REMEDY)
         try:
             made = json.loads((folder / "params.json").read_text(encoding="utf-8"))
             n_shards = made.pop("n_shards", 0)
@@ -283,6 +290,7 @@ def join_shards(shards: Sequence[Path], clips: pd.DataFrame, folder: Path) -> No
         clips[COLUMNS].to_csv(temporary / "clips.csv", index=False, lineterminator="\n")
         for number, shard in enumerate(shards):
             shard.rename(temporary / SHARDS / f"{number:05d}")
+        write_checksums(temporary, ["params.json", "clips.csv"])
 
 
 def array_files(folder: Path) -> list[Path]:
@@ -293,23 +301,34 @@ def array_files(folder: Path) -> list[Path]:
 
 
 def digest(folder: Path) -> str:
-    """Hash the spectrograms: SHA-256 of the file, or of the hashes of all shards."""
+    """Hash the spectrograms: SHA-256 of the file, or of the hashes of all shards.
+
+    Raises
+    ------
+    DataError
+        Missing, or a shard has changed since it was written: every byte of it is read here.
+    """
     if not (folder / SHARDS).exists():
         return sha256(require(folder / "spectrograms.npy", REMEDY))
+    for shard in sorted((folder / SHARDS).glob("*/")):
+        verify_checksums(shard, ["params.json", *ARRAYS], REMEDY)
     return hashlib.sha256("".join(map(sha256, array_files(folder))).encode()).hexdigest()
 
 
 def _read_arrays(folder: Path) -> dict[str, Any]:
     """Read what `Spectrograms.write` wrote."""
-    for name in "spectrograms.npy", "mfcc.npz", "embeddings.npy":
+    names = "spectrograms.npy", "mfcc.npz", "embeddings.npy"
+    for name in names:
         require(folder / name, REMEDY)
+    verify_checksums(folder, names, REMEDY)
     try:
         values = np.load(folder / "spectrograms.npy", mmap_mode="r", allow_pickle=False)
         with np.load(folder / "mfcc.npz", allow_pickle=False) as mfcc:
             mean, cov = mfcc["mean"], mfcc["cov"]
         joined = np.load(folder / "embeddings.npy", allow_pickle=False)
-    except (ValueError, KeyError, EOFError) as error:
-        raise DataError(folder, f"cannot be read ({error})", remedy=REMEDY) from None
+    except NOT_ARRAYS as error:
+        found = f"cannot be read ({one_line(str(error))})"
+        raise DataError(folder, found, remedy=REMEDY) from None
     return {"values": values, "mfcc_mean": mean, "mfcc_cov": cov, "joined": joined}
 
 

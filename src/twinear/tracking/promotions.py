@@ -13,11 +13,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from twinear.tracking.registry import Version, get_champion, mark_run, registry_errors, set_champion
+from twinear.tracking.registry import (
+    Version,
+    add_to_description,
+    get_champion,
+    mark_run,
+    registry_errors,
+    set_champion,
+)
 from twinear.tracking.runs import metric_name
 
 DECISIONS = "twinear-decisions"
 ABOUT = "Which scorer became champion, which was refused, and why: one version for each decision."
+ON_RUN = ("difference", "lead")  # of the numbers of a decision, on the run; all are on the decision
 Outcome = Literal["promoted", "refused", "rolled back"]
 
 
@@ -130,9 +138,14 @@ def record(
         )
     number = int(created.version)
     counts = outcome == "refused" or number in {each.number for each in read_succession().changes}
-    metrics = {f"promotion/{metric_name(name)}": value for name, value in numbers.items()}
+    metrics = {
+        f"promotion/{metric_name(name)}": value
+        for name, value in numbers.items()
+        if name.startswith(ON_RUN)
+    }
     decision = outcome if counts else "too late"
     mark_run(version, {"decision": decision, "decision_reason": reason}, metrics)
+    add_to_description(version, f"Decision {number}: **{decision}**, {reason}.")
     follow()
     return counts
 

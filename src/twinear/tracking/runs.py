@@ -1,8 +1,8 @@
 """One MLflow run for a scorer and its params, opened by every stage that logs something.
 
-A server that cannot be reached when a run begins is an error. One that dies later stops no stage:
-metrics that it did not take are kept and sent when it is back, and what never arrived is reported
-on stderr. Later stages of the run then go on without it.
+Tracking that fails stops no stage. It is reported on stderr, and what was not logged waits for
+`twinear track`, see `waiting`. Metrics that a server did not take are sent as soon as it is back. A
+search and a cross-validation, which report themselves, do not begin without their server.
 """
 
 import base64
@@ -12,9 +12,10 @@ import os
 import sys
 import time
 import wave
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -23,17 +24,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twinear.base.errors import TwinearError
-from twinear.tracking.connection import connect, is_off, tracking_error
-from twinear.tracking.provenance import KIND_TAG, describe, provenance
+from twinear.tracking.connection import connect, faults, is_off, reason_of, tracking_error
+from twinear.tracking.datasets import Context, TrackedData, to_dataset
+from twinear.tracking.processes import PROCESS_TAG, mark_killed, process_tag
+from twinear.tracking.provenance import (
+    COMMIT_TAG,
+    DATA_TAG,
+    KIND_TAG,
+    Kind,
+    data_hash,
+    description,
+    flatten,
+    provenance,
+)
+from twinear.tracking.waiting import TOLD, WaitingFile, waits
 
 if TYPE_CHECKING:
     from twinear.model.inputs import InputSpec
 
 MODEL = "twinear"
-PAUSE_SECONDS = 10  # before a server that did not answer is tried again
+PAUSE_SECONDS = 10.0  # before a server that did not answer is tried again; then twice as long
+MAX_PAUSE_SECONDS = 600.0
 MAX_METRICS = 1000  # that MLflow takes at a time
 SCORER_TAG, PARAMS_TAG, EXPERIMENT_TAG = "scorer", "params", "dvc_experiment"
+MAX_WHOLE = 50  # hashes that a tag holds at full length
 STUDY_TAG = "study"
+NO_SCORER = "none"  # of a run that gave no scorer, or none yet
 SERVING_PACKAGES = (
     "av", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "scipy", "soxr",
     "torch",
@@ -42,36 +58,43 @@ SERVING_PACKAGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class ChildRun:
-    """A run that has ended: a trial of a study."""
+    """A run that has ended: a trial of a study, a fold of a cross-validation."""
 
     name: str
+    kind: Kind
     params: Mapping[str, Any]
+    scorers: Sequence[str]  # SHA-256 of the scorers that it gave
     curve: Sequence[tuple[int, Mapping[str, float]]]  # steps and their metrics
     metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-    failed: bool  # whether MLflow shows it as failed
+    tags: Mapping[str, str] = field(default_factory=dict)
+    failed: bool = False  # whether MLflow shows it as failed
 
 
 class Run:
-    """A run that logs nothing, which is what tracking that is off gives; MLflow's is below."""
+    """A run that logs nothing, which is what tracking that is off gives; others are below."""
 
     id = ""  # of the run in MLflow
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log numbers; names may hold `@`."""
 
-    def log_data(self, name: str, source: Path, digest: str) -> None:
+    def log_data(self, data: TrackedData, context: Context = "training") -> None:
         """Log a dataset as an input of the run, identified by its digest."""
 
-    def log_files(self, path: Path) -> None:
-        """Log a file, or all files of a folder, as artefacts."""
+    def log_results(self, metrics: Mapping[str, float], data: TrackedData) -> None:
+        """Log the metrics of the run's scorer on a dataset, as those of the model too."""
+
+    def log_text(self, text: str, name: str) -> None:
+        """Log a text as an artefact of that name."""
+
+    def log_files(self, path: Path, folder: str = "") -> None:
+        """Log a file, or all files of a folder, as artefacts, in `folder` where one is named."""
 
     def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
-        """Log and register a scorer that takes such inputs; tag the run with it."""
+        """Log a scorer that takes such inputs as a model; tag the run with it."""
 
-    def child(self, name: str) -> AbstractContextManager["Run"]:
-        """Open a run under this one."""
-        return nullcontext(Run())
+    def tag_scorers(self, scorers: Sequence[str]) -> None:
+        """Tag the run with the SHA-256 of its scorers, which are not logged."""
 
     def log_child(self, child: ChildRun) -> str:
         """Log a run that has ended under this one; return its id, empty where it was not logged."""
@@ -82,27 +105,41 @@ class Run:
 
 
 @contextmanager
-def open_run(params: Mapping[str, Any], scorer: str = "", kind: str = "pipeline") -> Iterator[Run]:
-    """Open the run of some params, every section of `params.yaml`, for one stage.
+def open_run(
+    params: Mapping[str, Any],
+    scorer: str = "",
+    kind: Kind = "pipeline",
+    *,
+    interrupted: bool = False,
+) -> Iterator[Run]:
+    """Open the run of some params, sections of `params.yaml`, for one stage.
 
     `scorer` is the SHA-256 of the scorer's file: the latest run of that scorer and of equal params
-    is opened again, or a new one started. Empty: a new run. A new run is tagged with `kind`.
-    `TwinearError` if the server cannot be reached and the run is new; else the stage is not logged.
+    is opened again, or a new one started. Empty: a new run; or, if the work goes on where it was
+    `interrupted`, the latest run of equal params and data that was killed or failed before it had a
+    scorer. A new run is tagged with `kind`. If tracking fails, this is reported, and the calls wait
+    for `twinear track`; so do those of later stages of a run that waits.
     """
     text = json.dumps(params, sort_keys=True, default=str)
-    tags = {PARAMS_TAG: hashlib.sha256(text.encode()).hexdigest(), SCORER_TAG: scorer}
+    tags = {PARAMS_TAG: hashlib.sha256(text.encode()).hexdigest(), SCORER_TAG: scorer or NO_SCORER}
     name = os.environ.get("DVC_EXP_NAME", "")
     if name:
         tags[EXPERIMENT_TAG] = name
     query = " and ".join(f"tags.{tag} = '{tags[tag]}'" for tag in (SCORER_TAG, PARAMS_TAG))
+    if interrupted and not scorer:
+        query += f" and tags.{DATA_TAG} = '{data_hash()}' and attributes.status != 'FINISHED'"
+        query += " and attributes.status != 'RUNNING'"
+    name = name or f"{kind}-{tags[PARAMS_TAG][:8]}"
+    resume = query if scorer or interrupted else ""
     try:
-        name = name or f"{kind}-{tags[PARAMS_TAG][:8]}"
-        run = start_run(kind, name, params, tags, resume=query if scorer else "")
+        if scorer and not is_off() and waits(scorer):
+            raise TwinearError("earlier stages", "wait")
+        run = start_run(kind, name, params, tags, resume=resume)
     except TwinearError as error:
-        if not scorer:
-            raise
-        print(f"tracking: this stage is not logged ({error})", file=sys.stderr)
-        run = Run()
+        print(f"tracking: this stage is not logged ({error}); {TOLD}", file=sys.stderr)
+        origin = {**provenance(kind), **description(kind, flatten(params))}
+        about = {"kind": kind, "name": name, "params": params, "tags": tags, "resume": resume}
+        run = WaitingRun(WaitingFile({**about, "origin": origin}))
     with ending(run):
         yield run
 
@@ -112,40 +149,64 @@ def open_study(name: str, params: Mapping[str, Any], identity: str) -> AbstractC
 
     `params`, the section `tuning`, is logged when the run is new; errors as of `start_run`.
     """
+    sections = {"tuning": params}
     query = f"tags.{STUDY_TAG} = '{identity}' and tags.{KIND_TAG} = 'tuning'"
-    tags = {STUDY_TAG: identity}
-    return ending(start_run("tuning", f"tuning-{name}", params, tags, resume=query))
+    tags = {STUDY_TAG: identity, SCORER_TAG: NO_SCORER}
+    return ending(start_run("tuning", f"tuning-{name}", sections, tags, resume=query))
 
 
 def open_folds(name: str, params: Mapping[str, Any]) -> AbstractContextManager[Run]:
-    """Open the parent run of a cross-validation; `child` opens the run of a fold."""
-    return ending(start_run("crossval", name, params, {}))
+    """Open the parent run of a cross-validation; `log_child` logs the run of a fold."""
+    return ending(start_run("crossval", name, params, {SCORER_TAG: NO_SCORER}))
 
 
 def start_run(
-    kind: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str], *, resume: str = ""
+    kind: Kind,
+    name: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    *,
+    resume: str = "",
+    origin: Mapping[str, str] | None = None,
 ) -> Run:
     """Open the latest run that the MLflow filter `resume` finds, or start a new one.
 
-    `TwinearError` if the tracking server cannot be reached.
+    `origin` are its provenance and description, if they are not those of this moment. Runs whose
+    process was killed are ended first, as `KILLED`. `TwinearError` if tracking fails.
     """
     if is_off():
         return Run()
     mlflow = connect()
     parent = os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run`, whose child ours is
+    process = {PROCESS_TAG: process_tag()}
     try:
+        mark_killed(mlflow)
         if resume:
             runs = mlflow.search_runs(filter_string=resume, max_results=1, output_format="list")
             if runs:
-                return MlflowRun(mlflow, mlflow.start_run(run_id=runs[0].info.run_id))
-        tags = {**tags, **provenance(kind)}
-        started = mlflow.start_run(
-            run_name=name, parent_run_id=parent, tags=tags, description=describe(tags)
-        )
-        mlflow.log_params(flatten(params))
-    except mlflow.MlflowException as error:
+                resumed = mlflow.start_run(run_id=runs[0].info.run_id)
+                mlflow.set_tags(process)
+                return MlflowRun(mlflow, resumed)
+        flat = flatten(params)
+        origin = origin or {**provenance(kind), **description(kind, flat)}
+        tags = {**tags, **process, **origin}
+        started = mlflow.start_run(run_name=name, parent_run_id=parent, tags=tags)
+        mlflow.log_params(flat)
+    except faults() as error:
+        mlflow.end_run()  # of this process, whether or not the server hears of it
         raise tracking_error(mlflow.get_tracking_uri(), error) from error
     return MlflowRun(mlflow, started)
+
+
+def reopen_run(about: Mapping[str, Any]) -> Run:
+    """Open the run that a `WaitingFile` is about; errors as of `start_run`."""
+    if "run_id" not in about:
+        return start_run(**about)
+    mlflow = connect()
+    try:
+        return MlflowRun(mlflow, mlflow.start_run(run_id=about["run_id"]))
+    except faults() as error:
+        raise tracking_error(mlflow.get_tracking_uri(), error) from error
 
 
 @contextmanager
@@ -159,6 +220,59 @@ def ending(run: Run) -> Iterator[Run]:
         run.end(status)
 
 
+class WaitingRun(Run):
+    """A run that is written to a file, because tracking failed."""
+
+    def __init__(self, file: WaitingFile) -> None:
+        self._file = file
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Note numbers."""
+        self._file.note("log_metrics", {"metrics": dict(metrics), "step": step})
+
+    def log_data(self, data: TrackedData, context: Context = "training") -> None:
+        """Note a dataset."""
+        self._file.note("log_data", {"data": asdict(data), "context": context})
+
+    def log_results(self, metrics: Mapping[str, float], data: TrackedData) -> None:
+        """Note results."""
+        self._file.note("log_results", {"metrics": dict(metrics), "data": asdict(data)})
+
+    def log_text(self, text: str, name: str) -> None:
+        """Note a text."""
+        self._file.note("log_text", {"text": text, "name": name})
+
+    def log_files(self, path: Path, folder: str = "") -> None:
+        """Note a file or a folder."""
+        self._file.note("log_files", {"path": path.resolve(), "folder": folder})
+
+    def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
+        """Note a scorer; its inputs are in its file."""
+        self._file.note("log_scorer", {"path": path.resolve(), "digest": digest})
+
+    def tag_scorers(self, scorers: Sequence[str]) -> None:
+        """Note hashes."""
+        self._file.note("tag_scorers", {"scorers": list(scorers)})
+
+    def log_child(self, child: ChildRun) -> str:
+        """Note a run that has ended."""
+        self._file.note("log_child", {"child": asdict(child)})
+        return ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything was noted."""
+        return self._file.exists
+
+    def note_metrics(self, metrics: Sequence[Mapping[str, Any]]) -> None:
+        """Note numbers with their times."""
+        self._file.note("log_waiting", {"metrics": metrics})
+
+    def end(self, status: str) -> None:
+        """Note the end."""
+        self._file.note("end", {"status": status})
+
+
 class MlflowRun(Run):
     """An active run in MLflow."""
 
@@ -167,76 +281,115 @@ class MlflowRun(Run):
         self._client = mlflow.MlflowClient()
         self._info = active_run.info
         self.id = str(self._info.run_id)
-        self._kind = active_run.data.tags.get(KIND_TAG, "")
+        outputs = getattr(active_run.outputs, "model_outputs", None) or []
+        self._model = outputs[-1].model_id if outputs else None
         self._waiting: list[Any] = []  # metrics that the server has not taken yet
-        self._next_attempt = 0.0
+        self._next_attempt, self._pause = 0.0, PAUSE_SECONDS
+        self._missed = WaitingRun(WaitingFile({"run_id": self._info.run_id}))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log numbers, or keep them until the server is back."""
-        self._waiting += self._as_metrics(metrics, step)
+        self._log(metrics, step)
+
+    def _log(
+        self, metrics: Mapping[str, float], step: int, linked: Mapping[str, Any] | None = None
+    ) -> None:
+        self._waiting += self._as_metrics(metrics, step, linked)
         if time.monotonic() >= self._next_attempt:
             self._send()
 
-    def _as_metrics(self, metrics: Mapping[str, float], step: int) -> list[Any]:
+    def _as_metrics(
+        self, metrics: Mapping[str, float], step: int, linked: Mapping[str, Any] | None = None
+    ) -> list[Any]:
         now, metric = int(time.time() * 1000), self._mlflow.entities.Metric
-        return [metric(metric_name(name), value, now, step) for name, value in metrics.items()]
+        return [
+            metric(metric_name(name), value, now, step, **(linked or {}))
+            for name, value in metrics.items()
+        ]
 
     def _send(self) -> None:
         try:
             while self._waiting:
                 self._client.log_batch(self._info.run_id, metrics=self._waiting[:MAX_METRICS])
                 del self._waiting[:MAX_METRICS]
-        except (self._mlflow.MlflowException, OSError) as error:
-            self._next_attempt = time.monotonic() + PAUSE_SECONDS
-            reason = str(error).splitlines()[0][:200]
-            print(f"tracking: {len(self._waiting)} numbers wait ({reason})", file=sys.stderr)
+            self._pause = PAUSE_SECONDS
+        except faults() as error:
+            self._next_attempt = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, MAX_PAUSE_SECONDS)  # a locked database takes time
+            found = f"{len(self._waiting)} numbers wait ({reason_of(error)})"
+            print(f"tracking: {found}", file=sys.stderr)
+
+    def log_waiting(self, metrics: Sequence[Mapping[str, Any]]) -> None:
+        """Log numbers that `end` noted, with their times and links."""
+        self._waiting += [self._mlflow.entities.Metric(**each) for each in metrics]
+        self._send()
 
     def end(self, status: str) -> None:
-        """Send the waiting metrics once more, report lost ones, and end the run."""
+        """Send the waiting metrics once more, report those that still wait, and end the run."""
         if self._waiting:
             self._send()
         if self._waiting:
-            print(f"tracking: {len(self._waiting)} numbers never arrived", file=sys.stderr)
-        with self._reporting("the end of the run"):
+            print(f"tracking: {len(self._waiting)} numbers never arrived; {TOLD}", file=sys.stderr)
+            self._missed.note_metrics([metric_fields(each) for each in self._waiting])
+        with self._reporting("the end of the run", partial(self._missed.end, status)):
             self._mlflow.end_run(status)
+        if self._missed.waits:
+            self._missed.end(status)
 
-    def log_data(self, name: str, source: Path, digest: str) -> None:
+    def log_data(self, data: TrackedData, context: Context = "training") -> None:
         """Log a dataset as an input."""
-        from mlflow.data.meta_dataset import MetaDataset
-        from mlflow.data.sources import LocalArtifactDatasetSource
+        with self._reporting(data.name, partial(self._missed.log_data, data, context)):
+            self._mlflow.log_input(to_dataset(data), context=context)
 
-        origin = LocalArtifactDatasetSource(str(source))
-        with self._reporting(name):
-            dataset = MetaDataset(origin, name=name, digest=digest[:32])
-            self._mlflow.log_input(dataset, context="training")
+    def log_results(self, metrics: Mapping[str, float], data: TrackedData) -> None:
+        """Log metrics, linked to the dataset and to the scorer as a model of MLflow."""
+        self.log_data(data, "testing")
+        linked = {
+            "model_id": self._model,
+            "dataset_name": data.name,
+            "dataset_digest": data.short_digest,
+            "run_id": self._info.run_id,
+        }
+        self._log(metrics, 0, linked)
 
-    def log_files(self, path: Path) -> None:
+    def log_text(self, text: str, name: str) -> None:
+        """Log a text."""
+        with self._reporting(name, partial(self._missed.log_text, text, name)):
+            self._client.log_text(self._info.run_id, text, name)
+
+    def log_files(self, path: Path, folder: str = "") -> None:
         """Log a file, or all files of a folder."""
-        with self._reporting(path.name):
+        with self._reporting(path.name, partial(self._missed.log_files, path, folder)):
             if path.is_dir():
-                self._mlflow.log_artifacts(str(path), artifact_path=path.name)
+                place = f"{folder}/{path.name}" if folder else path.name
+                self._mlflow.log_artifacts(str(path), artifact_path=place)
             else:
-                self._mlflow.log_artifact(str(path))
+                self._mlflow.log_artifact(str(path), artifact_path=folder or None)
 
     @contextmanager
-    def _reporting(self, item: str) -> Iterator[None]:
-        """Report on stderr what the server does not take, and go on."""
+    def _reporting(self, item: str, note: Callable[[], object]) -> Iterator[None]:
+        """Report on stderr what the server does not take, note it, and go on."""
         try:
             yield
-        except (self._mlflow.MlflowException, OSError) as error:
-            reason = str(error).splitlines()[0][:200]
-            print(f"tracking: {item} was not logged ({reason})", file=sys.stderr)
+        except FileNotFoundError as error:  # trying again would not help
+            print(f"tracking: {item} was not logged ({error})", file=sys.stderr)
+        except faults() as error:
+            reason = f"({reason_of(error)}); {TOLD}"
+            print(f"tracking: {item} was not logged {reason}", file=sys.stderr)
+            note()
 
     def log_scorer(self, path: Path, digest: str, inputs: "InputSpec") -> None:
-        """Log and register a scorer."""
+        """Log a scorer as a model."""
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, Schema, TensorSpec
         from mlflow.types.schema import AnyType
 
         pair = Schema([ColSpec(AnyType()), ColSpec(AnyType())])  # see `served_clips`
         scores = Schema([TensorSpec(np.dtype(np.float32), (-1,))])
-        with self._reporting("the scorer"):
+        note = partial(self._missed.log_scorer, path, digest, inputs)
+        with self._reporting("the scorer", note):
             self._mlflow.set_tag(SCORER_TAG, digest)
+            tags = self._client.get_run(self._info.run_id).data.tags
             logged = self._mlflow.pyfunc.log_model(
                 name="scorer",
                 python_model=str(Path(__file__).with_name("served.py")),
@@ -246,17 +399,15 @@ class MlflowRun(Run):
                 input_example=[[_example_clip(), _example_clip()]],
                 metadata={"inputs": asdict(inputs)},
                 pip_requirements=[f"{name}=={version(name)}" for name in SERVING_PACKAGES],
-                registered_model_name=MODEL,
+                tags={name: tags[name] for name in (SCORER_TAG, COMMIT_TAG, DATA_TAG)},
             )
-            number = str(logged.registered_model_version)
-            self._client.set_model_version_tag(MODEL, number, SCORER_TAG, digest)
+            self._model = logged.model_id
 
-    @contextmanager
-    def child(self, name: str) -> Iterator[Run]:
-        """Open a run under this one."""
-        started = self._mlflow.start_run(run_name=name, nested=True, tags=provenance(self._kind))
-        with ending(MlflowRun(self._mlflow, started)) as run:
-            yield run
+    def tag_scorers(self, scorers: Sequence[str]) -> None:
+        """Tag the run."""
+        note = partial(self._missed.tag_scorers, scorers)
+        with self._reporting("the hash of the scorers", note):
+            self._mlflow.set_tag(SCORER_TAG, join_scorers(scorers))
 
     def log_child(self, child: ChildRun) -> str:
         """Log a run that has ended under this one."""
@@ -267,8 +418,14 @@ class MlflowRun(Run):
             self._mlflow.entities.Param(name, str(value)[:6000])  # as long as MLflow takes
             for name, value in flatten(child.params).items()
         ]
-        with self._reporting(child.name):
-            tags = {**child.tags, "mlflow.parentRunId": self._info.run_id}
+        with self._reporting(child.name, partial(self._missed.log_child, child)):
+            tags = {
+                **provenance(child.kind),
+                **description(child.kind, flatten(child.params)),
+                SCORER_TAG: join_scorers(child.scorers),
+                **child.tags,
+                "mlflow.parentRunId": self._info.run_id,
+            }
             experiment = self._info.experiment_id
             created = self._client.create_run(experiment, run_name=child.name, tags=tags)
             run_id = str(created.info.run_id)
@@ -293,26 +450,28 @@ def _example_clip() -> str:
 def metric_name(name: str) -> str:
     """Write a metric's name with the characters that MLflow takes.
 
+    MLflow sorts by name, so the ends of an interval are called such that value, lower and upper
+    end come in this order.
+
     Examples
     --------
-    >>> metric_name("ndcg@10")
-    'ndcg_at_10'
+    >>> metric_name("ndcg@10"), metric_name("ndcg@10_low"), metric_name("ndcg@10_high")
+    ('ndcg_at_10', 'ndcg_at_10_lower', 'ndcg_at_10_upper')
     """
+    for end, sorted_end in (("_low", "_lower"), ("_high", "_upper")):
+        if name.endswith(end):
+            name = name.removesuffix(end) + sorted_end
     return name.replace("@", "_at_")
 
 
-def flatten(sections: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested sections to one level, keys joined by dots.
+def metric_fields(metric: Any) -> dict[str, Any]:
+    """Give the fields of a metric of MLflow's as plain values; NaN stays NaN."""
+    links = ("model_id", "dataset_name", "dataset_digest", "run_id")
+    fields = {name: getattr(metric, name) for name in ("key", "value", "timestamp", "step", *links)}
+    return {name: value for name, value in fields.items() if value is not None}
 
-    Examples
-    --------
-    >>> flatten({"training": {"model": {"channels": 32}, "seed": 1}})
-    {'training.model.channels': 32, 'training.seed': 1}
-    """
-    flat: dict[str, Any] = {}
-    for key, value in sections.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+
+def join_scorers(scorers: Sequence[str]) -> str:
+    """Write the tag of a run that gave several scorers, or none; MLflow limits its length."""
+    letters = 64 if len(scorers) <= MAX_WHOLE else 12
+    return ",".join(scorer[:letters] for scorer in scorers) or NO_SCORER

@@ -10,10 +10,12 @@ import io
 import json
 import math
 import pickle
+import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import torch
@@ -133,8 +135,12 @@ def write_finished(path: Path) -> None:
 def _write(content: dict[str, Any], path: Path) -> None:
     if ranks.rank() != 0:
         return
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)  # a file, not its name: the name would become part of the bytes
+    # not to the file itself: its name would become part of the bytes, and torch would make an error
+    # without a reason of a full disk
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def resume(state: State, path: Path, mark: str) -> None:
@@ -159,7 +165,9 @@ def _read(path: Path) -> bytes:
 
 def _parse(text: bytes) -> dict[str, Any]:
     try:
+        if ZipFile(io.BytesIO(text)).testzip():  # torch does not compare the checksums
+            return {}
         content = torch.load(io.BytesIO(text), weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+    except (RuntimeError, EOFError, ValueError, BadZipFile, zlib.error, pickle.UnpicklingError):
         return {}  # a damaged checkpoint is no checkpoint
     return content if isinstance(content, dict) else {}

@@ -35,7 +35,7 @@ import numpy as np
 
 from twinear.base.text import format_interval, format_number
 from twinear.metrics.bootstrap import Interval, bootstrap, resamples
-from twinear.metrics.ranking_metrics import Bools, Floats, query_ndcg, rank_truth
+from twinear.metrics.ranking_metrics import Bools, Floats, table_ndcg
 
 Step = Literal["listener_factors", "network"]
 Kept = Literal["untrained", "listener_factors", "network"]
@@ -283,23 +283,22 @@ def values_of_rows(
         if not candidates.any(axis=1).all():
             continue  # one held-out artist has no other beside it
         rng = np.random.default_rng(seed)
-        truth = rank_truth(similarity, candidates, NDCG_AT, rng)
-        values.append(query_ndcg(truth, scores, NDCG_AT, rng))
+        values.append(table_ndcg(similarity, scores, candidates, NDCG_AT, rng))
     return np.asarray(np.mean(values, axis=0))
 
 
 def measures(decision: KeepDecision) -> dict[str, float]:
-    """Give the numbers of a decision by name, as they are tracked."""
+    """Give the numbers of a decision by name, as they are tracked.
+
+    They are of artists of training and validation, which the names say.
+    """
     numbers = {
-        f"{step.step}_ndcg_gained": step.difference.value
+        f"validation_ndcg_gained_by_{step.step}": step.difference.value
         for step in decision.steps
         if step.difference is not None
     }
     if decision.embeddings is not None:
         numbers["embeddings_share"] = decision.embeddings.share
-        for each in decision.embeddings.candidates:
-            if each.ndcg is not None:
-                numbers[f"ndcg_at_embeddings_share_{each.share:g}"] = each.ndcg
     return numbers
 
 

@@ -52,8 +52,6 @@ from twinear.training.ranks import from_first
 from twinear.training.training import Fit, TrainingParams, fit
 from twinear.training.untrained import untrained_scorer
 from twinear.training.validation import (
-    WHOLE,
-    artist_scores,
     calibrate_artists,
     choose_queries,
     encode_clips,
@@ -273,16 +271,11 @@ class _Learner:
 
         Of more artists than `max_queries`, which all held-out parts share, so many are drawn.
         """
-        u, net, similarity = self.encode(scorer), scorer.net, self.examples.similarity
-        seed, n_artists = self.params.seed, len(self.artists)
+        similarity, seed, n_artists = self.examples.similarity, self.params.seed, len(self.artists)
         most = math.ceil(self.params.max_queries * held_out.sum() / n_artists)
         queries = choose_queries(np.flatnonzero(held_out), most, seed)
-        if len(u) > WHOLE:
-            blocks = score_queries(u, net, self.batches, queries, self.pooling)
-        else:  # all at once
-            index = torch.from_numpy(self.examples.artist_index)
-            scores = artist_scores(net.head.logit(u, u), net, index, n_artists, self.pooling)
-            blocks = iter([(queries, scores.double().numpy()[queries])])
+        u = self.encode(scorer)
+        blocks = score_queries(u, scorer.net, self.batches, queries, self.pooling)
         return np.concatenate(
             [
                 values_of_rows(rows, dense(similarity[block]), block, held_out, seed)

@@ -175,31 +175,6 @@ def _sum_by_artist(values: Tensor, artist_index: Tensor, n_artists: int) -> Tens
     return values.new_zeros(n_artists, values.shape[1]).index_add_(0, artist_index, values)
 
 
-def artist_scores(
-    logits: Tensor, net: SiameseNet, artist_index: Tensor, n_artists: int, pooling: Pooling
-) -> Tensor:
-    """Score artists by the logits of all pairs of their clips, as a catalogue does.
-
-    Parameters
-    ----------
-    logits
-        (clips, clips), of the head of `net`.
-    pooling
-        `mean`: the score of the mean embeddings. Their inner product is the mean of those of clip
-        pairs, and the square of a length one of an artist with itself.
-
-    Returns
-    -------
-    (artists, artists), in (0, 1).
-    """
-    head = net.head
-    if pooling == "pairs" or not isinstance(head, Cosine):
-        return by_artist(torch.sigmoid(logits), artist_index, n_artists)
-    products = by_artist((logits - head.bias) / head.scale, artist_index, n_artists)
-    lengths = products.diagonal().clamp(min=SHORTEST).sqrt()
-    return torch.sigmoid(head.bias + head.scale * products / lengths / lengths[:, None])
-
-
 def rank_validation(similarity: SimilarityMatrix, queries: Ints, seed: int) -> Truth:
     """Rank the validation artists (artists, artists) for some of them; some must be similar."""
     candidates = np.arange(similarity.shape[0]) != queries[:, None]

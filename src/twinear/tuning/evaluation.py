@@ -85,6 +85,7 @@ class SplitResult:
 
     best: float
     queries: dict[str, float]
+    scorer: str = ""  # the SHA-256 of its file, had it been written
 
 
 def evaluate(
@@ -115,7 +116,7 @@ def evaluate(
         assert trained.best is not None  # noqa: S101
         best = trained.best.validation_ndcg
         queries = query_scores(trained.scorer, split, clips, similarity, job.pooling)
-        results.append(SplitResult(best=best, queries=queries))
+        results.append(SplitResult(best=best, queries=queries, scorer=trained.scorer.digest))
     return results
 
 

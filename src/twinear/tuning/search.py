@@ -68,7 +68,13 @@ def search(
             else:
                 best = [result.best for result in message.results]
                 value = sum(best) / len(best) if message.state == "complete" else None
-                ended = study.end(number, message.state, value=value, reason=message.reason)
+                ended = study.end(
+                    number,
+                    message.state,
+                    value=value,
+                    reason=message.reason,
+                    scorers=[result.scorer for result in message.results],
+                )
                 plan.remove_checkpoints(names.pop(number), len(plan.splits))
                 on_trial(ended)
         study.beat()

@@ -9,7 +9,7 @@ not count. A study belongs to one space, objective, data, params and code.
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +50,7 @@ class Trial:
     seconds: float = 0.0
     # for each epoch: split, epoch, train_loss, validation_loss, validation_ndcg
     curve: list[dict[str, float]] = field(default_factory=list)
+    scorers: list[str] = field(default_factory=list)  # SHA-256 of that of each split, if complete
     run: str = ""  # the id of its run in MLflow, once logged
 
 
@@ -251,12 +252,19 @@ class Study:
             return not trial.should_prune()
 
     def end(
-        self, number: int, state: State, *, value: float | None = None, reason: str = ""
+        self,
+        number: int,
+        state: State,
+        *,
+        value: float | None = None,
+        reason: str = "",
+        scorers: Sequence[str] = (),
     ) -> Trial:
         """End a running trial. The value of a pruned one is the last that was reported."""
         trial, curve = self._running[number]
         with lost_storage(self.place):
             trial.set_user_attr("curve", json.dumps(curve))
+            trial.set_user_attr("scorers", list(scorers))
             if reason:
                 trial.set_user_attr("reason", reason[:1000])
             self.optuna_study.tell(trial, value, state=STATES[state])
@@ -290,6 +298,7 @@ class Study:
             reason=trial.user_attrs.get("reason", ""),
             seconds=(trial.datetime_complete - trial.datetime_start).total_seconds(),
             curve=json.loads(trial.user_attrs.get("curve", "[]")),
+            scorers=trial.user_attrs.get("scorers", []),
             run=run,
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from twinear import model, training
@@ -45,6 +46,8 @@ class TuningRequest:
     apply: bool  # write the best values into params.yaml
 
 
+# NDCG@10 of the validation artists that chose the epoch: never the name of a figure of test artists
+BEST = "best_validation_ndcg"
 ProgressBar = Callable[..., Any]  # (total, initial, desc) -> a bar as tqdm makes it
 
 
@@ -111,11 +114,12 @@ def tune(request: TuningRequest, tuning: TuningParams, progress: ProgressBar) ->
                     ),
                 )
             summary = _write(request, setup, study, complete, confirmation)
-            metrics = {"ndcg@10": best.value or 0.0}
+            metrics = {BEST: best.value or 0.0}
             for comparison in confirmation.comparisons if confirmation else ():
-                name, found = f"{comparison.queries}/difference", comparison.difference
+                name, found = f"{comparison.queries}_difference", comparison.difference
                 metrics |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
             run.log_metrics(metrics)
+            run.tag_scorers(best.scorers)
             run.log_files(request.reports)
     return summary
 
@@ -170,22 +174,25 @@ def _search(study: Study, pool: WorkerPool, setup: _Setup, run: Run, progress: P
 
 
 def _log(study: Study, setup: _Setup, run: Run, trial: Trial) -> None:
-    """Log a trial that ended as a child run, its curve with a prefix for each of several splits."""
-    curve = []
+    """Log a trial that ended as a child run; its curve is the mean over the splits."""
+    epochs: dict[int, list[dict[str, float]]] = {}
     for record in trial.curve:
-        prefix = f"fold_{record['split']:.0f}/" if len(setup.plan.splits) > 1 else ""
-        measures = {
-            prefix + name: value for name, value in record.items() if name not in ("split", "epoch")
-        }
-        curve.append((int(record["epoch"]), measures))
-    tags = {"kind": "trial", "study_name": study.name, "trial": str(trial.number)}
+        epochs.setdefault(int(record["epoch"]), []).append(record)
+    names = ("train_loss", "validation_loss", "validation_ndcg")
+    curve = [
+        (epoch, {name: fmean(record[name] for record in records) for name in names})
+        for epoch, records in sorted(epochs.items())
+    ]
+    tags = {"study_name": study.name, "trial": str(trial.number)}
     tags |= {"state": trial.state} | ({"reason": trial.reason} if trial.reason else {})
     logged = run.log_child(
         ChildRun(
             name=f"trial-{trial.number}",
+            kind="trial",
+            scorers=trial.scorers,
             params={SECTION: changed(setup.training, trial.values)},
             curve=curve,
-            metrics={"ndcg@10": trial.value} if trial.value is not None else {},
+            metrics={BEST: trial.value} if trial.value is not None else {},
             tags=tags,
             failed=trial.state == "failed",
         )

@@ -7,7 +7,6 @@ that a run that was stopped continues.
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from twinear import catalogue, model, spectrograms, training
+from twinear.base.arrays import NOT_ARRAYS
 from twinear.base.files import code_digest, replacing
 from twinear.catalogue.building import score_catalogue
 from twinear.catalogue.collaborative import TrainingArtists
@@ -67,6 +67,7 @@ class FoldScores:
     history: list[Epoch]
     # of the catalogue, (queries, artists that take part); None if no listens enter
     before_listens: ScoresBeforeListens | None = None
+    scorer: str = ""  # the SHA-256 of its file, had it been written
 
     def write(self, path: Path, fingerprint: str) -> None:
         """Write one .npz, whole or not at all."""
@@ -75,6 +76,7 @@ class FoldScores:
             "artists": np.array(self.artists),
             "history": np.array(json.dumps([asdict(each) for each in self.history])),
             "fingerprint": np.array(fingerprint),
+            "scorer": np.array(self.scorer),
         }
         if self.before_listens is not None:
             arrays |= {f"{BEFORE}{name}": each for name, each in vars(self.before_listens).items()}
@@ -96,8 +98,9 @@ class FoldScores:
                     scores={name: arrays[name] for name in TRAINED},
                     history=[Epoch(**each) for each in json.loads(str(arrays["history"]))],
                     before_listens=_read_before_listens(arrays),
+                    scorer=str(arrays["scorer"]),
                 )
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
+        except NOT_ARRAYS:
             return None  # a damaged file is ignored and written again
 
 
@@ -157,6 +160,7 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
         before_listens=scores_before_listens(
             catalogue, list(catalogue.table["artist"]), rows, columns
         ),
+        scorer=scorer.digest,
     )
     result.write(task.path, task.fingerprint)
     checkpoint.unlink(missing_ok=True)
