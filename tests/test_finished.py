@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.conftest import Edit, Project
+from tests.conftest import Edit, Project, clone, run_pipeline
 from tests.support.stages import run_stage
 from twinear.metrics.ranking_metrics import METRICS
 from twinear.ranking.ranking import CORRECTED_NDCG
@@ -32,13 +32,31 @@ def test_every_system_has_every_metric_with_its_interval(finished: Project) -> N
             assert each["low"] <= each["value"] <= each["high"]
 
 
-def test_the_planted_truth_is_found_far_above_chance_and_every_baseline(finished: Project) -> None:
-    numbers = {system: metrics["ndcg@10"] for system, metrics in ranking(finished).items()}
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A clone in which the pipeline has run with the project's own params."""
+    project = clone(tmp_path_factory.mktemp("whole"))
+    run_pipeline(project)
+    return project
+
+
+@pytest.fixture
+def project(request: pytest.FixtureRequest) -> Project:
+    found: Project = request.getfixturevalue(request.param)
+    return found
+
+
+SLOW = pytest.mark.slow(reason="runs the pipeline with the project's own params")
+
+
+@pytest.mark.parametrize("project", ["finished", pytest.param("whole", marks=SLOW)], indirect=True)
+def test_the_planted_truth_is_found_far_above_chance_and_every_baseline(project: Project) -> None:
+    numbers = {system: metrics["ndcg@10"] for system, metrics in ranking(project).items()}
     found = numbers["catalogue"]["value"]
     assert numbers["catalogue"]["low"] > numbers["chance"]["high"]
     for baseline in SYSTEMS[2:]:
         assert found > numbers[baseline]["value"] + 0.1
-    differences = json.loads((finished.folder / "reports/differences.json").read_text())
+    differences = json.loads((project.folder / "reports/differences.json").read_text())
     assert all(differences[each]["ndcg@10"]["low"] > 0 for each in SYSTEMS[2:])
 
 

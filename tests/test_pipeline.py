@@ -14,7 +14,7 @@ from twinear.listens.sessions import BasketParams
 from twinear.model.pooling import PoolingParams
 
 PIPELINE: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-SCRIPTS = {path.stem.split("_", 1)[1]: path for path in sorted((ROOT / "src/stages").glob("*.py"))}
+SCRIPTS = {p.stem.split("_", 1)[1]: p for p in sorted((ROOT / "src/stages").glob("[0-9]_*.py"))}
 
 
 class Imports(ast.NodeVisitor):

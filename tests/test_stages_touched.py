@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from dvc.repo import Repo
 
-from tests.conftest import Project, clone
+from tests.conftest import QUICK, Project, clone
 from tests.support.stages import COMMANDS
 from twinear.base.files import sha256
 from twinear.base.params import STAGES
@@ -64,7 +64,7 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     "the wording of the report": (code("report/wording.py"), ("report",)),
     "the report's params": (param("n_suggestions: 5", "n_suggestions: 4"), ("report",)),
     "the ranking's params": (
-        param("n_bootstrap: 2000", "n_bootstrap: 1999"),
+        param("confidence: 0.95", "confidence: 0.94"),
         ("ranking", "report"),
     ),
     "training's params": (param("patience: 30", "patience: 29"), FROM_TRAINING),
@@ -157,7 +157,7 @@ def test_two_clones_give_the_same_scorer(
 
     Its data folder has a table of the embeddings, which is used instead of computing them again.
     """
-    other = clone(tmp_path_factory.mktemp("other"))
+    other = clone(tmp_path_factory.mktemp("other"), QUICK)
     shutil.copytree(finished.folder / "data", other.folder / "data")
     clips = Clips.read(finished.folder / "artifacts/clips.csv").table
     computed = Spectrograms.read(finished.folder / "artifacts/spectrograms")

@@ -99,7 +99,7 @@ def _test_data(split: Path, similarity: Path) -> TrackedData:
         name="test artists",
         source=split,
         digest=hashlib.sha256(parts.encode()).hexdigest(),
-        schema=dict.fromkeys(Split.read(split).artists.reset_index().columns, "string"),
+        schema=dict.fromkeys(Split.read(split).artists.columns, "string"),
     )
 
 

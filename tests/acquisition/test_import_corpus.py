@@ -2,14 +2,13 @@
 
 import csv
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support.audio import music, tagged
+from tests.support.dvc import run_dvc
 from twinear.acquisition import import_corpus as corpus
 from twinear.acquisition.import_corpus import CorpusReport, import_corpus
 from twinear.artists.clip_table import read_clip_table
@@ -45,11 +44,6 @@ def library(folder: Path) -> Path:
     audio(folder / "Air" / "._Sexy Boy.flac")
     audio(folder / "nobody's.mp3")
     return folder
-
-
-def dvc(folder: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "dvc", *words]
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
 def table_of(folder: Path) -> list[dict[str, str]]:
@@ -190,12 +184,12 @@ def test_linked_clips_leave_the_originals_as_they_are(tmp_path: Path, listens: P
     folder = library(tmp_path / "music")
     project = tmp_path / "project"
     project.mkdir()
-    dvc(project, "init", "--no-scm", "-q")
+    run_dvc(project, "init", "--no-scm", "-q")
     originals = sorted(folder.rglob("*.*"))
     before = [(path.read_bytes(), path.stat().st_mode, path.stat().st_ino) for path in originals]
     report = import_corpus(listens, folder, project / "data", link_files=True)
     assert report.linked == 3
-    dvc(project, "add", "-q", "data")
+    run_dvc(project, "add", "-q", "data")
     for row in table_of(project / "data"):
         (project / "data" / row["file"]).write_text("changed")
     after = [(path.read_bytes(), path.stat().st_mode, path.stat().st_ino) for path in originals]
@@ -204,12 +198,12 @@ def test_linked_clips_leave_the_originals_as_they_are(tmp_path: Path, listens: P
 
 def test_files_are_copied_where_dvc_would_take_the_originals(tmp_path: Path, listens: Path) -> None:
     folder = library(tmp_path / "music")
-    dvc(tmp_path, "init", "--no-scm", "-q")
-    dvc(tmp_path, "config", "cache.type", "hardlink,copy")
+    run_dvc(tmp_path, "init", "--no-scm", "-q")
+    run_dvc(tmp_path, "config", "cache.type", "hardlink,copy")
     originals = sorted(folder.rglob("*.*"))
     before = [path.stat().st_mode for path in originals]
     report = import_corpus(listens, folder, tmp_path / "data", link_files=True)
-    dvc(tmp_path, "add", "-q", "data")
+    run_dvc(tmp_path, "add", "-q", "data")
     assert [path.stat().st_mode for path in originals] == before
     assert {path.stat().st_nlink for path in originals if path.is_file()} == {1}
     assert report.clips == 3

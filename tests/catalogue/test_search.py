@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from qdrant_client import QdrantClient
 
-from tests.support.qdrant import qdrant_server
+from tests.support.qdrant import engine_in_memory, qdrant_server
 from twinear.base.errors import DataError, ParamsError
 from twinear.catalogue.search import faiss_search
 from twinear.catalogue.search.exact import ExactSearch
@@ -40,7 +39,7 @@ def drawn(n: int = N, seed: int = 0) -> Floats:
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     def made(vectors: Floats) -> Search:
         if request.param == "qdrant":
-            client = QdrantClient(":memory:")
+            client = engine_in_memory()
             build_qdrant(client, PLACE, vectors, tmp_path / "index")
             return open_qdrant(client, PLACE, vectors, tmp_path / "index")
         build_search(name, vectors, tmp_path / "index")
@@ -264,7 +263,7 @@ def test_an_index_of_other_vectors_is_an_error(clustered: Floats, index: Path) -
 
 
 def test_what_the_server_has_is_not_sent_again(tmp_path: Path) -> None:
-    vectors, client = drawn(3000), QdrantClient(":memory:")
+    vectors, client = drawn(3000), engine_in_memory()
     sent: list[int] = []
 
     def interrupted(starts: Any) -> Any:
@@ -288,7 +287,7 @@ def test_what_the_server_has_is_not_sent_again(tmp_path: Path) -> None:
 
 
 def test_two_catalogues_live_on_one_server(tmp_path: Path) -> None:
-    client, first, second = QdrantClient(":memory:"), drawn(seed=1), drawn(seed=2)
+    client, first, second = engine_in_memory(), drawn(seed=1), drawn(seed=2)
     for name, vectors in (("first", first), ("second", second)):
         build_qdrant(client, PLACE, vectors, tmp_path / name)
     for name, vectors in (("first", first), ("second", second)):
@@ -297,9 +296,9 @@ def test_two_catalogues_live_on_one_server(tmp_path: Path) -> None:
 
 
 def test_a_server_with_another_catalogue_is_an_error(tmp_path: Path) -> None:
-    client = QdrantClient(":memory:")
+    client = engine_in_memory()
     build_qdrant(client, PLACE, drawn(), tmp_path / "mine")
-    emptied = QdrantClient(":memory:")
+    emptied = engine_in_memory()
     with pytest.raises(DataError, match=r"here:6333: holds no catalogue.*dvc repro"):
         open_qdrant(emptied, PLACE, drawn(), tmp_path / "mine")
     build_qdrant(emptied, PLACE, drawn(seed=9), tmp_path / "another")
@@ -308,7 +307,7 @@ def test_a_server_with_another_catalogue_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_collection_that_was_filled_in_part_is_an_error(tmp_path: Path) -> None:
-    client = QdrantClient(":memory:")
+    client = engine_in_memory()
     build_qdrant(client, PLACE, drawn(), tmp_path / "index")
     name = json.loads((tmp_path / "index" / "qdrant.json").read_text())["collection"]
     client.delete(name, [0, 1])
@@ -317,7 +316,7 @@ def test_a_collection_that_was_filled_in_part_is_an_error(tmp_path: Path) -> Non
 
 
 def test_a_damaged_note_of_the_collection_is_an_error(tmp_path: Path) -> None:
-    client = QdrantClient(":memory:")
+    client = engine_in_memory()
     build_qdrant(client, PLACE, drawn(), tmp_path / "index")
     path = tmp_path / "index" / "qdrant.json"
     path.write_text("{}")

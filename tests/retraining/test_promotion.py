@@ -78,7 +78,7 @@ def test_a_better_challenger_is_registered_promoted_and_then_kept(
     assert promotion.champion == champion.number
     run = mlflow.get_run(champion.run_id)
     assert run.data.tags["decision"] == "promoted"
-    assert run.data.metrics["promotion/difference_low"] > 0
+    assert run.data.metrics["promotion/difference_lower"] > 0
     assert [file.path for file in mlflow.MlflowClient().list_artifacts(champion.run_id)] == [
         "split.csv"
     ]

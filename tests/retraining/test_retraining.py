@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import PARAMS, ROOT, Project
+from tests.support.dvc import run_dvc
 from tests.support.retraining import (
     FakeDvc,
     plant_pipeline,
@@ -185,9 +186,9 @@ def project(trained: PipelineFolders, tmp_path: Path) -> Project:
     with (project.folder / "dvc.yaml").open("w") as file:
         YAML().dump({"stages": STAGES}, file)
     project.must("git", "init", "-q")
-    project.must("dvc", "init", "-q")
-    project.must("dvc", "remote", "add", "-q", "--default", "here", "../remote")
-    project.must("dvc", "add", "-q", "data")
+    run_dvc(project.folder, "init", "-q")
+    run_dvc(project.folder, "remote", "add", "-q", "--default", "here", "../remote")
+    run_dvc(project.folder, "add", "-q", "data")
     project.must("git", "add", "dvc.yaml", "reports", "params.yaml", ".dvc", "data.dvc")
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     project.must("git", *identity, "commit", "-qm", "begin")

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.serving import Service, wait_for_map
+from tests.conftest import Project
+from tests.support.serving import Service, copy_served, running, wait_for_map
 from twinear.catalogue.catalogue import Catalogue
 from twinear.catalogue.lookup import ArtistRecord
 from twinear.recommendation.collection import Collection
@@ -254,16 +255,19 @@ def test_a_playlist_begins_with_a_clip_and_a_player_can_play_it(
 
 
 def test_the_map_has_all_artists_and_says_how_far_it_can_be_trusted(
-    service: Service, records: list[ArtistRecord]
+    finished: Project, records: list[ArtistRecord], tmp_path: Path
 ) -> None:
-    answer = wait_for_map(service)
+    """A service of its own, beside whose catalogue there is no map yet."""
+    with running(copy_served(finished, tmp_path)) as service:
+        answer = wait_for_map(service)
+        ids = [records[7].artist, "Nobody"]
+        point, unknown = service.post("/api/v1/map", {"ids": ids})["answers"]
     assert answer["ids"] == [record.artist for record in records]
     assert answer["names"] == [record.name for record in records]
     assert {len(answer[column]) for column in ("x", "y", "listeners")} == {answer["n"]}
     assert -1 <= min(answer["x"] + answer["y"]) <= max(answer["x"] + answer["y"]) <= 1
     assert answer["trust"]["trustworthiness"] > 0.9
     assert 0.6 < answer["trust"]["neighbours_kept"] < 1
-    point, unknown = service.post("/api/v1/map", {"ids": [records[7].artist, "Nobody"]})["answers"]
     assert (point["x"], point["y"]) == (answer["x"][7], answer["y"][7])
     assert unknown["error"]["code"] == "unknown_artist"
 

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -18,12 +16,13 @@ import pytest
 
 from tests.conftest import Project
 from tests.support.audio import music, write_clip
-from tests.support.serving import Service, copy_served, running
+from tests.support.dvc import run_dvc
+from tests.support.serving import Service, copy_served, plant_map, running
 from tests.support.tracking import mlflow, register  # noqa: F401  (a fixture)
 from twinear.base.checksums import write_checksums
 from twinear.base.errors import DataError
 from twinear.base.files import replacing, sha256
-from twinear.catalogue.catalogue import FACTS, SCORER, Catalogue
+from twinear.catalogue.catalogue import FACTS, LAYOUT, SCORER, Catalogue
 from twinear.clips.roots import find_dvc_cache
 from twinear.model.scorer import Scorer
 from twinear.recommendation.additions import Additions
@@ -34,10 +33,10 @@ from twinear.tracking.registry import CHAMPION, set_champion
 
 
 @pytest.fixture
-def options(finished: Project, map_folder: Path, tmp_path: Path) -> ServeOptions:
+def options(finished: Project, tmp_path: Path) -> ServeOptions:
     """A catalogue that a test may change."""
     options = copy_served(finished, tmp_path)
-    shutil.copytree(map_folder, options.catalogue.parent / map_folder.name)
+    plant_map(options.catalogue)
     return options
 
 
@@ -49,6 +48,8 @@ def replace_catalogue(folder: Path, change: Callable[[Path, dict[str, Any]], Non
         change(temporary, facts)
         (temporary / FACTS).write_text(json.dumps(facts), encoding="utf-8")
         write_checksums(temporary)
+        if facts["layout"] == LAYOUT:
+            plant_map(temporary)
 
 
 def colder(_: Path, facts: dict[str, Any]) -> None:
@@ -208,15 +209,6 @@ def test_links_out_of_the_data_folder_are_not_played(options: ServeOptions, tmp_
         assert service.client.get(f"/api/v1/clips/{clip['id']}/audio").content == b"audio"
 
 
-def run_dvc(folder: Path, *commands: str) -> None:
-    """Run commands of DVC in one process."""
-    program = (
-        "import sys; from dvc.cli import main; "
-        "sys.exit(any([main(command.split()) for command in sys.argv[1:]]))"
-    )
-    subprocess.run([sys.executable, "-c", program, *commands], cwd=folder, check=True)
-
-
 def test_clips_that_dvc_links_to_its_cache_are_played_and_no_other_links(
     options: ServeOptions, tmp_path: Path
 ) -> None:
@@ -224,8 +216,9 @@ def test_clips_that_dvc_links_to_its_cache_are_played_and_no_other_links(
     file, link = (tmp_path / "data" / table.clips_of(row)[0].file for row in (0, 1))
     file.parent.mkdir(parents=True)
     file.write_bytes(b"audio")
-    settings = "config cache.dir elsewhere", "config cache.type symlink"
-    run_dvc(tmp_path, "init -q --no-scm", *settings, "add -q data")
+    settings = ("config cache.dir elsewhere", "config cache.type symlink")
+    for command in ("init -q --no-scm", *settings, "add -q data"):
+        run_dvc(tmp_path, *command.split())
     assert file.resolve().is_relative_to(tmp_path / "elsewhere")
     assert file.suffix != file.resolve().suffix
     (tmp_path / ".dvc/tmp/secret").write_bytes(b"secret")  # not of the cache, but beside it

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ import psutil
 import pytest
 
 from tests.conftest import Project
-from tests.support.serving import copy_served
+from tests.support.serving import copy_served, plant_map
 from twinear.cli.main import main
 from twinear.serve.server import listen
 
@@ -48,11 +47,8 @@ def started(project: Project, folder: Path) -> Iterator[tuple[subprocess.Popen[s
         process.communicate()
 
 
-def test_it_answers_logs_and_ends_in_order(
-    finished: Project, map_folder: Path, tmp_path: Path
-) -> None:
-    options = copy_served(finished, tmp_path)
-    shutil.copytree(map_folder, options.catalogue.parent / map_folder.name)
+def test_it_answers_logs_and_ends_in_order(finished: Project, tmp_path: Path) -> None:
+    plant_map(copy_served(finished, tmp_path).catalogue)
     with (
         started(finished, tmp_path) as (process, address),
         httpx.Client(base_url=address) as client,
@@ -92,10 +88,9 @@ def has_ended(process: psutil.Process) -> bool:
 
 @pytest.mark.slow(reason="starts the service twice")
 def test_one_that_is_killed_leaves_no_process_and_the_next_answers_alike(
-    finished: Project, map_folder: Path, tmp_path: Path
+    finished: Project, tmp_path: Path
 ) -> None:
-    options = copy_served(finished, tmp_path)
-    shutil.copytree(map_folder, options.catalogue.parent / map_folder.name)
+    plant_map(copy_served(finished, tmp_path).catalogue)
     answers = []
     for _ in range(2):
         with (

@@ -1,6 +1,7 @@
 """Similarity by sessions: counted by hand, by brute force, and as the laws ask."""
 
 import json
+import os
 import random
 import runpy
 import sys
@@ -205,7 +206,7 @@ def test_parts_and_blocks_change_no_bit(tmp_path: Path, measure: Measure, most: 
 # laws
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25 if os.environ.get("CI") else 10)
 @given(seed=st.integers(0, 99), measure=st.sampled_from(MEASURES), most=st.sampled_from([0, 2]))
 def test_the_order_of_the_lines_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, seed: int, measure: Measure, most: int
@@ -222,7 +223,7 @@ def test_the_order_of_the_lines_changes_nothing(
         np.testing.assert_array_equal(found, again)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25 if os.environ.get("CI") else 10)
 @given(seed=st.integers(0, 99), measure=st.sampled_from(MEASURES), most=st.sampled_from([0, 1]))
 def test_without_a_gap_a_listener_is_one_session(
     tmp_path_factory: pytest.TempPathFactory, seed: int, measure: Measure, most: int

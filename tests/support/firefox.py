@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import pytest
+
+if TYPE_CHECKING:  # it is slow to import
+    import aiohttp
 
 NAMES = ("firefox-esr", "firefox")
 FIREFOX = next(filter(None, map(shutil.which, NAMES)), None)
@@ -28,7 +30,7 @@ class Firefox:
     as an error and what their scripts failed with.
     """
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, socket: "aiohttp.ClientWebSocketResponse") -> None:
         self._socket, self._numbers = socket, count(1)
         self._window = ""
         self.requests: list[str] = []
@@ -87,6 +89,8 @@ async def opened_firefox(profile: Path) -> AsyncIterator[Firefox]:
     """Start Firefox with a profile in an empty folder, until the end of the block."""
     assert FIREFOX is not None
     (profile / "user.js").write_text(PREFERENCES, encoding="utf-8")
+    import aiohttp
+
     process = await asyncio.create_subprocess_exec(
         *(FIREFOX, "--headless", "--no-remote", "--remote-debugging-port", "0"),
         *("--profile", str(profile)),

@@ -8,13 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qdrant_client import QdrantClient, models
+if TYPE_CHECKING:  # it is slow to import
+    from qdrant_client import QdrantClient
+
+
+def engine_in_memory() -> "QdrantClient":
+    """Make the client's in-process engine, empty."""
+    from qdrant_client import QdrantClient
+
+    return QdrantClient(":memory:")
 
 
 class Handler(BaseHTTPRequestHandler):
-    engine: QdrantClient
+    engine: "QdrantClient"
     refuse = False  # every request, as a full disk would
 
     def handle_request(self) -> None:
@@ -27,6 +35,8 @@ class Handler(BaseHTTPRequestHandler):
         return self.reply(200, {"result": result, "status": "ok", "time": 0.001})
 
     def result(self, path: list[str], body: dict[str, Any]) -> Any:
+        from qdrant_client import models
+
         engine = self.engine
         match self.command, path:
             case "GET", []:
@@ -64,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def qdrant_server(*, refuse: bool = False) -> Iterator[str]:
     """Serve an empty Qdrant; yield its address, `qdrant://host:port`."""
-    state = {"engine": QdrantClient(":memory:"), "refuse": refuse}
+    state = {"engine": engine_in_memory(), "refuse": refuse}
     with HTTPServer(("127.0.0.1", 0), type("Serving", (Handler,), state)) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

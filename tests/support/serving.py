@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import uvicorn
 
 from tests.conftest import Project
+from twinear.recommendation.collection import Collection
 from twinear.serve.app import create_app
+from twinear.serve.map import FOLDER
 from twinear.serve.options import ServeOptions
+from twinear.serve.projection import K, Projection, Trust
+from twinear.serve.snapshot import hash_data
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,6 +102,15 @@ def copy_served(project: Project, folder: Path) -> ServeOptions:
         workers=1,
         poll_seconds=0.05,
     )
+
+
+def plant_map(catalogue: Path) -> None:
+    """Put a map beside a catalogue: to compute one takes seconds, and nobody looks at this one."""
+    collection = Collection.open(catalogue)
+    points = np.zeros((len(collection), 2), np.float32)
+    trust = Trust(trustworthiness=1.0, neighbours_kept=1.0, k=K)
+    path = catalogue.parent / FOLDER / f"{hash_data(collection)[:16]}.npz"
+    Projection(points=points, trust=trust).write(path)
 
 
 def wait_for_map(service: Service) -> Any:

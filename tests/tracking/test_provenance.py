@@ -41,7 +41,7 @@ def test_params_that_differ_from_the_committed_ones_come_first(
     assert run.data.tags["changed"] == "training.epochs=3"
     committed = read_stages(PARAMS)["training"]["epochs"]
     lines = run.data.tags["mlflow.note.content"].splitlines()
-    assert f"| `training.epochs` | 3 | {committed} |" in lines[:3]
+    assert f"- `training.epochs`: **3**, committed {committed}" in lines[:3]
     assert len(run.data.tags["commit"]) == 40
 
 

@@ -48,13 +48,13 @@ def test_any_alias_and_any_model_can_be_named(
 ) -> None:
     client = mlflow.MlflowClient()
     client.set_registered_model_alias(MODEL, "of-the-radio", "1")
-    client.create_registered_model("theirs/of 2026")
+    client.create_registered_model("theirs of 2026")
     source = client.get_model_version(MODEL, "1").source
-    client.create_model_version("theirs/of 2026", source)
-    client.set_registered_model_alias("theirs/of 2026", "good", "1")
+    client.create_model_version("theirs of 2026", source)
+    client.set_registered_model_alias("theirs of 2026", "good", "1")
     assert resolve(f"models:/{MODEL}@of-the-radio") == champion
-    assert resolve("models:/theirs/of 2026/1").model == "theirs/of 2026"
-    for name in (CHAMPION, f"models:/{MODEL}@of-the-radio", "models:/theirs/of 2026@good"):
+    assert resolve("models:/theirs of 2026/1").model == "theirs of 2026"
+    for name in (CHAMPION, f"models:/{MODEL}@of-the-radio", "models:/theirs of 2026@good"):
         with scorer_file(name) as path:
             assert path.read_text() == "scorer"
 

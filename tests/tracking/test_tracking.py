@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import sqlite3
+import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -196,6 +197,16 @@ def test_numbers_that_never_arrive_are_reported(
         rename_table(tmp_path / "mlflow.db", "metrics", "away")
         run.log_metrics({"train_loss": 1.0, "validation_loss": 2.0}, step=1)
     assert "tracking: 2 numbers never arrived" in capsys.readouterr().err
+
+
+def test_system_metrics_are_logged_by_option(mlflow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+    end = time.monotonic() + 600
+    with open_run({}):
+        while "system/cpu_utilization_percentage" not in runs(mlflow)[0].data.metrics:
+            assert time.monotonic() < end
+            time.sleep(0.05)
 
 
 def test_tracking_that_is_off_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,8 @@ def interval_metrics(
 def tabulate_systems(summary: MetricTable) -> pd.DataFrame:
     """Lay out every measure of every system: a row for each measure, a column for each system.
 
+    The measures that are tracked come first.
+
     Examples
     --------
     >>> interval = {"value": 0.5, "low": 0.4, "high": 0.6}
@@ -70,7 +72,9 @@ def tabulate_systems(summary: MetricTable) -> pd.DataFrame:
       measure                 l2             chance
     0     mrr  .500 [.400, .600]  .500 [.400, .600]
     """
-    measures = dict.fromkeys(measure for metrics in summary.values() for measure in metrics)
+    every = dict.fromkeys(measure for metrics in summary.values() for measure in metrics)
+    measures = [name for name in SHOWN if name in every]
+    measures += [name for name in every if name not in SHOWN]
     rows = [
         {
             "measure": measure,

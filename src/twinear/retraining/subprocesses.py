@@ -1,8 +1,11 @@
 """Run other programs: their output is shown as it comes, and kept together with their errors."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+
+from twinear.base.errors import TwinearError
 
 ERROR = "error: "  # one-line errors, as twinear and DVC write them, begin with it
 
@@ -30,7 +33,14 @@ class ProgramResult:
 
 
 def run_program(*words: str) -> ProgramResult:
-    """Run a command line; its output is kept, and copied to stderr line by line."""
+    """Run a command line; its output is kept, and copied to stderr line by line.
+
+    `TwinearError` if the program is not installed: DVC is an extra.
+    """
+    if shutil.which(words[0]) is None:
+        raise TwinearError(
+            words[0], "is not installed here", remedy=f"pip install 'twinear[{words[0]}]'"
+        )
     lines = []
     with subprocess.Popen(  # noqa: S603
         words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"

@@ -25,14 +25,15 @@ SETTINGS = {
 }
 SQLITE = "sqlite:///"
 SQLITE_HEADER = b"SQLite format 3\0"
-# MLflow's page of runs at `…/runs?viewStateShareKey=ranking` shows these columns, best run first
+# MLflow's page of runs at `…/runs?viewStateShareKey=ranking` shows these columns of the runs that
+# were ranked on the test artists, best first
 VIEW_TAG = "mlflow.sharedViewState.ranking"
 SHOWN = (
     *(f"metrics.`ndcg_at_10{end}`" for end in ("", "_lower", "_upper")),
     *(f"tags.`{name}`" for name in ("kind", "changed", "decision", "commit", "data", "scorer")),
 )
 VIEW = {
-    "searchFilter": "",
+    "searchFilter": "metrics.ndcg_at_10 >= 0",  # no trials, no folds
     "orderByKey": SHOWN[0],
     "orderByAsc": False,
     "startTime": "ALL",
@@ -55,7 +56,8 @@ ABOUT = """Which artists sound alike, learned from what people listen to. One ru
   with `best_validation`, a cross-validation's with the protocol.
 - The tag `changed` names the params that differ from the committed ones; `commit`, `data` and
   `scorer` are the git commit, DVC's hash of the data and the SHA-256 of the scorer's file.
-- Trials of a search and folds of a cross-validation are below one parent.
+- Trials of a search and folds of a cross-validation are below one parent, in the table sorted by
+  time of creation.
 - A scorer that was a candidate for promotion is a version of the registered model `twinear`.
 """
 

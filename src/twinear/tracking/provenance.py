@@ -47,8 +47,11 @@ def description(kind: Kind, params: Mapping[str, Any]) -> dict[str, str]:
     changed = None if kind == "imported" else changed_params(params)
     lines = []
     if changed:
-        lines += ["| differs from the committed params | here | committed |", "|---|---|---|"]
-        lines += [f"| `{name}` | {_show(a)} | {_show(b)} |" for name, (a, b) in changed.items()]
+        lines += ["Differs from the committed params:", ""]
+        lines += [
+            f"- `{name}`: **{_show(here)}**, committed {_show(committed)}"
+            for name, (here, committed) in changed.items()
+        ]
     elif changed is not None:
         lines += ["All params are as committed."]
     text = "\n".join(["\n".join(lines), "", READING[kind]]).strip()

@@ -49,6 +49,7 @@ MAX_METRICS = 1000  # that MLflow takes at a time
 SCORER_TAG, PARAMS_TAG, EXPERIMENT_TAG = "scorer", "params", "dvc_experiment"
 MAX_WHOLE = 50  # hashes that a tag holds at full length
 STUDY_TAG = "study"
+LOSS = "train_loss"  # the metric of a training curve
 NO_SCORER = "none"  # of a run that gave no scorer, or none yet
 SERVING_PACKAGES = (
     "av", "mlflow", "numpy", "pandas", "pydantic", "ruamel.yaml", "safetensors", "scipy", "soxr",
@@ -184,12 +185,14 @@ def start_run(
         if resume:
             runs = mlflow.search_runs(filter_string=resume, max_results=1, output_format="list")
             if runs:
-                resumed = mlflow.start_run(run_id=runs[0].info.run_id)
+                run = MlflowRun(mlflow, mlflow.start_run(run_id=runs[0].info.run_id))
                 mlflow.set_tags(process)
-                return MlflowRun(mlflow, resumed)
+                run.read_curve()
+                return run
         flat = flatten(params)
-        origin = origin or {**provenance(kind), **description(kind, flat)}
-        tags = {**tags, **process, **origin}
+        # MLflow shows tags in this order
+        origin = origin or {**description(kind, flat), **provenance(kind)}
+        tags = {KIND_TAG: kind, **origin, **tags, **process}
         started = mlflow.start_run(run_name=name, parent_run_id=parent, tags=tags)
         mlflow.log_params(flat)
     except faults() as error:
@@ -283,13 +286,23 @@ class MlflowRun(Run):
         self.id = str(self._info.run_id)
         outputs = getattr(active_run.outputs, "model_outputs", None) or []
         self._model = outputs[-1].model_id if outputs else None
+        self._logged: dict[int, float] = {}  # the training loss of epochs logged by a start before
         self._waiting: list[Any] = []  # metrics that the server has not taken yet
         self._next_attempt, self._pause = 0.0, PAUSE_SECONDS
         self._missed = WaitingRun(WaitingFile({"run_id": self._info.run_id}))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Log numbers, or keep them until the server is back."""
-        self._log(metrics, step)
+        """Log numbers, or keep them until the server is back.
+
+        A training that is resumed reports the epochs before again: they are in the run already.
+        """
+        if step not in self._logged or metrics.get(LOSS) != self._logged[step]:
+            self._log(metrics, step)
+
+    def read_curve(self) -> None:
+        """Read which epochs an earlier start has logged."""
+        history = self._client.get_metric_history(self._info.run_id, LOSS)
+        self._logged = {point.step: point.value for point in history}
 
     def _log(
         self, metrics: Mapping[str, float], step: int, linked: Mapping[str, Any] | None = None
@@ -420,8 +433,9 @@ class MlflowRun(Run):
         ]
         with self._reporting(child.name, partial(self._missed.log_child, child)):
             tags = {
-                **provenance(child.kind),
+                KIND_TAG: child.kind,
                 **description(child.kind, flatten(child.params)),
+                **provenance(child.kind),
                 SCORER_TAG: join_scorers(child.scorers),
                 **child.tags,
                 "mlflow.parentRunId": self._info.run_id,

@@ -8,16 +8,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
-import numpy as np
 import pytest
 
 from tests.support.planted_library import PlantedLibrary, mbid, write_planted_library
-from tests.support.serving import running
-from twinear.recommendation.collection import Collection
-from twinear.serve.map import FOLDER
+from tests.support.serving import plant_map, running
 from twinear.serve.options import ServeOptions
-from twinear.serve.projection import K, Projection, Trust
-from twinear.serve.snapshot import hash_data
 
 TOKEN, USER, PASSWORD = "a token & 24% letters", "anna", "sesame & söhne"
 
@@ -78,11 +73,7 @@ def _planted(tmp_path_factory: pytest.TempPathFactory) -> PlantedLibrary:
     redirects = planted.folder / "data/listens/redirects.csv"
     redirects.parent.mkdir(parents=True)
     redirects.write_text(f"old,new\n{mbid(0xDEAD)},{mbid(0)}\n", encoding="utf-8")
-    collection = Collection.open(planted.catalogue)
-    trust = Trust(trustworthiness=1.0, neighbours_kept=1.0, k=K)
-    points = np.zeros((len(collection), 2), np.float32)  # nobody looks at it: not to be computed
-    map_file = planted.catalogue.parent / FOLDER / f"{hash_data(collection)[:16]}.npz"
-    Projection(points=points, trust=trust).write(map_file)
+    plant_map(planted.catalogue)
     return planted
 
 
