@@ -84,10 +84,10 @@ summary: .venv/ready  ## the results as Markdown, and how they differ from the c
 	@[ -z "$(FIGURES)" ] || for each in reports/figures/*.png; do \
 	  echo; echo "![$$(basename $$each .png)]($(FIGURES)/$$(basename $$each))"; done
 
-retrain: .venv/ready  ## check the data, run the pipeline, promote a better scorer; ARGS=--accept-drift
+retrain: .venv/ready  ## check the data, run the pipeline, promote a better scorer; ARGS=--push
 	@[ -z "$$DVC_REMOTE_URL" ] || dvc remote add --local --default --force here "$$DVC_REMOTE_URL"
 	@[ -e data ] || dvc pull --quiet data.dvc
-	twinear retrain $(ARGS)
+	twinear retrain $(ARGS) $(if $(DVC_REMOTE_URL),--push)
 
 ui: .venv/ready  ## the runs in MLflow, on http://127.0.0.1:5000
 	@echo "runs, best first: http://127.0.0.1:$(PORT)/#/experiments/1/runs?viewStateShareKey=ranking"

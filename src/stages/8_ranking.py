@@ -8,10 +8,13 @@ import hashlib
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from twinear.base.files import sha256, write_json
 from twinear.base.params import read_params, read_stages
 from twinear.base.stage import run_stage
 from twinear.catalogue.catalogue import Catalogue
+from twinear.ranking.key_figures import key_figures
 from twinear.ranking.listener_equivalents import judge_test, listener_equivalents
 from twinear.ranking.ranking import RankingParams, rank_test
 from twinear.ranking.receipt import write_receipt
@@ -41,22 +44,24 @@ def ranking(
     split: Path,
     listens: Path,
     scorer: Path,
+    training: Path,
     folder: Path,
-    metrics_json: Path,
+    ranking_json: Path,
     differences_json: Path,
     hubness_json: Path,
     listeners_json: Path,
+    metrics_json: Path,
 ) -> None:
     """Rank the test artists; without listens there are none, and only hubs are counted."""
     params, made = read_params("ranking", RankingParams), Catalogue.read(catalogue)
     target = Similarity.read(similarity, may_be_empty=True)
     if target.artists.empty:
         rank_nothing().write(folder)
-        write_json(metrics_json, NO_TRUTH)
-        write_json(differences_json, NO_TRUTH)
+        for path in (ranking_json, differences_json, metrics_json):
+            write_json(path, NO_TRUTH)
         write_json(hubness_json, hubness_of_catalogue(made, params))
         write_json(listeners_json, None)
-        write_receipt(folder, made.identity, [metrics_json, listeners_json])
+        write_receipt(folder, made.identity, [ranking_json, listeners_json])
         print("ranking: no listens, so there is nothing to judge by", file=sys.stderr)
         return
     members = Split.read(split).members("test")
@@ -72,13 +77,14 @@ def ranking(
     leads, hubs = differences(test.queries, params), measure_hubness(everyone.scores, params)
     test.write(folder)
     for path, numbers in (
-        (metrics_json, summary),
+        (ranking_json, summary),
         (differences_json, leads),
         (hubness_json, hubs),
         (listeners_json, listener_equivalents(judge_test(test, made), sample, params)),
+        (metrics_json, key_figures(summary, leads, hubs, pd.read_csv(training))),
     ):
         write_json(path, numbers)
-    write_receipt(folder, made.identity, [metrics_json, listeners_json])
+    write_receipt(folder, made.identity, [ranking_json, listeners_json])
     for metric, count in count_undefined(test.queries).items():
         print(f"{metric} is not defined for {count} of {len(test.artists)}", file=sys.stderr)
     with open_run(read_stages(), sha256(scorer)) as run:

@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 from tests.support.planted_catalogue import planted as planted_artists
 from tests.support.planted_catalogue import written
 from twinear.base.errors import DataError, ParamsError
-from twinear.base.files import write_json
+from twinear.base.files import sha256, write_json
 from twinear.base.params import read_params
 from twinear.base.text import markdown_table
 from twinear.metrics.bootstrap import Interval
@@ -38,7 +38,13 @@ from twinear.report.figures import draw_heat_maps, style
 from twinear.report.inputs import ReportInputs
 from twinear.report.labels import figure_names, place_labels
 from twinear.report.ordering import closeness, clustered_order, positions
-from twinear.report.page import ReportParams, render, suggestion_table, write_report
+from twinear.report.page import (
+    ReportParams,
+    render,
+    suggestion_table,
+    write_report,
+    write_tracked_copy,
+)
 from twinear.report.suggestions import choose_artists, suggest
 from twinear.report.tables import (
     counts_table,
@@ -50,6 +56,7 @@ from twinear.report.wording import ABOVE, BELOW, OPEN, answer, conclude, escape,
 from twinear.similarity.similarity import Similarity
 from twinear.split import Split
 
+DATA = "c1a1364337713fdae09d9ff4bc06848b.dir"
 MEASURES = (*METRICS, CORRECTED_NDCG)
 PARAMS = read_params("report", ReportParams, ROOT / "params.yaml")
 SYSTEMS = {
@@ -102,7 +109,7 @@ def plant(folder: Path, n_artists: int = 24, n_test: int = 6, seed: int = 1) -> 
         artifacts / "training/scorer.safetensors",
         metadata={"twinear": json.dumps(header)},
     )
-    return ReportInputs.read(reports, artifacts)
+    return ReportInputs.read(reports, artifacts, DATA)
 
 
 def plant_worth() -> ListenerEquivalents:
@@ -392,6 +399,48 @@ def test_the_report_holds_corpus_note_chosen_epoch_hubs_and_what_was_dropped(
     assert "| dropped, no mbid | 34,000 |" in text
 
 
+def test_the_report_says_what_learning_added_before_it_says_how(
+    planted: tuple[ReportInputs, Path],
+) -> None:
+    text = (planted[1] / "report.md").read_text("utf-8")
+    result = text[text.index("## The result") : text.index("## What it is worth")]
+    assert "held out: the network +.110 [+.080, +.140] on 16 artists." in result
+    assert "| the network | 16 | .410 | .520 | +.110 [+.080, +.140] | yes |" in text
+    inputs = planted[0]
+    step = replace(inputs.decision.steps[0], better=False)
+    untrained = replace(inputs, decision=replace(inputs.decision, steps=(step,)))
+    source = render(untrained, PARAMS, 0.95, "figures")
+    assert "Nothing was learned: the scorer is the untrained one." in source
+    assert "| the network | 16 | .410 | .520 | +.110 [+.080, +.140] | no |" in source
+
+
+def test_the_report_names_data_and_scorer_and_its_tracked_copy_commit_and_run_too(
+    planted: tuple[ReportInputs, Path], tmp_path: Path
+) -> None:
+    folder = planted[1]
+    scorer = sha256(folder.parent / "artifacts/training/scorer.safetensors")
+    text, page = ((folder / name).read_text("utf-8") for name in ("report.md", "report.html"))
+    for whole in (text, page):
+        assert scorer in whole
+        assert DATA in whole
+        assert "git log -1 reports/report.md" in whole
+    commit, run = "a47845b" * 5, "0f3d" * 8
+    copies = write_tracked_copy(folder / "report.md", commit, run, tmp_path)
+    assert [copy.name for copy in copies] == ["report.md", "report.html"]
+    for copy in copies:
+        whole = copy.read_text("utf-8")
+        assert {scorer, DATA, commit, run} <= set(re.findall(r"[0-9a-f]{32,}(?:\.dir)?", whole))
+        assert "git log" not in whole
+    assert "data:image/png" in copies[1].read_text("utf-8")
+
+
+def test_links_within_the_page_lead_somewhere(planted: tuple[ReportInputs, Path]) -> None:
+    page = (planted[1] / "report.html").read_text("utf-8")
+    targets = set(re.findall(r'href="#([^"]*)"', page))
+    assert len(targets) == 2
+    assert targets <= set(re.findall(r'<h2 id="([^"]*)"', page))
+
+
 def test_without_a_corpus_note_there_is_no_quotation(
     planted: tuple[ReportInputs, Path], tmp_path: Path
 ) -> None:
@@ -447,7 +496,7 @@ def test_an_unknown_wish_names_the_nearest(planted: tuple[ReportInputs, Path]) -
 def test_the_page_needs_nothing_else(planted: tuple[ReportInputs, Path]) -> None:
     page = (planted[1] / "report.html").read_text("utf-8")
     assert page.count('<img src="data:image/png;base64,') == 8
-    assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,)', page)
+    assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,|#)', page)
     assert not re.search(r"<script|<link|@import|url\(", page)
     assert len(page) < 1_500_000
 
@@ -592,7 +641,7 @@ def test_bad_input_is_named_in_one_line(
     else:
         (tmp_path / path).write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=re.escape(says)) as raised:
-        ReportInputs.read(tmp_path / "reports", tmp_path / "artifacts")
+        ReportInputs.read(tmp_path / "reports", tmp_path / "artifacts", "")
     assert str(tmp_path / path) in str(raised.value)
     assert "\n" not in str(raised.value)
 

@@ -64,13 +64,11 @@ def test_an_evaluation_that_favours_an_order_is_not_chance_on_shuffled_labels(
     held_out: HeldOut, scorer: Scorer, embeddings: np.ndarray
 ) -> None:
     scores = held_out.score(scorer, embeddings)
-    fair = check_shuffled(
-        Evaluator(held_out=held_out, params=RULES.ranking), scores, PARAMS.n_shuffles
-    )
-    assert fair.passed
+    fair = Evaluator(held_out=held_out, params=RULES.ranking)
+    assert check_shuffled(fair, fair.shuffled(scores, PARAMS.n_shuffles)).passed
     for kind, sign in ((Leaking, "+"), (Inverting, "-")):
         evaluator = kind(held_out=held_out, params=RULES.ranking)
-        check = check_shuffled(evaluator, scores, PARAMS.n_shuffles)
+        check = check_shuffled(evaluator, evaluator.shuffled(scores, PARAMS.n_shuffles))
         assert not check.passed
         assert f"NDCG@10 {sign}" in str(check)
         assert str(check).endswith("(failed)")
@@ -99,10 +97,10 @@ def test_the_planted_truth_is_checked_only_where_it_knows_the_artists(
     tmp_path: Path,
 ) -> None:
     evaluator = Evaluator(held_out=held_out, params=RULES.ranking)
-    params = PARAMS.model_copy(update={"n_shuffles": 20})
+    shuffled = evaluator.shuffled(held_out.score(scorer, embeddings), 20)
 
     def passed(planted: Path) -> dict[str, bool]:
-        checks = run_checks(scorer, embeddings, evaluator, planted, params)
+        checks = run_checks(scorer, embeddings, evaluator, shuffled, planted, PARAMS)
         return {check.name: check.passed for check in checks}
 
     truth = trained.data / "truth.csv"

@@ -227,6 +227,8 @@ def test_a_challenger_that_is_not_a_scorer_is_one_line(
 ) -> None:
     path = tmp_path / "other.safetensors"
     path.write_bytes(b"a format of before")
-    with pytest.raises(DataError, match=r"other\.safetensors: is not a scorer.*'dvc repro"):
-        challenge(trained, path)
+    refused = challenge(trained, path)
+    assert (refused.outcome, refused.version) == ("refused", None)
+    assert "other.safetensors: is not a scorer" in refused.reason
+    assert "\n" not in refused.reason
     assert read_decisions() == []

@@ -26,7 +26,7 @@ from twinear.retraining.held_out import PipelineFolders
 from twinear.retraining.retraining import LAST_DATA_STAGE, retrain
 from twinear.retraining.summary import summarise
 from twinear.tracking.promotions import read_decisions
-from twinear.tracking.registry import get_champion
+from twinear.tracking.registry import find_version, get_champion
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
 
@@ -49,7 +49,7 @@ def test_a_better_scorer_of_new_data_is_promoted_accepted_and_pushed(
     train(pipeline, epochs=1, learning_rate=1e-6)
     assert retrain(request(pipeline), FakeDvc()).outcome == "promoted"  # the first
     dvc = FakeDvc(stages=lambda: train(pipeline))
-    retraining = retrain(request(pipeline), dvc)
+    retraining = retrain(request(pipeline, push=True), dvc)
     assert (retraining.outcome, retraining.trained, retraining.pushed) == (
         *("promoted", True, "pushed"),
     )
@@ -72,8 +72,7 @@ def test_a_better_scorer_of_new_data_is_promoted_accepted_and_pushed(
     assert "| artists | 80 | 80 |" in summary
     assert "Drift: popularity 0.000 powers of ten, durations 0.00 s." in summary
     assert "- planted truth: correlation" in summary
-    assert "catalogue.ndcg@10.value" in summary
-    assert "catalogue.map.value" not in summary
+    assert "| reports/metrics.json | ndcg | 0.5 | 0.6 | 0.1 |" in summary
     assert "![ranking](figures/ranking.png)" in summary
     assert "![" not in summarise(retraining, pictures=False)
 
@@ -102,10 +101,12 @@ def test_shuffled_listens_are_refused_and_the_champion_stays(pipeline: PipelineF
     assert not retraining.succeeded
     assert "not better than chance" in retraining.reason
     assert get_champion() == before
-    assert "dvc push --run-cache" not in dvc.commands
-    summary = summarise(retraining, pictures=False)
+    assert dvc.commands[-1] == "dvc checkout --force dvc.yaml"
+    summary = summarise(retraining, pictures=True)
     assert retraining.reason in summary
     assert "not pushed" in summary
+    assert "The workspace is as it was before." in summary
+    assert "![" not in summary
     assert read_json(reports(pipeline) / "champion.json")["outcome"] == "refused"
     assert (reports(pipeline) / "accepted.json").read_bytes() == accepted
 
@@ -120,10 +121,11 @@ def test_data_that_lost_artists_are_blocked_before_training_unless_accepted(
     blocked = retrain(request(pipeline), dvc)
     assert blocked.outcome == "blocked"
     assert "40 artists, accepted were 80: more than 20% are gone" in blocked.reason
-    assert dvc.commands == ["dvc repro --pull clips"]
+    assert dvc.commands == ["dvc repro --pull clips", "dvc checkout --force dvc.yaml"]
     assert "| artists | 40 | 80 |" in summarise(blocked, pictures=False)
     accepted = retrain(request(pipeline, accept_drift=True), FakeDvc())
     assert accepted.succeeded
+    assert accepted.pushed == "not pushed: --push was not given"
     assert read_json(reports(pipeline) / "accepted.json")["artists"] == 40
 
 
@@ -138,9 +140,10 @@ def test_a_stage_that_fails_ends_it_with_its_reason(pipeline: PipelineFolders) -
 
 
 def test_a_remote_that_refuses_or_is_missing_is_not_a_failure(pipeline: PipelineFolders) -> None:
-    refused = retrain(request(pipeline), FakeDvc(fails={"dvc push --run-cache": "no room"}))
+    asked = request(pipeline, push=True)
+    refused = retrain(asked, FakeDvc(fails={"dvc push --run-cache": "no room"}))
     assert (refused.succeeded, refused.pushed) == (True, "not pushed: error: no room")
-    missing = retrain(request(pipeline), FakeDvc(fails={"dvc remote list": ""}))
+    missing = retrain(asked, FakeDvc(fails={"dvc remote list": ""}))
     assert missing.succeeded
 
 
@@ -153,16 +156,16 @@ if sys.argv[1] == "clips":
         sys.exit("error: data/clips.csv: has no column artist")
     shutil.copy("planted/clips.csv", "artifacts/clips.csv")
 else:
-    shutil.copytree("planted/training", "artifacts/training")
-    Path("reports/ranking.json").write_text('{"catalogue": {"ndcg@10": {"value": 0.75}}}')
+    shutil.copytree("planted/training", "artifacts/training", dirs_exist_ok=True)
+    Path("reports/metrics.json").write_text('{"ndcg": 0.75}')
 """
 STAGES = {
     "clips": {"cmd": "python stage.py clips", "deps": ["data"], "outs": ["artifacts/clips.csv"]},
     "training": {
         "cmd": "python stage.py training",
-        "deps": ["artifacts/clips.csv"],
+        "deps": ["artifacts/clips.csv", "planted"],
         "outs": ["artifacts/training"],
-        "metrics": [{"reports/ranking.json": {"cache": False}}],
+        "metrics": [{"reports/metrics.json": {"cache": False}}],
     },
 }
 
@@ -179,21 +182,28 @@ def project(trained: PipelineFolders, tmp_path: Path) -> Project:
     shutil.copy(PARAMS, project.folder)
     write_database(project.folder)
     (project.folder / "stage.py").write_text(STAGE)
-    metrics = project.folder / "reports/ranking.json"
-    metrics.write_text('{"catalogue": {"ndcg@10": {"value": 0.5}}}')
+    (project.folder / "reports/metrics.json").write_text('{"ndcg": 0.5}')
     with (project.folder / "dvc.yaml").open("w") as file:
         YAML().dump({"stages": STAGES}, file)
     project.must("git", "init", "-q")
     run_dvc(project.folder, "init", "-q")
     run_dvc(project.folder, "remote", "add", "-q", "--default", "here", "../remote")
-    project.must("git", "add", "dvc.yaml", "reports", "params.yaml", ".dvc")
+    run_dvc(project.folder, "add", "-q", "data")
+    project.must("git", "add", "dvc.yaml", "reports", "params.yaml", ".dvc", "data.dvc")
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     project.must("git", *identity, "commit", "-qm", "begin")
     return project
 
 
-@pytest.mark.slow(reason="DVC and its stages, in many processes")
-def test_the_command_runs_dvc_promotes_pushes_and_blocks_broken_data(
+def kept(folder: Path) -> dict[str, bytes]:
+    """What DVC pins, the artefacts and the metrics."""
+    files = [*folder.glob("artifacts/**/*"), folder / "reports/metrics.json"]
+    files += [folder / "data.dvc", folder / "dvc.lock"]
+    return {str(file): file.read_bytes() for file in files if file.is_file()}
+
+
+@pytest.mark.slow(reason="starts DVC many times")
+def test_the_command_promotes_pushes_when_asked_and_leaves_nothing_that_is_blocked_or_refused(
     project: Project,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -206,8 +216,8 @@ def test_the_command_runs_dvc_promotes_pushes_and_blocks_broken_data(
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(project.folder)
 
-    def run() -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["twinear", "retrain"])
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["twinear", "retrain", *words])
         with pytest.raises(SystemExit) as ended:
             main()
         return int(ended.value.code or 0), *capfd.readouterr()
@@ -216,12 +226,16 @@ def test_the_command_runs_dvc_promotes_pushes_and_blocks_broken_data(
     assert status == 0, stderr
     assert "Running stage 'training'" in stderr
     assert shown.startswith("# Retraining: promoted")
-    assert "pushed" in shown
-    assert "catalogue.ndcg@10.value" in shown
+    assert "not pushed: --push was not given" in shown
+    assert "| reports/metrics.json | ndcg | 0.5 | 0.75 | 0.25 |" in " ".join(shown.split())
     assert page.read_text(encoding="utf-8") == shown
     written = Path("reports/retraining.md").read_text(encoding="utf-8")
     assert written.startswith(shown.rstrip())
+    assert not list((tmp_path / "remote").rglob("*"))
+    assert "\n\npushed\n\n" in run("--push")[1]
     assert list((tmp_path / "remote").rglob("*"))
+
+    before = kept(project.folder)
     Path("data/clips.csv").write_text("file\n")
     status, shown, stderr = run()
     assert status == 1
@@ -230,6 +244,20 @@ def test_the_command_runs_dvc_promotes_pushes_and_blocks_broken_data(
     assert "data/clips.csv: has no column artist" in shown
     assert "error: blocked: data/clips.csv: has no column artist" in stderr
     assert shown in page.read_text(encoding="utf-8")
+    assert kept(project.folder) == before
+    assert Path("data/clips.csv").read_text() == "file\n"  # someone's work
+
+    Path("data/clips.csv").write_text("file,artist,mbid,title\n")
+    planted = PipelineFolders(data=Path("data"), artifacts=Path("artifacts"))
+    weak = train(planted, Path("planted/training/scorer.safetensors"), epochs=1, learning_rate=1e-6)
+    status, shown, stderr = run()
+    assert status == 1
+    assert "Running stage 'training'" in stderr
+    assert shown.startswith("# Retraining: refused")
+    assert "The workspace is as it was before." in shown
+    assert find_version(sha256(weak)) is not None  # it can still be looked at
+    assert kept(project.folder) == before
+    assert read_json(Path("reports/champion.json"))["outcome"] == "refused"
 
 
 def test_the_commands_of_champions_print_for_people_and_machines(

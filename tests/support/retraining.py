@@ -95,6 +95,7 @@ def request(folders: PipelineFolders, **changes: Any) -> RetrainingRequest:
         "acceptance": read_params("acceptance", AcceptanceParams, PARAMS),
         "workers": WORKERS,
         "accept_drift": False,
+        "push": False,
     }
     return RetrainingRequest(**options | changes)
 
@@ -102,8 +103,7 @@ def request(folders: PipelineFolders, **changes: Any) -> RetrainingRequest:
 DIFF = """
 | Path | Metric | HEAD | workspace | Change |
 |------|--------|------|-----------|--------|
-| reports/ranking.json | catalogue.ndcg@10.value | 0.5 | 0.6 | 0.1 |
-| reports/ranking.json | catalogue.map.value | 0.5 | 0.6 | 0.1 |
+| reports/metrics.json | ndcg | 0.5 | 0.6 | 0.1 |
 """
 
 

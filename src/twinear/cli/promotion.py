@@ -100,6 +100,10 @@ def retrain(
     accept_drift: Annotated[
         bool, typer.Option("--accept-drift/--block-drift", help="Accept the data: you have looked.")
     ] = False,
+    push: Annotated[
+        bool,
+        typer.Option("--push/--no-push", help="Push the artefacts of a champion to the remote."),
+    ] = False,
     data: DataFolder = DATA,
     artifacts: ArtifactsFolder = ARTIFACTS,
     reports: ReportsFolder = REPORTS,
@@ -123,6 +127,7 @@ def retrain(
         acceptance=read_params("acceptance", AcceptanceParams),
         workers=choose_workers(os.environ),
         accept_drift=accept_drift,
+        push=push,
     )
     retraining = retrain(request)
     write_text(reports / "retraining.md", summarise(retraining, pictures=True))

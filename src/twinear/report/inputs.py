@@ -14,11 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from twinear.base.errors import DataError
-from twinear.base.files import require
+from twinear.base.files import require, sha256
 from twinear.catalogue.catalogue import Catalogue
 from twinear.metrics.bootstrap import Interval
 from twinear.ranking.listener_results import ListenerEquivalents
 from twinear.ranking.ranking import CATALOGUE, CHANCE, Ranking
+from twinear.report.origin import Origin
 from twinear.similarity.similarity import Similarity
 from twinear.split import Split
 from twinear.training.keeping import KeepDecision
@@ -110,10 +111,12 @@ class ReportInputs:
     # None if the network has no convolutions, or takes embeddings instead of a log-mel
     filters: Filters | None
     test: Ranking  # the test artists and the scores of their pairs by every system
+    origin: Origin
 
     @classmethod
-    def read(cls, reports: Path, artifacts: Path) -> "ReportInputs":
-        """Read the two folders that the pipeline fills."""
+    def read(cls, reports: Path, artifacts: Path, data: str) -> "ReportInputs":
+        """Read the two folders that the pipeline fills; `data` is the hash of the data folder."""
+        scorer = artifacts / "training" / "scorer.safetensors"
         metrics = dict[str, dict[str, Interval]]
         ranking = read_output(reports / "ranking.json", metrics, "ranking")
         if CATALOGUE not in ranking or CHANCE not in ranking:
@@ -140,8 +143,9 @@ class ReportInputs:
             similarity=Similarity.read(artifacts / "similarity"),
             catalogue=Catalogue.read(artifacts / "catalogue"),
             split=Split.read(artifacts / "split.csv"),
-            filters=_read_filters(artifacts / "training" / "scorer.safetensors"),
+            filters=_read_filters(scorer),
             test=Ranking.read(artifacts / "ranking"),
+            origin=Origin(data=data, scorer=sha256(scorer)),
         )
 
 

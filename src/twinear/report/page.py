@@ -4,8 +4,9 @@ The page is made from the Markdown, with the figures embedded, so that both say 
 """
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -26,6 +27,7 @@ from twinear.report.figure_set import (
     write_figures,
 )
 from twinear.report.inputs import ReportInputs
+from twinear.report.origin import with_run
 from twinear.report.reliability import calibration_error
 from twinear.report.suggestions import SOURCES, TRUTH, choose_artists, suggest
 from twinear.report.tables import (
@@ -34,12 +36,23 @@ from twinear.report.tables import (
     difference_table,
     hubness_table,
     is_trivial,
+    learning_table,
     listener_table,
     popularity_table,
     poster_table,
     ranking_table,
 )
-from twinear.report.wording import ABOVE, BELOW, OPEN, answer, conclude, escape, interval, number
+from twinear.report.wording import (
+    ABOVE,
+    BELOW,
+    OPEN,
+    answer,
+    conclude,
+    escape,
+    interval,
+    learning_added,
+    number,
+)
 from twinear.training.keeping import describe
 
 TITLE = "Which artists sound alike, and how well that is known"
@@ -73,6 +86,19 @@ def write_report(
     write_text(page, to_page(source, figures.parent, TITLE))
 
 
+def write_tracked_copy(markdown: Path, commit: str, run: str, folder: Path) -> list[Path]:
+    """Write the report once more, with the names of its commit and its run, to `folder`.
+
+    The copies have the names of the report; its figures stand beside `markdown`.
+    """
+    source = with_run(markdown.read_text(encoding="utf-8"), commit, run)
+    title = source.partition("\n")[0].removeprefix("# ")
+    copies = [folder / markdown.name, folder / markdown.with_suffix(".html").name]
+    for copy, text in zip(copies, (source, to_page(source, markdown.parent, title)), strict=True):
+        write_text(copy, text)
+    return copies
+
+
 def render(inputs: ReportInputs, params: ReportParams, confidence: float, figures: str) -> str:
     """Render the report in Markdown, its figures in the folder named `figures` beside it."""
     names = list(inputs.test.artists["name"])
@@ -85,8 +111,10 @@ def render(inputs: ReportInputs, params: ReportParams, confidence: float, figure
     return template.render(
         title=TITLE,
         params=params,
+        origin=inputs.origin,
         figures=figures,
         answer=answer(inputs, confidence),
+        added=learning_added(inputs.decision),
         n_test=len(inputs.test.artists),
         most=MAX_ARTISTS if len(inputs.catalogue.artists) > MAX_ARTISTS else 0,
         poster=poster_table(inputs.ranking),
@@ -106,6 +134,7 @@ def render(inputs: ReportInputs, params: ReportParams, confidence: float, figure
         explanation=explanation_summary(inputs.measures.explanation),
         suggestions=suggestions,
         learning=describe(inputs.decision),
+        steps=learning_table(inputs.decision),
         chosen_epoch=chosen_epoch(inputs.training) if len(inputs.training) else None,
         n_epochs=len(inputs.training),
         filters=inputs.filters is not None,
@@ -165,6 +194,10 @@ def to_page(source: str, folder: Path, title: str) -> str:
     """Turn the Markdown into one page; its pictures are read from `folder` and embedded."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(source)
+    for token, following in pairwise(tokens):
+        if token.type == "heading_open":  # links within the report name headings as GitHub does
+            words = re.sub(r"[^\w\s-]", "", following.content.lower())
+            token.attrs["id"] = words.replace(" ", "-")
     for token in tokens:
         for child in token.children or ():
             if child.type == "image":
@@ -172,7 +205,8 @@ def to_page(source: str, folder: Path, title: str) -> str:
                 content = base64.b64encode(picture.read_bytes()).decode("ascii")
                 child.attrs["src"] = f"data:image/png;base64,{content}"
     body = parser.renderer.render(tokens, parser.options, {})
-    # wide tables scroll in a box of their own
+    # wide tables scroll in a box of their own, figures that are tapped too
+    body = body.replace("<p><img", '<p tabindex="0"><img')
     body = body.replace("<table>", '<div class="table" tabindex="0"><table>')
     body = body.replace("</table>", "</table></div>")
     return templates().get_template("page.html.jinja").render(title=title, body=body)

@@ -14,6 +14,7 @@ from twinear.report.wording import (
     BELOW,
     NAMES,
     OPEN,
+    STEPS,
     conclude,
     escape,
     interval,
@@ -21,6 +22,7 @@ from twinear.report.wording import (
     number,
     system_name,
 )
+from twinear.training.keeping import KeepDecision
 
 EMPTY = "–"
 MARKS = {ABOVE: " ▲", BELOW: " ▼", OPEN: ""}
@@ -112,6 +114,24 @@ def difference_table(differences: Metrics, ranking: Metrics) -> str:
         if not is_trivial(metric, ranking)
     ]
     return markdown_table(["", *map(system_name, systems)], rows)
+
+
+def learning_table(decision: KeepDecision) -> str:
+    """Tabulate what each step of learning added on held-out artists; empty where none was tried."""
+    rows = [
+        [
+            STEPS[step.step],
+            f"{step.queries:,}",
+            EMPTY if step.before is None else number(step.before),
+            EMPTY if step.after is None else number(step.after),
+            EMPTY if step.difference is None else interval(step.difference, sign="+"),
+            "yes" if step.better or decision.keep == "always" else "no",
+        ]
+        for step in decision.steps
+    ]
+    ndcg = metric_name(HEADLINE)
+    header = ["", "held-out artists", f"{ndcg} before", "after", "added", "kept"]
+    return markdown_table(header, rows) if rows else ""
 
 
 def hubness_table(hubness: Mapping[str, Mapping[str, float]]) -> str:

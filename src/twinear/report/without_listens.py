@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twinear.base.files import replacing, write_text
+from twinear.base.files import replacing, sha256, write_text
 from twinear.base.text import markdown_table
 from twinear.catalogue.catalogue import Catalogue
 from twinear.catalogue.encoded import evenly_spaced
@@ -15,6 +15,7 @@ from twinear.report.figures import draw_map, save, style
 from twinear.report.inputs import CatalogueMeasures, read_header, read_output
 from twinear.report.labels import figure_names
 from twinear.report.ordering import positions
+from twinear.report.origin import Origin
 from twinear.report.page import ReportParams, explanation_summary, templates, to_page
 from twinear.report.tables import counts_table, hubness_table
 from twinear.report.wording import escape
@@ -38,16 +39,21 @@ class CatalogueInputs:
     hubness: dict[str, dict[str, float]]  # empty with few artists
     clips: dict[str, Any]  # what the stage clips kept and dropped
     embeddings: str  # the value of spectrograms.embeddings
+    origin: Origin
 
     @classmethod
-    def read(cls, reports: Path, artifacts: Path, scorer: Path) -> "CatalogueInputs":
-        """Read the two folders that the pipeline fills, and the header of the scorer."""
+    def read(cls, reports: Path, artifacts: Path, scorer: Path, data: str) -> "CatalogueInputs":
+        """Read the two folders that the pipeline fills, and the header of the scorer.
+
+        `data` is the hash of the data folder.
+        """
         return cls(
             catalogue=Catalogue.read(artifacts / "catalogue"),
             measures=read_output(reports / "catalogue.json", CatalogueMeasures, "catalogue"),
             hubness=read_output(reports / "hubness.json", dict[str, dict[str, float]], "ranking"),
             clips=read_output(reports / "clips.json", dict[str, Any], "clips"),
             embeddings=read_header(scorer).spectrograms["embeddings"],
+            origin=Origin(data=data, scorer=sha256(scorer)),
         )
 
 
@@ -70,6 +76,7 @@ def write_report_without_listens(
         .get_template("without_listens.md.jinja")
         .render(
             title=TITLE,
+            origin=inputs.origin,
             figures=figures.name,
             n_clips=_counted(measures.clips, "clip"),
             n_artists=_counted(measures.artists, "artist"),

@@ -9,6 +9,7 @@ from twinear.metrics.bootstrap import Interval
 from twinear.ranking.listener_results import STRICT
 from twinear.ranking.ranking import CATALOGUE, CHANCE, CORRECTED_NDCG, HEADLINE, SIAMESE
 from twinear.report.inputs import ReportInputs
+from twinear.training.keeping import KeepDecision, Step
 
 NAMES = {
     CATALOGUE: "catalogue",
@@ -20,6 +21,7 @@ NAMES = {
     "popularity": "popularity",
     CHANCE: "chance",
 }
+STEPS: dict[Step, str] = {"listener_factors": "listener factors", "network": "the network"}
 ABOVE, BELOW, OPEN = "above", "below", "not distinguishable from"
 
 
@@ -91,6 +93,27 @@ def answer(inputs: ReportInputs, confidence: float) -> str:
         precision += f" and a difference to about ±{number(median(halves))}"
         precision += "; smaller differences cannot be seen"
     return " ".join([*sentences, f"With {n} test artists, {precision}."])
+
+
+def learning_added(decision: KeepDecision) -> str:
+    """Say in a sentence what learning added to the untrained scorer, on held-out artists.
+
+    Examples
+    --------
+    >>> learning_added(KeepDecision(kept="untrained", keep="better"))
+    'Nothing was learned: the scorer is the untrained one.'
+    """
+    kept = [
+        f"{STEPS[step.step]} {interval(step.difference, sign='+')} on {step.queries:,}"
+        for step in decision.steps
+        if (step.better or decision.keep == "always") and step.difference is not None
+    ]
+    if not kept:
+        return "Nothing was learned: the scorer is the untrained one."
+    return (
+        f"What learning added to {metric_name(HEADLINE)}, on training and validation artists that "
+        f"were held out: {', then '.join(kept)} artists."
+    )
 
 
 def _on_chance(ours: Interval, chance: Interval, paired: Interval | None, share: str) -> str:

@@ -155,3 +155,14 @@ class Evaluator:
     def ndcg(self, scores: Floats) -> Floats:
         """Compute NDCG@10 of each query, (queries,); NaN where it is not defined."""
         return query_ndcg(self.truth, scores, NDCG_AT, self.params.generator("scores"))
+
+    def shuffled(self, scores: Floats, n_shuffles: int) -> Floats:
+        """Permute the artists of scores (artists, artists) and evaluate, (n_shuffles,).
+
+        Mean NDCG@10 over the queries. It varies more than independent queries would let it, because
+        all of them rank the same few artists by the same scores.
+        """
+        generator = np.random.default_rng(self.params.seed)
+        orders = (generator.permutation(len(scores)) for _ in range(n_shuffles))
+        means = [np.nanmean(self.ndcg(scores[np.ix_(order, order)])) for order in orders]
+        return np.array(means)

@@ -23,8 +23,8 @@ from twinear.model.pooling import Pooling
 from twinear.model.scorer import Scorer, ScorerError
 from twinear.ranking.ranking import RankingParams
 from twinear.retraining.checks import CheckResult, run_checks
-from twinear.retraining.held_out import Evaluator, PipelineFolders, read_held_out
-from twinear.retraining.promotion_rule import PromotionParams, QueryNdcg, decide
+from twinear.retraining.held_out import Evaluator, HeldOut, PipelineFolders, read_held_out
+from twinear.retraining.promotion_rule import PromotionParams, QueryNdcg, RuleOutcome, decide
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
 from twinear.tracking.promotions import Outcome, Succession, follow, read_succession, record
@@ -53,6 +53,27 @@ class Rules:
     ranking: RankingParams
     pooling: Pooling
     sections: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judgement:
+    """What checks and rule say about a challenger, and the NDCG of each query behind it."""
+
+    checks: tuple[CheckResult, ...]
+    ndcg: QueryNdcg
+    rule: RuleOutcome
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the challenger passed every check, and the rule makes it champion."""
+        return self.rule.promoted and all(check.passed for check in self.checks)
+
+    @property
+    def reason(self) -> str:
+        """The failed checks, then the reason of the rule."""
+        return "; ".join(
+            [*(str(each) for each in self.checks if not each.passed), self.rule.reason]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,27 +145,22 @@ def promote(
             numbers={},
         )
     test = read_held_out(folders, rules.pooling)
-    trained_on = read.trained_on
+    trained_on, incumbent, unreadable = read.trained_on, None, ""
     if champion:
-        trained_on |= _trained_on(get_version(champion.version))
+        standing = get_version(champion.version)
+        trained_on |= _trained_on(standing)
+        incumbent, unreadable = _read_champion(standing.uri)
     held_out = test.exclude(trained_on, rules.promotion.min_queries)
-    evaluator = Evaluator(held_out=held_out, params=rules.ranking)
-    embeddings = held_out.encode(scorer, folders.data, workers)
-    checks = run_checks(scorer, embeddings, evaluator, folders.data / "truth.csv", rules.promotion)
-    champion_ndcg, unreadable = None, ""
-    if champion:
-        uri = get_version(champion.version).uri
-        champion_ndcg, unreadable = _champion_ndcg(uri, evaluator, folders.data, workers)
-    ndcg = QueryNdcg(
-        challenger=evaluator.ndcg(held_out.score(scorer, embeddings)),
-        chance=evaluator.chance,
-        champion=champion_ndcg,
-        untrained=_untrained_ndcg(evaluator, folders, scorer),
+    judgement = judge(
+        scorer,
+        incumbent,
+        held_out,
+        folders,
+        rules,
+        workers,
         same_queries=champion is not None and champion.held_out == test.digest,
     )
-    outcome = decide(ndcg, rules.promotion.margin, rules.ranking)
-    promoted = outcome.promoted and all(check.passed for check in checks)
-    reasons = [str(check) for check in checks if not check.passed] + [outcome.reason]
+    promoted, reasons = judgement.promoted, [judgement.reason]
     if unreadable:
         reasons.append(unreadable)
     if seen := trained_on & set(held_out.artists):
@@ -158,12 +174,60 @@ def promote(
         version,
         succession,
         digest=test.digest,
-        checks=checks,
-        numbers=outcome.numbers | {"trained_on": float(len(seen))},
+        checks=judgement.checks,
+        numbers=judgement.rule.numbers | {"trained_on": float(len(seen))},
     )
     if promotion.stands:
         _attach_catalogue(version, folders)
     return promotion
+
+
+def judge(
+    challenger: Scorer,
+    champion: Scorer | None,
+    held_out: HeldOut,
+    folders: PipelineFolders,
+    rules: Rules,
+    workers: Workers,
+    *,
+    same_queries: bool,
+) -> Judgement:
+    """Check a challenger and compare it with the champion; nothing is recorded.
+
+    Parameters
+    ----------
+    champion
+        None if there is none to compare with.
+    folders
+        Of the present data: hidden styles, and the clips that the untrained scorer is fitted to.
+    same_queries
+        See `QueryNdcg`.
+
+    Raises
+    ------
+    DataError
+        No query has a defined NDCG.
+    """
+    evaluator = Evaluator(held_out=held_out, params=rules.ranking)
+    embeddings = held_out.encode(challenger, folders.data, workers)
+    scores = held_out.score(challenger, embeddings)
+    shuffled = evaluator.shuffled(scores, rules.promotion.n_shuffles)
+    planted = folders.data / "truth.csv"
+    checks = run_checks(challenger, embeddings, evaluator, shuffled, planted, rules.promotion)
+    of_champion = None
+    if champion is not None:
+        encoded = held_out.encode(champion, folders.data, workers)
+        of_champion = evaluator.ndcg(held_out.score(champion, encoded))
+    ndcg = QueryNdcg(
+        challenger=evaluator.ndcg(scores),
+        chance=evaluator.chance,
+        shuffled=shuffled,
+        champion=of_champion,
+        untrained=_untrained_ndcg(evaluator, folders, challenger),
+        same_queries=same_queries,
+    )
+    rule = decide(ndcg, rules.promotion, rules.ranking)
+    return Judgement(checks=tuple(checks), ndcg=ndcg, rule=rule)
 
 
 def roll_back() -> Promotion:
@@ -281,15 +345,11 @@ def _untrained_ndcg(evaluator: Evaluator, folders: PipelineFolders, scorer: Scor
     return evaluator.ndcg(held_out.score(untrained, embeddings))
 
 
-def _champion_ndcg(
-    uri: str, evaluator: Evaluator, data: Path, workers: Workers
-) -> tuple[Floats | None, str]:
-    """Evaluate the champion, (queries,); None and a line if this version cannot read its file."""
+def _read_champion(uri: str) -> tuple[Scorer | None, str]:
+    """Read the champion; None and a line if this version of twinear cannot read its file."""
     with scorer_file(uri) as path:
         try:
-            scorer = Scorer.read(path)
+            return Scorer.read(path), ""
         except DataError as error:
             problem = str(error).removeprefix(f"{path}: ")
             return None, f"the champion {uri} cannot be read and was not compared ({problem})"
-    embeddings = evaluator.held_out.encode(scorer, data, workers)
-    return evaluator.ndcg(evaluator.held_out.score(scorer, embeddings)), ""

@@ -3,9 +3,12 @@
 1. The first stages clean the data; their statistics are compared with the last accepted ones.
 2. `dvc repro --pull` runs what changed, or fetches it from the remote.
 3. The scorer is checked, compared with the champion, and promoted or refused.
-4. If it is champion, the data count as accepted and the artefacts are pushed.
+4. If it is champion, the data count as accepted, and the artefacts are pushed where that is asked.
+   If not, the workspace is brought back to what it was before (module `restoring`), as it is where
+   the data are blocked.
 
-A step that fails ends the retraining. A summary is written in every case.
+A step that fails ends the retraining; what the earlier stages wrote stays, so that the same command
+goes on there. A summary is written in every case.
 """
 
 from collections.abc import Callable
@@ -23,6 +26,7 @@ from twinear.retraining.acceptance import (
 )
 from twinear.retraining.held_out import PipelineFolders
 from twinear.retraining.promotion import Promotion, Rules, promote
+from twinear.retraining.restoring import restorable
 from twinear.retraining.subprocesses import ProgramResult, run_program
 from twinear.tracking.promotions import follow
 
@@ -40,6 +44,13 @@ class RetrainingRequest:
     acceptance: AcceptanceParams
     workers: Workers
     accept_drift: bool  # whether a person has looked at the drift and accepts the data
+    push: bool  # whether to push artefacts to the DVC remote if the scorer is champion
+
+    @property
+    def pins(self) -> tuple[Path, Path]:
+        """The files by which DVC pins the data, and the results of the pipeline."""
+        data = self.folders.data
+        return data.with_name(f"{data.name}.dvc"), Path("dvc.lock")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +65,7 @@ class Retraining:
     promotion: Promotion | None = None
     pushed: str = ""  # whether the artefacts were pushed, or why not
     changes: str = ""  # the output of `dvc metrics diff`
+    restored: str = ""  # what the workspace holds where it was brought back
 
     @property
     def succeeded(self) -> bool:
@@ -69,6 +81,23 @@ def retrain(
     `TwinearError` if the tracking server cannot be reached or the accepted statistics are damaged.
     """
     follow()  # an unreachable registry is an error before hours of training, not after
+    with restorable(request.pins, request.reports, run) as restore:
+        retraining = _retrain(request, run)
+        if retraining.outcome != "failed" and not retraining.succeeded:
+            retraining = replace(retraining, restored=restore())
+    promotion = retraining.promotion
+    if promotion and promotion.outcome != "kept":
+        promotion.write(request.reports / DECISION)
+    if not retraining.succeeded:
+        return retraining
+    if retraining.now and retraining.now != retraining.accepted:
+        retraining.now.write(request.reports / ACCEPTED)
+    pushed = _push(run) if request.push else "not pushed: --push was not given"
+    return replace(retraining, pushed=pushed)
+
+
+def _retrain(request: RetrainingRequest, run: Callable[..., ProgramResult]) -> Retraining:
+    """Run the stages and decide; of the reports only those of the stages are written."""
     folders, reports = request.folders, request.reports
     scorer_before = _scorer_digest(folders)
     accepted = read_accepted(reports / ACCEPTED)
@@ -84,10 +113,6 @@ def retrain(
     if reproduced.status:
         return Retraining(outcome="failed", reason=reproduced.reason, now=now, accepted=accepted)
     promotion = promote(str(folders.scorer), folders, request.rules, request.workers)
-    if promotion.outcome != "kept":
-        promotion.write(reports / DECISION)
-    if promotion.stands and now != accepted:
-        now.write(reports / ACCEPTED)
     return Retraining(
         outcome=promotion.outcome,
         reason=promotion.reason,
@@ -96,7 +121,7 @@ def retrain(
         accepted=accepted,
         promotion=promotion,
         changes=run("dvc", "metrics", "diff", "--md").output,
-        pushed=_push(run) if promotion.stands else "not pushed: it was not promoted",
+        pushed="not pushed: it was not promoted",
     )
 
 

@@ -4,7 +4,6 @@ from twinear.base.text import markdown_table
 from twinear.retraining.acceptance import drift
 from twinear.retraining.retraining import Retraining
 
-SHOWN = ("ndcg@10.value", "unordered@10.value", "mrr.value")
 PICTURES = ("ranking", "training")
 
 
@@ -21,14 +20,13 @@ def summarise(retraining: Retraining, *, pictures: bool) -> str:
         champion = champion if promotion.champion else "there is no champion yet"
         named = f"version {promotion.version}" if promotion.version else "not registered"
         parts.append(f"{scorer} is {named}, {champion}.")
-    parts += [retraining.pushed, _format_data(retraining)]
+    parts += [retraining.restored, retraining.pushed, _format_data(retraining)]
     if promotion:
         parts.append("\n".join(f"- {check}" for check in promotion.checks))
     table = [line for line in retraining.changes.splitlines() if line.startswith("|")]
-    rows = [line for line in table[2:] if any(name in line for name in SHOWN)]
-    if rows:  # the main metrics of `dvc metrics diff --md`
-        parts.append("\n".join(["Metrics beside the last commit:", "", *table[:2], *rows]))
-    if pictures and promotion:
+    if table:  # `dvc metrics diff --md`
+        parts.append("\n".join(["Metrics beside the last commit:", "", *table]))
+    if pictures and retraining.succeeded:
         parts += [f"![{name}](figures/{name}.png)" for name in PICTURES]
     return "\n\n".join(filter(None, parts))
 

@@ -74,6 +74,8 @@ class ChildRun:
 class Run:
     """A run that logs nothing, which is what tracking that is off gives; others are below."""
 
+    id = ""  # of the run in MLflow
+
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log numbers; names may hold `@`."""
 
@@ -281,6 +283,7 @@ class MlflowRun(Run):
         self._mlflow = mlflow
         self._client = mlflow.MlflowClient()
         self._info = active_run.info
+        self.id = str(self._info.run_id)
         outputs = getattr(active_run.outputs, "model_outputs", None) or []
         self._model = outputs[-1].model_id if outputs else None
         self._logged: dict[int, float] = {}  # the training loss of epochs logged by a start before
