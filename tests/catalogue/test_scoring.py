@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import skew
 
 from tests.conftest import PARAMS, Project
+from tests.support.all_pairs import scores_by_all_pairs
 from tests.support.dense_catalogue import dense_scores
 from tests.support.planted_catalogue import (
     COSINE,
@@ -43,7 +44,6 @@ from twinear.model.scorer import Scorer
 from twinear.similarity.similarity import Similarity
 from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
-from twinear.training.validation import artist_scores
 
 L1 = L1Head(weight=(0.5, -0.2, 0.3, 0.1) * 3, bias=0.4)
 
@@ -268,8 +268,7 @@ def test_training_scores_artists_as_a_catalogue_does(kind: str, pooling: Pooling
     index = np.array([1, 0, 0, 2, 3, 1, 0])
     net, clips = scorer.net, torch.from_numpy(embeddings)
     with torch.no_grad():
-        logits = net.head.logit(clips, clips)
-        scores = artist_scores(logits, net, torch.from_numpy(index), 4, pooling)
+        scores = scores_by_all_pairs(clips, net, torch.from_numpy(index), pooling)
     expected = score_artists(scorer, embeddings, index, pooling)
     np.testing.assert_allclose(scores.numpy(), expected, atol=1e-6)
 

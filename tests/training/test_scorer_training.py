@@ -9,14 +9,12 @@ import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
-from torch import Tensor
 
 from tests.conftest import PARAMS
+from tests.support.all_pairs import scores_by_all_pairs
 from twinear.base.errors import DataError
 from twinear.base.params import parse_params, read_params
 from twinear.listens.listens import Listens
-from twinear.model.heads import Cosine
-from twinear.model.network import SiameseNet
 from twinear.model.pooling import Pooling
 from twinear.similarity.similarity import Similarity, SimilarityMatrix
 from twinear.spectrograms.front_end import SpectrogramsParams
@@ -24,7 +22,6 @@ from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import Split
 from twinear.training.batches import Batches, collect_examples
 from twinear.training.draws import Draws
-from twinear.training.losses import by_artist
 from twinear.training.scorer_training import Trained, train_scorer
 from twinear.training.training import TrainingParams
 from twinear.training.untrained import untrained_scorer
@@ -39,20 +36,6 @@ from twinear.training.validation import (
 
 N_ARTISTS, N_LISTENERS, N_DIMS = 90, 120, 12
 ARTISTS = [f"{row:02}" for row in range(N_ARTISTS)]
-
-
-def scores_by_all_pairs(u: Tensor, net: SiameseNet, index: Tensor, pooling: Pooling) -> Tensor:
-    """Scores of artists, (artists, artists), by the logits of all pairs of their clips.
-
-    The inner product of mean embeddings is the mean of those of clip pairs, and the square of a
-    length one of an artist with itself.
-    """
-    head, logits, n_artists = net.head, net.head.logit(u, u), int(index.max()) + 1
-    if pooling == "pairs" or not isinstance(head, Cosine):
-        return by_artist(torch.sigmoid(logits), index, n_artists)
-    products = by_artist((logits - head.bias) / head.scale, index, n_artists)
-    lengths = products.diagonal().sqrt()
-    return torch.sigmoid(head.bias + head.scale * products / lengths / lengths[:, None])
 
 
 def corpus(
