@@ -3,13 +3,14 @@
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,11 @@ def pytest_collection_finish() -> None:
     """
     if "PYTEST_XDIST_WORKER" in os.environ:
         forkserver.set_forkserver_preload(WORKERS_IMPORT)
+        # as the pool starts it: Ctrl-C must not reach workers while they start
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         forkserver.ensure_running()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ Equal scorers and cards give equal bytes.
 import json
 import shutil
 from dataclasses import dataclass
-from importlib.metadata import distribution, version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -186,7 +186,9 @@ def _settings(scorer: Scorer) -> dict[str, Any]:
 
 
 def _licences(scorer: Scorer) -> dict[str, str]:
-    own = distribution("twinear").read_text(f"licenses/{LICENCE}")
+    # in a checkout there may be two, and what setuptools left in `src` holds no licences
+    found = (each.read_text(f"licenses/{LICENCE}") for each in distributions(name="twinear"))
+    own = next(filter(None, found), None)
     if own is None:
         raise TwinearError(
             "twinear", "was installed without its licence", remedy="install it again"

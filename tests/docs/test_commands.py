@@ -182,7 +182,7 @@ def reader(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(finished.folder / "reports", folder / "reports")
     shutil.copy(finished.folder / "mlflow.db", folder)
     sections = YAML(typ="safe", pure=True).load(finished.folder / "params.yaml")
-    sections["ranking"] |= {"n_bootstrap": 50, "n_chance": 20, "listener_draws": 2}
+    sections["ranking"] |= {"n_bootstrap": 100, "n_chance": 20, "listener_draws": 2}
     sections["split"]["n_folds"] = 3
     sections["clips"]["min_seconds"] = 1.0  # those of the services on loopback are short
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
@@ -310,7 +310,7 @@ def test_a_command_of_the_documentation_runs(
     if words[0] != "twinear":
         finished.must("env", *words)
         return
-    if words[1] == "promote" or "champion" in command:
+    if words[1] in {"promote", "track"} or "champion" in command:
         monkeypatch.setenv("TWINEAR_TRACKING", "on")
         # without it twinear tells MLflow the address, which other tests would then inherit
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{reader / 'mlflow.db'}")

@@ -11,6 +11,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from tests.conftest import PARAMS, ROOT
+from tests.support.checksums import forget_checksums
 from tests.support.planted_catalogue import EVERYTHING, planted, written
 from twinear.base.errors import DataError
 from twinear.base.params import read_params
@@ -88,6 +89,7 @@ def test_a_ranking_that_is_missing_or_out_of_step_is_refused(
         Ranking.read(tmp_path / "ranking")
     rank_test(systems, params)[0].write(tmp_path / "ranking")
     systems.artists.head(3).to_csv(tmp_path / "ranking" / "artists.csv", index=False)
+    forget_checksums(tmp_path / "ranking")
     with pytest.raises(DataError, match=r"scores.npz: holds truth.* of 3 artists"):
         Ranking.read(tmp_path / "ranking")
 
@@ -417,7 +419,10 @@ def test_the_stage_writes_its_reports(
     inputs.append(tmp_path / "listens")
     (tmp_path / "scorer").write_bytes(b"any")
     script = str(ROOT / "src" / "stages" / "8_ranking.py")
-    argv = [script, *map(str, [*inputs, tmp_path / "scorer", tmp_path / "ranking", *reports, told])]
+    history, figures = tmp_path / "training.csv", tmp_path / "metrics.json"
+    history.write_text("epoch,train_loss,chosen\n1,0.5,1\n2,0.4,0\n")
+    inputs += [tmp_path / "scorer", history]
+    argv = [script, *map(str, [*inputs, tmp_path / "ranking", *reports, told, figures])]
     monkeypatch.setattr("sys.argv", argv)
     monkeypatch.chdir(ROOT)
     runpy.run_path(script, run_name="__main__")
@@ -426,6 +431,7 @@ def test_the_stage_writes_its_reports(
     assert list(ranking) == list(hub) == systems
     assert list(apart) == systems[1:]
     assert len(Ranking.read(tmp_path / "ranking").artists) == N - 4
+    assert json.loads(figures.read_text())["epochs"] == 1
     worth = json.loads(told.read_text())
     assert (worth["listeners"], worth["half"], worth["queries"]) == (40, 20, N - 4)
     assert set(systems) - {"chance"} <= set(worth["systems"])

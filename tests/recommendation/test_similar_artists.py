@@ -1,5 +1,6 @@
 """Asking a catalogue: one artist, several, new clips; filters, balance, diversity."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,8 @@ from tests.conftest import Project
 from tests.support.checksums import forget_checksums
 from tests.support.planted_catalogue import EVERYTHING, PLAIN, planted, written
 from twinear.base.errors import ClipError, DataError
-from twinear.catalogue.catalogue import Catalogue
+from twinear.base.files import write_text
+from twinear.catalogue.catalogue import FACTS, SCORER, Catalogue
 from twinear.recommendation.collection import Collection
 from twinear.recommendation.similar_artists import (
     SimilarArtists,
@@ -229,8 +231,12 @@ def test_a_text_file_is_no_clip(finished: Project, tmp_path: Path) -> None:
 def test_a_catalogue_with_another_scorer_is_refused(spoiled: Project) -> None:
     folder = spoiled.folder / "artifacts/catalogue"
     clip = next((spoiled.folder / "data/clips").iterdir())
-    (folder / "scorer.safetensors").unlink()  # it may be a link into DVC's cache
-    shutil.copy(folder.parent / "training/before_refit.safetensors", folder / "scorer.safetensors")
+    scorer = folder / SCORER
+    scorer.unlink()  # it may be a link into DVC's cache
+    shutil.copy(folder.parent / "training/before_refit.safetensors", scorer)
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    facts["files"][SCORER] = scorer.stat().st_size
+    write_text(folder / FACTS, json.dumps(facts))
     forget_checksums(folder)
     with pytest.raises(DataError, match=r"is scorer .*which encoded the catalogue.*dvc repro"):
         find_similar(Collection(catalogue=Catalogue.read(folder)), clips=[clip])

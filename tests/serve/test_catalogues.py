@@ -57,8 +57,10 @@ def colder(_: Path, facts: dict[str, Any]) -> None:
     facts["calibration"]["intercept"] -= 0.5
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
     while not condition():
+        assert time.monotonic() < until, "what was waited for did not come"
         time.sleep(0.05)
 
 
@@ -288,6 +290,7 @@ def test_a_champion_is_served_once_the_catalogue_is_of_it(
         def of_champion(folder: Path, facts: dict[str, Any]) -> None:
             shutil.copy(other, folder / SCORER)
             facts["scorer"] = sha256(other)
+            facts["files"][SCORER] = other.stat().st_size
 
         replace_catalogue(options.catalogue, of_champion)
         wait_until(lambda: service.get("/v2/health/ready")["problem"] is None)

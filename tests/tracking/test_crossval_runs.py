@@ -28,7 +28,7 @@ N = 12
 
 def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_path: Path) -> None:
     params = read_params("ranking", RankingParams, PARAMS)
-    params = params.model_copy(update={"n_bootstrap": 50, "n_chance": 10})
+    params = params.model_copy(update={"n_bootstrap": 100, "n_chance": 10})
     ids, fold = [f"a{at}" for at in range(N)], np.arange(N) % 3
     truth = np.random.default_rng(1).random((N, N))
     comparison = Comparison(
