@@ -239,8 +239,10 @@ def few(reader: Path) -> Path:
     clips["collection"] = np.where(np.arange(len(clips)) % 2, "radio", "shop")
     clips.to_csv(folder / "data/clips.csv", index=False)
     clip_paths = [f"data/{file}" for file in clips["file"]]
-    for name in ("data/listens", "params.yaml", "recipes", *clip_paths):
+    for name in ("data/listens", "params.yaml", "recipes"):
         (folder / name).symlink_to(reader / name)
+    for path in clip_paths:  # links that leave the data folder are refused
+        shutil.copy(reader / path, folder / path)
     return folder
 
 

@@ -274,7 +274,7 @@ def test_a_champion_is_served_once_the_catalogue_is_of_it(
     set_champion(first)
     other = tmp_path / "other" / SCORER
     read = Scorer.read(scorer)
-    weights = {name: np.asarray(each * np.float32(1.01)) for name, each in read.weights.items()}
+    weights = {name: np.asarray(each * 1.01, each.dtype) for name, each in read.weights.items()}
     replace(read, weights=weights).write(other)
     second = register(client, other, sha256(other))
 
