@@ -355,7 +355,7 @@ def count_rows(cache: Path) -> int:
 
 
 def test_an_interrupted_run_is_resumed(scorer: Scorer, tmp_path: Path) -> None:
-    n = 24
+    n = 72  # rows are kept in blocks: so many that the interrupt finds work to do
     first = write_clip(tmp_path / "music/Artist 0/a.flac", music(20))
     for at in range(1, n):
         (tmp_path / f"music/Artist {at}").mkdir()
