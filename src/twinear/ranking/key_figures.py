@@ -52,7 +52,7 @@ def key_figures(
 
 
 def best_baseline(ranking: MetricTable) -> str:
-    """Name the baseline with the best NDCG@10: of all systems but our own, and chance.
+    """Name the baseline with the best NDCG@10, of all systems but our own and chance; "": none.
 
     Examples
     --------
@@ -61,4 +61,4 @@ def best_baseline(ranking: MetricTable) -> str:
     'popularity'
     """
     baselines = [name for name in ranking if name not in (CATALOGUE, SIAMESE, CHANCE)]
-    return max(baselines, key=lambda name: ranking[name][HEADLINE]["value"])
+    return max(baselines, key=lambda name: ranking[name][HEADLINE]["value"], default="")

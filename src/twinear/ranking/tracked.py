@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from twinear.ranking.ranking import CATALOGUE, CHANCE, CORRECTED_NDCG, HEADLINE, SIAMESE
+from twinear.ranking.key_figures import best_baseline
+from twinear.ranking.ranking import CORRECTED_NDCG, HEADLINE, SIAMESE
 from twinear.ranking.summary import MetricTable, Numbers
 from twinear.ranking.table import format_numbers
 
@@ -35,9 +36,8 @@ def tracked_metrics(
     named = interval_metrics(summary[first], SHOWN)
     if SIAMESE in summary and first != SIAMESE:
         named |= interval_metrics(summary[SIAMESE], [HEADLINE], f"{SIAMESE}/")
-    baselines = [name for name in differences if name not in (CATALOGUE, SIAMESE, CHANCE)]
-    if baselines:
-        best = max(baselines, key=lambda name: summary[name][HEADLINE]["value"])
+    best = best_baseline(summary)
+    if best in differences:
         named |= interval_metrics({LEAD: differences[best][HEADLINE]}, [LEAD])
     return named | hubs[first]
 
