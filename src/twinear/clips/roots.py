@@ -45,10 +45,7 @@ def find_dvc_cache(folder: Path) -> Path | None:
     dvc = next((each for each in above if (each / "config").is_file()), None)
     if dvc is None:
         return None
-    from dvc.dirs import global_config_dir, system_config_dir  # slow to import
-
-    folders = map(Path, (system_config_dir(), global_config_dir()))
-    files = [*(folder / "config" for folder in folders), dvc / "config", dvc / "config.local"]
+    files = [*_shared_configurations(), dvc / "config", dvc / "config.local"]
     config = ConfigParser(strict=False, interpolation=None)
     try:
         config.read(files, encoding="utf-8")
@@ -56,3 +53,12 @@ def find_dvc_cache(folder: Path) -> Path | None:
         reason = str(error).partition("\n")[0]
         raise DataError(dvc, f"has a configuration that cannot be read ({reason})") from error
     return (dvc / config.get("cache", "dir", fallback="cache")).resolve()
+
+
+def _shared_configurations() -> list[Path]:
+    """Name the configurations of system and user; none without DVC, which is an extra."""
+    try:
+        from dvc.dirs import global_config_dir, system_config_dir  # slow to import
+    except ModuleNotFoundError:
+        return []
+    return [Path(folder) / "config" for folder in (system_config_dir(), global_config_dir())]
