@@ -203,6 +203,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in files if path.is_file()}
 
 
+@pytest.mark.slow(reason="runs part of the pipeline; below, stages fail without DVC")
 def test_a_stage_that_fails_under_dvc_is_one_line_and_the_last_good_outputs_stay(
     spoiled: Project, edit_params: Edit
 ) -> None:

@@ -80,6 +80,7 @@ def leftovers(folder: Path) -> list[Path]:
 # a long run
 
 
+@pytest.mark.slow(reason="fetches a hundred artists; the other tests try one fault each")
 def test_a_hundred_artists_and_a_fifth_of_faults_end_complete_within_every_limit(
     tmp_path: Path,
 ) -> None:

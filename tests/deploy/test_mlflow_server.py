@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from jsonschema import ValidationError
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT, Project
@@ -36,6 +35,8 @@ def read_compose() -> dict[str, Any]:
 
 
 def test_the_compose_file_fits_the_specification() -> None:
+    from jsonschema import ValidationError  # takes two seconds to import
+
     compose = YAML(typ="safe").load(FOLDER / "compose.yaml")
     validate(compose, "compose-spec")
     compose["services"]["mlflow"]["commando"] = []

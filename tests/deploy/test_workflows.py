@@ -84,6 +84,7 @@ def test_they_call_targets_of_the_makefile_and_keep_the_bill_of_materials() -> N
     assert kept.count("sbom") == 2
 
 
+@pytest.mark.slow(reason="starts DVC and twinear, for GitHub alone")
 def test_the_summary_has_the_ranking_the_differences_and_the_figures(finished: Project) -> None:
     base, pictures = "BASE=HEAD", "FIGURES=https://example.org/figures"
     shown = finished.must("make", "--silent", "-o", ".venv/ready", "summary", base, pictures)

@@ -1,7 +1,6 @@
 """A catalogue that is replaced, missing, of another layout, or has artists added to it."""
 
 import json
-import shutil
 import threading
 import time
 from collections import Counter
@@ -17,12 +16,18 @@ import pytest
 from tests.conftest import Project
 from tests.support.audio import music, write_clip
 from tests.support.dvc import run_dvc
-from tests.support.serving import Service, copy_served, plant_map, running
+from tests.support.serving import (
+    Service,
+    copy_served,
+    plant_map,
+    replace_catalogue,
+    running,
+    with_scorer,
+)
 from tests.support.tracking import mlflow, register  # noqa: F401  (a fixture)
-from twinear.base.checksums import write_checksums
 from twinear.base.errors import DataError
-from twinear.base.files import replacing, sha256
-from twinear.catalogue.catalogue import FACTS, LAYOUT, SCORER, Catalogue
+from twinear.base.files import sha256
+from twinear.catalogue.catalogue import SCORER, Catalogue
 from twinear.clips.roots import find_dvc_cache
 from twinear.model.scorer import Scorer
 from twinear.recommendation.additions import Additions
@@ -38,18 +43,6 @@ def options(finished: Project, tmp_path: Path) -> ServeOptions:
     options = copy_served(finished, tmp_path)
     plant_map(options.catalogue)
     return options
-
-
-def replace_catalogue(folder: Path, change: Callable[[Path, dict[str, Any]], None]) -> None:
-    """Put a changed copy in place of a catalogue, as its stage does."""
-    with replacing(folder) as temporary:
-        shutil.copytree(folder, temporary)
-        facts = json.loads((temporary / FACTS).read_text(encoding="utf-8"))
-        change(temporary, facts)
-        (temporary / FACTS).write_text(json.dumps(facts), encoding="utf-8")
-        write_checksums(temporary)
-        if facts["layout"] == LAYOUT:
-            plant_map(temporary)
 
 
 def colder(_: Path, facts: dict[str, Any]) -> None:
@@ -287,11 +280,6 @@ def test_a_champion_is_served_once_the_catalogue_is_of_it(
         assert waiting["model"] == old["model"]
         assert sha256(other)[:12] in waiting["problem"]
 
-        def of_champion(folder: Path, facts: dict[str, Any]) -> None:
-            shutil.copy(other, folder / SCORER)
-            facts["scorer"] = sha256(other)
-            facts["files"][SCORER] = other.stat().st_size
-
-        replace_catalogue(options.catalogue, of_champion)
+        replace_catalogue(options.catalogue, with_scorer(other))
         wait_until(lambda: service.get("/v2/health/ready")["problem"] is None)
         assert service.get("/v2/health/ready")["model"]["scorer"] == sha256(other)[:12]

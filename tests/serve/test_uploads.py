@@ -19,8 +19,11 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.conftest import Project
 from tests.support.audio import music, write_clip
-from tests.support.serving import Service, running
+from tests.support.serving import Service, copy_served, replace_catalogue, running, with_scorer
+from twinear.catalogue.catalogue import SCORER
+from twinear.model.scorer import Scorer
 from twinear.serve.options import UploadLimits
 from twinear.serve.uploads import FOLDER, LOCK, Uploads
 
@@ -154,9 +157,15 @@ SMALL = UploadLimits(
 
 
 @pytest.fixture(scope="module")
-def strict(service: Service) -> Iterator[Service]:
-    """A service that allows little, with one process."""
-    with running(replace(service.options, limits=SMALL, workers=1)) as strict:
+def strict(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that allows little, with one process, and decodes five minutes of a clip."""
+    options = copy_served(finished, tmp_path_factory.mktemp("strict"))
+    scorer = Scorer.read(options.catalogue / SCORER)
+    patient = options.catalogue.parent / SCORER
+    front = scorer.spectrograms.model_copy(update={"max_seconds": 300.0})
+    replace(scorer, spectrograms=front).write(patient)
+    replace_catalogue(options.catalogue, with_scorer(patient))
+    with running(replace(options, limits=SMALL)) as strict:
         yield strict
 
 

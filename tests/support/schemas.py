@@ -4,10 +4,10 @@ import json
 from importlib.resources import files
 from typing import Any
 
-import jsonschema
-
 
 def validate(value: Any, schema: str) -> None:
     """Check a value against a schema, named as check-jsonschema names it: `compose-spec`."""
+    import jsonschema  # takes two seconds to import
+
     place = files("check_jsonschema") / "builtin_schemas/vendor" / f"{schema}.json"
     jsonschema.validate(value, json.loads(place.read_text(encoding="utf-8")))

@@ -1,10 +1,11 @@
 """A service on loopback, in a thread of this process, and a client that reads every answer."""
 
+import json
 import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ import numpy as np
 import uvicorn
 
 from tests.conftest import Project
+from twinear.base.checksums import write_checksums
+from twinear.base.files import replacing, sha256
+from twinear.catalogue.catalogue import FACTS, LAYOUT, SCORER
 from twinear.recommendation.collection import Collection
 from twinear.serve.app import create_app
 from twinear.serve.map import FOLDER
@@ -102,6 +106,32 @@ def copy_served(project: Project, folder: Path) -> ServeOptions:
         workers=1,
         poll_seconds=0.05,
     )
+
+
+Change = Callable[[Path, dict[str, Any]], None]  # of a folder, and of the facts in it
+
+
+def replace_catalogue(folder: Path, change: Change) -> None:
+    """Put a changed copy in place of a catalogue, as its stage does."""
+    with replacing(folder) as temporary:
+        shutil.copytree(folder, temporary)
+        facts = json.loads((temporary / FACTS).read_text(encoding="utf-8"))
+        change(temporary, facts)
+        (temporary / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+        write_checksums(temporary)
+        if facts["layout"] == LAYOUT:
+            plant_map(temporary)
+
+
+def with_scorer(scorer: Path) -> Change:
+    """A catalogue is changed to be another scorer's, as far as clips are concerned."""
+
+    def change(folder: Path, facts: dict[str, Any]) -> None:
+        shutil.copy(scorer, folder / SCORER)
+        facts["scorer"] = sha256(scorer)
+        facts["files"][SCORER] = scorer.stat().st_size
+
+    return change
 
 
 def plant_map(catalogue: Path) -> None:

@@ -301,13 +301,17 @@ def tabulate_queries(
     (queries,). `chance` is metric -> (n_chance, queries); a query's value is its mean over them.
     """
     mean_chance = {metric: drawn.mean(axis=0) for metric, drawn in chance.items()}
-    return pd.concat(
-        [
-            queries.assign(system=system, metric=metric, value=column)
+    names, columns = zip(
+        *(
+            ((system, metric), column)
             for system, metrics in with_chance(values, mean_chance).items()
             for metric, column in metrics.items()
-        ],
-        ignore_index=True,
+        ),
+        strict=True,
+    )
+    systems, metrics = (pd.Series(each).repeat(len(queries)) for each in zip(*names, strict=True))
+    return pd.concat([queries] * len(names), ignore_index=True).assign(
+        system=systems.array, metric=metrics.array, value=np.concatenate(columns)
     )
 
 

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from ssl import SSLContext
 from typing import Any, cast
 from urllib.request import getproxies, proxy_bypass
@@ -181,12 +182,18 @@ class _Body(httpx.SyncByteStream):
         self._response.close()
 
 
+@cache
+def _read_certificates() -> SSLContext:
+    """Read the certificate authorities, which takes 20 ms, once for all clients of a process."""
+    return httpx.create_ssl_context()
+
+
 class TimedTransport(httpx.BaseTransport):
     """A transport that keeps the `time_limit`, with or without a proxy."""
 
     def __init__(self) -> None:
         proxies = getproxies()
-        ssl_context = httpx.create_ssl_context()
+        ssl_context = _read_certificates()
         self._direct = _pool(ssl_context, None)
         self._by_proxy = {
             scheme: _pool(ssl_context, address if "://" in address else f"http://{address}")
