@@ -241,8 +241,8 @@ def few(reader: Path) -> Path:
     clip_paths = [f"data/{file}" for file in clips["file"]]
     for name in ("data/listens", "params.yaml", "recipes"):
         (folder / name).symlink_to(reader / name)
-    for path in clip_paths:  # links that leave the data folder are refused
-        shutil.copy(reader / path, folder / path)
+    for clip in clip_paths:  # links that leave the data folder are refused
+        shutil.copy(reader / clip, folder / clip)
     return folder
 
 

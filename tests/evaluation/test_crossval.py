@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from twinear.evaluation.crossval.systems import choose_systems, combine_folds
 from twinear.evaluation.dataset import ArtefactFolders, EvaluationData
 from twinear.evaluation.recipes import Recipe, read_recipe
 from twinear.listens.listens import Listens
+from twinear.training.keeping import NAMES
 
 
 @pytest.fixture
@@ -261,6 +263,12 @@ def test_the_command_evaluates_under_both_protocols_and_writes_the_result(
     assert len(list(work.glob("fold*-seed*.npz"))) == 6
     summary = json.loads((work / "summary.json").read_text())
     assert (summary["artists"], sum(summary["folds"]), summary["seeds"]) == (23, 23, [1, 2])
+    assert [(each["seed"], each["fold"]) for each in summary["trainings"]] == [
+        (seed, fold) for seed in (1, 2) for fold in range(3)
+    ]
+    kept = Counter(NAMES[each["kept"]] for each in summary["trainings"])
+    name, n = kept.most_common(1)[0]
+    assert summary["kept"].startswith(f"{name} in {n} of 6 trainings")
     for protocol in ("all", "fold"):
         numbers = summary["protocols"][protocol]
         assert len(numbers["seeds"]["catalogue"]["ndcg@10"]) == 2
@@ -272,7 +280,11 @@ def test_the_command_evaluates_under_both_protocols_and_writes_the_result(
         assert list(numbers["hubness"]) == names
     queries = pd.read_parquet(work / "queries.parquet")
     assert queries["query"].nunique() == 23
-    assert shown.rstrip() in (work / "summary.md").read_text()
+    page = (work / "summary.md").read_text()
+    assert shown.rstrip() in page
+    assert f"- kept: {summary['kept']}\n" in page
+    command(monkeypatch, *words)  # the trainings are finished
+    assert json.loads((work / "summary.json").read_text()) == summary
 
 
 def test_with_json_it_prints_nothing_else(

@@ -21,6 +21,7 @@ from twinear.evaluation.crossval.fold_scores import FoldScores
 from twinear.ranking.ranking import RankingParams
 from twinear.tracking.runs import ChildRun, MlflowRun, open_folds
 from twinear.training.checkpoint import Epoch
+from twinear.training.keeping import KeepDecision
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
 N = 12
@@ -46,6 +47,7 @@ def test_the_parent_holds_the_ranking_and_each_child_its_fold(mlflow: Any, tmp_p
             artists=ids,
             scores={},
             history=epochs,
+            decision=KeepDecision(kept="network", keep="better"),
             scorer=f"{number}" * 64,
         )
         for number in range(3)

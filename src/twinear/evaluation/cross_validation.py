@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pandas as pd
 
@@ -43,9 +44,12 @@ from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.split import SplitParams, fold_of
 from twinear.tracking.runs import ChildRun, Run, open_folds
 from twinear.training.checkpoint import Epoch
+from twinear.training.keeping import count_kept
 from twinear.training.training import TrainingParams
 
 OnEpoch = Callable[[Task, Epoch], None]
+
+TRAININGS = "trainings"  # the fact that says what each of them kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +188,8 @@ def cross_validate(
         "seeds": list(trained),
         "params": recipe.place,
     }
+    if trained:
+        facts |= describe_trainings(folds, trained)
     result = compare_systems(comparison, params, progress, facts)
     written = write_result(result, options.against, options.folder)
     with open_folds(f"crossval-{options.run_name}", recipe.sections) as run:
@@ -191,6 +197,29 @@ def cross_validate(
         for path in written:
             run.log_files(path)
     return result
+
+
+def describe_trainings(
+    folds: Sequence[Fold], trained: Mapping[int, Sequence[FoldScores]]
+) -> dict[str, Any]:
+    """Say what the trainings kept, in a sentence and one by one."""
+    by_training = [
+        (seed, fold.number, scores.decision)
+        for seed, of_seed in trained.items()
+        for fold, scores in zip(folds, of_seed, strict=True)
+    ]
+    return {
+        "kept": count_kept([decision for *_, decision in by_training]),
+        TRAININGS: [
+            {
+                "seed": seed,
+                "fold": number,
+                "kept": decision.kept,
+                "embeddings_share": decision.embeddings and decision.embeddings.share,
+            }
+            for seed, number, decision in by_training
+        ],
+    }
 
 
 def _find_artefacts(
@@ -316,7 +345,11 @@ def write_result(result: ComparisonResult, against: str, folder: Path) -> list[P
     """Write summary.json, summary.md and queries.parquet; return their paths."""
     paths = [folder / name for name in ("summary.json", "summary.md", "queries.parquet")]
     write_json(paths[0], result.as_json())
-    facts = [f"- {name.replace('_', ' ')}: {value}" for name, value in result.facts.items()]
+    facts = [
+        f"- {name.replace('_', ' ')}: {value}"
+        for name, value in result.facts.items()
+        if name != TRAININGS  # a row for each of them
+    ]
     table = format_comparison(result, against)
     write_text(paths[1], "\n".join(["# Cross-validation", "", *facts, "", "```text", table, "```"]))
     result.write_queries(paths[2])

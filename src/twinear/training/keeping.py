@@ -27,6 +27,7 @@ For every held-out artist a scorer ranks all other artists of training and valid
 held-out ones alone. The value of a query is the mean NDCG@10 of the two.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -345,6 +346,27 @@ def describe(decision: KeepDecision) -> str:
             f"{values}, by {interval}{_describe_across(step)}: {'kept' if kept else 'not kept'}."
         )
     return " ".join(sentences)
+
+
+def count_kept(decisions: Sequence[KeepDecision]) -> str:
+    """Say which scorers several trainings kept, and which shares of the embeddings they chose.
+
+    Examples
+    --------
+    >>> share = ShareDecision(share=0.75, queries=16)
+    >>> network = KeepDecision(kept="network", keep="better", embeddings=share)
+    >>> count_kept([network, network, KeepDecision(kept="untrained", keep="better")])
+    'the network in 2 of 3 trainings, the untrained scorer in 1; embeddings with share 0.75 in 2'
+    """
+    kept = Counter(NAMES[decision.kept] for decision in decisions).most_common()
+    shares = Counter(each.embeddings.share for each in decisions if each.embeddings is not None)
+    parts = [f"{name} in {n}" for name, n in kept]
+    parts[0] += f" of {len(decisions)} trainings"
+    text = ", ".join(parts)
+    if shares:
+        chosen = [f"share {share:g} in {n}" for share, n in shares.most_common()]
+        text += f"; embeddings with {', '.join(chosen)}"
+    return text
 
 
 def _describe_across(step: StepDecision) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from twinear import catalogue, model, spectrograms, training
 from twinear.base.arrays import NOT_ARRAYS
@@ -28,11 +29,13 @@ from twinear.metrics.ranking_metrics import Floats
 from twinear.ranking.ranking import CATALOGUE, SIAMESE
 from twinear.split import Split
 from twinear.training.checkpoint import Epoch
+from twinear.training.keeping import KeepDecision
 from twinear.training.scorer_training import train_scorer
 from twinear.training.training import TrainingParams
 
 TRAINED = (CATALOGUE, SIAMESE)
 BEFORE = "before_listens_"  # before the names of its arrays
+DECISION = TypeAdapter(KeepDecision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,7 @@ class FoldScores:
     artists: list[str]  # ids
     scores: dict[str, Floats]  # `TRAINED` -> (queries, artists); NaN for artists that take no part
     history: list[Epoch]
+    decision: KeepDecision  # which scorer was kept
     # of the catalogue, (queries, artists that take part); None if no listens enter
     before_listens: ScoresBeforeListens | None = None
     scorer: str = ""  # the SHA-256 of its file, had it been written
@@ -77,6 +81,7 @@ class FoldScores:
             "history": np.array(json.dumps([asdict(each) for each in self.history])),
             "fingerprint": np.array(fingerprint),
             "scorer": np.array(self.scorer),
+            "decision": np.array(DECISION.dump_json(self.decision)),
         }
         if self.before_listens is not None:
             arrays |= {f"{BEFORE}{name}": each for name, each in vars(self.before_listens).items()}
@@ -99,6 +104,7 @@ class FoldScores:
                     history=[Epoch(**each) for each in json.loads(str(arrays["history"]))],
                     before_listens=_read_before_listens(arrays),
                     scorer=str(arrays["scorer"]),
+                    decision=DECISION.validate_json(bytes(arrays["decision"])),
                 )
         except NOT_ARRAYS:
             return None  # a damaged file is ignored and written again
@@ -161,6 +167,7 @@ def score_fold(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: Non
             catalogue, list(catalogue.table["artist"]), rows, columns
         ),
         scorer=scorer.digest,
+        decision=trained.decision,
     )
     result.write(task.path, task.fingerprint)
     checkpoint.unlink(missing_ok=True)
