@@ -388,6 +388,13 @@ def test_blocks_of_queries_have_the_values_of_all_at_once(
     np.testing.assert_allclose(both["value"], both["value_whole"])
 
 
+def test_of_a_large_corpus_fewer_random_rankings_are_drawn(params: RankingParams) -> None:
+    asked = params.model_copy(update={"n_chance": 1000})
+    pairs = (447 * 446, 1000 * 1999, 1000 * 19_999, 10**9)
+    assert [asked.n_random(each) for each in pairs] == [1000, 100, 10, 10]
+    assert params.n_random(1000 * 1999) == params.n_chance == 40
+
+
 def test_listens_and_clips_of_other_artists_are_refused(
     nouns: tuple[Catalogue, Spectrograms, Similarity],
 ) -> None:

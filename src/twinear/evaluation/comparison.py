@@ -284,7 +284,7 @@ def _evaluate_other(
     generator = params.generator("chance")
     drawn = [
         evaluate(truth, generator.random(truth.similarity.shape), generator)
-        for _ in range(params.n_chance)
+        for _ in range(params.n_random(truth.similarity.size))
     ]
     chance = {metric: np.array([values[metric] for values in drawn]) for metric in metrics}
     means = {}

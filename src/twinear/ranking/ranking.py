@@ -66,6 +66,13 @@ class RankingParams(Params):
     max_listeners: int = Field(ge=4)
     max_listener_queries: int = Field(ge=1)
 
+    def n_random(self, n_pairs: int) -> int:
+        """Return how many random rankings of `n_pairs` pairs of query and candidate are drawn.
+
+        They are `n_chance`, and fewer of large corpora: the mean over many queries needs no more.
+        """
+        return min(self.n_chance, max(CHANCE_PAIRS // max(n_pairs, 1), LEAST_CHANCE))
+
     def generator(self, stream: Stream) -> np.random.Generator:
         """Make a generator at the start of one of the `STREAMS`."""
         return np.random.default_rng([self.seed, STREAMS.index(stream)])
@@ -196,14 +203,12 @@ def rank_test(test: Systems, params: RankingParams) -> tuple[Ranking, dict[str, 
     Queries are evaluated in blocks: memory does not grow with their number beyond the scores.
 
     Returns the ranking, with `CORRECTED_NDCG` beside all `METRICS`, and the values of the random
-    rankings: metric -> (n_chance, queries); fewer than `n_chance` where they would be of more than
-    `CHANCE_PAIRS` pairs in all.
+    rankings: metric -> (`RankingParams.n_random`, queries).
     """
     rows, n_artists = test.query_rows, len(test.artists)
     n_pairs = len(rows) * n_artists
-    if n_pairs > PAIRS:
-        n_chance = min(params.n_chance, max(CHANCE_PAIRS // n_pairs, LEAST_CHANCE))
-        params = params.model_copy(update={"n_chance": n_chance})
+    # of all blocks together, each of which would be allowed more
+    params = params.model_copy(update={"n_chance": params.n_random(n_pairs)})
     artists = test.artists.iloc[rows].reset_index(drop=True)
     queries = pd.DataFrame({"query": artists["artist"]})
     plain = {metric: metric for metric in METRICS}
@@ -264,10 +269,11 @@ def build_truth(similarity: Floats, candidates: Bools, params: RankingParams) ->
 
 
 def random_rankings(truth: Truth, params: RankingParams) -> dict[str, Floats]:
-    """Evaluate `n_chance` random rankings: metric -> (n_chance, queries)."""
+    """Evaluate random rankings: metric -> (`RankingParams.n_random`, queries)."""
     generator, shape = params.generator("chance"), truth.similarity.shape
     drawn = [
-        query_metrics(truth, generator.random(shape), generator) for _ in range(params.n_chance)
+        query_metrics(truth, generator.random(shape), generator)
+        for _ in range(params.n_random(truth.similarity.size))
     ]
     return {metric: np.array([values[metric] for values in drawn]) for metric in METRICS}
 
@@ -298,7 +304,7 @@ def tabulate_queries(
 
     The columns are those of `queries`, which has a row for each query, then `system`, `metric`,
     `value`; the systems are in the order of `with_chance`. `values` are system -> metric ->
-    (queries,). `chance` is metric -> (n_chance, queries); a query's value is its mean over them.
+    (queries,). `chance` is metric -> (draws, queries); a query's value is its mean over them.
     """
     mean_chance = {metric: drawn.mean(axis=0) for metric, drawn in chance.items()}
     names, columns = zip(

@@ -29,7 +29,7 @@ def summarise(
     The interval of a system shows how the mean would vary with other queries. That of chance is
     the central band of the means of single random rankings of these same queries: a system inside
     it cannot be distinguished from a random one. `queries` is the result of `evaluate_queries`,
-    `chance` that of `random_rankings`: metric -> (n_chance, queries).
+    `chance` that of `random_rankings`: metric -> (draws, queries).
 
     Raises
     ------

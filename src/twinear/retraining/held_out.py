@@ -148,7 +148,7 @@ class Evaluator:
         generator, shape = self.params.generator("chance"), self.truth.similarity.shape
         random_rankings = [
             query_ndcg(self.truth, generator.random(shape), NDCG_AT, generator)
-            for _ in range(self.params.n_chance)
+            for _ in range(self.params.n_random(self.truth.similarity.size))
         ]
         return np.asarray(np.mean(random_rankings, axis=0))
 
