@@ -119,9 +119,7 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     here = posixpath.dirname(page.file.src_uri)
     up = "../" * (len(Path(here).parts) + 1)
     markdown = markdown.replace(f"]({up}{PICTURES}/", f"]({up.removeprefix('../')}{PICTURES}/")
-    return RANKING.sub(
-        lambda _: f'<div class="ranking" markdown="1">\n\n{ranking_block()}\n\n</div>', markdown
-    )
+    return RANKING.sub(lambda _: ranking_block(), markdown)
 
 
 def on_page_content(html: str, **_: object) -> str:
