@@ -27,7 +27,7 @@ class CheckReport:
 
     listed: int
     files: int
-    # missing, size, sha256, unreadable, unnamed or vectors -> place and finding of each fault
+    # missing, size, sha256, unreadable, unnamed or embeddings -> place and finding of each fault
     faults: dict[str, list[dict[str, str]]]
 
 
