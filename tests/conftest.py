@@ -22,6 +22,11 @@ from hypothesis import HealthCheck, settings
 # wait for each other cost time. Set before NumPy is imported. Training sets its own number.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A shell script starts what runs in the background with Ctrl-C ignored, and the programs that tests
+# interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"
 
