@@ -236,7 +236,7 @@ def spool(pieces: Iterable[Piece], folder: Path, timed: bool = False) -> Spool:
         content = io.BytesIO()  # written by Python, so that a full disk is an OSError
         frame.write_parquet(content, compression="lz4")
         with explain_full_disk(folder):
-            (folder / f"{len(files):08}.parquet").write_bytes(content.getbuffer())
+            (folder / f"{len(files):08}.parquet").write_bytes(content.getvalue())
         files[n] = piece.file
         n += frame.height
     return Spool(folder=folder, files=files, columns=columns)
