@@ -281,12 +281,7 @@ def _evaluate_other(
     pairs = other.kind == "pairs"
     evaluate, metrics = (pair_metrics, PAIR_METRICS) if pairs else (query_metrics, METRICS)
     truth = build_truth(other.similarity[rows], mask[rows], params)
-    generator = params.generator("chance")
-    drawn = [
-        evaluate(truth, generator.random(truth.similarity.shape), generator)
-        for _ in range(params.n_random(truth.similarity.size))
-    ]
-    chance = {metric: np.array([values[metric] for values in drawn]) for metric in metrics}
+    chance = random_rankings(truth, params, evaluate)
     means = {}
     for system, scores in comparison.scores.items():
         by_seed = [evaluate(truth, each[rows], params.generator("scores")) for each in scores]

@@ -7,7 +7,7 @@ the same values whatever other systems are evaluated with it.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -268,14 +268,18 @@ def build_truth(similarity: Floats, candidates: Bools, params: RankingParams) ->
     return rank_truth(similarity, candidates, params.n_relevant, params.generator("truth"))
 
 
-def random_rankings(truth: Truth, params: RankingParams) -> dict[str, Floats]:
+def random_rankings(
+    truth: Truth,
+    params: RankingParams,
+    evaluate: Callable[[Truth, Floats, np.random.Generator], dict[str, Floats]] = query_metrics,
+) -> dict[str, Floats]:
     """Evaluate random rankings: metric -> (`RankingParams.n_random`, queries)."""
     generator, shape = params.generator("chance"), truth.similarity.shape
     drawn = [
-        query_metrics(truth, generator.random(shape), generator)
+        evaluate(truth, generator.random(shape), generator)
         for _ in range(params.n_random(truth.similarity.size))
     ]
-    return {metric: np.array([values[metric] for values in drawn]) for metric in METRICS}
+    return {metric: np.array([values[metric] for values in drawn]) for metric in drawn[0]}
 
 
 def evaluate_queries(
