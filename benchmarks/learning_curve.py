@@ -106,7 +106,11 @@ def remember_statistics() -> None:
     """Compute the statistics of a spectrogram once: a curve asks for them a hundred times."""
     compute, known = spectrogram_statistics, dict[bytes, dict[str, Tensor]]()
 
-    def remembered(x: Tensor, frames_per_second: float, top_db: float) -> dict[str, Tensor]:
+    def remembered(
+        x: Tensor | np.ndarray, frames_per_second: float, top_db: float
+    ) -> dict[str, Tensor] | dict[str, np.ndarray]:
+        if isinstance(x, np.ndarray):  # one clip, to count its statistics
+            return compute(x, frames_per_second, top_db)
         keys = [hashlib.sha256(clip.half().numpy().tobytes()).digest() for clip in x]
         for row, key in enumerate(keys):
             if key not in known:

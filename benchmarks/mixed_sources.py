@@ -54,7 +54,7 @@ from twinear.spectrograms.spectrograms import Spectrograms
 from twinear.training.training import TrainingParams
 
 ARMS = ("statistics", "musicnn")
-SMALLEST = ["training.epochs=0", "ranking.n_chance=100"]
+SMALLEST = ["training.epochs=0", "spectrograms.embeddings=none", "ranking.n_chance=100"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -237,7 +237,7 @@ def test_a_scorers_clap_is_found_in_the_folder_that_the_environment_names(
     expected = encoder.embed(windows)
     np.testing.assert_array_equal(find_encoder(encoder.name).embed(windows), expected)
     other = encoder.name.replace("mix", "old mix")
-    with pytest.raises(DataError, match=r"made by CLAP tiny .* old mix 2, expected CLAP tiny"):
+    with pytest.raises(DataError, match=r"made by CLAP tiny .* old mix 3, expected CLAP tiny"):
         find_encoder(other)
 
 

@@ -24,7 +24,7 @@ NOT_NUMBERS = "holds samples that are not numbers"
 
 # How waveforms are mixed, levelled, and freed of silence and of missing bands for encoders.
 # Embeddings of waveforms that were treated otherwise are not comparable: count it up on a change.
-MIX = "mix 2"
+MIX = "mix 3"
 
 SILENCE_DB = 45.0  # below the loudest part
 PART_SECONDS = 0.02  # of a waveform that are silent or not

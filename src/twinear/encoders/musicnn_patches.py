@@ -9,10 +9,9 @@ Level counts in this compression. musicnn's training audio and its usual decoder
 brings both to the same level, and a mono file gives what a stereo file of the same music gives.
 
 Recordings of one piece differ in what the network was not trained to ignore: level, and the band
-that a codec or an old medium left. So a quiet recording is raised, and bands above those that it
-holds are filled by the highest ones that it has, frame by frame, on the line by which the power of
-music falls towards high bands (as codecs extend a band).
-A recording of a usual level and all bands passes as it is.
+that a codec, an old medium or a small loudspeaker left. So levels are drawn together, and bands
+below and above those that a recording holds are filled by the nearest ones that it has, frame by
+frame, on the line by which the power of music falls towards high bands (as codecs extend a band).
 
 Apart from the network, so that a worker does not import torch.
 """
@@ -32,12 +31,18 @@ N_PATCHES = 10  # at most; all that 30 seconds hold
 POWER_GAIN = 2.0  # the gain of sqrt(2), squared
 
 # Levels are percentiles over the frames, so that gaps between notes do not count.
-LEAST_LEVEL_DB = 14.5  # of the sum of the bands, 90th percentile
+USUAL_LEVEL_DB = 18.0  # of the sum of the bands, 90th percentile
+LEVEL_KEPT = 1 / 3  # of how far a recording is from that: a share says something of its music
+LEAST_LEVEL_DB = 14.5
 FALL_DB = 0.29  # of the power from a band to the next, 95th percentile
 USUAL = slice(9, 70)  # bands between 300 and 3,500 Hz, which every recording has
-MISSING_DB = 15.0  # a band that is so far below the line of the others
-SLOPE = 2  # bands at the edge into which a low-pass reaches
-SOURCES = 8  # bands that fill those above
+SLOPE = 2  # bands at an edge into which a filter reaches
+HIGH_MISSING_DB = 15.0  # a high band that is so far below the line of the others
+HIGH_SOURCES = 8  # bands that fill those above
+LOW_USUAL = slice(4, 20)  # bands between 150 and 660 Hz
+LOW_MISSING_DB = 10.0  # a low band that is so far below the line of those
+LOW_SOURCES = 4  # bands that fill those below
+LEAST_LOW = 2  # missing low bands (up to 90 Hz): one alone is usual in music
 SMALLEST_POWER = 1e-12
 
 
@@ -112,29 +117,39 @@ def _mel_power(y: Floats) -> Floats:
 
 @np.errstate(over="ignore", invalid="ignore")
 def restore(power: Floats) -> Floats:
-    """Raise the mel power of a quiet clip, and fill the bands above those that it holds.
+    """Draw the level of a clip towards a usual one, and fill the bands that it does not hold.
 
     Parameters
     ----------
     power
-        (patches, N_MELS, N_FRAMES), of one clip. Silence, and what is not finite, is returned as it
-        is.
+        Mel power of one clip, (patches, N_MELS, N_FRAMES). Silence, and what is not finite, is
+        returned as it is.
     """
     loud = np.percentile(power.sum(axis=1), 90)
-    if not (np.isfinite(loud) and loud > 0):
+    if not SMALLEST_POWER < loud < np.inf:
         return power
-    raised = max(0.0, LEAST_LEVEL_DB - 10 * np.log10(loud))
-    power = power * np.float32(10 ** (raised / 10))
+    level = 10 * np.log10(loud)
+    wanted = max(LEAST_LEVEL_DB, USUAL_LEVEL_DB + LEVEL_KEPT * (level - USUAL_LEVEL_DB))
+    power = power * np.float32(10 ** ((wanted - level) / 10))
     bands = 10 * np.log10(np.percentile(power, 95, axis=(0, 2)) + SMALLEST_POWER)
     bands += FALL_DB * np.arange(N_MELS)
-    held = np.flatnonzero(bands > np.median(bands[USUAL]) - MISSING_DB)
-    if held[-1] >= N_MELS - SLOPE:
-        return power
-    first = max(int(held[-1]) - SLOPE, SOURCES)  # to be filled
-    line = np.float32(10) ** (-FALL_DB / 10 * np.arange(N_MELS, dtype=np.float32))[:, None]
-    sources = power[:, first - SOURCES : first] / line[first - SOURCES : first]
-    power[:, first:] = sources.mean(axis=1, keepdims=True) * line[first:]
+    low = bands >= np.median(bands[LOW_USUAL]) - LOW_MISSING_DB
+    n_low = int(np.argmax(low))  # missing from the lowest one on
+    if n_low >= LEAST_LOW:
+        end = n_low + SLOPE
+        _fill(power, slice(0, end), slice(end, end + LOW_SOURCES))
+    held = np.flatnonzero(bands >= np.median(bands[USUAL]) - HIGH_MISSING_DB)
+    if held[-1] < N_MELS - SLOPE:
+        first = max(int(held[-1]) - SLOPE, HIGH_SOURCES)
+        _fill(power, slice(first, N_MELS), slice(first - HIGH_SOURCES, first))
     return power
+
+
+def _fill(power: Floats, missing: slice, sources: slice) -> None:
+    """Fill bands by the mean of others, frame by frame, on the line of the usual fall."""
+    line = np.float32(10) ** (-FALL_DB / 10 * np.arange(N_MELS, dtype=np.float32))[:, None]
+    mean = (power[:, sources] / line[sources]).mean(axis=1, keepdims=True)
+    power[:, missing] = mean * line[missing]
 
 
 @np.errstate(over="ignore", invalid="ignore")
