@@ -265,16 +265,16 @@ def _mean_and_interval(name: str, values: np.ndarray) -> dict[str, float]:
 
 
 def plot(path: Path, curves: dict[str, pd.DataFrame]) -> None:
-    """Draw the curves: a column for each corpus, a row for each protocol."""
+    """Draw the curves: a row for each corpus, a column for each protocol."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-    figure = Figure(figsize=(4.2 * len(curves), 6.4), layout="constrained")
-    grid = figure.subplots(len(PROTOCOLS), len(curves), squeeze=False, sharex="col")
+    figure = Figure(figsize=(8.4, 0.8 + 2.7 * len(curves)), layout="constrained")
+    grid = figure.subplots(len(curves), len(PROTOCOLS), squeeze=False, sharex="row")
     colours = {"untrained": "#7a7a7a", "learned": "#0b6fa4", "network": "#c4561b"}
     styles = {"catalogue": "-", "siamese": "--"}
-    for column, (title, curve) in enumerate(curves.items()):
-        for row, (protocol, where) in enumerate(PROTOCOLS.items()):
+    for row, (title, curve) in enumerate(curves.items()):
+        for column, (protocol, where) in enumerate(PROTOCOLS.items()):
             axes = grid[row, column]
             shown = curve[curve["protocol"] == protocol]
             for system, score in product(SYSTEMS, SCORES):
@@ -291,10 +291,11 @@ def plot(path: Path, curves: dict[str, pd.DataFrame]) -> None:
             axes.xaxis.set_major_formatter(ScalarFormatter())
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.grid(alpha=0.25)
-            axes.set_title(f"{title}\n{where}" if row == 0 else where, fontsize=10)
-            if column == 0:
-                axes.set_ylabel("NDCG@10 of held-out artists")
-        grid[-1, column].set_xlabel("training artists")
+            axes.tick_params(labelsize=8)
+            axes.set_title(f"{title}, {where}", fontsize=9)
+            if row == len(curves) - 1:
+                axes.set_xlabel("training artists")
+        grid[row, 0].set_ylabel("NDCG@10")
     handles, labels = grid[0, -1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     with replacing(path) as temporary:
