@@ -73,7 +73,6 @@ def hear(artist: int, styles: np.ndarray, front: SpectrogramsParams) -> np.ndarr
     y = synthesise(styles[artist], SECONDS, front.sr, rng)
     if artist % 2:
         y = as_in_a_library(y, front.sr, rng)
-    y = y.astype(np.float32)
     if front.embeddings == "only":
         encoder = load_network()
         waveform = Waveform(y=y, sr=front.sr).without_silence()

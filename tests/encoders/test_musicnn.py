@@ -116,6 +116,7 @@ def test_missing_bands_move_with_the_nearest_ones_that_are_there() -> None:
     restored = restore(cut)
     gain = restored[0, 40, 0] / cut[0, 40, 0]
     np.testing.assert_allclose(restored[:, 8:57], gain * cut[:, 8:57], rtol=1e-4)
+    assert (restored[:, 60:] > 0).all()
     for band in (0, 80):
         pulse, pause = restored[:, band, ::2].mean(), restored[:, band, 1::2].mean()
         assert pulse == pytest.approx(4 * pause, rel=0.2)

@@ -32,7 +32,7 @@ POWER_GAIN = 2.0  # the gain of sqrt(2), squared
 
 # Levels are percentiles over the frames, so that gaps between notes do not count.
 USUAL_LEVEL_DB = 18.0  # of the sum of the bands, 90th percentile
-LEVEL_KEPT = 1 / 3  # of how far a recording is from that: a share says something of its music
+LEVEL_KEPT = 1 / 3  # of the difference from it: loud and quiet music differ
 LEAST_LEVEL_DB = 14.5  # of a very quiet recording
 FALL_DB = 0.29  # of the power from a band to the next, 95th percentile
 USUAL = slice(9, 70)  # bands between 300 and 3,500 Hz, which every recording has
